@@ -1,0 +1,38 @@
+# The developer's vocabulary. CI calls these same targets.
+
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: run
+run: ## Build opsmart and run every job of this project on data-samples/
+	$(CARGO) run --quiet -- run
+
+.PHONY: check
+check: ## Check formatting, lints, the dependency tree and the project's own files
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --quiet -- --deny warnings
+	./tests/dependencies.sh
+	$(CARGO) run --quiet -- check
+
+.PHONY: test
+test: ## Run every test
+	$(CARGO) test
+	$(CARGO) run --quiet -- test
+
+.PHONY: readers
+readers: ## Read the published tables with DuckDB, installed for this into target/
+	./tests/readers/run.sh
+
+.PHONY: bless
+bless: ## Write what the code prints into the expected transcripts and mistakes; read the difference before you commit
+	OPSMART_BLESS=1 TRYCMD=overwrite $(CARGO) test --test it
+
+.PHONY: clean
+clean: ## Remove what was built and published here
+	$(CARGO) clean
+	rm -rf warehouse

@@ -1,0 +1,579 @@
+#!/usr/bin/env python3
+"""Writes every made-up sample file next to this script, the same bytes each time.
+
+Nothing but the standard library is needed:
+
+    python3 data-samples/make_samples.py
+
+It reads the shipped clickstream and invents a help desk around it. People who
+hit a `support_chat`, `error_page`, `payment_error` or `checkout_bug` often open
+a ticket minutes later; on the days in BAD_DAYS nearly all of them do. Agents
+answer in working hours, hand over, solve, reopen and get rated. Each month the
+help desk exports every ticket that changed, as it stood at the month's end, so
+a ticket appears in several files and the latest version counts.
+
+On purpose some lines are broken. The script prints how many of each kind;
+README.md in this folder lists them.
+"""
+
+import csv
+import gzip
+import io
+import json
+import math
+import random
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SHANGHAI = timezone(timedelta(hours=8))  # no daylight saving in 2024
+EXPORT_END = datetime(2024, 6, 30, 16, tzinfo=timezone.utc)
+dirt = Counter()
+
+# ---------------------------------------------------------------- small tools
+
+
+class Dice:
+    """Seeded chance that uses only `random()`, which no Python release changed."""
+
+    def __init__(self, seed):
+        self.source = random.Random(seed)
+
+    def chance(self, share):
+        return self.source.random() < share
+
+    def between(self, low, high):
+        return low + (high - low) * self.source.random()
+
+    def pick(self, items):
+        return items[int(self.source.random() * len(items))]
+
+    def weighted(self, weights):
+        mark = self.source.random() * sum(weights.values())
+        for item, weight in weights.items():
+            mark -= weight
+            if mark < 0:
+                return item
+        return item
+
+    def skewed_minutes(self, median, spread):
+        """Log-normal: most waits are short, some are very long."""
+        normal = sum(self.source.random() for _ in range(12)) - 6
+        return median * math.exp(spread * normal)
+
+
+def stamp(moment):
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_stamp(moment):
+    return moment.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def write_bytes(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".gz":
+        content = gzip.compress(content, 9, mtime=0)
+    path.write_bytes(content)
+
+
+def json_line(record):
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def csv_text(header, rows):
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+# ------------------------------------------------------------------ clickstream
+
+
+def read_clickstream():
+    path = HERE / "behaviour" / "clickstream-2024-h1.csv.gz"
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+CLICK_HEADER = [
+    "user_id", "session_id", "event", "timestamp", "platform",
+    "acquisition_channel", "user_cohort", "user_lifecycle",
+]
+
+
+def write_late_clicks(clicks):
+    """A small file that arrives late: new sessions, re-sent rows, broken rows."""
+    dice = Dice(20240630)
+    last_seen = {}
+    for click in clicks:
+        last_seen[click["user_id"]] = click
+    users = sorted(last_seen)
+    rows = []
+    for number in range(1, 41):
+        known = last_seen[dice.pick(users)]
+        day = dice.weighted({28: 2, 29: 4, 30: 3})
+        moment = datetime(2024, 6, day, int(dice.between(8, 23)), int(dice.between(0, 60)),
+                          int(dice.between(0, 60)), tzinfo=SHANGHAI)
+        for event in ["home", "catalog", "search", "product_view", "add_to_cart", "cart"][:int(dice.between(2, 7))]:
+            rows.append([known["user_id"], f"sess_late_{number:03d}", event, local_stamp(moment),
+                         known["platform"], known["acquisition_channel"], known["user_cohort"],
+                         known["user_lifecycle"]])
+            moment += timedelta(seconds=int(dice.between(8, 200)))
+    for click in clicks[200:205]:
+        rows.append([click[name] for name in CLICK_HEADER])
+        dirt["clickstream late: row sent before"] += 1
+    good = rows[0]
+    rows.insert(20, good[:3] + ["2024-06-31 10:00:00"] + good[4:])
+    dirt["clickstream late: day that does not exist"] += 1
+    rows.insert(45, [""] + good[1:])
+    dirt["clickstream late: empty user id"] += 1
+    rows.insert(70, good[:4] + ["smart fridge"] + good[5:])
+    dirt["clickstream late: unknown platform"] += 1
+    text = csv_text(CLICK_HEADER, rows)
+    text += ",".join(good[:3]) + "\n"
+    dirt["clickstream late: truncated line"] += 1
+    write_bytes(HERE / "behaviour" / "clickstream-2024-06-30-late.csv", text.encode())
+
+
+# ----------------------------------------------------------------------- market
+
+
+def write_price_corrections():
+    """Made-up prices for March 2013, and two restated days. Not market data."""
+    dice = Dice(201303)
+    with gzip.open(HERE / "market" / "prices-2000-2013.csv.gz", "rt", newline="") as lines:
+        reader = csv.DictReader(lines)
+        header = reader.fieldnames
+        known = {(row["Ticker"], row["Date"]): row for row in reader}
+    rows = []
+    for symbol in ["AAPL", "FB", "GOOG", "IBM", "MSFT"]:
+        last = known[(symbol, "2013-03-01")]
+        restated = dict(last, Close=f"{float(last['Close']) * 1.002:.2f}")
+        restated["High"] = f"{max(float(last['High']), float(restated['Close'])):.4f}"
+        restated["Adj Close"] = f"{float(last['Adj Close']) * 1.002:.6f}"
+        rows.append([restated[name] for name in header])
+        dirt["prices corrections: restated day"] += 1
+        rows.append([known[(symbol, "2013-02-28")][name] for name in header])
+        dirt["prices corrections: row sent before"] += 1
+        close, adjusted = float(restated["Close"]), float(restated["Adj Close"])
+        for day in range(4, 29):
+            date = datetime(2013, 3, day)
+            if date.weekday() > 4:
+                continue
+            move = dice.between(-0.02, 0.02)
+            opening, close, adjusted = close, close * (1 + move), adjusted * (1 + move)
+            top, bottom = max(opening, close) * 1.004, min(opening, close) * 0.996
+            rows.append([symbol, date.strftime("%Y-%m-%d"), f"{opening:.2f}", f"{top:.2f}", f"{bottom:.2f}",
+                         f"{close:.2f}", str(int(dice.between(2e6, 4e7))), f"{adjusted:.6f}"])
+    rows.insert(30, ["IBM", "2013-03-29", "-207.11", "209.00", "206.50", "208.40", "3100000", "180.01"])
+    dirt["prices corrections: negative price"] += 1
+    rows.insert(60, ["MSFT", "2013-03-29", "28.60", "28.70", "28.30", "28.61", "31,250,900", "25.26"])
+    dirt["prices corrections: thousands separators"] += 1
+    rows.insert(90, ["GOOG", "29/03/2013", "800.00", "806.00", "795.00", "801.20", "2100000", "401.84"])
+    dirt["prices corrections: date in another order"] += 1
+    write_bytes(HERE / "market" / "prices-2013-03-corrections.csv", csv_text(header, rows).encode())
+
+
+# ----------------------------------------------------------------------- people
+
+GROUPS = {"chat": "Live chat", "email": "E-mail and web", "payments": "Payments", "technical": "Technical"}
+AGENTS = [  # id, name, role, group, hired, left, skill (1 = average speed)
+    ("agent_01", "Lin Xiaoyu", "agent", "chat", "2022-03-01", "", 0.7),
+    ("agent_02", "Chen Wei", "agent", "chat", "2023-06-15", "", 0.9),
+    ("agent_03", "Maria Santos", "agent", "chat", "2023-11-01", "", 1.0),
+    ("agent_04", "Zhao Min", "agent", "chat", "2024-05-20", "", 1.5),
+    ("agent_05", "Tom Becker", "agent", "email", "2021-09-01", "", 0.8),
+    ("agent_06", "Huang Lei", "agent", "email", "2023-02-10", "", 1.0),
+    ("agent_07", "Aisha Khan", "agent", "email", "2024-01-08", "", 1.2),
+    ("agent_08", "Wu Fang", "agent", "email", "2022-07-04", "2024-04-30", 1.1),
+    ("agent_09", "Li Na", "admin", "payments", "2020-05-06", "", 0.8),
+    ("agent_10", "Peter Novak", "agent", "payments", "2023-08-21", "", 1.0),
+    ("agent_11", "Sun Jie", "agent", "payments", "2024-03-18", "", 1.3),
+    ("agent_12", "Olga Petrova", "agent", "technical", "2021-01-11", "", 0.9),
+    ("agent_13", "Guo Tao", "agent", "technical", "2022-10-17", "", 1.0),
+    ("agent_14", "Sam Okafor", "admin", "technical", "2020-02-03", "", 1.1),
+    ("bot_01", "Helper Bot", "bot", "chat", "2023-01-01", "", 1.0),
+]
+MANAGERS = {"chat": "agent_01", "email": "agent_05", "payments": "agent_09", "technical": "agent_14"}
+
+
+def write_agents():
+    header = ["agent_id", "name", "email", "role", "group_id", "group_name", "manager_id",
+              "hired_at", "left_at", "time_zone", "fte"]
+    rows = []
+    for agent_id, name, role, group, hired, left, _ in AGENTS:
+        manager = MANAGERS[group] if MANAGERS[group] != agent_id else ""
+        email = "" if role == "bot" else name.lower().replace(" ", ".") + "@example.com"
+        rows.append([agent_id, name, email, role, group, GROUPS[group], manager, hired, left,
+                     "Asia/Shanghai", "0.8" if agent_id == "agent_07" else "1.0"])
+    rows.append(["agent_15", "Nina Roth", "nina.roth@example.com", "agent", "email", GROUPS["email"],
+                 "agent_05", "2024-06-24", "", "Europe/Berlin", "8.0"])
+    dirt["agents: full-time share out of range"] += 1
+    write_bytes(HERE / "governance" / "agents.csv", csv_text(header, rows).encode())
+
+
+def write_targets_and_thresholds():
+    header = ["kpi_id", "scope_type", "scope_id", "valid_from", "valid_to", "direction", "target",
+              "floor", "stretch", "weight", "band_low", "band_high"]
+    rows = []
+
+    def add(kpi, scope_type, scope, start, end, direction, target, floor="", stretch="", weight="", low="", high=""):
+        rows.append([kpi, scope_type, scope, start, end, direction, target, floor, stretch, weight, low, high])
+
+    for priority, first_half, from_april in [("urgent", "30", "20"), ("high", "90", "60"),
+                                             ("normal", "300", "240"), ("low", "960", "720")]:
+        add("sla_first_reply_minutes", "priority", priority, "2023-01-01", "2024-03-31", "lower", first_half)
+        add("sla_first_reply_minutes", "priority", priority, "2024-04-01", "", "lower", from_april)
+    for kpi, direction, target, floor, stretch, weight in [
+            ("agent_solved", "higher", "20", "10", "30", "0.25"),
+            ("agent_first_reply_minutes", "lower", "60", "240", "20", "0.20"),
+            ("agent_sla_rate", "higher", "0.85", "0.6", "0.95", "0.25"),
+            ("agent_csat_rate", "higher", "0.85", "0.6", "0.95", "0.20"),
+            ("agent_reopen_rate", "lower", "0.08", "0.2", "0.03", "0.10")]:
+        add(kpi, "company", "all", "2024-01-01", "", direction, target, floor, stretch, weight)
+    add("agent_first_reply_minutes", "group", "chat", "2024-01-01", "", "lower", "15", "60", "5", "0.20")
+    add("agent_first_reply_minutes", "group", "technical", "2024-01-01", "", "lower", "120", "480", "60", "0.20")
+    add("agent_solved", "group", "technical", "2024-01-01", "", "higher", "12", "6", "20", "0.25")
+    add("agent_solved", "group", "email", "2024-01-01", "2024-03-31", "higher", "15", "8", "25", "0.25")
+    for kpi, direction, target in [("support_sla_rate", "higher", "0.85"), ("support_csat_rate", "higher", "0.85"),
+                                   ("support_fcr_rate", "higher", "0.55"), ("support_first_reply_minutes", "lower", "45"),
+                                   ("activity_engagement_rate", "higher", "0.9"),
+                                   ("activity_conversion_rate", "higher", "0.12"),
+                                   ("activity_stickiness", "higher", "0.1")]:
+        add(kpi, "company", "all", "2024-01-01", "", direction, target)
+    add("backlog_days", "company", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
+    add("sla_first_reply_minutes", "priority", "low", "2025-01-01", "", "lower", "1,440")
+    dirt["kpi targets: thousands separator"] += 1
+    write_bytes(HERE / "governance" / "kpi_targets.csv", csv_text(header, rows).encode())
+
+    header = ["kri_id", "name", "category", "direction", "amber", "red", "owner"]
+    rows = [
+        ["support_sla_breach_rate_7d", "SLA breaches, last 7 days", "operational", "higher", "0.25", "0.40", "support"],
+        ["support_backlog_days", "Days of work in the backlog", "operational", "higher", "3", "6", "support"],
+        ["support_reopen_rate_28d", "Reopened among solved, last 28 days", "operational", "higher", "0.10", "0.15", "support"],
+        ["support_key_person_share_28d", "Share of solves by the busiest agent, last 28 days", "people", "higher", "0.20", "0.30", "support"],
+        ["support_csat_rate_28d", "Good ratings, last 28 days", "operational", "lower", "0.80", "0.70", "support"],
+        ["behaviour_problem_session_rate_7d", "Sessions with a problem, last 7 days", "technology", "higher", "0.20", "0.25", "product"],
+        ["behaviour_conversion_rate_7d", "Sessions with a purchase, last 7 days", "market", "lower", "0.12", "0.08", "product"],
+        ["behaviour_dau_drop_28d", "Daily users against their 28-day mean", "market", "lower", "0.70", "0.50", "product"],
+        ["market_drawdown_worst", "Deepest drawdown of any instrument", "financial", "lower", "-0.30", "-0.50", "treasury"],
+        ["market_vol20_worst", "Highest 20-day volatility of any instrument", "financial", "higher", "0.50", "0.80", "treasury"],
+    ]
+    write_bytes(HERE / "governance" / "kri_thresholds.csv", csv_text(header, rows).encode())
+
+
+# ---------------------------------------------------------------------- tickets
+
+BAD_DAYS = {"2024-04-17", "2024-05-08", "2024-05-09", "2024-05-29", "2024-06-12", "2024-06-18"}
+TRIGGERS = {  # event: chance of a ticket, minutes until it is opened, channels, categories
+    "support_chat": (0.90, 3, {"chat": 9, "mobile": 1}, {"product": 4, "delivery": 3, "account": 2, "refund": 1}),
+    "payment_error": (0.85, 8, {"chat": 5, "web": 3, "voice": 2}, {"payment": 1}),
+    "checkout_bug": (0.85, 12, {"web": 5, "chat": 3, "email": 2}, {"checkout": 1}),
+    "error_page": (0.55, 15, {"web": 5, "email": 4, "mobile": 1}, {"site_error": 1}),
+    "purchase": (0.55, 1500, {"email": 6, "web": 3, "wechat": 2}, {"delivery": 5, "refund": 3, "product": 2}),
+    "account_page": (0.28, 40, {"email": 5, "web": 3, "wechat": 2}, {"account": 1}),
+}
+SUBJECTS = {
+    "product": ["Question about a product", "Which size should I take?", "商品咨询"],
+    "delivery": ["Where is my order?", "Parcel not delivered", "快递还没到"],
+    "account": ["Cannot change my address", "Login does not work", "无法登录账号"],
+    "refund": ["I want to send it back", "Refund not received", "申请退款"],
+    "payment": ["Payment failed twice", "Charged but no order", "付款失败"],
+    "checkout": ["Checkout button does nothing", "Basket is empty at checkout", "结算页面报错"],
+    "site_error": ["Error page all the time", "Site is down?", "页面打不开"],
+}
+FIRST_WORDS = ["Hello, can you help me?", "您好，请帮忙看一下。", "It still does not work, please look.", "急，请尽快处理！"]
+AGENT_WORDS = ["Thanks for writing, I am looking into it.", "您好，正在为您查询。", "We found the cause and fixed it.", "已为您处理，请再试一次。"]
+GOOD_WORDS = ["Fast and friendly, thank you!", "很满意，回复很快。", "", "Solved at once.", "客服很耐心", ""]
+BAD_WORDS = ["Waited far too long.", "等太久了，问题还在。", "Nobody read what I wrote.", "", "回答不对题"]
+PRIORITIES = {
+    "payment": {"urgent": 5, "high": 5}, "checkout": {"urgent": 2, "high": 6, "normal": 2},
+    "site_error": {"high": 4, "normal": 6}, "refund": {"high": 2, "normal": 6, "low": 2},
+    "delivery": {"normal": 7, "low": 3}, "account": {"normal": 6, "low": 4}, "product": {"normal": 4, "low": 6},
+}
+HOME_GROUP = {"payment": "payments", "refund": "payments", "checkout": "technical", "site_error": "technical"}
+TYPES = {"payment": "incident", "checkout": "problem", "site_error": "incident"}
+
+
+def in_working_hours(moment):
+    """Agents work from 9 to 21 in Shanghai; what comes later waits for the morning."""
+    local = moment.astimezone(SHANGHAI)
+    if local.hour < 9:
+        return local.replace(hour=9, minute=0, second=0) + (moment - moment.replace(minute=0, second=0)) / 6
+    if local.hour >= 21:
+        morning = (local + timedelta(days=1)).replace(hour=9, minute=0, second=0)
+        return morning + (moment - moment.replace(minute=0, second=0)) / 6
+    return moment
+
+
+class Ticket:
+    """One request and all that happens to it, event by event."""
+
+    def __init__(self, dice, number, opened, user, channel, category, bad_day):
+        self.dice, self.number, self.now = dice, number, opened
+        self.events = []
+        self.fields = {
+            "id": number, "created_at": stamp(opened), "updated_at": stamp(opened), "status": "new",
+            "priority": None, "type": TYPES.get(category, "question"), "subject": dice.pick(SUBJECTS[category]),
+            "via_channel": channel, "requester_id": user, "assignee_id": None, "group_id": None,
+            "due_at": None, "tags": category if not bad_day else category + ",incident_day",
+            "category": category, "satisfaction_rating": "unoffered", "satisfaction_comment": None,
+        }
+        self.versions = []
+        self.category, self.bad_day = category, bad_day
+        self.wait = 0.0
+
+    def happen(self, field, value, who, role):
+        if self.now >= EXPORT_END:
+            return False
+        self.events.append((self.now, self.number, field, value, who, role))
+        if field in self.fields:
+            self.fields[field] = value
+        self.fields["updated_at"] = stamp(self.now)
+        self.versions.append((self.now, dict(self.fields)))
+        return True
+
+    def wait_for(self, minutes, working=False):
+        self.now += timedelta(seconds=max(1, int(minutes * 60)))
+        if working:
+            self.now = in_working_hours(self.now)
+            self.now = self.now.replace(microsecond=0)
+
+    def agent_of(self, group):
+        day = self.now.astimezone(SHANGHAI).strftime("%Y-%m-%d")
+        return self.dice.pick([agent for agent in AGENTS
+                               if agent[3] == group and agent[2] != "bot" and agent[4] <= day
+                               and (not agent[5] or day <= agent[5])])
+
+    def live(self):
+        dice, user, channel = self.dice, self.fields["requester_id"], self.fields["via_channel"]
+        priority = dice.weighted(PRIORITIES[self.category])
+        group = "chat" if channel == "chat" else HOME_GROUP.get(self.category, "email")
+        # One ticket in fifty comes without its creation row, as real exports do.
+        if not dice.chance(0.02):
+            self.happen("status", "new", user, "end-user")
+        else:
+            self.happen("type", self.fields["type"], user, "end-user")
+            self.events.pop()
+            dirt["ticket events: creation row missing"] += 1
+        if dice.chance(0.75):
+            self.happen("priority", priority, "system", "system")
+        self.happen("group_id", group, "system", "system")
+        self.happen("comment_public", dice.pick(FIRST_WORDS), user, "end-user")
+        if dice.chance(0.1):
+            self.fields["due_at"] = local_stamp(self.now + timedelta(days=2))
+        if channel == "chat" and dice.chance(0.8):
+            self.wait_for(0.1)
+            self.happen("comment_public", "I am a bot. A person will be with you soon.", "bot_01", "bot")
+        elif channel in ("email", "web") and dice.chance(0.9):
+            self.wait_for(0.05)
+            self.happen("comment_public", "We have received your request.", "system", "system")
+        if dice.chance(0.015):
+            self.wait_for(dice.between(30, 600), working=True)
+            self.happen("status", "deleted", self.agent_of(group)[0], "agent")
+            return
+        median = {"chat": 6, "voice": 4, "wechat": 25}.get(channel, 70)
+        median *= {"urgent": 0.4, "high": 0.6, "normal": 1.0, "low": 1.6}[priority]
+        median *= 3.0 if self.bad_day else 1.0
+        agent = self.agent_of(group)
+        self.wait = dice.skewed_minutes(median * agent[6], 0.9)
+        opened = self.now
+        self.wait_for(self.wait * 0.7, working=True)
+        self.happen("assignee_id", agent[0], agent[0], agent[2])
+        if self.fields["priority"] is None:
+            self.happen("priority", priority, agent[0], agent[2])
+        self.happen("status", "open", agent[0], agent[2])
+        if dice.chance(0.16) and group in ("chat", "email"):
+            group = dice.pick(["payments", "technical"])
+            self.happen("comment_private", "Handing over: " + self.category, agent[0], agent[2])
+            self.happen("group_id", group, agent[0], agent[2])
+            agent = self.agent_of(group)
+            self.wait_for(dice.skewed_minutes(25, 0.8), working=True)
+            self.happen("assignee_id", agent[0], agent[0], agent[2])
+        if dice.chance(0.06):
+            priority = {"low": "normal", "normal": "high", "high": "urgent", "urgent": "high"}[priority]
+            self.happen("priority", priority, agent[0], agent[2])
+        self.wait_for(self.wait * 0.3, working=True)
+        self.wait = (self.now - opened).total_seconds() / 60
+        rounds = dice.weighted({1: 55, 2: 28, 3: 12, 4: 5})
+        for turn in range(1, rounds + 1):
+            self.happen("comment_public", dice.pick(AGENT_WORDS), agent[0], agent[2])
+            if turn == rounds:
+                break
+            if dice.chance(0.15):
+                self.happen("status", "hold", agent[0], agent[2])
+                self.wait_for(dice.skewed_minutes(600, 0.7), working=True)
+            else:
+                self.happen("status", "pending", agent[0], agent[2])
+                self.wait_for(dice.skewed_minutes(90, 1.0))
+                self.happen("comment_public", dice.pick(FIRST_WORDS), user, "end-user")
+            self.happen("status", "open", agent[0], agent[2])
+            self.wait_for(dice.skewed_minutes(median * agent[6], 0.8), working=True)
+        self.solve_and_rate(agent, user)
+        while dice.chance(0.09):
+            self.wait_for(dice.skewed_minutes(900, 0.6))
+            self.happen("status", "open", user, "end-user")
+            self.happen("comment_public", dice.pick(FIRST_WORDS), user, "end-user")
+            self.wait += 400
+            self.wait_for(dice.skewed_minutes(120, 0.8), working=True)
+            self.happen("comment_public", dice.pick(AGENT_WORDS), agent[0], agent[2])
+            self.solve_and_rate(agent, user)
+        self.now = self.now + timedelta(days=4)
+        self.happen("status", "closed", "system", "system")
+
+    def solve_and_rate(self, agent, user):
+        dice = self.dice
+        self.wait_for(dice.skewed_minutes(8 if self.fields["via_channel"] == "chat" else 40, 1.0), working=True)
+        self.happen("status", "solved", agent[0], agent[2])
+        solved = self.now
+        if dice.chance(0.6):
+            self.wait_for(60)
+            self.happen("satisfaction_rating", "offered", "system", "system")
+            if dice.chance(0.45):
+                self.wait_for(dice.skewed_minutes(120, 1.0))
+                unhappy = 0.08 + min(0.6, self.wait / 1500) + (0.25 if self.bad_day else 0)
+                rating = "bad" if dice.chance(unhappy) else "good"
+                self.happen("satisfaction_rating", rating, user, "end-user")
+                words = dice.pick(BAD_WORDS if rating == "bad" else GOOD_WORDS)
+                if words:
+                    self.happen("satisfaction_comment", words, user, "end-user")
+                if rating == "bad" and dice.chance(0.15):
+                    self.wait_for(300)
+                    self.happen("satisfaction_rating", "good", user, "end-user")
+        if self.now < solved + timedelta(minutes=30):
+            self.wait_for(30)
+
+
+def open_tickets(clicks):
+    dice = Dice(42)
+    requests = []
+    seen = set()
+    for click in clicks:
+        rule = TRIGGERS.get(click["event"])
+        key = (click["user_id"], click["session_id"], click["event"], click["timestamp"])
+        if rule is None or key in seen:
+            continue
+        seen.add(key)
+        chance, median, channels, categories = rule
+        moment = datetime.strptime(click["timestamp"], "%Y-%m-%d %H:%M:%S").replace(tzinfo=SHANGHAI)
+        bad_day = moment.strftime("%Y-%m-%d") in BAD_DAYS and click["event"] not in ("purchase", "account_page")
+        if not dice.chance(min(1.0, chance * (1.3 if bad_day else 1.0))):
+            continue
+        repeats = 2 if bad_day and dice.chance(0.6) else 1
+        for _ in range(repeats):
+            opened = moment + timedelta(seconds=int(60 * dice.skewed_minutes(median, 0.5)))
+            if opened < EXPORT_END - timedelta(hours=1):
+                requests.append((opened, click["user_id"], dice.weighted(channels), dice.weighted(categories), bad_day))
+    requests.sort(key=lambda request: (request[0], request[1]))
+    tickets = []
+    for number, (opened, user, channel, category, bad_day) in enumerate(requests, start=10001):
+        ticket = Ticket(dice, number, opened, user, channel, category, bad_day)
+        ticket.live()
+        tickets.append(ticket)
+    return tickets
+
+
+def write_tickets(tickets):
+    for month in range(1, 7):
+        start = datetime(2024, month, 1, tzinfo=timezone.utc)
+        end = datetime(2024, month + 1, 1, tzinfo=timezone.utc)
+        lines = []
+        for ticket in tickets:
+            versions = [fields for moment, fields in ticket.versions if start <= moment < end]
+            if versions:
+                lines.append(json_line(versions[-1]))
+        lines = add_ticket_dirt(month, lines)
+        write_bytes(HERE / "tickets" / f"tickets-2024-{month:02d}.ndjson.gz", b"\n".join(lines) + b"\n")
+    events = sorted((event for ticket in tickets for event in ticket.events), key=lambda event: (event[0], event[1]))
+    by_month = {month: [] for month in range(1, 7)}
+    for number, (moment, ticket_id, field, value, who, role) in enumerate(events, start=500001):
+        by_month[moment.astimezone(timezone.utc).month].append(json_line({
+            "event_id": number, "ticket_id": ticket_id, "updated": stamp(moment),
+            "field_name": field, "value": value, "user_id": who, "user_role": role,
+        }))
+    for month, lines in by_month.items():
+        lines = add_event_dirt(month, lines)
+        write_bytes(HERE / "tickets" / f"ticket_events-2024-{month:02d}.ndjson.gz", b"\n".join(lines) + b"\n")
+
+
+def broken(line, **changes):
+    record = json.loads(line)
+    for name, value in changes.items():
+        if value is None:
+            del record[name]
+        else:
+            record[name] = value
+    return json_line(record)
+
+
+def add_ticket_dirt(month, lines):
+    """Extra broken copies of good lines; the good line is always there too."""
+    lines = list(lines)
+    if month == 4:
+        lines.insert(12, broken(lines[10], created_at="2024-04-31T25:61:00Z"))
+        dirt["tickets: bad timestamp"] += 1
+        lines.insert(90, broken(lines[40], status="escalated"))
+        dirt["tickets: unknown status"] += 1
+    if month == 5:
+        lines.insert(33, broken(lines[30], id=None))
+        dirt["tickets: no id"] += 1
+        lines.insert(77, lines[70][: len(lines[70]) // 2])
+        dirt["tickets: broken JSON"] += 1
+        lines.insert(150, lines[100])
+        lines.insert(151, lines[101])
+        dirt["tickets: line sent twice"] += 2
+    if month == 6:
+        lines.insert(5, broken(lines[4], priority="P1"))
+        dirt["tickets: unknown priority"] += 1
+        lines.insert(64, broken(lines[60], subject="@@").replace(b"@@", b"caf\xe9"))
+        dirt["tickets: bytes that are not UTF-8"] += 1
+        lines.insert(120, b"")
+        dirt["tickets: blank line"] += 1
+    return lines
+
+
+def add_event_dirt(month, lines):
+    lines = list(lines)
+    if month == 3:
+        lines.insert(50, broken(lines[44], ticket_id="not a number"))
+        dirt["ticket events: text for a number"] += 1
+    if month == 4:
+        lines.insert(120, broken(lines[100], updated="yesterday"))
+        dirt["ticket events: bad timestamp"] += 1
+        for line in lines[200:212]:
+            lines.append(line)
+            dirt["ticket events: line sent twice"] += 1
+    if month == 5:
+        lines.insert(400, broken(lines[390], value="@@").replace(b"@@", b"\xc4\xfa\xba\xc3"))
+        dirt["ticket events: bytes that are not UTF-8"] += 1
+        lines.insert(500, broken(lines[480], event_id=None))
+        dirt["ticket events: no id"] += 1
+        lines[700], lines[701] = lines[701], lines[700]
+        dirt["ticket events: lines out of order"] += 2
+    if month == 6:
+        lines.insert(300, lines[280][:-20])
+        dirt["ticket events: broken JSON"] += 1
+        lines.insert(600, broken(lines[590], field_name="mood"))
+        dirt["ticket events: unknown field"] += 1
+    return lines
+
+
+def main():
+    clicks = read_clickstream()
+    write_late_clicks(clicks)
+    write_price_corrections()
+    write_agents()
+    write_targets_and_thresholds()
+    tickets = open_tickets(clicks)
+    write_tickets(tickets)
+    print(f"{len(tickets)} tickets, {sum(len(ticket.events) for ticket in tickets)} ticket events")
+    for kind in sorted(dirt):
+        print(f"{dirt[kind]:5d}  {kind}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+-- One row per instrument and trading day: trend, volatility and drawdown.
+-- All on adjusted close. Volatility is the sample standard deviation of daily
+-- returns times the root of $trading_days, as in empyrical. Whatever looks back
+-- further than the history goes is null.
+with
+
+prices as (
+
+    select
+        symbol,
+        close_price,
+        cast(adj_close as double) as adj_close_value,
+        adj_close,
+        ret,
+        volume,
+        is_stale,
+        price_date
+
+    from fct_price
+
+),
+
+prices_with_windows as (
+
+    select
+        symbol,
+        price_date,
+        close_price,
+        adj_close,
+        volume,
+        ret,
+        is_stale,
+        count(*) over last_20 as prices_of_20,
+        avg(adj_close_value) over last_20 as average_of_20,
+        ema(adj_close_value, 20) over (
+            partition by symbol order by price_date
+        ) as ema_of_20,
+        count(ret) over last_20 as returns_of_20,
+        stddev_samp(ret) over last_20 as deviation_of_20,
+        count(ret) over last_60 as returns_of_60,
+        stddev_samp(ret) over last_60 as deviation_of_60,
+        adj_close_value,
+        max(adj_close_value) over so_far as peak_adj_close
+
+    from prices
+
+    window
+        last_20 as (
+            partition by symbol order by price_date
+            rows between 19 preceding and current row
+        ),
+        last_60 as (
+            partition by symbol order by price_date
+            rows between 59 preceding and current row
+        ),
+        so_far as (
+            partition by symbol order by price_date
+            rows between unbounded preceding and current row
+        )
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        symbol,
+        price_date as day,
+
+        ---------- numbers
+        close_price,
+        adj_close,
+        volume,
+        ret,
+        case when prices_of_20 = 20 then round(average_of_20, 6) end as sma20,
+        round(ema_of_20, 6) as ema20,
+        case
+            when returns_of_20 = 20
+                then round(deviation_of_20 * sqrt($trading_days), 6)
+        end as vol20,
+        case
+            when returns_of_60 = 60
+                then round(deviation_of_60 * sqrt($trading_days), 6)
+        end as vol60,
+        round(peak_adj_close, 6) as peak_adj_close,
+        round(adj_close_value / nullif(peak_adj_close, 0) - 1, 6) as drawdown,
+
+        ---------- booleans
+        is_stale,
+        returns_of_60 = 60 as is_complete
+
+    from prices_with_windows
+
+)
+
+select * from final

@@ -1,0 +1,522 @@
+-- One row per reporting day, channel, group and priority: the support desk.
+-- Medians and distinct things cannot be added up, so totals ('all', over
+-- everything and over each single dimension) are counted anew. A ticket stands
+-- in the channel, group and priority that it has now. Replies and the service
+-- level stand on the day of creation, resolutions on the day of the last solve,
+-- ratings on the day of the latest answer. Deleted tickets count nowhere but in
+-- `deleted`. Backlog of a day = backlog of the day before + created + reopened
+-- - solved, where solved means that a ticket went from unfinished to finished;
+-- backlog_utc_eod looks at the end of the same day in UTC, as help desks do.
+with
+
+tickets as (
+
+    select * from fct_ticket
+
+),
+
+status_intervals as (
+
+    select * from fct_ticket_status_interval
+
+    where not is_deleted
+
+),
+
+clock as (
+
+    select
+        min(created_day) as first_day,
+        local_day(max(updated_at), $reporting_zone) as last_day,
+        -- Days before this one are over, and their feed has moved past them.
+        least(
+            local_day(max(updated_at), $reporting_zone),
+            local_day($as_of, $reporting_zone)
+        ) as open_day,
+        local_day($as_of, $reporting_zone) as today
+
+    from tickets
+
+),
+
+scopes as (
+
+    select * from (
+        values
+            (true, true, true),
+            (false, false, false),
+            (true, false, false),
+            (false, true, false),
+            (false, false, true)
+    ) as scopes (by_channel, by_group, by_priority)
+
+),
+
+tickets_scoped as (
+
+    select
+        tickets.ticket_id,
+        case when scopes.by_channel then tickets.channel else 'all' end
+            as channel,
+        case when scopes.by_group then tickets.group_id else 'all' end
+            as group_id,
+        case when scopes.by_priority then tickets.priority else 'all' end
+            as priority,
+        tickets.first_reply_minutes,
+        tickets.full_resolution_minutes,
+        tickets.sla_first_reply_state,
+        tickets.csat_rating,
+        tickets.is_deleted,
+        tickets.is_solved,
+        tickets.is_one_touch,
+        tickets.is_first_contact_resolved,
+        tickets.created_day,
+        tickets.solved_day,
+        tickets.csat_answered_day,
+        local_day(tickets.csat_offered_at, $reporting_zone)
+            as csat_offered_day
+
+    from tickets
+
+    cross join scopes
+
+),
+
+created_summed_to_days as (
+
+    select
+        created_day as day,
+        channel,
+        group_id,
+        priority,
+        count(*) filter (where not is_deleted) as created,
+        count(*) filter (where is_deleted) as deleted,
+        count(first_reply_minutes) filter (where not is_deleted)
+            as first_reply_tickets,
+        median(first_reply_minutes) filter (where not is_deleted)
+            as first_reply_median_minutes,
+        percentile_cont(first_reply_minutes, 0.9)
+            filter (where not is_deleted) as first_reply_p90_minutes,
+        count(*) filter (
+            where not is_deleted and sla_first_reply_state = 'met'
+        ) as sla_met,
+        count(*) filter (
+            where not is_deleted and sla_first_reply_state = 'breached'
+        ) as sla_breached,
+        count(*) filter (
+            where not is_deleted and sla_first_reply_state = 'active'
+        ) as sla_active
+
+    from tickets_scoped
+
+    group by
+        created_day,
+        channel,
+        group_id,
+        priority
+
+),
+
+resolved_summed_to_days as (
+
+    select
+        solved_day as day,
+        channel,
+        group_id,
+        priority,
+        count(*) as resolved_tickets,
+        median(full_resolution_minutes) as full_resolution_median_minutes,
+        percentile_cont(full_resolution_minutes, 0.9)
+            as full_resolution_p90_minutes,
+        count(*) filter (where is_one_touch) as one_touch_tickets,
+        count(*) filter (where is_first_contact_resolved)
+            as first_contact_tickets
+
+    from tickets_scoped
+
+    where is_solved
+        and solved_day is not null
+
+    group by
+        solved_day,
+        channel,
+        group_id,
+        priority
+
+),
+
+ratings_summed_to_days as (
+
+    select
+        csat_answered_day as day,
+        channel,
+        group_id,
+        priority,
+        count(*) filter (where csat_rating = 'good') as csat_pos,
+        count(*) as csat_answered
+
+    from tickets_scoped
+
+    where csat_answered_day is not null
+        and not is_deleted
+
+    group by
+        csat_answered_day,
+        channel,
+        group_id,
+        priority
+
+),
+
+offers_summed_to_days as (
+
+    select
+        csat_offered_day as day,
+        channel,
+        group_id,
+        priority,
+        count(*) as csat_offered,
+        count(csat_answered_day) as csat_offers_answered
+
+    from tickets_scoped
+
+    where csat_offered_day is not null
+        and not is_deleted
+
+    group by
+        csat_offered_day,
+        channel,
+        group_id,
+        priority
+
+),
+
+moves_summed_to_tickets as (
+
+    select
+        ticket_id,
+        started_day as day,
+        count(*) filter (where is_solve) as solved,
+        count(*) filter (where is_reopen) as reopened
+
+    from status_intervals
+
+    where is_solve
+        or is_reopen
+
+    group by
+        ticket_id,
+        started_day
+
+),
+
+moves_summed_to_days as (
+
+    select
+        moves_summed_to_tickets.day,
+        tickets_scoped.channel,
+        tickets_scoped.group_id,
+        tickets_scoped.priority,
+        sum(moves_summed_to_tickets.solved) as solved,
+        sum(moves_summed_to_tickets.reopened) as reopened
+
+    from moves_summed_to_tickets
+
+    inner join tickets_scoped
+        on moves_summed_to_tickets.ticket_id = tickets_scoped.ticket_id
+
+    group by
+        moves_summed_to_tickets.day,
+        tickets_scoped.channel,
+        tickets_scoped.group_id,
+        tickets_scoped.priority
+
+),
+
+moves_of_utc_days as (
+
+    select
+        ticket_id,
+        local_day(created_at, 'UTC') as utc_day,
+        1 as backlog_change
+
+    from tickets
+
+    where not is_deleted
+
+    union all
+
+    select
+        ticket_id,
+        local_day(started_at, 'UTC') as utc_day,
+        case when is_solve then -1 else 1 end as backlog_change
+
+    from status_intervals
+
+    where is_solve
+        or is_reopen
+
+),
+
+moves_summed_to_utc_days as (
+
+    select
+        -- The first reporting day may begin on the day before in UTC.
+        greatest(moves_of_utc_days.utc_day, clock.first_day) as day,
+        tickets_scoped.channel,
+        tickets_scoped.group_id,
+        tickets_scoped.priority,
+        sum(moves_of_utc_days.backlog_change) as backlog_utc_change
+
+    from moves_of_utc_days
+
+    inner join tickets_scoped
+        on moves_of_utc_days.ticket_id = tickets_scoped.ticket_id
+
+    cross join clock
+
+    group by
+        greatest(moves_of_utc_days.utc_day, clock.first_day),
+        tickets_scoped.channel,
+        tickets_scoped.group_id,
+        tickets_scoped.priority
+
+),
+
+days as (
+
+    select
+        unnest(
+            generate_series(first_day, last_day, interval '1 day')
+        ) as day
+
+    from clock
+
+),
+
+combinations as (
+
+    select distinct
+        channel,
+        group_id,
+        priority
+
+    from tickets_scoped
+
+),
+
+spine as (
+
+    select
+        days.day,
+        combinations.channel,
+        combinations.group_id,
+        combinations.priority
+
+    from days
+
+    cross join combinations
+
+),
+
+days_joined as (
+
+    select
+        spine.day,
+        spine.channel,
+        spine.group_id,
+        spine.priority,
+        coalesce(created_summed_to_days.created, 0) as created,
+        coalesce(created_summed_to_days.deleted, 0) as deleted,
+        coalesce(moves_summed_to_days.solved, 0) as solved,
+        coalesce(moves_summed_to_days.reopened, 0) as reopened,
+        coalesce(moves_summed_to_utc_days.backlog_utc_change, 0)
+            as backlog_utc_change,
+        coalesce(created_summed_to_days.first_reply_tickets, 0)
+            as first_reply_tickets,
+        created_summed_to_days.first_reply_median_minutes,
+        created_summed_to_days.first_reply_p90_minutes,
+        coalesce(created_summed_to_days.sla_met, 0) as sla_met,
+        coalesce(created_summed_to_days.sla_breached, 0) as sla_breached,
+        coalesce(created_summed_to_days.sla_active, 0) as sla_active,
+        coalesce(resolved_summed_to_days.resolved_tickets, 0)
+            as resolved_tickets,
+        resolved_summed_to_days.full_resolution_median_minutes,
+        resolved_summed_to_days.full_resolution_p90_minutes,
+        coalesce(resolved_summed_to_days.one_touch_tickets, 0)
+            as one_touch_tickets,
+        coalesce(resolved_summed_to_days.first_contact_tickets, 0)
+            as first_contact_tickets,
+        coalesce(ratings_summed_to_days.csat_pos, 0) as csat_pos,
+        coalesce(ratings_summed_to_days.csat_answered, 0) as csat_answered,
+        coalesce(offers_summed_to_days.csat_offered, 0) as csat_offered,
+        coalesce(offers_summed_to_days.csat_offers_answered, 0)
+            as csat_offers_answered
+
+    from spine
+
+    left join created_summed_to_days
+        on spine.day = created_summed_to_days.day
+        and spine.channel = created_summed_to_days.channel
+        and spine.group_id = created_summed_to_days.group_id
+        and spine.priority = created_summed_to_days.priority
+
+    left join moves_summed_to_days
+        on spine.day = moves_summed_to_days.day
+        and spine.channel = moves_summed_to_days.channel
+        and spine.group_id = moves_summed_to_days.group_id
+        and spine.priority = moves_summed_to_days.priority
+
+    left join moves_summed_to_utc_days
+        on spine.day = moves_summed_to_utc_days.day
+        and spine.channel = moves_summed_to_utc_days.channel
+        and spine.group_id = moves_summed_to_utc_days.group_id
+        and spine.priority = moves_summed_to_utc_days.priority
+
+    left join resolved_summed_to_days
+        on spine.day = resolved_summed_to_days.day
+        and spine.channel = resolved_summed_to_days.channel
+        and spine.group_id = resolved_summed_to_days.group_id
+        and spine.priority = resolved_summed_to_days.priority
+
+    left join ratings_summed_to_days
+        on spine.day = ratings_summed_to_days.day
+        and spine.channel = ratings_summed_to_days.channel
+        and spine.group_id = ratings_summed_to_days.group_id
+        and spine.priority = ratings_summed_to_days.priority
+
+    left join offers_summed_to_days
+        on spine.day = offers_summed_to_days.day
+        and spine.channel = offers_summed_to_days.channel
+        and spine.group_id = offers_summed_to_days.group_id
+        and spine.priority = offers_summed_to_days.priority
+
+),
+
+days_with_backlog as (
+
+    select
+        day,
+        channel,
+        group_id,
+        priority,
+        created,
+        deleted,
+        solved,
+        reopened,
+        first_reply_tickets,
+        first_reply_median_minutes,
+        first_reply_p90_minutes,
+        sla_met,
+        sla_breached,
+        sla_active,
+        resolved_tickets,
+        full_resolution_median_minutes,
+        full_resolution_p90_minutes,
+        one_touch_tickets,
+        first_contact_tickets,
+        csat_pos,
+        csat_answered,
+        csat_offered,
+        csat_offers_answered,
+        sum(created + reopened - solved) over (
+            partition by channel, group_id, priority
+            order by day
+            rows between unbounded preceding and current row
+        ) as backlog_eod,
+        sum(backlog_utc_change) over (
+            partition by channel, group_id, priority
+            order by day
+            rows between unbounded preceding and current row
+        ) as backlog_utc_eod
+
+    from days_joined
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        days_with_backlog.day,
+        days_with_backlog.channel,
+        days_with_backlog.group_id,
+        days_with_backlog.priority,
+
+        ---------- numbers
+        days_with_backlog.created,
+        days_with_backlog.solved,
+        days_with_backlog.reopened,
+        days_with_backlog.deleted,
+        days_with_backlog.backlog_eod,
+        days_with_backlog.backlog_utc_eod,
+        days_with_backlog.first_reply_tickets,
+        case
+            when days_with_backlog.first_reply_tickets >= $min_sample
+                then round(days_with_backlog.first_reply_median_minutes, 2)
+        end as first_reply_median_minutes,
+        case
+            when days_with_backlog.first_reply_tickets >= $min_sample
+                then round(days_with_backlog.first_reply_p90_minutes, 2)
+        end as first_reply_p90_minutes,
+        days_with_backlog.sla_met,
+        days_with_backlog.sla_breached,
+        days_with_backlog.sla_active,
+        days_with_backlog.sla_met + days_with_backlog.sla_breached
+            as sla_decided,
+        round(
+            cast(days_with_backlog.sla_met as double) / nullif(
+                days_with_backlog.sla_met + days_with_backlog.sla_breached, 0
+            ),
+            6
+        ) as sla_rate,
+        days_with_backlog.resolved_tickets,
+        case
+            when days_with_backlog.resolved_tickets >= $min_sample
+                then round(
+                    days_with_backlog.full_resolution_median_minutes, 2
+                )
+        end as full_resolution_median_minutes,
+        case
+            when days_with_backlog.resolved_tickets >= $min_sample
+                then round(days_with_backlog.full_resolution_p90_minutes, 2)
+        end as full_resolution_p90_minutes,
+        days_with_backlog.one_touch_tickets,
+        round(
+            cast(days_with_backlog.one_touch_tickets as double)
+                / nullif(days_with_backlog.resolved_tickets, 0),
+            6
+        ) as one_touch_rate,
+        days_with_backlog.first_contact_tickets,
+        round(
+            cast(days_with_backlog.first_contact_tickets as double)
+                / nullif(days_with_backlog.resolved_tickets, 0),
+            6
+        ) as first_contact_rate,
+        days_with_backlog.csat_pos,
+        days_with_backlog.csat_answered,
+        round(
+            cast(days_with_backlog.csat_pos as double)
+                / nullif(days_with_backlog.csat_answered, 0),
+            6
+        ) as csat_rate,
+        days_with_backlog.csat_offered,
+        days_with_backlog.csat_offers_answered,
+        round(
+            cast(days_with_backlog.csat_offers_answered as double)
+                / nullif(days_with_backlog.csat_offered, 0),
+            6
+        ) as csat_response_rate,
+
+        ---------- booleans
+        days_with_backlog.day < clock.open_day as is_complete,
+        days_with_backlog.day < clock.open_day
+            and days_with_backlog.day + $late_days < clock.today as is_final
+
+    from days_with_backlog
+
+    cross join clock
+
+)
+
+select * from final

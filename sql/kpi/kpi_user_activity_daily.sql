@@ -1,0 +1,503 @@
+-- One row per reporting day, platform and channel: active users and sessions.
+-- Distinct users cannot be added up, so the rows with 'all' are counted anew.
+-- New, returning, resurrected and dormant compare a day with the day before
+-- and with the row's own history (growth accounting as in PostHog): new +
+-- returning + resurrected = dau. A user is active on day t over n days exactly
+-- when the latest active day d has t - n < d <= t, so each active day adds one
+-- user at d and takes it away at d + n or at the next active day.
+with
+
+events as (
+
+    select * from fct_event
+
+),
+
+sessions as (
+
+    select * from fct_session
+
+),
+
+clock as (
+
+    select
+        min(event_day) as first_day,
+        max(event_day) as last_day,
+        -- Days before this one are over, and their feed has moved past them.
+        least(
+            max(event_day), local_day($as_of, $reporting_zone)
+        ) as open_day,
+        local_day($as_of, $reporting_zone) as today
+
+    from events
+
+),
+
+scopes as (
+
+    select * from (
+        values
+            (true, true),
+            (true, false),
+            (false, true),
+            (false, false)
+    ) as scopes (by_platform, by_channel)
+
+),
+
+events_summed_to_users as (
+
+    select
+        event_day as day,
+        platform,
+        acquisition_channel,
+        user_id,
+        count(*) as events,
+        count(*) filter (where is_page_view) as page_views
+
+    from events
+
+    group by
+        event_day,
+        platform,
+        acquisition_channel,
+        user_id
+
+),
+
+users_scoped as (
+
+    select
+        users.day,
+        case when scopes.by_platform then users.platform else 'all' end
+            as platform,
+        case
+            when scopes.by_channel then users.acquisition_channel else 'all'
+        end as acquisition_channel,
+        users.user_id,
+        users.events,
+        users.page_views
+
+    from events_summed_to_users as users
+
+    cross join scopes
+
+),
+
+user_days as (
+
+    select
+        day,
+        platform,
+        acquisition_channel,
+        user_id,
+        sum(events) as events,
+        sum(page_views) as page_views
+
+    from users_scoped
+
+    group by
+        day,
+        platform,
+        acquisition_channel,
+        user_id
+
+),
+
+user_days_with_neighbours as (
+
+    select
+        day,
+        platform,
+        acquisition_channel,
+        events,
+        page_views,
+        lag(day) over (
+            partition by platform, acquisition_channel, user_id
+            order by day
+        ) as previous_day,
+        lead(day) over (
+            partition by platform, acquisition_channel, user_id
+            order by day
+        ) as next_day
+
+    from user_days
+
+),
+
+changes as (
+
+    select
+        day,
+        platform,
+        acquisition_channel,
+        1 as dau,
+        1 as wau_change,
+        1 as mau_change,
+        case when previous_day is null then 1 else 0 end as new_users,
+        case when previous_day = day - 1 then 1 else 0 end as returning_users,
+        case when previous_day < day - 1 then 1 else 0 end
+            as resurrected_users,
+        0 as dormant_users,
+        events,
+        page_views
+
+    from user_days_with_neighbours
+
+    union all
+
+    select
+        least(day + 7, next_day) as day,
+        platform,
+        acquisition_channel,
+        0 as dau,
+        -1 as wau_change,
+        0 as mau_change,
+        0 as new_users,
+        0 as returning_users,
+        0 as resurrected_users,
+        0 as dormant_users,
+        0 as events,
+        0 as page_views
+
+    from user_days_with_neighbours
+
+    union all
+
+    select
+        least(day + $mau_days, next_day) as day,
+        platform,
+        acquisition_channel,
+        0 as dau,
+        0 as wau_change,
+        -1 as mau_change,
+        0 as new_users,
+        0 as returning_users,
+        0 as resurrected_users,
+        0 as dormant_users,
+        0 as events,
+        0 as page_views
+
+    from user_days_with_neighbours
+
+    union all
+
+    select
+        day + 1 as day,
+        platform,
+        acquisition_channel,
+        0 as dau,
+        0 as wau_change,
+        0 as mau_change,
+        0 as new_users,
+        0 as returning_users,
+        0 as resurrected_users,
+        1 as dormant_users,
+        0 as events,
+        0 as page_views
+
+    from user_days_with_neighbours
+
+    where next_day is null
+        or next_day > day + 1
+
+),
+
+changes_summed_to_days as (
+
+    select
+        day,
+        platform,
+        acquisition_channel,
+        sum(dau) as dau,
+        sum(wau_change) as wau_change,
+        sum(mau_change) as mau_change,
+        sum(new_users) as new_users,
+        sum(returning_users) as returning_users,
+        sum(resurrected_users) as resurrected_users,
+        sum(dormant_users) as dormant_users,
+        sum(events) as events,
+        sum(page_views) as page_views
+
+    from changes
+
+    group by
+        day,
+        platform,
+        acquisition_channel
+
+),
+
+sessions_counted as (
+
+    select
+        session_day as day,
+        platform,
+        acquisition_channel,
+        count(*) as sessions,
+        count(*) filter (where is_engaged) as engaged_sessions,
+        count(*) filter (where is_converting) as converting_sessions,
+        count(*) filter (where has_problem) as problem_sessions,
+        sum(cast(duration_seconds as decimal(18, 3)))
+            as engaged_seconds_total
+
+    from sessions
+
+    group by
+        session_day,
+        platform,
+        acquisition_channel
+
+),
+
+sessions_scoped as (
+
+    select
+        counted.day,
+        case when scopes.by_platform then counted.platform else 'all' end
+            as platform,
+        case
+            when scopes.by_channel then counted.acquisition_channel
+            else 'all'
+        end as acquisition_channel,
+        counted.sessions,
+        counted.engaged_sessions,
+        counted.converting_sessions,
+        counted.problem_sessions,
+        counted.engaged_seconds_total
+
+    from sessions_counted as counted
+
+    cross join scopes
+
+),
+
+sessions_summed_to_days as (
+
+    select
+        day,
+        platform,
+        acquisition_channel,
+        sum(sessions) as sessions,
+        sum(engaged_sessions) as engaged_sessions,
+        sum(converting_sessions) as converting_sessions,
+        sum(problem_sessions) as problem_sessions,
+        sum(engaged_seconds_total) as engaged_seconds_total
+
+    from sessions_scoped
+
+    group by
+        day,
+        platform,
+        acquisition_channel
+
+),
+
+days as (
+
+    select
+        unnest(
+            generate_series(first_day, last_day, interval '1 day')
+        ) as day
+
+    from clock
+
+),
+
+combinations as (
+
+    select distinct
+        platform,
+        acquisition_channel
+
+    from user_days
+
+),
+
+spine as (
+
+    select
+        days.day,
+        combinations.platform,
+        combinations.acquisition_channel
+
+    from days
+
+    cross join combinations
+
+),
+
+days_joined as (
+
+    select
+        spine.day,
+        spine.platform,
+        spine.acquisition_channel,
+        coalesce(changes_summed_to_days.dau, 0) as dau,
+        coalesce(changes_summed_to_days.wau_change, 0) as wau_change,
+        coalesce(changes_summed_to_days.mau_change, 0) as mau_change,
+        coalesce(changes_summed_to_days.new_users, 0) as new_users,
+        coalesce(changes_summed_to_days.returning_users, 0)
+            as returning_users,
+        coalesce(changes_summed_to_days.resurrected_users, 0)
+            as resurrected_users,
+        coalesce(changes_summed_to_days.dormant_users, 0) as dormant_users,
+        coalesce(changes_summed_to_days.events, 0) as events,
+        coalesce(changes_summed_to_days.page_views, 0) as page_views,
+        coalesce(sessions_summed_to_days.sessions, 0) as sessions,
+        coalesce(sessions_summed_to_days.engaged_sessions, 0)
+            as engaged_sessions,
+        coalesce(sessions_summed_to_days.converting_sessions, 0)
+            as converting_sessions,
+        coalesce(sessions_summed_to_days.problem_sessions, 0)
+            as problem_sessions,
+        cast(
+            coalesce(sessions_summed_to_days.engaged_seconds_total, 0)
+            as decimal(18, 3)
+        ) as engaged_seconds_total
+
+    from spine
+
+    left join changes_summed_to_days
+        on spine.day = changes_summed_to_days.day
+        and spine.platform = changes_summed_to_days.platform
+        and spine.acquisition_channel
+            = changes_summed_to_days.acquisition_channel
+
+    left join sessions_summed_to_days
+        on spine.day = sessions_summed_to_days.day
+        and spine.platform = sessions_summed_to_days.platform
+        and spine.acquisition_channel
+            = sessions_summed_to_days.acquisition_channel
+
+),
+
+days_with_windows as (
+
+    select
+        day,
+        platform,
+        acquisition_channel,
+        dau,
+        wau_change,
+        mau_change,
+        new_users,
+        returning_users,
+        resurrected_users,
+        dormant_users,
+        events,
+        page_views,
+        sessions,
+        engaged_sessions,
+        converting_sessions,
+        problem_sessions,
+        engaged_seconds_total,
+        sum(wau_change) over (
+            partition by platform, acquisition_channel
+            order by day
+            rows between unbounded preceding and current row
+        ) as wau,
+        sum(mau_change) over (
+            partition by platform, acquisition_channel
+            order by day
+            rows between unbounded preceding and current row
+        ) as mau,
+        sum(dau) over (
+            partition by platform, acquisition_channel
+            order by day
+            rows between unbounded preceding and current row
+        ) as user_days_so_far
+
+    from days_joined
+
+),
+
+days_with_activity as (
+
+    select
+        days_with_windows.day,
+        days_with_windows.platform,
+        days_with_windows.acquisition_channel,
+        days_with_windows.dau,
+        days_with_windows.wau_change,
+        days_with_windows.mau_change,
+        days_with_windows.new_users,
+        days_with_windows.returning_users,
+        days_with_windows.resurrected_users,
+        days_with_windows.dormant_users,
+        days_with_windows.events,
+        days_with_windows.page_views,
+        days_with_windows.sessions,
+        days_with_windows.engaged_sessions,
+        days_with_windows.converting_sessions,
+        days_with_windows.problem_sessions,
+        days_with_windows.engaged_seconds_total,
+        days_with_windows.wau,
+        days_with_windows.mau,
+        days_with_windows.user_days_so_far,
+        days_with_windows.user_days_so_far - coalesce(
+            lag(days_with_windows.user_days_so_far, $mau_days) over (
+                partition by
+                    days_with_windows.platform,
+                    days_with_windows.acquisition_channel
+                order by days_with_windows.day
+            ),
+            0
+        ) as active_user_days,
+        days_with_windows.mau * $mau_days as possible_user_days,
+        days_with_windows.day < clock.open_day
+            and days_with_windows.day - clock.first_day >= $mau_days - 1
+            as is_complete,
+        days_with_windows.day + $late_days < clock.today as is_past_late_days
+
+    from days_with_windows
+
+    cross join clock
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        day,
+        platform,
+        acquisition_channel,
+
+        ---------- numbers
+        dau,
+        wau,
+        mau,
+        new_users,
+        returning_users,
+        resurrected_users,
+        dormant_users,
+        active_user_days,
+        possible_user_days,
+        round(
+            cast(active_user_days as double) / nullif(possible_user_days, 0), 6
+        ) as stickiness,
+        sessions,
+        engaged_sessions,
+        round(cast(engaged_sessions as double) / nullif(sessions, 0), 6)
+            as engagement_rate,
+        converting_sessions,
+        round(cast(converting_sessions as double) / nullif(sessions, 0), 6)
+            as conversion_rate,
+        problem_sessions,
+        round(cast(problem_sessions as double) / nullif(sessions, 0), 6)
+            as problem_session_rate,
+        events,
+        page_views,
+        engaged_seconds_total,
+
+        ---------- booleans
+        is_complete,
+        is_complete and is_past_late_days as is_final
+
+    from days_with_activity
+
+)
+
+select * from final

@@ -1,0 +1,84 @@
+-- One row per instrument and trading day, with the return on adjusted close.
+with
+
+prices as (
+
+    select * from stg_market_prices
+
+),
+
+prices_with_history as (
+
+    select
+        symbol,
+        open_price,
+        high_price,
+        low_price,
+        close_price,
+        adj_close,
+        volume,
+        row_number() over (
+            partition by symbol order by price_date
+        ) as trading_day_number,
+        lag(adj_close) over (
+            partition by symbol order by price_date
+        ) as previous_adj_close,
+        lag(price_date) over (
+            partition by symbol order by price_date
+        ) as previous_price_date,
+        count(*) over (
+            partition by symbol order by price_date
+            rows between 4 preceding and current row
+        ) as prices_of_five_days,
+        min(close_price) over (
+            partition by symbol order by price_date
+            rows between 4 preceding and current row
+        ) as lowest_close_of_five_days,
+        max(close_price) over (
+            partition by symbol order by price_date
+            rows between 4 preceding and current row
+        ) as highest_close_of_five_days,
+        price_date
+
+    from prices
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        symbol,
+
+        ---------- numbers
+        cast(trading_day_number as bigint) as trading_day_number,
+        open_price,
+        high_price,
+        low_price,
+        close_price,
+        adj_close,
+        volume,
+        case
+            when adj_close > 0 then round(
+                cast(adj_close as double)
+                    / nullif(cast(previous_adj_close as double), 0) - 1,
+                10
+            )
+        end as ret,
+
+        ---------- booleans
+        high_price >= greatest(open_price, close_price)
+            and low_price <= least(open_price, close_price) as is_ohlc_valid,
+        prices_of_five_days = 5
+            and lowest_close_of_five_days = highest_close_of_five_days
+            as is_stale,
+
+        ---------- dates
+        price_date,
+        previous_price_date
+
+    from prices_with_history
+
+)
+
+select * from final

@@ -1,0 +1,182 @@
+-- One row per month and agent: measures, attainment, score and rank.
+-- The score is the weighted mean of the attainments that have data. Who solved
+-- fewer than $min_solves tickets, or was employed for less than
+-- $min_tenure_days at the month's end, is not ranked; equal scores share a
+-- rank.
+with
+
+agent_months as (
+
+    select * from kpi_agent_month
+
+),
+
+scorecard as (
+
+    select * from perf_scorecard_month
+
+),
+
+scores as (
+
+    select
+        month,
+        agent_id,
+        max(attainment) filter (where kpi_id = 'agent_solved')
+            as attainment_solved,
+        max(attainment) filter (where kpi_id = 'agent_first_reply_minutes')
+            as attainment_first_reply,
+        max(attainment) filter (where kpi_id = 'agent_sla_rate')
+            as attainment_sla,
+        max(attainment) filter (where kpi_id = 'agent_csat_rate')
+            as attainment_csat,
+        max(attainment) filter (where kpi_id = 'agent_reopen_rate')
+            as attainment_reopen,
+        round(sum(points), 6) as points,
+        round(sum(weight) filter (where attainment is not null), 6)
+            as weight_with_data
+
+    from scorecard
+
+    group by
+        month,
+        agent_id
+
+),
+
+agent_months_scored as (
+
+    select
+        agent_months.month,
+        agent_months.agent_id,
+        agent_months.group_id,
+        agent_months.agent_name,
+        agent_months.handled,
+        agent_months.solved,
+        agent_months.first_reply_tickets,
+        agent_months.first_reply_median_minutes,
+        agent_months.resolution_median_minutes,
+        agent_months.sla_met,
+        agent_months.sla_decided,
+        agent_months.sla_rate,
+        agent_months.csat_pos,
+        agent_months.csat_answered,
+        agent_months.csat_rate,
+        agent_months.csat_wilson_lower,
+        agent_months.reopened_tickets,
+        agent_months.reopen_rate,
+        agent_months.tenure_days,
+        agent_months.is_complete,
+        scores.attainment_solved,
+        scores.attainment_first_reply,
+        scores.attainment_sla,
+        scores.attainment_csat,
+        scores.attainment_reopen,
+        scores.points,
+        scores.weight_with_data,
+        round(scores.points / nullif(scores.weight_with_data, 0), 6) as score,
+        agent_months.solved >= $min_solves
+            and agent_months.tenure_days >= $min_tenure_days
+            and scores.points is not null as is_eligible
+
+    from agent_months
+
+    left join scores
+        on agent_months.month = scores.month
+        and agent_months.agent_id = scores.agent_id
+
+),
+
+agent_months_ranked as (
+
+    select
+        month,
+        agent_id,
+        group_id,
+        agent_name,
+        handled,
+        solved,
+        first_reply_tickets,
+        first_reply_median_minutes,
+        resolution_median_minutes,
+        sla_met,
+        sla_decided,
+        sla_rate,
+        csat_pos,
+        csat_answered,
+        csat_rate,
+        csat_wilson_lower,
+        reopened_tickets,
+        reopen_rate,
+        tenure_days,
+        is_complete,
+        attainment_solved,
+        attainment_first_reply,
+        attainment_sla,
+        attainment_csat,
+        attainment_reopen,
+        points,
+        weight_with_data,
+        score,
+        is_eligible,
+        rank() over (
+            partition by month, is_eligible order by score desc
+        ) as position,
+        count(*) over (partition by month, is_eligible) as peers
+
+    from agent_months_scored
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        month,
+        agent_id,
+        group_id,
+
+        ---------- strings
+        agent_name,
+
+        ---------- numbers
+        handled,
+        solved,
+        first_reply_tickets,
+        first_reply_median_minutes,
+        resolution_median_minutes,
+        sla_met,
+        sla_decided,
+        sla_rate,
+        csat_pos,
+        csat_answered,
+        csat_rate,
+        csat_wilson_lower,
+        reopened_tickets,
+        reopen_rate,
+        tenure_days,
+        attainment_solved,
+        attainment_first_reply,
+        attainment_sla,
+        attainment_csat,
+        attainment_reopen,
+        points,
+        weight_with_data,
+        score,
+        case when is_eligible then peers end as eligible_agents,
+        case when is_eligible then cast(position as bigint) end
+            as rank_in_month,
+        case
+            when is_eligible
+                then cast(ceil(4.0 * position / peers) as bigint)
+        end as quartile,
+
+        ---------- booleans
+        is_eligible,
+        is_complete
+
+    from agent_months_ranked
+
+)
+
+select * from final

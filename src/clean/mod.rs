@@ -1,0 +1,161 @@
+//! Makes the rows of all landed files of a dataset keep its contract together: one row per key, the right one.
+//!
+//! Promises: `accepted = clean + exact duplicates + superseded + late + quarantined in clean`, for every file, checked
+//! on every run; a row that loses its winner comes back, because every run decides anew from all files that live. Of
+//! the accepted rows nothing is copied that need not change: a file none of whose rows is superseded becomes part of
+//! the dataset as it is. Keys are compared, not only hashed, and decided a bucket at a time, so memory stays flat.
+//!
+//! It knows nothing of how files are parsed or what models make of the rows.
+
+mod keep;
+mod ledger_table;
+
+use std::collections::BTreeMap;
+
+use arrow::array::BooleanArray;
+use arrow::compute::filter_record_batch;
+
+use crate::ingest::{Raw, stored_row_schema};
+use crate::plan::{dataset_fingerprint, in_order, live_paths};
+use crate::project::{Project, SourceContract};
+use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Partition, Store, StoreError, TableState, read_batches};
+
+/// A dataset, cleaned. Only [`clean`] makes it.
+#[derive(Debug)]
+pub struct Cleaned {
+    pub(crate) state: TableState,
+    /// What became of the dataset's rows, all files together.
+    pub counts: CleanCounts,
+}
+
+/// Why a dataset could not be cleaned.
+#[derive(Debug, thiserror::Error)]
+pub enum CleanError {
+    /// Rows could not be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Rows were lost on the way: a mistake of ours.
+    #[error("the rows of `{file}` do not add up: {counts:?} of {accepted} accepted")]
+    Unbalanced {
+        /// The file.
+        file: String,
+        /// What the rows became.
+        counts: CleanCounts,
+        /// How many there were.
+        accepted: u64,
+    },
+    /// The work was given up: a mistake of ours.
+    #[error("cleaning `{dataset}` was given up: {reason}")]
+    Bug {
+        /// The dataset.
+        dataset: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// One landed content in the order in which it counts.
+#[derive(Debug, Clone)]
+struct Part {
+    identity: String,
+    content: Content,
+}
+
+/// Decides among the rows of all files that live, and makes the dataset's state.
+///
+/// # Errors
+/// When rows cannot be read or written.
+pub async fn clean(store: &Store, project: &Project, contract: &SourceContract, raw: Raw) -> Result<Cleaned, CleanError> {
+    let (store, contract) = (store.clone(), contract.clone());
+    let columns = columns(project, &contract);
+    let dataset = contract.name.clone();
+    let work = move || clean_blocking(&store, &contract, columns, raw);
+    match tokio::task::spawn_blocking(work).await {
+        Ok(cleaned) => cleaned,
+        Err(error) => Err(CleanError::Bug { dataset, reason: error.to_string() }),
+    }
+}
+
+/// Returns the columns of a dataset with the words that describe them.
+#[must_use]
+pub fn columns(project: &Project, contract: &SourceContract) -> Vec<ColumnState> {
+    let describe = |(name, column): (&String, &crate::project::SourceColumn)| {
+        let words = project.words(name, &column.words);
+        ColumnState {
+            name: name.clone(),
+            kind: column.kind,
+            description: words.description,
+            unit: words.unit,
+            en: words.en,
+            zh: words.zh,
+        }
+    };
+    contract.columns.iter().map(describe).collect()
+}
+
+fn clean_blocking(store: &Store, contract: &SourceContract, columns: Vec<ColumnState>, raw: Raw) -> Result<Cleaned, CleanError> {
+    let live = live_paths(contract.files, &raw.paths);
+    let parts: Vec<Part> = in_order(&live)
+        .into_iter()
+        .filter_map(|identity| Some(Part { content: raw.contents.get(&identity)?.clone(), identity }))
+        .collect();
+    let decided = keep::decide(store, contract, &parts)?;
+    let mut files = Vec::new();
+    for (part, decision) in parts.iter().zip(&decided) {
+        let Some(rows) = &part.content.rows else { continue };
+        match &decision.kept {
+            None => files.push(rows.clone()),
+            Some(kept) => files.extend(copy_kept(store, contract, rows, kept)?),
+        }
+    }
+    let mut counts = CleanCounts::default();
+    let mut of_content = BTreeMap::new();
+    for (part, decision) in parts.iter().zip(decided) {
+        let accepted = part.content.ledger.accepted;
+        if decision.counts.total() != accepted || !part.content.ledger.balanced() {
+            let file = live.iter().find(|path| path.content == part.identity).map_or_else(String::new, |path| path.path.clone());
+            return Err(CleanError::Unbalanced { file, counts: decision.counts, accepted });
+        }
+        counts.add(&decision.counts);
+        of_content.insert(part.identity.clone(), decision.counts);
+    }
+    let fingerprint = dataset_fingerprint(contract, &raw.shape, &raw.paths);
+    let ledger = ledger_table::write(store, contract, &raw, &of_content)?;
+    let state = TableState {
+        table: raw.dataset.clone(),
+        is_published: false,
+        description: contract.description.clone(),
+        grain: contract.grain.clone(),
+        columns,
+        fingerprint: fingerprint.clone(),
+        partitions: vec![Partition { key: None, fingerprint, files }],
+        landed: Some(Landed {
+            shape: raw.shape,
+            next_sequence: raw.next_sequence,
+            paths: raw.paths,
+            contents: raw.contents,
+            counts,
+            ledger,
+        }),
+    };
+    Ok(Cleaned { state, counts })
+}
+
+/// Writes the rows of a file that `kept` marks to a file of their own; nothing when it marks none.
+fn copy_kept(store: &Store, contract: &SourceContract, rows: &DataFile, kept: &BooleanArray) -> Result<Option<DataFile>, CleanError> {
+    if kept.true_count() == 0 {
+        return Ok(None);
+    }
+    let schema = stored_row_schema(contract);
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let mut file = store.create_parquet(&contract.name, &schema, contract.columns.len())?;
+    let mut at = 0;
+    for batch in read_batches(&store.path(rows), &names)? {
+        let decode = |source| StoreError::Rows { table: contract.name.clone(), source };
+        let batch = batch.map_err(decode)?;
+        let here = kept.slice(at, batch.num_rows());
+        at += batch.num_rows();
+        file.write(&filter_record_batch(&batch, &here).map_err(decode)?)?;
+    }
+    Ok(Some(file.finish()?))
+}

@@ -1,0 +1,24 @@
+//! `opsmart check`.
+
+use clap::Args;
+
+use super::{Failure, Global, load};
+use crate::cli::print::Printer;
+use crate::plan::{Kind, Suite};
+use crate::run::Exit;
+
+/// Reads every file of the project, binds every SELECT, and reports every mistake at its place.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {}
+
+pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let suite = Suite::compile(load(global)?)?;
+    let checks = suite.tables.values().filter(|table| table.kind == Kind::Check).count();
+    let (jobs, datasets, models) = (suite.project.jobs.len(), suite.project.sources.len(), suite.tables.len() - checks);
+    if printer.is_json() {
+        let counts = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "checks": checks });
+        printer.document(&counts);
+    }
+    printer.say(&format!("ok: {jobs} jobs, {datasets} datasets, {models} models, {checks} checks\n"));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,54 @@
+//! `opsmart history`.
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{Failure, Global, load, open_store, report};
+use crate::cli::print::Printer;
+use crate::run::Exit;
+
+/// Lists the runs that published, failed or were interrupted, newest first. A run that found nothing new leaves no
+/// trace.
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// Runs to list at most; 0 lists all
+    #[arg(long, value_name = "RUNS", default_value_t = 20)]
+    limit: usize,
+}
+
+pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let project = load(global)?;
+    let store = open_store(&project);
+    let in_force = store.reference()?.map(|reference| reference.snapshot.to_string());
+    let mut records: Vec<Value> = store.run_files("run.json").iter().rev().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
+    if args.limit > 0 {
+        records.truncate(args.limit);
+    }
+    if printer.is_json() {
+        printer.document(&records);
+        return Ok(Exit::Done);
+    }
+    if records.is_empty() {
+        printer.say("no run has done anything yet\n");
+        return Ok(Exit::Done);
+    }
+    let rows = records.iter().map(|record| line(record, in_force.as_deref()));
+    printer.answer(&report::table(&["Run", "jobs", "status", "tables", "seconds", "snapshot", ""], rows));
+    Ok(Exit::Done)
+}
+
+fn line(record: &Value, in_force: Option<&str>) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let report = &record["report"];
+    let snapshot = text(&report["snapshot"]);
+    let chosen: Vec<String> = ["jobs", "select"].iter().flat_map(|key| record[key].as_array().into_iter().flatten()).map(text).collect();
+    vec![
+        text(&record["run"]),
+        if chosen.is_empty() { "all".to_owned() } else { chosen.join(" ") },
+        text(&record["status"]),
+        report["tables"].as_array().map_or(String::new(), |tables| tables.len().to_string()),
+        report["seconds"].as_f64().map_or(String::new(), |seconds| format!("{seconds:.2}")),
+        snapshot.chars().take(12).collect(),
+        if !snapshot.is_empty() && in_force == Some(&snapshot) { "in force".to_owned() } else { String::new() },
+    ]
+}

@@ -1,0 +1,227 @@
+//! The command line: one file a command. The only module that prints.
+//!
+//! stdout carries what was asked for and nothing else; reports for people, progress and logs go to stderr.
+
+mod check;
+mod history;
+mod plan;
+mod print;
+mod progress;
+mod release;
+mod report;
+mod rollback;
+mod run;
+mod show;
+mod test;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::project::{self, Project};
+use crate::run::{Exit, RunError};
+use crate::store::{LocalDisk, Store, StoreError};
+use print::Printer;
+
+/// Batch data pipelines for operations support
+///
+/// Takes landed files in as Parquet, cleans and transforms them with plain SQL, checks the results, and publishes KPI,
+/// performance and risk tables all at once.
+#[derive(Debug, Parser)]
+#[command(name = "opsmart", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+struct Global {
+    /// Folder of the project, or one inside it
+    #[arg(short = 'C', long, global = true, env = "OPSMART_PROJECT_DIR", default_value = ".", value_name = "DIR")]
+    project_dir: Utf8PathBuf,
+
+    /// Environment of opsmart.toml whose settings apply
+    #[arg(long, global = true, env = "OPSMART_ENV", value_name = "NAME")]
+    env: Option<String>,
+
+    /// Say nothing unless something is wrong
+    #[arg(short, long, global = true, env = "OPSMART_QUIET")]
+    quiet: bool,
+
+    /// What stdout carries: text for people, or one JSON document as the last line
+    #[arg(long, global = true, env = "OPSMART_OUTPUT", value_enum, default_value_t = Output::Text, value_name = "FORM")]
+    output: Output,
+
+    /// How log lines on stderr are written; OPSMART_LOG says which are
+    #[arg(long, global = true, env = "OPSMART_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// Text for people
+    Text,
+    /// One JSON document as the last line
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Text for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check the whole project without running anything
+    Check(check::CheckArgs),
+    /// Show what a run would do, and why
+    Plan(plan::PlanArgs),
+    /// Take in what has landed, bring tables up to date and publish them
+    Run(run::RunArgs),
+    /// Run the golden tests of the project's models
+    Test(test::TestArgs),
+    /// Print a table, or the result of a SELECT over the tables in force
+    Show(show::ShowArgs),
+    /// List the runs that did something
+    History(history::HistoryArgs),
+    /// Put an earlier snapshot in force, and hold it there
+    Rollback(rollback::RollbackArgs),
+    /// End a rollback: put the newest snapshot in force
+    Release(release::ReleaseArgs),
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+enum Failure {
+    /// The project is wrong.
+    Project(Diagnostics),
+    /// A run failed.
+    Run(RunError),
+    /// Something else, in words, with what to do.
+    Other { exit: Exit, message: String, help: Option<String> },
+}
+
+impl From<Diagnostics> for Failure {
+    fn from(mistakes: Diagnostics) -> Self {
+        Self::Project(mistakes)
+    }
+}
+
+impl From<Diagnostic> for Failure {
+    fn from(mistake: Diagnostic) -> Self {
+        Self::Project(mistake.into())
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        Self::Run(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+impl Failure {
+    fn usage(message: impl Into<String>, help: Option<String>) -> Self {
+        Self::Other { exit: Exit::Usage, message: message.into(), help }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Project(_) => Exit::Usage,
+            Self::Run(error) => error.exit(),
+            Self::Other { exit, .. } => *exit,
+        }
+    }
+}
+
+/// Runs the command that `args` spell, and returns its exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with 0, mistakes to stderr with 2.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
+        }
+    };
+    start_log(cli.global.log_format);
+    let printer = Printer::new(cli.global.quiet, cli.global.output == Output::Json);
+    let exit = match dispatch(&cli, &printer) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            let exit = failure.exit();
+            printer.failure(&failure, exit);
+            exit
+        }
+    };
+    ExitCode::from(exit as u8)
+}
+
+fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
+    let global = &cli.global;
+    match &cli.command {
+        Command::Check(args) => check::check(global, args, printer),
+        Command::Plan(args) => plan::plan(global, args, printer),
+        Command::Run(args) => run::run(global, args, printer),
+        Command::Test(args) => test::test(global, args, printer),
+        Command::Show(args) => show::show(global, args, printer),
+        Command::History(args) => history::history(global, args, printer),
+        Command::Rollback(args) => rollback::rollback(global, args, printer),
+        Command::Release(args) => release::release(global, args, printer),
+    }
+}
+
+/// Reads the project that the global options name.
+fn load(global: &Global) -> Result<Project, Failure> {
+    let root = project::find_root(&global.project_dir)?;
+    Ok(project::load(&root, global.env.as_deref())?)
+}
+
+/// Opens the project's warehouse on this machine's disk.
+fn open_store(project: &Project) -> Store {
+    Store::open(&project.root.join(&project.settings.warehouse), std::sync::Arc::new(LocalDisk))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::Other {
+        exit: Exit::Temporary,
+        message: format!("cannot start threads: {error}"),
+        help: None,
+    })
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OPSMART_LOG").unwrap_or_else(|_| "warn".into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process, as tests do it, keeps the first.
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(print::colour_allowed()).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

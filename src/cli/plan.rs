@@ -1,0 +1,137 @@
+//! `opsmart plan`.
+
+use clap::Args;
+
+use super::run::Choice;
+use super::{Failure, Global, load, open_store, runtime};
+use crate::cli::print::Printer;
+use crate::engine::Resources;
+use crate::plan::{DatasetStep, FileWhy, Need, Plan, Suite, Why};
+use crate::project;
+use crate::run::{Exit, Job, plan_run};
+
+/// Looks at what is published and what has landed, and prints what a run would do and what it need not, each with its
+/// reason. Nothing is read into the warehouse and nothing is written.
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    choice: Choice,
+}
+
+pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let loaded = load(global)?;
+    let project = project::digest(&loaded, global.env.as_deref());
+    let suite = Suite::compile(loaded)?;
+    let reach = args.choice.reach(&suite)?;
+    let as_of = args.choice.as_of(&suite)?;
+    let store = open_store(&suite.project);
+    let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, None);
+    let job = Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project };
+    let plan = runtime()?.block_on(plan_run(&suite, &job))?;
+    if printer.is_json() {
+        printer.document(&document(&plan));
+    } else {
+        printer.answer(&text(&plan));
+    }
+    Ok(Exit::Done)
+}
+
+fn text(plan: &Plan) -> String {
+    if plan.is_idle() {
+        let (datasets, models) = (plan.datasets.len(), plan.models.len());
+        return format!("nothing to do: {datasets} datasets and {models} tables are as they should be\n");
+    }
+    let mut text = String::new();
+    let mut section = |title: &str, lines: Vec<(String, String)>| {
+        if lines.is_empty() {
+            return;
+        }
+        let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        text.push_str(&format!("{title}\n"));
+        lines.iter().for_each(|(name, why)| text.push_str(&format!("  {name:width$}  {why}\n")));
+        text.push('\n');
+    };
+    section("Datasets", plan.datasets.iter().map(|step| (step.name.clone(), dataset_words(step))).collect());
+    let words = |steps: &[crate::plan::ModelStep], must: &str| {
+        steps.iter().map(|step| (step.name.clone(), need_words(&step.need, must))).collect()
+    };
+    section("Tables", words(&plan.models, "build"));
+    section("Checks", words(&plan.checks, "ask"));
+    let count = |wanted: fn(&Need) -> bool| plan.models.iter().filter(|step| wanted(&step.need)).count();
+    let (must, may) = (count(|need| matches!(need, Need::Must(_))), count(|need| matches!(need, Need::May(_))));
+    let files: usize = plan.datasets.iter().map(|step| step.files.len()).sum();
+    text.push_str(&format!("{files} files to read; at least {must} and at most {} of {} tables to build\n", must + may, plan.models.len()));
+    text
+}
+
+fn dataset_words(step: &DatasetStep) -> String {
+    let known = match step.known_files {
+        0 => String::new(),
+        1 => ", 1 file is known".to_owned(),
+        n => format!(", {n} files are known"),
+    };
+    if step.files.is_empty() {
+        return match &step.need {
+            Need::No => format!("up to date{known}"),
+            need => format!("{}{known}", need_words(need, "clean")),
+        };
+    }
+    let of = |why: FileWhy| step.files.iter().filter(|file| file.why == why).count();
+    let parts = [(FileWhy::New, "new"), (FileWhy::Changed, "changed"), (FileWhy::Young, "too young to tell"), (FileWhy::Contract, "under a changed contract")];
+    let told: Vec<String> = parts.into_iter().filter(|(why, _)| of(*why) > 0).map(|(why, words)| format!("{} {words}", of(why))).collect();
+    format!("read {}{known}", told.join(", "))
+}
+
+fn need_words(need: &Need, must: &str) -> String {
+    match need {
+        Need::No => "up to date".to_owned(),
+        Need::May(inputs) => format!("{must} if {} come{} out different", list(inputs), if inputs.len() == 1 { "s" } else { "" }),
+        Need::Must(why) => format!("{must}: {}", why_words(*why)),
+    }
+}
+
+fn why_words(why: Why) -> &'static str {
+    match why {
+        Why::New => "never published",
+        Why::Meaning => "its SQL, a view or variable that it uses, or the engine changed",
+        Why::Clock => "it uses $as_of, which moved on",
+        Why::Files => "files landed",
+        Why::Contract => "its contract changed",
+    }
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "its files".to_owned(),
+        [one] => one.clone(),
+        [first, second] => format!("{first} or {second}"),
+        [first, second, rest @ ..] => format!("{first}, {second} or {} more", rest.len()),
+    }
+}
+
+fn document(plan: &Plan) -> serde_json::Value {
+    let need = |need: &Need| match need {
+        Need::No => serde_json::json!({ "need": "no" }),
+        Need::May(inputs) => serde_json::json!({ "need": "may", "if_changed": inputs }),
+        Need::Must(why) => serde_json::json!({ "need": "must", "because": why_words(*why) }),
+    };
+    let step = |name: &str, of: &Need| {
+        let mut value = need(of);
+        value["name"] = name.into();
+        value
+    };
+    let datasets = plan.datasets.iter().map(|dataset| {
+        let mut value = step(&dataset.name, &dataset.need);
+        value["known_files"] = dataset.known_files.into();
+        let files = dataset.files.iter().map(|file| serde_json::json!({ "path": file.listed.path, "because": format!("{:?}", file.why).to_lowercase() }));
+        value["read"] = files.collect();
+        value
+    });
+    serde_json::json!({
+        "as_of": crate::instant::text(&plan.as_of),
+        "idle": plan.is_idle(),
+        "datasets": datasets.collect::<Vec<_>>(),
+        "models": plan.models.iter().map(|model| step(&model.name, &model.need)).collect::<Vec<_>>(),
+        "checks": plan.checks.iter().map(|check| step(&check.name, &check.need)).collect::<Vec<_>>(),
+    })
+}

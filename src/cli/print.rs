@@ -1,0 +1,134 @@
+//! Printing: the one place that writes to stdout and stderr.
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::Failure;
+use crate::check::Finding;
+use crate::ingest::IngestError;
+use crate::run::{Exit, RunError};
+
+/// Writes what commands say.
+#[derive(Debug)]
+pub(super) struct Printer {
+    quiet: bool,
+    json: bool,
+}
+
+/// Returns whether stderr is a terminal that wants colour.
+pub(super) fn colour_allowed() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+impl Printer {
+    pub(super) fn new(quiet: bool, json: bool) -> Self {
+        Self { quiet, json }
+    }
+
+    /// Returns whether stdout is for machines.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Returns whether people want to hear of progress.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Writes what was asked for to stdout. A reader that went away is no mistake of ours.
+    pub(super) fn answer(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Writes a JSON document as the last line of stdout, after everything on stderr.
+    pub(super) fn document(&self, value: &impl Serialize) {
+        let _ = std::io::stderr().flush();
+        if let Ok(text) = serde_json::to_string(value) {
+            self.answer(&format!("{text}\n"));
+        }
+    }
+
+    /// Tells people something, unless they asked for quiet.
+    pub(super) fn say(&self, text: &str) {
+        if !self.quiet {
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        }
+    }
+
+    /// Tells people what went wrong, and machines as well where they are listening.
+    pub(super) fn failure(&self, failure: &Failure, exit: Exit) {
+        let text = match failure {
+            Failure::Project(mistakes) => mistakes.render(colour_allowed()),
+            Failure::Run(error) => run_error(error),
+            Failure::Other { message, help, .. } => with_help(&format!("error: {message}\n"), help.as_deref()),
+        };
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        if self.json {
+            self.document(&failure_document(failure, exit));
+        }
+    }
+}
+
+fn run_error(error: &RunError) -> String {
+    let mut text = String::new();
+    if let RunError::Broken { findings } = error {
+        findings.iter().for_each(|finding| text.push_str(&finding_text(finding)));
+    }
+    text.push_str(&format!("error: {error}\n"));
+    if let RunError::Ingest(IngestError::Rejected { examples, .. }) = error {
+        examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
+    }
+    let mut source = error.source();
+    let mut told = error.to_string();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        // Wrappers from other libraries repeat what they wrap.
+        if !told.contains(&words) {
+            text.push_str(&format!("  because {words}\n"));
+            told = words;
+        }
+        source = cause.source();
+    }
+    with_help(&text, error.help().as_deref())
+}
+
+fn finding_text(finding: &Finding) -> String {
+    let mut text = format!("broken[{}]: {}\n", finding.check, finding.message);
+    finding.examples.iter().for_each(|row| text.push_str(&format!("  {row}\n")));
+    let more = finding.rows.saturating_sub(finding.examples.len() as u64);
+    if more > 0 {
+        text.push_str(&format!("  and {more} more\n"));
+    }
+    text
+}
+
+fn with_help(text: &str, help: Option<&str>) -> String {
+    help.map_or_else(|| text.to_owned(), |help| format!("{text}help: {help}\n"))
+}
+
+fn failure_document(failure: &Failure, exit: Exit) -> serde_json::Value {
+    let mut document = serde_json::json!({ "status": "failed", "exit": exit as u8 });
+    match failure {
+        Failure::Project(mistakes) => {
+            let mistakes = mistakes.iter().map(|mistake| {
+                let (line, column) = mistake.at.line_column();
+                serde_json::json!({
+                    "code": mistake.code.as_str(), "message": mistake.message, "file": mistake.at.file.path,
+                    "line": line, "column": column, "help": mistake.help,
+                })
+            });
+            document["mistakes"] = mistakes.collect();
+        }
+        Failure::Run(error) => {
+            document["error"] = error.to_string().into();
+            if let RunError::Broken { findings } = error {
+                document["findings"] = serde_json::to_value(findings).unwrap_or_default();
+            }
+        }
+        Failure::Other { message, .. } => document["error"] = message.as_str().into(),
+    }
+    document
+}

@@ -1,0 +1,100 @@
+//! The report of a run, for people.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::run::{RunReport, Status};
+
+/// Returns the report as text: the row ledger, the tables, the headline numbers, and where the output lies.
+pub(super) fn text(report: &RunReport) -> String {
+    if report.status == Status::NothingNew && report.tables.is_empty() {
+        return format!("nothing new: the tables in {}/current are up to date ({:.2} s)\n", report.published, report.seconds);
+    }
+    let mut text = String::new();
+    if !report.datasets.is_empty() {
+        text.push_str(&ledger(report));
+    }
+    if !report.tables.is_empty() {
+        let rows = report.tables.iter().map(|table| vec![table.table.clone(), grouped(table.rows), format!("{:.2}", table.seconds)]);
+        text.push_str(&table(&["Table", "rows", "seconds"], rows));
+        text.push('\n');
+    }
+    if !report.headline.is_empty() {
+        let rows = report.headline.iter().map(|(label, value)| vec![label.clone(), value.clone()]);
+        text.push_str(&table(&["Headline", ""], rows));
+        text.push('\n');
+    }
+    let promises = format!("{} promise{} kept", report.checks, if report.checks == 1 { "" } else { "s" });
+    let at = report.as_of.format("%Y-%m-%d %H:%M UTC");
+    let end = match (&report.status, &report.snapshot) {
+        (Status::Published, Some(id)) => format!("Published to {}/current: snapshot {}", report.published, id.short()),
+        (Status::Held, Some(id)) => {
+            format!("Built snapshot {}, which waits: a rollback is in force until `opsmart release`", id.short())
+        }
+        _ => "Everything came out as it was; nothing was written".to_owned(),
+    };
+    text.push_str(&format!("{end}, as of {at}, {promises}, {:.2} s\n", report.seconds));
+    text
+}
+
+fn ledger(report: &RunReport) -> String {
+    let head = ["Dataset", "files", "records", "accepted", "set aside", "blank", "clean", "duplicates", "superseded", "seconds"];
+    let rows = report.datasets.iter().map(|dataset| {
+        let counts = [
+            dataset.files as u64,
+            dataset.records,
+            dataset.accepted,
+            dataset.quarantined,
+            dataset.blank,
+            dataset.counts.clean,
+            dataset.counts.exact_duplicates,
+            dataset.counts.superseded,
+        ];
+        let mut row = vec![dataset.dataset.clone()];
+        row.extend(counts.into_iter().map(grouped));
+        row.push(format!("{:.2}", dataset.seconds));
+        row
+    });
+    let mut text = table(&head, rows);
+    for dataset in report.datasets.iter().filter(|dataset| !dataset.unknown_columns.is_empty()) {
+        text.push_str(&format!("  {}: the contract does not know {}\n", dataset.dataset, dataset.unknown_columns.join(", ")));
+    }
+    text.push('\n');
+    text
+}
+
+/// Returns a table whose first column is text and whose others are numbers.
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(head.to_vec());
+    rows.into_iter().for_each(|row| {
+        table.add_row(row);
+    });
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let lines = table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+    lines.join("\n") + "\n"
+}
+
+/// Returns a count with a comma after every three digits.
+pub(super) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_grouped_by_three() {
+        assert_eq!(["0", "999", "1,000", "31,106", "1,234,567"], [0, 999, 1000, 31106, 1_234_567].map(grouped).as_slice());
+    }
+}

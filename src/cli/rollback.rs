@@ -1,0 +1,60 @@
+//! `opsmart rollback`.
+
+use clap::Args;
+
+use super::{Failure, Global, load, open_store};
+use crate::cli::print::Printer;
+use crate::digest::Digest;
+use crate::run::Exit;
+use crate::store::{Held, Reference, Store, StoreError};
+
+/// Puts an earlier snapshot in force and holds it: later runs build, but what they build waits for `opsmart release`.
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {
+    /// Snapshot to go back to, or the beginning of its name; by default the one before that in force
+    #[arg(value_name = "SNAPSHOT")]
+    snapshot: Option<String>,
+}
+
+pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let project = load(global)?;
+    let store = open_store(&project);
+    let Some(reference) = store.reference()? else { return Err(Failure::usage("nothing has been published yet", None)) };
+    let target = match &args.snapshot {
+        Some(beginning) => named(&store, &reference, beginning)?,
+        None => store.snapshot(&reference.snapshot)?.parent.ok_or_else(|| {
+            Failure::usage(format!("snapshot {} is the first; there is none before it", reference.snapshot.short()), None)
+        })?,
+    };
+    let next = Reference { snapshot: target.clone(), held: Some(Held { waiting: reference.newest().clone() }) };
+    store.flip(Some(&reference), &next)?;
+    store.refresh_published()?;
+    if printer.is_json() {
+        printer.document(&next);
+    }
+    printer.say(&format!("snapshot {} is in force and held; `opsmart release` ends that\n", target.short()));
+    Ok(Exit::Done)
+}
+
+/// Finds the one snapshot in the line of ancestors whose name begins so.
+fn named(store: &Store, reference: &Reference, beginning: &str) -> Result<Digest, Failure> {
+    let mut found = Vec::new();
+    let mut next = Some(reference.newest().clone());
+    while let Some(id) = next {
+        next = match store.snapshot(&id) {
+            Ok(snapshot) => snapshot.parent,
+            // Old snapshots may have been removed; what is left of the line can still be named.
+            Err(StoreError::Read { .. }) => break,
+            Err(error) => return Err(error.into()),
+        };
+        if id.as_str().starts_with(beginning) {
+            found.push(id);
+        }
+    }
+    let help = Some("`opsmart history` lists the snapshots".to_owned());
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(Failure::usage(format!("no snapshot begins with `{beginning}`"), help)),
+        _ => Err(Failure::usage(format!("{} snapshots begin with `{beginning}`", found.len()), help)),
+    }
+}

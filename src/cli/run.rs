@@ -1,0 +1,259 @@
+//! `opsmart run`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use clap::Args;
+
+use super::progress::Progress;
+use super::{Failure, Global, load, open_store, report, runtime};
+use crate::cli::print::Printer;
+use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
+use crate::digest::Digest;
+use crate::engine::Resources;
+use crate::plan::{Reach, Suite, reach, select_all};
+use crate::project;
+use crate::run::{self, Exit, RunError, RunReport, Status};
+use crate::store::{LockError, OnLocked, Store, StoreError};
+
+/// Takes in what has landed, brings every table up to date that depends on it, checks them, and publishes all of them
+/// at once. Without jobs and selectors it does so for the whole project.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) choice: Choice,
+
+    /// Memory for queries, such as 2GB; by default 60 % of what the machine allows
+    #[arg(long, env = "OPSMART_MEMORY", value_name = "SIZE", value_parser = parse_memory)]
+    memory: Option<u64>,
+
+    /// What to do while another run of the same job is under way: fail, wait=DURATION or skip
+    #[arg(long, env = "OPSMART_ON_LOCKED", value_name = "WHAT", default_value = "fail", value_parser = parse_on_locked)]
+    on_locked: OnLocked,
+
+    /// End with 99 instead of 0 when there was nothing to do
+    #[arg(long, env = "OPSMART_EXIT_ON_SKIP")]
+    exit_on_skip: bool,
+}
+
+/// Which jobs and tables, and for which clock.
+#[derive(Debug, Args)]
+pub(super) struct Choice {
+    /// Jobs to run, by the name of their file
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+
+    /// Tables to bring up to date, in dbt's grammar: name, tag:x, path:sql/kpi, +x, x+, a,b
+    #[arg(short, long, env = "OPSMART_SELECT", value_name = "SELECTOR", num_args = 1..)]
+    select: Vec<String>,
+
+    /// Tables to leave as they are
+    #[arg(long, env = "OPSMART_EXCLUDE", value_name = "SELECTOR", num_args = 1..)]
+    exclude: Vec<String>,
+
+    /// The clock of the run, a date or an instant; by default now, cut to the project's tick
+    #[arg(long, env = "OPSMART_AS_OF", value_name = "WHEN")]
+    as_of: Option<String>,
+}
+
+impl Choice {
+    /// Returns what the chosen jobs and selectors reach.
+    pub(super) fn reach(&self, suite: &Suite) -> Result<Reach, Failure> {
+        let mut jobs = Vec::new();
+        for name in &self.jobs {
+            let Some(job) = suite.project.jobs.get(name) else {
+                let line = SourceFile::new("command line", name.as_str());
+                let known = suite.project.jobs.keys().map(String::as_str);
+                let list = format!("jobs are: {}", suite.project.jobs.keys().cloned().collect::<Vec<_>>().join(", "));
+                let mistake = Diagnostic::new(Code::UnknownJob, line.at(0..name.len()), format!("job `{name}` does not exist"));
+                return Err(Failure::Project(mistake.help(did_you_mean(name, known).unwrap_or(list)).into()));
+            };
+            jobs.push(job);
+        }
+        let selected = select_all(suite, "--select", &self.select)?;
+        let excluded = select_all(suite, "--exclude", &self.exclude)?;
+        let reach = reach(suite, &jobs, &selected, &excluded);
+        if reach.ingest.is_empty() && reach.models.is_empty() {
+            return Err(Failure::usage("everything that was selected is also excluded", None));
+        }
+        Ok(reach)
+    }
+
+    /// Returns the clock that was asked for.
+    pub(super) fn as_of(&self, suite: &Suite) -> Result<Option<DateTime<Utc>>, Failure> {
+        let Some(text) = &self.as_of else { return Ok(None) };
+        if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+            return Ok(Some(instant.with_timezone(&Utc)));
+        }
+        let midnight = text.parse::<NaiveDate>().ok().map(|day| day.and_time(chrono::NaiveTime::MIN));
+        let zone = suite.project.settings.reporting_zone;
+        let start = midnight.and_then(|midnight| midnight.and_local_timezone(zone).earliest());
+        let help = "write a date such as 2024-07-01, or an instant such as 2024-07-01T08:00:00Z".to_owned();
+        start.map(|start| Some(start.with_timezone(&Utc))).ok_or_else(|| Failure::usage(format!("--as-of {text} is not a time"), Some(help)))
+    }
+
+    /// Returns the names of the locks to take: one for each job, so that a job never runs twice at once.
+    fn locks(&self, suite: &Suite) -> BTreeSet<String> {
+        if self.jobs.is_empty() || !self.select.is_empty() {
+            let all = suite.project.jobs.keys().map(|name| format!("job-{name}"));
+            return all.chain(["project".to_owned()]).collect();
+        }
+        self.jobs.iter().map(|name| format!("job-{name}")).collect()
+    }
+}
+
+pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let loaded = load(global)?;
+    let digest = project::digest(&loaded, global.env.as_deref());
+    let suite = Suite::compile(loaded)?;
+    let reach = args.choice.reach(&suite)?;
+    let as_of = args.choice.as_of(&suite)?;
+    let store = open_store(&suite.project);
+    let locks = match store.lock(&args.choice.locks(&suite), args.on_locked) {
+        Ok(locks) => locks,
+        Err(LockError::Held { name }) if args.on_locked == OnLocked::Skip => {
+            printer.say(&format!("skipped: another run holds `{name}`\n"));
+            return Ok(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done });
+        }
+        Err(error) => return Err(StoreError::Lock(error).into()),
+    };
+    let memory = args.memory.or(suite.project.settings.memory_bytes);
+    let resources = Resources::of_this_machine(memory, Some(store.spill_folder()));
+    let started = Utc::now();
+    let id = run_id(started);
+    let job = run::Job { store: &store, reach: &reach, as_of, resources, id: id.clone(), project: digest.clone() };
+    let runtime = runtime()?;
+    let mut progress = Progress::new(printer);
+    let ended = runtime.block_on(async {
+        let mut on = |event| progress.event(&event);
+        tokio::select! {
+            outcome = run::run(&suite, &job, &mut on) => Ended::By(Box::new(outcome)),
+            exit = signal() => Ended::Signal(exit),
+        }
+    });
+    drop(progress);
+    // Threads that are still writing must not keep the process; what they write is named by nothing.
+    runtime.shutdown_timeout(Duration::from_secs(10));
+    let record = Record { store: &store, id: &id, started, choice: &args.choice, project: &digest };
+    let exit = match ended {
+        Ended::By(outcome) => match *outcome {
+            Ok(report) => {
+                if report.status != Status::NothingNew {
+                    record.write(&report.status, Exit::Done, None, Some(&report));
+                }
+                tell(printer, &report);
+                if report.status == Status::NothingNew && args.exit_on_skip { Exit::NothingNew } else { Exit::Done }
+            }
+            Err(error) => {
+                record.write(&"failed", error.exit(), Some(&error), None);
+                return Err(error.into());
+            }
+        },
+        Ended::Signal(exit) => {
+            store.discard_unnamed();
+            record.write(&"interrupted", exit, None, None);
+            printer.say("interrupted, nothing published\n");
+            exit
+        }
+    };
+    drop(locks);
+    Ok(exit)
+}
+
+enum Ended {
+    By(Box<Result<RunReport, RunError>>),
+    Signal(Exit),
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn signal() -> Exit {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => Exit::Interrupted,
+        _ = terminate.recv() => Exit::Terminated,
+    }
+}
+
+fn tell(printer: &Printer, report: &RunReport) {
+    printer.say(&report::text(report));
+    if printer.is_json() {
+        printer.document(report);
+    }
+}
+
+/// What is written about a run that did something, or failed.
+struct Record<'a> {
+    store: &'a Store,
+    id: &'a str,
+    started: DateTime<Utc>,
+    choice: &'a Choice,
+    project: &'a Digest,
+}
+
+impl Record<'_> {
+    /// Writes the record. A run is not failed for it: what it published is published.
+    fn write(&self, status: &impl serde::Serialize, exit: Exit, error: Option<&RunError>, report: Option<&RunReport>) {
+        let findings = match error {
+            Some(RunError::Broken { findings }) => Some(findings),
+            _ => None,
+        };
+        let document = serde_json::json!({
+            "version": 1,
+            "run": self.id,
+            "status": status,
+            "exit": exit as u8,
+            "started_at": crate::instant::text(&self.started),
+            "ended_at": crate::instant::text(&Utc::now()),
+            "jobs": self.choice.jobs,
+            "select": self.choice.select,
+            "exclude": self.choice.exclude,
+            "project": self.project,
+            "error": error.map(ToString::to_string),
+            "findings": findings,
+            "report": report,
+        });
+        let written = serde_json::to_vec_pretty(&document)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| self.store.put_run_file(self.id, "run.json", &bytes).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            tracing::warn!(run = self.id, error, "the record of the run was not written");
+        }
+    }
+}
+
+/// Returns a name for a run that sorts by time and that no other run has.
+fn run_id(started: DateTime<Utc>) -> String {
+    let unique = uuid::Uuid::now_v7().simple().to_string();
+    format!("{}-{}", started.format("%Y%m%dT%H%M%S%3fZ"), &unique[unique.len() - 6..])
+}
+
+fn parse_memory(text: &str) -> Result<u64, String> {
+    project::parse_size(text).ok_or_else(|| "write a size such as 512MB or 2GB".to_owned())
+}
+
+fn parse_on_locked(text: &str) -> Result<OnLocked, String> {
+    match text {
+        "fail" => Ok(OnLocked::Fail),
+        "skip" => Ok(OnLocked::Skip),
+        _ => {
+            let duration = text.strip_prefix("wait=").and_then(parse_duration);
+            duration.map(OnLocked::Wait).ok_or_else(|| "write fail, skip, or wait= and a duration such as 30s, 10m or 2h".to_owned())
+        }
+    }
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let split = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
+}

@@ -1,0 +1,165 @@
+//! `opsmart show`.
+
+use arrow::array::RecordBatch;
+use arrow::csv::WriterBuilder;
+use arrow::json::LineDelimitedWriter;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use clap::{Args, ValueEnum};
+use datafusion::prelude::SessionContext;
+
+use super::{Failure, Global, load, open_store, report, runtime};
+use crate::cli::print::Printer;
+use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
+use crate::engine::{self, Resources};
+use crate::plan::{Query, Suite, plan_query};
+use crate::project::Project;
+use crate::run::{Exit, RunError};
+use crate::store::{Snapshot, Store};
+use crate::transform::{TransformError, register_stored, register_view};
+
+/// Prints a table, or the result of a SELECT, as it is in force. Reads only.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// Name of a table, or a SELECT over tables
+    #[arg(value_name = "TABLE|SELECT")]
+    what: String,
+
+    /// How rows are written
+    #[arg(long, value_enum, default_value_t = Form::Table)]
+    format: Form,
+
+    /// Rows to print at most; 0 prints all
+    #[arg(long, value_name = "ROWS", default_value_t = 50)]
+    limit: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// Columns for people
+    Table,
+    /// Comma-separated values with a header
+    Csv,
+    /// One JSON object a line
+    Json,
+}
+
+pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let project = load(global)?;
+    let store = open_store(&project);
+    let reference = store.reference()?.ok_or_else(|| {
+        Failure::usage("nothing has been published yet", Some("`opsmart run` builds and publishes the tables".to_owned()))
+    })?;
+    let snapshot = store.snapshot(&reference.snapshot)?;
+    let is_name = !args.what.contains(char::is_whitespace);
+    let sql = if is_name { format!("select * from \"{}\"", args.what.replace('"', "\"\"")) } else { args.what.clone() };
+    let file = SourceFile::new("query", if is_name { args.what.clone() } else { sql.clone() });
+    let query = Query::parse(&SourceFile::new("query", sql))?;
+    let resources = Resources::of_this_machine(project.settings.memory_bytes, Some(store.spill_folder()));
+    let session = engine::session(&resources).map_err(RunError::Engine)?;
+    know_tables(&session, project, &store, &snapshot, &query, &file)?;
+    let plan = plan_query(&session.state(), &file, &query)?;
+    let batches = runtime()?.block_on(async {
+        let mut frame = session.execute_logical_plan(plan).await?;
+        if args.limit > 0 {
+            frame = frame.limit(0, Some(args.limit + 1))?;
+        }
+        frame.collect().await
+    });
+    let failed = |source| Failure::Run(TransformError::Query { model: "query".to_owned(), source }.into());
+    let batches = batches.map_err(failed)?;
+    let (batches, is_cut) = cut(batches, args.limit);
+    let form = if printer.is_json() { Form::Json } else { args.format };
+    let text = write(&batches, form).map_err(|error| failed(error.into()))?;
+    printer.answer(&text);
+    if is_cut {
+        printer.say(&format!("the first {} rows; --limit 0 prints all\n", args.limit));
+    }
+    Ok(Exit::Done)
+}
+
+/// Makes the tables that the query reads known, and no others.
+fn know_tables(
+    session: &SessionContext,
+    project: Project,
+    store: &Store,
+    snapshot: &Snapshot,
+    query: &Query,
+    file: &SourceFile,
+) -> Result<(), Failure> {
+    let is_stored = |name: &str| snapshot.tables.contains_key(name);
+    let is_view = |name: &str| project.models.contains_key(name);
+    if let Some(unknown) = query.reads().iter().find(|read| !is_stored(&read.text) && !is_view(&read.text)) {
+        let known = snapshot.tables.keys().chain(project.models.keys()).map(String::as_str);
+        let bytes = file.text.find(&unknown.text).map_or(0..0, |at| at..at + unknown.text.len());
+        let mistake = Diagnostic::new(Code::UnknownTable, file.at(bytes), format!("table `{}` does not exist", unknown.text));
+        let list = format!("tables are: {}", snapshot.tables.keys().cloned().collect::<Vec<_>>().join(", "));
+        return Err(Failure::Project(mistake.help(did_you_mean(&unknown.text, known).unwrap_or(list)).into()));
+    }
+    let register = |name: &str| -> Result<(), Failure> {
+        let state = store.table(name, &snapshot.tables[name].state)?;
+        register_stored(session, store, &state).map_err(|error| RunError::Engine(error).into())
+    };
+    if query.reads().iter().all(|read| is_stored(&read.text)) {
+        return query.reads().iter().try_for_each(|read| register(&read.text));
+    }
+    let suite = Suite::compile(project)?;
+    let wanted = query.reads().iter().map(|read| read.text.clone()).collect();
+    let upstream = suite.upstream(&wanted);
+    upstream.iter().filter(|name| is_stored(name)).try_for_each(|name| register(name))?;
+    for name in suite.order.iter().filter(|name| upstream.contains(*name) && !is_stored(name)) {
+        register_view(session, &suite, name, snapshot.as_of).map_err(RunError::Engine)?;
+    }
+    Ok(())
+}
+
+fn cut(batches: Vec<RecordBatch>, limit: usize) -> (Vec<RecordBatch>, bool) {
+    let total: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    if limit == 0 || total <= limit {
+        return (batches, false);
+    }
+    let mut room = limit;
+    let mut kept = Vec::new();
+    for batch in batches {
+        let here = batch.num_rows().min(room);
+        kept.push(batch.slice(0, here));
+        room -= here;
+    }
+    (kept, true)
+}
+
+fn write(batches: &[RecordBatch], form: Form) -> Result<String, arrow::error::ArrowError> {
+    let mut bytes = Vec::new();
+    match form {
+        Form::Table => return as_table(batches),
+        Form::Csv => {
+            let mut writer = WriterBuilder::new().with_header(true).build(&mut bytes);
+            batches.iter().try_for_each(|batch| writer.write(batch))?;
+        }
+        Form::Json => {
+            let mut writer = LineDelimitedWriter::new(&mut bytes);
+            batches.iter().try_for_each(|batch| writer.write(batch))?;
+            writer.finish()?;
+        }
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn as_table(batches: &[RecordBatch]) -> Result<String, arrow::error::ArrowError> {
+    let Some(first) = batches.first() else { return Ok("no rows\n".to_owned()) };
+    let schema = first.schema();
+    let head: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    let options = FormatOptions::default().with_null("");
+    let mut rows = Vec::new();
+    for batch in batches {
+        let formatters = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options)).collect::<Result<Vec<_>, _>>()?;
+        for row in 0..batch.num_rows() {
+            rows.push(formatters.iter().map(|formatter| printable(&formatter.value(row).to_string())).collect());
+        }
+    }
+    Ok(report::table(&head, rows))
+}
+
+/// Data may hold what steers a terminal; a table for people shows it and does not send it.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}

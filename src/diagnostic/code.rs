@@ -1,0 +1,92 @@
+//! The list of mistakes that a project can contain.
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal,)+) => {
+        /// The kinds of mistake; the number's first two digits name the stage that finds it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// Returns the code as it is printed, for example `E0301`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+
+            /// Returns what the code stands for, in a sentence or two.
+            #[must_use]
+            pub fn explanation(self) -> String {
+                match self { $(Self::$name => [$($doc,)+].map(str::trim).join(" "),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// There is no `opsmart.toml` in this folder or any folder above it.
+    NoProject = "E0101",
+    /// A project file cannot be read, or is not UTF-8 text.
+    Unreadable = "E0102",
+    /// A TOML file does not parse.
+    TomlSyntax = "E0103",
+    /// A key that this file does not have.
+    UnknownKey = "E0104",
+    /// A key that this file must have is missing.
+    MissingKey = "E0105",
+    /// A value is of the wrong TOML type.
+    WrongType = "E0106",
+    /// A value is of the right TOML type, but not one that means anything here.
+    InvalidValue = "E0107",
+    /// Two files have one stem, so one name would mean two things.
+    DuplicateStem = "E0108",
+    /// A file's name does not fit the folder that it lies in.
+    Misnamed = "E0109",
+    /// The environment named with `--env` is not declared in `opsmart.toml`.
+    UnknownEnvironment = "E0110",
+
+    /// A table that no contract or model provides.
+    UnknownTable = "E0201",
+    /// Models that read each other in a circle.
+    Cycle = "E0202",
+    /// A layer reads what it must not.
+    LayerReads = "E0203",
+    /// A job takes in a dataset that has no contract.
+    UnknownDataset = "E0204",
+    /// A selector that cannot be read, or that selects nothing.
+    Selector = "E0205",
+    /// A contract for a model that has no SQL file.
+    NoSuchModel = "E0206",
+    /// A `$name` that is neither built in nor declared under `[vars]`.
+    UnknownVariable = "E0207",
+    /// A job that is not in `jobs/`.
+    UnknownJob = "E0208",
+
+    /// SQL that does not parse.
+    SqlSyntax = "E0301",
+    /// SQL that is not exactly one SELECT.
+    NotOneSelect = "E0302",
+    /// A column that the tables in reach do not have, or that several have.
+    UnknownColumn = "E0303",
+    /// Types that do not fit, or another rule of SQL that the query breaks.
+    Binding = "E0304",
+    /// A function that does not exist, or not with these arguments.
+    UnknownFunction = "E0305",
+    /// A function whose result depends on more than its arguments, such as the wall clock.
+    NotImmutable = "E0306",
+    /// A result that depends on the order of rows, without an ORDER BY that fixes it.
+    OrderNeeded = "E0307",
+    /// An output column that cannot be stored: without a name, named twice, or of a type that BI tools cannot read.
+    OutputColumn = "E0308",
+
+    /// A column type that does not exist.
+    UnknownType = "E0401",
+    /// A contract names a column that the table does not have.
+    ContractColumn = "E0402",
+    /// A rule that does not fit the column's type.
+    RuleType = "E0403",
+    /// A `from` that cannot be read as a path, or that leaves its folder.
+    LandingPath = "E0404",
+}

@@ -1,0 +1,88 @@
+//! Digests: short names for content, so that equal things can be told without reading them again.
+//!
+//! A [`Digest`] is the first 128 bits of a BLAKE3 hash. Parts are hashed with their lengths, so that no two different
+//! lists of parts run together into the same bytes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The first 128 bits of a BLAKE3 hash, printed as 32 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// Returns the digest of `bytes` alone.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::from_hash(blake3::hash(bytes))
+    }
+
+    /// Returns the digest of a hash that was fed elsewhere.
+    #[must_use]
+    pub fn from_hash(hash: blake3::Hash) -> Self {
+        Self(hash.to_hex()[..32].to_owned())
+    }
+
+    /// Returns the digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the first digits, enough for people to tell digests apart.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Hashes a list of parts.
+#[derive(Debug, Default)]
+pub struct Parts(blake3::Hasher);
+
+impl Parts {
+    /// Starts a list whose first part is `kind`, so that lists of different kinds never meet.
+    #[must_use]
+    pub fn of(kind: &str) -> Self {
+        let mut parts = Self::default();
+        parts.add(kind);
+        parts
+    }
+
+    /// Adds a part.
+    pub fn add(&mut self, part: impl AsRef<[u8]>) {
+        let part = part.as_ref();
+        self.0.update(&(part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// Returns the digest of all parts so far.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::from_hash(self.0.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_run_together() {
+        let digest = |parts: &[&str]| {
+            let mut list = Parts::of("test");
+            parts.iter().for_each(|part| list.add(part));
+            list.digest()
+        };
+        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+        assert_eq!(digest(&["ab", "c"]), digest(&["ab", "c"]));
+    }
+}

@@ -1,0 +1,89 @@
+//! DataFusion, set up the one way that opsmart uses it.
+//!
+//! Promises: a session knows our functions, reports where in the SQL a mistake is, spills to the given folder, never
+//! takes more memory than it was given, and opens no file that was not registered. Only SELECTs get through
+//! [`read_only`]. Knows nothing of projects or the warehouse.
+
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use datafusion::common::Result;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+use crate::functions;
+
+/// What tables were made with: a change of it rebuilds them.
+pub const VERSION: &str = concat!("opsmart-", env!("CARGO_PKG_VERSION"), "/datafusion-55.2");
+
+/// What queries may use.
+#[derive(Debug, Clone)]
+pub struct Resources {
+    /// Memory for queries, in bytes.
+    pub memory_bytes: usize,
+    /// How many partitions work at once.
+    pub threads: usize,
+    /// Where sorts and aggregates that do not fit are spilled; none forbids spilling.
+    pub spill: Option<Utf8PathBuf>,
+}
+
+impl Resources {
+    /// Returns what this machine offers: its cores, and `memory_bytes` or else 60 % of what it or the control group
+    /// that we run in allows.
+    #[must_use]
+    pub fn of_this_machine(memory_bytes: Option<u64>, spill: Option<Utf8PathBuf>) -> Self {
+        let memory = memory_bytes.unwrap_or_else(|| allowed_memory() / 10 * 6);
+        let memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self { memory_bytes, threads, spill }
+    }
+}
+
+/// Opens a session with our functions and no tables.
+///
+/// # Errors
+/// When the spill folder cannot be used.
+pub fn session(resources: &Resources) -> Result<SessionContext> {
+    let mut config = SessionConfig::new().with_target_partitions(resources.threads).with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.collect_spans = true;
+    // Plain Utf8 everywhere: that is what the stored files hold, so a plan made on empty tables and one made on files
+    // have the same types.
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.parquet.schema_force_view_types = false;
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.collect_statistics = true;
+    let disk = DiskManagerBuilder::default().with_mode(match &resources.spill {
+        Some(folder) => DiskManagerMode::Directories(vec![folder.clone().into_std_path_buf()]),
+        None => DiskManagerMode::Disabled,
+    });
+    let pool = TrackConsumersPool::new(FairSpillPool::new(resources.memory_bytes), std::num::NonZero::<usize>::MIN.saturating_add(2));
+    let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).with_memory_pool(Arc::new(pool)).build_arc()?;
+    let session = SessionContext::new_with_config_rt(config, runtime);
+    functions::register(&session);
+    Ok(session)
+}
+
+/// Returns the options under which the SQL of users is planned: nothing but SELECT.
+#[must_use]
+pub fn read_only() -> SQLOptions {
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false)
+}
+
+/// Returns the memory that this process may use, in bytes: the smaller of the machine's and the control group's.
+fn allowed_memory() -> u64 {
+    const UNKNOWN: u64 = 2 << 30;
+    let number = |path: &str| std::fs::read_to_string(Utf8Path::new(path)).ok()?.trim().parse::<u64>().ok();
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
+    });
+    let group = number("/sys/fs/cgroup/memory.max").or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    match (machine, group) {
+        (Some(machine), Some(group)) => machine.min(group),
+        (machine, group) => machine.or(group).unwrap_or(UNKNOWN),
+    }
+}

@@ -1,0 +1,20 @@
+//! The SQL functions that opsmart adds to DataFusion: what SQL itself says badly.
+//!
+//! Each is immutable: its result depends on its arguments alone. Each has its definition and source in its own file.
+//! This module knows nothing of projects or tables.
+
+mod ema;
+mod local_day;
+mod wilson;
+
+use datafusion::prelude::SessionContext;
+
+/// Raised when a function here gives other results than before, so that tables made with it are rebuilt.
+pub const VERSION: u32 = 1;
+
+/// Makes every function known to `session`.
+pub fn register(session: &SessionContext) {
+    session.register_udf(local_day::local_day());
+    session.register_udf(wilson::wilson_lower());
+    session.register_udwf(ema::ema());
+}

@@ -1,0 +1,137 @@
+//! A batch of cells to a batch of rows.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, new_null_array};
+use arrow::compute::{FilterBuilder, take};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use super::cells::{Cells, Span};
+use super::parse::{Column, Misfit};
+use super::problem::{FileProblem, ReadError};
+use super::quarantine::Reason;
+use crate::project::SourceContract;
+
+/// The column that says on which line of its file a row starts.
+pub const LINE_COLUMN: &str = "_line";
+/// The column that says at which byte of its decoded file a row starts.
+pub const OFFSET_COLUMN: &str = "_offset";
+
+/// Returns the schema of the rows of a contract: its columns in order, then where each row comes from.
+///
+/// A column is nullable unless it is required or in the key.
+#[must_use]
+pub fn row_schema(contract: &SourceContract) -> SchemaRef {
+    let mut fields = Vec::with_capacity(contract.columns.len() + 2);
+    for (name, column) in &contract.columns {
+        let required = column.rules.required || contract.key.contains(name);
+        fields.push(Field::new(name, column.kind.arrow(), !required));
+    }
+    fields.push(Field::new(LINE_COLUMN, DataType::Int64, false));
+    fields.push(Field::new(OFFSET_COLUMN, DataType::Int64, false));
+    Arc::new(Schema::new(fields))
+}
+
+/// The columns of a contract, ready to turn the cells of one file into rows.
+#[derive(Debug)]
+pub(super) struct Table {
+    schema: SchemaRef,
+    columns: Vec<Column>,
+    /// For each column, the value that the path gives it, if it does.
+    constants: Vec<Option<ArrayRef>>,
+}
+
+/// One record that is set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) span: Span,
+    pub(super) reason: Reason,
+    /// The column's place in the contract, if one is at fault.
+    pub(super) column: Option<usize>,
+    pub(super) message: String,
+}
+
+/// Which rows of a batch are right.
+struct Verdict<'a> {
+    spans: &'a [Span],
+    /// Made when the first row fails.
+    keep: Vec<bool>,
+    failures: &'a mut Vec<Failure>,
+}
+
+impl Verdict<'_> {
+    #[cold]
+    fn fail(&mut self, row: usize, column: usize, explain: impl FnOnce() -> Misfit) {
+        if self.keep.is_empty() {
+            self.keep.resize(self.spans.len(), true);
+        }
+        if std::mem::replace(&mut self.keep[row], false) {
+            let Misfit { reason, message } = explain();
+            self.failures.push(Failure { span: self.spans[row], reason, column: Some(column), message });
+        }
+    }
+}
+
+impl Table {
+    pub(super) fn new<E>(contract: &SourceContract, from_path: &[(String, String)]) -> Result<Self, ReadError<E>> {
+        let mut columns = Vec::with_capacity(contract.columns.len());
+        let mut constants = Vec::with_capacity(contract.columns.len());
+        for (name, declared) in &contract.columns {
+            let column = Column::new(contract, name, declared)?;
+            let given = from_path.iter().find(|(column, _)| column == name);
+            let value = given.map(|(_, text)| column.read_one(text)).transpose();
+            constants.push(value.map_err(|misfit| FileProblem::BadCapture { column: name.clone(), misfit })?);
+            columns.push(column);
+        }
+        Ok(Self { schema: row_schema(contract), columns, constants })
+    }
+
+    /// Returns the name of the column at a place of the contract.
+    pub(super) fn name(&self, column: usize) -> &str {
+        self.columns[column].name()
+    }
+
+    /// Turns records of `width` cells into rows; those that do not fit are added to `failures`.
+    ///
+    /// `slots` says which cell is which column's; `base` is where `bytes` start in the file.
+    pub(super) fn rows(
+        &self,
+        cells: &Cells,
+        (width, slots): (usize, &[Option<usize>]),
+        (bytes, base): (&[u8], u64),
+        failures: &mut Vec<Failure>,
+    ) -> Result<RecordBatch, ArrowError> {
+        let spans = cells.spans();
+        let mut verdict = Verdict { spans, keep: Vec::new(), failures };
+        let mut arrays = Vec::with_capacity(self.schema.fields().len());
+        for (at, column) in self.columns.iter().enumerate() {
+            arrays.push(match (&self.constants[at], slots[at]) {
+                (Some(value), _) => repeat(value, spans.len())?,
+                (None, Some(slot)) => {
+                    let cells = cells.column(slot, width, bytes);
+                    column.read(cells, &mut |row, fault, text| {
+                        verdict.fail(row, at, || column.explain(fault, text));
+                    })
+                }
+                (None, None) => new_null_array(self.schema.field(at).data_type(), spans.len()),
+            });
+        }
+        let lines = spans.iter().map(|span| span.line.cast_signed());
+        arrays.push(Arc::new(Int64Array::from_iter_values(lines)));
+        let offsets = spans.iter().map(|span| (base + u64::from(span.start)).cast_signed());
+        arrays.push(Arc::new(Int64Array::from_iter_values(offsets)));
+        if !verdict.keep.is_empty() {
+            let filter = FilterBuilder::new(&BooleanArray::from(verdict.keep)).optimize().build();
+            for array in &mut arrays {
+                *array = filter.filter(array)?;
+            }
+        }
+        RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+    }
+}
+
+/// Returns an array that has the one value of `value` in every row.
+fn repeat(value: &ArrayRef, rows: usize) -> Result<ArrayRef, ArrowError> {
+    take(value, &UInt32Array::from_value(0, rows), None)
+}

@@ -1,0 +1,226 @@
+//! A batch of records, cut into cells that point into the bytes in memory.
+
+/// Where the text of one cell is. Eight bytes, because there are as many as there are fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cell {
+    start: u32,
+    length: u32,
+}
+
+/// The bit of `length` that says that the text was rewritten and lies in [`Cells::held`].
+const HELD: u32 = 1 << 31;
+
+/// The most bytes that may be in memory at once, so that places in them fit a [`Cell`] and an Arrow offset.
+pub(super) const MOST_BYTES: usize = 1 << 30;
+
+impl Cell {
+    /// No value at all.
+    pub(super) const NULL: Self = Self { start: u32::MAX, length: 0 };
+
+    /// The text from `start` to `end` of the bytes in memory.
+    #[inline]
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        Self { start: narrow(start), length: narrow(end - start) }
+    }
+}
+
+/// Where one record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    pub(super) line: u64,
+}
+
+impl Span {
+    pub(super) fn new(start: usize, end: usize, line: u64) -> Self {
+        Self { start: narrow(start), end: narrow(end), line }
+    }
+
+    pub(super) fn length(self) -> u64 {
+        u64::from(self.end - self.start)
+    }
+
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start as usize..self.end as usize]
+    }
+}
+
+/// Narrows a place in memory, which [`MOST_BYTES`] keeps within 31 bits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the window is never longer than MOST_BYTES and one chunk")]
+fn narrow(place: usize) -> u32 {
+    debug_assert!(place < HELD as usize);
+    place as u32
+}
+
+/// The cells of a batch, record by record, all with the same number of cells.
+#[derive(Debug, Default)]
+pub(super) struct Cells {
+    /// Record after record.
+    all: Vec<Cell>,
+    held: Held,
+    spans: Vec<Span>,
+}
+
+/// Texts that are not in the file as they are meant: quotes undoubled, escapes resolved.
+#[derive(Debug, Default)]
+pub(super) struct Held(Vec<u8>);
+
+impl Held {
+    /// Returns how long all of it is.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Forgets what came after the first `length` bytes.
+    pub(super) fn truncate(&mut self, length: usize) {
+        self.0.truncate(length);
+    }
+
+    /// Keeps what `write` appends and returns its cell, or nothing when `write` gives up.
+    pub(super) fn keep(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Option<Cell> {
+        let start = self.0.len();
+        if write(&mut self.0).is_none() {
+            self.0.truncate(start);
+            return None;
+        }
+        Some(Cell { start: narrow(start), length: narrow(self.0.len() - start) | HELD })
+    }
+}
+
+/// How far a batch had come, to return to when a record turns out not to be one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    cells: usize,
+    held: usize,
+}
+
+impl Cells {
+    /// Adds a cell to the record being read.
+    #[inline]
+    pub(super) fn push(&mut self, cell: Cell) {
+        self.all.push(cell);
+    }
+
+    /// Adds `width` cells without a value and returns them.
+    pub(super) fn push_row(&mut self, width: usize) -> (&mut [Cell], &mut Held) {
+        let start = self.all.len();
+        self.all.resize(start + width, Cell::NULL);
+        (&mut self.all[start..], &mut self.held)
+    }
+
+    /// Adds a cell whose text `write` makes.
+    pub(super) fn push_held(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let cell = self.held.keep(|held| {
+            write(held);
+            Some(())
+        });
+        self.all.extend(cell);
+    }
+
+    /// Ends the record being read.
+    #[inline]
+    pub(super) fn close(&mut self, span: Span) {
+        self.spans.push(span);
+    }
+
+    /// Returns the state to [`Self::return_to`].
+    #[inline]
+    pub(super) fn mark(&self) -> Mark {
+        Mark { cells: self.all.len(), held: self.held.0.len() }
+    }
+
+    /// Drops the cells of a record that turned out not to be one.
+    pub(super) fn return_to(&mut self, mark: Mark) {
+        self.all.truncate(mark.cells);
+        self.held.0.truncate(mark.held);
+    }
+
+    /// Returns the texts of the record being read, which started at `mark`.
+    pub(super) fn since<'a>(&'a self, mark: Mark, bytes: &'a [u8]) -> impl Iterator<Item = Option<&'a [u8]>> {
+        self.all[mark.cells..].iter().map(|&cell| text(cell, bytes, &self.held.0))
+    }
+
+    /// Returns where the records are.
+    pub(super) fn spans(&self) -> &[Span] {
+        &self.spans
+    }
+
+    /// Returns column `at` of records that have `width` cells.
+    pub(super) fn column<'a>(&'a self, at: usize, width: usize, bytes: &'a [u8]) -> ColumnCells<'a> {
+        ColumnCells { cells: &self.all, at, width, bytes, held: &self.held.0 }
+    }
+
+    /// Forgets everything but the memory.
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.held.0.clear();
+        self.spans.clear();
+    }
+}
+
+/// One column of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ColumnCells<'a> {
+    cells: &'a [Cell],
+    at: usize,
+    width: usize,
+    bytes: &'a [u8],
+    held: &'a [u8],
+}
+
+impl<'a> ColumnCells<'a> {
+    /// Returns how many records there are.
+    pub(super) fn len(&self) -> usize {
+        self.cells.len() / self.width
+    }
+
+    /// Returns how long all texts are together.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.cells.chunks_exact(self.width).map(|record| (record[self.at].length & !HELD) as usize).sum()
+    }
+
+    /// Returns the texts in order, `None` where the record has none.
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<&'a [u8]>> + use<'a> {
+        let Self { at, bytes, held, .. } = *self;
+        self.cells.chunks_exact(self.width).map(move |record| text(record[at], bytes, held))
+    }
+}
+
+#[inline]
+fn text<'a>(cell: Cell, bytes: &'a [u8], held: &'a [u8]) -> Option<&'a [u8]> {
+    if cell == Cell::NULL {
+        return None;
+    }
+    let start = cell.start as usize;
+    if cell.length & HELD == 0 {
+        Some(&bytes[start..start + cell.length as usize])
+    } else {
+        Some(&held[start..start + (cell.length & !HELD) as usize])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_finds_its_text_in_the_file_or_among_the_held() {
+        let bytes = b"ab,cd";
+        let mut cells = Cells::default();
+        cells.push(Cell::new(0, 2));
+        cells.push_held(|held| held.extend_from_slice(b"x\"y"));
+        cells.close(Span::new(0, 5, 1));
+        let mark = cells.mark();
+        cells.push(Cell::new(3, 5));
+        cells.push_held(|held| held.extend_from_slice(b"gone"));
+        cells.return_to(mark);
+        cells.push_row(2);
+        cells.close(Span::new(0, 5, 2));
+        let column = |at| cells.column(at, 2, bytes).iter().collect::<Vec<_>>();
+        assert_eq!(column(0), [Some(&b"ab"[..]), None]);
+        assert_eq!(column(1), [Some(&b"x\"y"[..]), None]);
+    }
+}

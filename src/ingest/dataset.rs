@@ -1,0 +1,424 @@
+//! Takes in what is new among the landed files of one dataset.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryBuilder, Int64Builder, RecordBatch, StringArray, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::decode::Compression;
+use super::file::{FileInput, Outcome, Sink, read_file};
+use super::listing::{LandingFolder, ListingError};
+use super::problem::{FileProblem, ReadError};
+use super::quarantine::SetAside;
+use crate::digest::{Digest, Parts};
+use crate::plan::{DatasetStep, FileStep, Listed, OwnTable, live_paths};
+use crate::project::{FilesMode, Limits, SourceContract};
+use crate::store::{Content, Landed, LandedPath, DataFile, ParquetFile, Store, StoreError};
+
+/// The column that names the landed file of a stored row. SQL does not see it.
+pub const FILE_COLUMN: &str = "_file";
+
+/// How many records that were set aside are gathered before they are written.
+const QUARANTINE_BATCH: usize = 4096;
+
+/// The landed files of a dataset with everything new taken in. Only [`ingest`] makes it.
+#[derive(Debug)]
+pub struct Raw {
+    pub(crate) dataset: String,
+    pub(crate) shape: Digest,
+    pub(crate) next_sequence: u64,
+    pub(crate) paths: Vec<LandedPath>,
+    pub(crate) contents: BTreeMap<String, Content>,
+    /// Identities of contents that this run read, copies included.
+    pub(crate) read: Vec<String>,
+}
+
+/// Why a dataset could not be taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The landed files cannot be listed or opened.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
+    /// A file as a whole is not what the contract says: a finding, not one record set aside each.
+    #[error("`{path}` cannot be taken in: {problem}")]
+    File {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        problem: FileProblem,
+    },
+    /// The bytes that a changed contract needs to see again are gone.
+    #[error("`{path}` has to be read again because the contract of `{dataset}` changed, but {what}")]
+    Gone {
+        /// The dataset.
+        dataset: String,
+        /// The file.
+        path: String,
+        /// What became of it.
+        what: &'static str,
+    },
+    /// A file's bytes could not be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Too many of a file's records were set aside.
+    #[error("{set_aside} of the {records} records of `{path}` ({share:.2} %) do not fit the contract; at most {allowed:.2} % may")]
+    Rejected {
+        /// The file.
+        path: String,
+        /// How many were set aside.
+        set_aside: u64,
+        /// Of how many, blank ones left out.
+        records: u64,
+        /// As a percentage.
+        share: f64,
+        /// The percentage that the contract allows.
+        allowed: f64,
+        /// The first few of them: line, rule, column and message.
+        examples: Vec<String>,
+    },
+    /// What was read could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A mistake of ours.
+    #[error("`{path}`: {reason}")]
+    Bug {
+        /// The file.
+        path: String,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// Takes in the files that `step` names.
+///
+/// Nothing of `before` is lost: paths that are not listed any more stay admitted.
+///
+/// # Errors
+/// The first file, in the order of landing, that cannot be taken in. What was written by then is named by nothing.
+pub async fn ingest(
+    store: &Store,
+    root: &camino::Utf8Path,
+    contract: &SourceContract,
+    limits: &Limits,
+    step: &DatasetStep,
+    before: Option<&Landed>,
+    threads: usize,
+) -> Result<Raw, IngestError> {
+    let folder = Arc::new(LandingFolder::open(root, &contract.from)?);
+    let contract_of_threads = Arc::new(contract.clone());
+    let readings = step.files.iter().map(|file| {
+        let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract_of_threads));
+        let limits = *limits;
+        async move { read_one(store, folder, contract, limits, &file.listed).await }
+    });
+    let mut readings = stream::iter(readings).buffered(threads.max(1));
+    let mut raw = Raw {
+        dataset: contract.name.clone(),
+        shape: step.shape.clone(),
+        next_sequence: before.map_or(0, |before| before.next_sequence),
+        paths: before.map(|before| before.paths.clone()).unwrap_or_default(),
+        contents: BTreeMap::new(),
+        read: Vec::new(),
+    };
+    if let Some(before) = before
+        && before.shape == step.shape
+    {
+        raw.contents.clone_from(&before.contents);
+    }
+    let mut files = step.files.iter();
+    while let Some(reading) = readings.try_next().await? {
+        if let Some(file) = files.next() {
+            raw.admit(store, contract, file, reading)?;
+        }
+    }
+    raw.drop_dead_contents(store, contract);
+    for path in live_paths(contract.files, &raw.paths) {
+        if !raw.contents.contains_key(&path.content) {
+            let what = "it is no longer there as it was; put it back, or give it up with a new name for the dataset";
+            return Err(IngestError::Gone { dataset: contract.name.clone(), path: path.path.clone(), what });
+        }
+    }
+    Ok(raw)
+}
+
+impl Raw {
+    /// Puts one file that was read into the books.
+    fn admit(&mut self, store: &Store, contract: &SourceContract, file: &FileStep, reading: Reading) -> Result<(), IngestError> {
+        let Reading { identity, content, examples } = reading;
+        let listed = &file.listed;
+        let of_path = |path: &LandedPath| path.path == listed.path;
+        let is_as_before = self.paths.iter().rev().find(|path| of_path(path)).is_some_and(|path| path.content == identity);
+        let is_known = self.contents.contains_key(&identity);
+        if is_known {
+            // A copy, or a file that was touched and not changed: its rows are there already.
+            discard(store, &content);
+        } else {
+            reject_if_too_many(contract, listed, &content, examples)?;
+            self.contents.insert(identity.clone(), content);
+        }
+        self.read.push(identity.clone());
+        if is_as_before {
+            for path in self.paths.iter_mut().rev().filter(|path| of_path(path)).take(1) {
+                path.tag.clone_from(&listed.tag);
+            }
+            return Ok(());
+        }
+        if contract.files == FilesMode::Replace {
+            self.paths.retain(|path| !of_path(path));
+        }
+        self.paths.push(LandedPath {
+            path: listed.path.clone(),
+            tag: listed.tag.clone(),
+            bytes: listed.bytes,
+            landed_at: listed.landed_at,
+            sequence: self.next_sequence,
+            content: identity,
+        });
+        self.next_sequence += 1;
+        Ok(())
+    }
+
+    fn drop_dead_contents(&mut self, store: &Store, contract: &SourceContract) {
+        let live: Vec<&str> = live_paths(contract.files, &self.paths).iter().map(|path| path.content.as_str()).collect();
+        self.contents.retain(|identity, content| {
+            let lives = live.contains(&identity.as_str());
+            if !lives {
+                // Only what this run wrote is removed; what a snapshot names stays.
+                discard(store, content);
+            }
+            lives
+        });
+    }
+}
+
+fn discard(store: &Store, content: &Content) {
+    content.rows.iter().chain(&content.quarantine).for_each(|file| store.discard(file));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share is for people and a threshold of a few digits")]
+fn reject_if_too_many(contract: &SourceContract, listed: &Listed, content: &Content, examples: Vec<String>) -> Result<(), IngestError> {
+    let ledger = &content.ledger;
+    let records = ledger.accepted + ledger.quarantined;
+    let share = ledger.quarantined as f64 / records.max(1) as f64;
+    if share <= contract.rejected_share {
+        return Ok(());
+    }
+    Err(IngestError::Rejected {
+        path: listed.path.clone(),
+        set_aside: ledger.quarantined,
+        records,
+        share: share * 100.0,
+        allowed: contract.rejected_share * 100.0,
+        examples,
+    })
+}
+
+/// One file, read.
+struct Reading {
+    identity: String,
+    content: Content,
+    examples: Vec<String>,
+}
+
+async fn read_one(
+    store: Store,
+    folder: Arc<LandingFolder>,
+    contract: Arc<SourceContract>,
+    limits: Limits,
+    listed: &Listed,
+) -> Result<Reading, IngestError> {
+    let bytes = folder.read(&listed.path).await?;
+    let listed = listed.clone();
+    let path = listed.path.clone();
+    let work = move || read_bytes(&store, &contract, &limits, &listed, bytes);
+    match tokio::task::spawn_blocking(work).await {
+        Ok(reading) => reading,
+        Err(error) => Err(IngestError::Bug { path, reason: error.to_string() }),
+    }
+}
+
+fn read_bytes(
+    store: &Store,
+    contract: &SourceContract,
+    limits: &Limits,
+    listed: &Listed,
+    bytes: Box<dyn Read + Send>,
+) -> Result<Reading, IngestError> {
+    let captures: Vec<(String, String)> = contract.from.captures().iter().cloned().zip(listed.captures.iter().cloned()).collect();
+    let input = FileInput { contract, limits, captures: &captures, compression: Compression::of(&listed.path) };
+    let mut hashing = Hashing { inner: bytes, hasher: blake3::Hasher::new() };
+    let mut tables = Tables::new(store, contract, listed);
+    let outcome = read_file(&input, &mut hashing, &mut tables).map_err(|error| ingest_error(listed, error))?;
+    // A decoder may stop before trailing bytes; they belong to the file's identity all the same.
+    std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|source| IngestError::Read { path: listed.path.clone(), source })?;
+    let hash = Digest::from_hash(hashing.hasher.finalize());
+    let mut identity = Parts::of("landed");
+    identity.add(hash.as_str());
+    captures.iter().for_each(|(column, value)| {
+        identity.add(column);
+        identity.add(value);
+    });
+    tables.finish(identity.digest().to_string(), hash, outcome).map_err(IngestError::from)
+}
+
+fn ingest_error(listed: &Listed, error: ReadError<StoreError>) -> IngestError {
+    let path = listed.path.clone();
+    match error {
+        ReadError::File(problem) => IngestError::File { path, problem },
+        ReadError::Read(source) => IngestError::Read { path, source },
+        ReadError::Sink(store) => IngestError::Store(store),
+        other => IngestError::Bug { path, reason: other.to_string() },
+    }
+}
+
+/// Hashes what passes through.
+struct Hashing {
+    inner: Box<dyn Read + Send>,
+    hasher: blake3::Hasher,
+}
+
+impl Read for Hashing {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..length]);
+        Ok(length)
+    }
+}
+
+/// Where the records of one file go: accepted rows to one Parquet file, the others to another.
+struct Tables<'a> {
+    store: &'a Store,
+    contract: &'a SourceContract,
+    path: &'a str,
+    schema: SchemaRef,
+    rows: Option<ParquetFile>,
+    quarantine: Option<ParquetFile>,
+    aside: Aside,
+    examples: Vec<String>,
+}
+
+/// Returns the schema of the stored rows of a dataset: its columns, then where each row came from.
+pub(crate) fn stored_row_schema(contract: &SourceContract) -> SchemaRef {
+    let columns = contract.columns.iter().map(|(name, column)| Field::new(name, column.kind.arrow(), true));
+    let origin = [
+        Field::new(FILE_COLUMN, DataType::Utf8, true),
+        Field::new(super::LINE_COLUMN, DataType::Int64, true),
+        Field::new(super::OFFSET_COLUMN, DataType::Int64, true),
+    ];
+    Arc::new(Schema::new(columns.chain(origin).collect::<Vec<_>>()))
+}
+
+impl<'a> Tables<'a> {
+    fn new(store: &'a Store, contract: &'a SourceContract, listed: &'a Listed) -> Self {
+        Self {
+            store,
+            contract,
+            path: &listed.path,
+            schema: stored_row_schema(contract),
+            rows: None,
+            quarantine: None,
+            aside: Aside::default(),
+            examples: Vec::new(),
+        }
+    }
+
+    fn write_aside(&mut self) -> Result<(), StoreError> {
+        if self.aside.rows == 0 {
+            return Ok(());
+        }
+        let schema = OwnTable::Quarantine.schema();
+        let file = match &mut self.quarantine {
+            Some(file) => file,
+            none => none.insert(self.store.create_parquet(OwnTable::Quarantine.name(), &schema, schema.fields().len())?),
+        };
+        let batch = self.aside.take(&self.contract.name, self.path, &schema);
+        let batch = batch.map_err(|source| StoreError::Rows { table: OwnTable::Quarantine.name().to_owned(), source })?;
+        file.write(&batch)
+    }
+
+    fn finish(mut self, identity: String, hash: Digest, outcome: Outcome) -> Result<Reading, StoreError> {
+        self.write_aside()?;
+        let rows: Option<DataFile> = self.rows.map(ParquetFile::finish).transpose()?;
+        let quarantine = self.quarantine.map(ParquetFile::finish).transpose()?;
+        let content = Content { hash, ledger: outcome.ledger, rows, quarantine, unknown_columns: outcome.unknown_columns };
+        Ok(Reading { identity, content, examples: self.examples })
+    }
+}
+
+impl Sink for Tables<'_> {
+    type Error = StoreError;
+
+    fn rows(&mut self, batch: RecordBatch) -> Result<(), StoreError> {
+        let width = self.contract.columns.len();
+        let file = match &mut self.rows {
+            Some(file) => file,
+            none => none.insert(self.store.create_parquet(&self.contract.name, &self.schema, width)?),
+        };
+        let path: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(self.path, batch.num_rows())));
+        let mut columns = batch.columns().to_vec();
+        columns.insert(width, path);
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|source| StoreError::Rows { table: self.contract.name.clone(), source })?;
+        file.write(&batch)
+    }
+
+    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), StoreError> {
+        if self.examples.len() < 5 {
+            let column = record.column.map(|column| format!(" in `{column}`")).unwrap_or_default();
+            self.examples.push(format!("{}:{}: {}{column}: {}", self.path, record.line, record.reason, record.message));
+        }
+        self.aside.push(&record);
+        if self.aside.rows >= QUARANTINE_BATCH { self.write_aside() } else { Ok(()) }
+    }
+}
+
+/// Records that were set aside and not written yet.
+#[derive(Default)]
+struct Aside {
+    rows: usize,
+    line: Int64Builder,
+    offset: Int64Builder,
+    reason: StringBuilder,
+    column: StringBuilder,
+    message: StringBuilder,
+    record: BinaryBuilder,
+}
+
+impl Aside {
+    fn push(&mut self, record: &SetAside<'_>) {
+        self.rows += 1;
+        self.line.append_value(record.line.cast_signed());
+        self.offset.append_value(record.offset.cast_signed());
+        self.reason.append_value(record.reason.as_str());
+        self.column.append_option(record.column);
+        self.message.append_value(&record.message);
+        self.record.append_value(record.bytes);
+    }
+
+    fn take(&mut self, dataset: &str, path: &str, schema: &SchemaRef) -> Result<RecordBatch, arrow::error::ArrowError> {
+        let repeat = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, self.rows))) };
+        let (dataset, path) = (repeat(dataset), repeat(path));
+        self.rows = 0;
+        RecordBatch::try_new(
+            Arc::clone(schema),
+            vec![
+                dataset,
+                path,
+                Arc::new(self.line.finish()),
+                Arc::new(self.offset.finish()),
+                Arc::new(self.reason.finish()),
+                Arc::new(self.column.finish()),
+                Arc::new(self.message.finish()),
+                Arc::new(self.record.finish()),
+            ],
+        )
+    }
+}

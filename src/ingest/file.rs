@@ -1,0 +1,275 @@
+//! Drives one file: bytes in, rows and set-aside records and the ledger out.
+
+use std::io::Read;
+
+use arrow::array::RecordBatch;
+
+use super::batch::{Failure, Table};
+use super::cells::{Cells, MOST_BYTES, Span};
+use super::chunk::Chunk;
+use super::csv::{Csv, too_long};
+use super::decode::{Compression, Decoder};
+use super::header::Wanted;
+use crate::store::Ledger;
+use super::ndjson::Ndjson;
+use super::problem::{FileProblem, ReadError};
+use super::quarantine::{Reason, SetAside};
+use super::record::{Found, Records, Step, View};
+use crate::project::{Format, Limits, SourceContract};
+
+/// What must be known to read one file.
+#[derive(Debug, Clone, Copy)]
+pub struct FileInput<'a> {
+    /// What the file should hold.
+    pub contract: &'a SourceContract,
+    /// Bounds on it. A record is never allowed more than 1 GiB.
+    pub limits: &'a Limits,
+    /// Columns whose values the file's path gives, with those values.
+    pub captures: &'a [(String, String)],
+    /// How its bytes are compressed.
+    pub compression: Compression,
+}
+
+/// Takes what comes out of a file.
+pub trait Sink {
+    /// Why it can give up.
+    type Error;
+
+    /// Takes rows of [`row_schema`](super::row_schema), at least one, in the order of the file.
+    fn rows(&mut self, batch: RecordBatch) -> Result<(), Self::Error>;
+
+    /// Takes a record that is no row, in the order of the file; rows around it may have come before or come after.
+    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Self::Error>;
+}
+
+/// What is known of a file that has been read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its counts, which balance.
+    pub ledger: Ledger,
+    /// Names that the file has and the contract does not know, in the order of their first appearance; at most a
+    /// hundred of them for NDJSON.
+    pub unknown_columns: Vec<String>,
+}
+
+/// How much is done at a time. Rows, records set aside and counts do not depend on it; the cut into batches does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    pub(super) chunk_bytes: usize,
+    pub(super) batch_rows: usize,
+}
+
+impl Pace {
+    const USUAL: Self = Self { chunk_bytes: 2 << 20, batch_rows: 8192 };
+    /// The least chunk, so that what a file starts with can be told from its first chunk.
+    const LEAST_CHUNK_BYTES: usize = 8;
+}
+
+/// Reads one file to its end in one pass, in memory that depends on the limit of a record and not on the file.
+///
+/// Every byte of the decoded file belongs to one record, and every record is a row, set aside, or blank.
+///
+/// # Errors
+/// What is wrong with the file as a whole, with reading it, or with the sink; what the sink has taken by then is to be
+/// thrown away.
+pub fn read_file<S: Sink>(
+    input: &FileInput<'_>,
+    bytes: impl Read,
+    sink: &mut S,
+) -> Result<Outcome, ReadError<S::Error>> {
+    read_at(Pace::USUAL, input, bytes, sink)
+}
+
+pub(super) fn read_at<S: Sink>(
+    pace: Pace,
+    input: &FileInput<'_>,
+    bytes: impl Read,
+    sink: &mut S,
+) -> Result<Outcome, ReadError<S::Error>> {
+    let limit = input.limits.record_bytes.min(MOST_BYTES);
+    let table = Table::new(input.contract, input.captures)?;
+    let wanted = Wanted::new(input.contract, input.captures);
+    let decoder = Decoder::new(input.compression, bytes).map_err(ReadError::Read)?;
+    let chunk_bytes = pace.chunk_bytes.max(Pace::LEAST_CHUNK_BYTES);
+    let chunk = Chunk::new(decoder, chunk_bytes, limit, input.limits.file_bytes);
+    let ledger = Ledger::default();
+    let failures = Vec::new();
+    let cells = Cells::default();
+    let pass = Pass { pace, limit, table, chunk, cells, failures, ledger, at: 0, line: 1, sink };
+    match input.contract.format {
+        Format::Csv { delimiter, quote, header } => pass.run(Csv::new(delimiter, quote, header, wanted)),
+        Format::Ndjson => pass.run(Ndjson::new(&wanted)),
+    }
+}
+
+/// One pass over one file.
+struct Pass<'s, R: Read, S> {
+    pace: Pace,
+    /// The longest record.
+    limit: usize,
+    table: Table,
+    chunk: Chunk<R>,
+    /// The records of the chunk that are not with the sink yet.
+    cells: Cells,
+    /// The records of the chunk that are to be set aside.
+    failures: Vec<Failure>,
+    ledger: Ledger,
+    /// How much of the chunk is done with.
+    at: usize,
+    /// The physical line that starts there.
+    line: u64,
+    sink: &'s mut S,
+}
+
+impl<R: Read, S: Sink> Pass<'_, R, S> {
+    fn run<F: Records>(mut self, mut records: F) -> Result<Outcome, ReadError<S::Error>> {
+        self.start()?;
+        loop {
+            let view = View { bytes: self.chunk.bytes(), ended: self.chunk.ended(), limit: self.limit };
+            if self.at == view.bytes.len() && view.ended {
+                break;
+            }
+            let at = self.at;
+            match records.next(view, at, self.line, &mut self.cells)? {
+                Step::Row { end, lines } => {
+                    self.cells.close(Span::new(at, end, self.line));
+                    self.pass_over(end, lines);
+                    if self.cells.spans().len() >= self.pace.batch_rows {
+                        self.hand_on(&records)?;
+                    }
+                }
+                Step::Blank { end, lines } => {
+                    self.pass_over(end, lines);
+                    self.ledger.skip((end - at) as u64);
+                }
+                Step::Broken { end, reason, message } => {
+                    let span = Span::new(at, end, self.line);
+                    self.failures.push(Failure { span, reason, column: None, message });
+                    self.pass_over(end, 1);
+                    if self.failures.len() >= self.pace.batch_rows {
+                        self.hand_on(&records)?;
+                    }
+                }
+                Step::TooLong => self.pass_over_long_line(&records)?,
+                Step::More => {
+                    self.hand_on(&records)?;
+                    self.refill()?;
+                }
+            }
+        }
+        self.hand_on(&records)?;
+        self.ledger.bytes = self.chunk.base() + self.chunk.bytes().len() as u64;
+        let unknown_columns = records.finish()?;
+        if !self.ledger.balanced() {
+            return Err(ReadError::Unbalanced(self.ledger));
+        }
+        Ok(Outcome { ledger: self.ledger, unknown_columns })
+    }
+
+    /// Takes in the first chunk and looks at what the file starts with.
+    fn start(&mut self) -> Result<(), ReadError<S::Error>> {
+        self.refill()?;
+        if let Some(looks_like) = signature(self.chunk.bytes()) {
+            return Err(FileProblem::NotText { looks_like }.into());
+        }
+        if self.chunk.bytes().starts_with(BYTE_ORDER_MARK) {
+            self.pass_over(BYTE_ORDER_MARK.len(), 0);
+            self.ledger.skip(BYTE_ORDER_MARK.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn pass_over(&mut self, end: usize, lines: u64) {
+        self.ledger.records += 1;
+        self.at = end;
+        self.line += lines;
+    }
+
+    fn refill(&mut self) -> Result<(), ReadError<S::Error>> {
+        self.chunk.refill(self.at)?;
+        self.at = 0;
+        Ok(())
+    }
+
+    /// Gives the sink all that has been found in the chunk so far.
+    fn hand_on<F: Records>(&mut self, records: &F) -> Result<(), ReadError<S::Error>> {
+        let bytes = self.chunk.bytes();
+        let base = self.chunk.base();
+        if !self.cells.spans().is_empty() {
+            let shape = (records.width(), records.slots());
+            let batch = self.table.rows(&self.cells, shape, (bytes, base), &mut self.failures);
+            let batch = batch.map_err(ReadError::Batch)?;
+            self.failures.sort_by_key(|failure| failure.span.start);
+            let mut failed = self.failures.iter().filter(|failure| failure.column.is_some()).peekable();
+            for span in self.cells.spans() {
+                if failed.next_if(|failure| failure.span.start == span.start).is_none() {
+                    self.ledger.accept(span.length());
+                }
+            }
+            if batch.num_rows() > 0 {
+                self.sink.rows(batch).map_err(ReadError::Sink)?;
+            }
+            self.cells.clear();
+        }
+        for Failure { span, reason, column, message } in self.failures.drain(..) {
+            self.ledger.set_aside(span.length());
+            let record = SetAside {
+                reason,
+                column: column.map(|column| self.table.name(column)),
+                message,
+                offset: base + u64::from(span.start),
+                line: span.line,
+                length: span.length(),
+                bytes: span.of(bytes),
+            };
+            self.sink.set_aside(record).map_err(ReadError::Sink)?;
+        }
+        Ok(())
+    }
+
+    /// Sets a line aside that is longer than the limit, keeping no more of it than that.
+    fn pass_over_long_line<F: Records>(&mut self, records: &F) -> Result<(), ReadError<S::Error>> {
+        self.hand_on(records)?;
+        let (offset, line) = (self.chunk.base() + self.at as u64, self.line);
+        let kept = self.chunk.bytes()[self.at..self.at + self.limit].to_vec();
+        loop {
+            let (bytes, ended) = (self.chunk.bytes(), self.chunk.ended());
+            match F::LINE_ENDS.find(bytes, self.at, ended) {
+                Found::End(end) => {
+                    self.at = end;
+                    break;
+                }
+                Found::None => self.at = bytes.len(),
+                Found::More => self.at = bytes.len() - 1,
+            }
+            if ended {
+                break;
+            }
+            self.refill()?;
+        }
+        self.ledger.records += 1;
+        self.line += 1;
+        let length = self.chunk.base() + self.at as u64 - offset;
+        self.ledger.set_aside(length);
+        let message = too_long(self.limit);
+        let record = SetAside { reason: Reason::Length, column: None, message, offset, line, length, bytes: &kept };
+        self.sink.set_aside(record).map_err(ReadError::Sink)
+    }
+}
+
+/// What some programs put at the start of UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Returns what a file that starts like this is, if it is surely not UTF-8 text.
+fn signature(start: &[u8]) -> Option<&'static str> {
+    const SIGNATURES: [(&[u8], &str); 7] = [
+        (b"\xff\xfe", "UTF-16 (save it as UTF-8)"),
+        (b"\xfe\xff", "UTF-16 (save it as UTF-8)"),
+        (b"\x1f\x8b\x08", "gzip (name it `.gz`)"),
+        (b"\x28\xb5\x2f\xfd", "Zstandard (name it `.zst`)"),
+        (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
+        (b"PAR1\x15", "Parquet"),
+        (b"\xfd7zXZ\x00", "xz"),
+    ];
+    SIGNATURES.iter().find(|(bytes, _)| start.starts_with(bytes)).map(|(_, name)| *name)
+}

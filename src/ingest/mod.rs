@@ -1,0 +1,42 @@
+//! Landed files to typed rows: the bytes of a file go in, in one pass, and every record comes out as something.
+//!
+//! Finds the records itself instead of leaving that to a parser, because only then can it promise:
+//!
+//! - Every byte of the decoded file belongs to exactly one record, and every record is accepted, quarantined or blank;
+//!   a [`Ledger`] that does not add up is an error.
+//! - A record that is set aside keeps its bytes, its place, the rule that it broke and the column.
+//! - Values are exact: nothing is rounded, guessed, trimmed away or replaced. What does not fit is set aside.
+//! - Memory depends on the limit of a record, not on the file; what comes out does not depend on the pieces in which
+//!   the bytes come in.
+//!
+//! Knows nothing of keys across records, of other files, or of where rows go: a [`Sink`] takes them.
+
+mod batch;
+mod cells;
+mod chunk;
+mod csv;
+mod dataset;
+mod decode;
+mod file;
+mod header;
+mod listing;
+mod ndjson;
+mod object;
+mod parse;
+mod problem;
+mod quarantine;
+mod record;
+mod rules;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use batch::{LINE_COLUMN, OFFSET_COLUMN, row_schema};
+pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
+pub(crate) use dataset::stored_row_schema;
+pub use listing::{LandingFolder, ListingError};
+pub use decode::Compression;
+pub use file::{FileInput, Outcome, Sink, read_file};
+pub use parse::{Misfit, scalar};
+pub use problem::{FileProblem, ReadError};
+pub use quarantine::{Reason, SetAside};

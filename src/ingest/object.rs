@@ -1,0 +1,272 @@
+//! Cuts up the plain JSON object, which most lines are, without looking at any byte twice.
+//!
+//! It takes an object of strings, numbers, `true`, `false` and `null` and gives up on anything else: nested values,
+//! escaped names, mistakes of any kind. What it takes it takes exactly as `serde_json` does.
+
+use super::cells::Cell;
+use super::ndjson::Row;
+
+/// Fills `row` from `line`, which starts at `at` of the bytes in memory; `None` means that another must look at it.
+pub(super) fn read(line: &[u8], at: usize, row: &mut Row<'_>) -> Option<()> {
+    let mut text = Text { line, next: 0 };
+    text.skip_space();
+    text.take(b'{')?;
+    text.skip_space();
+    if text.peek()? == b'}' {
+        text.next += 1;
+        return text.is_over();
+    }
+    for place in 0.. {
+        text.take(b'"')?;
+        let name = text.next;
+        if text.string()? {
+            return None;
+        }
+        let target = row.names.target(place, &line[name..text.next - 1]);
+        text.skip_space();
+        text.take(b':')?;
+        text.skip_space();
+        let start = text.next;
+        let cell = match text.peek()? {
+            b'"' => {
+                text.next += 1;
+                let escaped = text.string()?;
+                let end = text.next - 1;
+                if escaped && target.is_some() {
+                    row.keep(|held| unescape(&line[start + 1..end], held))?
+                } else {
+                    Cell::new(at + start + 1, at + end)
+                }
+            }
+            b't' => text.word(b"true", at)?,
+            b'f' => text.word(b"false", at)?,
+            b'n' => {
+                text.word(b"null", at)?;
+                Cell::NULL
+            }
+            _ => {
+                text.number()?;
+                Cell::new(at + start, at + text.next)
+            }
+        };
+        if let Some(target) = target {
+            row.fill(target, cell);
+        }
+        text.skip_space();
+        let after = text.peek()?;
+        text.next += 1;
+        match after {
+            b',' => text.skip_space(),
+            b'}' => return text.is_over(),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// A line and how far it has been read.
+struct Text<'a> {
+    line: &'a [u8],
+    next: usize,
+}
+
+impl Text<'_> {
+    #[inline]
+    fn peek(&self) -> Option<u8> {
+        self.line.get(self.next).copied()
+    }
+
+    #[inline]
+    fn take(&mut self, byte: u8) -> Option<()> {
+        if self.peek()? != byte {
+            return None;
+        }
+        self.next += 1;
+        Some(())
+    }
+
+    #[inline]
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.peek() {
+            self.next += 1;
+        }
+    }
+
+    /// Returns whether nothing but white space is left.
+    fn is_over(&mut self) -> Option<()> {
+        self.skip_space();
+        (self.next == self.line.len()).then_some(())
+    }
+
+    fn word(&mut self, word: &[u8], at: usize) -> Option<Cell> {
+        let start = self.next;
+        self.next += word.len();
+        (self.line.get(start..self.next)? == word).then(|| Cell::new(at + start, at + self.next))
+    }
+
+    /// Passes over a string and its closing quote and returns whether it has escapes.
+    ///
+    /// Eight bytes at a time are searched for the three kinds that end the plain part of a string: the quote, the
+    /// backslash and control characters.
+    #[inline]
+    fn string(&mut self) -> Option<bool> {
+        let mut escaped = false;
+        loop {
+            while let Some((eight, _)) = self.line[self.next..].split_first_chunk::<8>() {
+                let found = special_bytes(u64::from_le_bytes(*eight));
+                if found != 0 {
+                    self.next += found.trailing_zeros() as usize / 8;
+                    break;
+                }
+                self.next += 8;
+            }
+            match self.peek()? {
+                b'"' => {
+                    self.next += 1;
+                    return Some(escaped);
+                }
+                b'\\' => {
+                    // What an escape says is looked at when the text is wanted; here only its end matters, and an
+                    // escape that means nothing must not pass.
+                    escaped = true;
+                    self.escape()?;
+                }
+                0..0x20 => return None,
+                _ => self.next += 1,
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        match self.line.get(self.next + 1)? {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => self.next += 2,
+            b'u' => {
+                hex(self.line.get(self.next + 2..)?)?;
+                self.next += 6;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// Passes over a number.
+    fn number(&mut self) -> Option<()> {
+        if self.peek()? == b'-' {
+            self.next += 1;
+        }
+        match self.peek()? {
+            b'0' => self.next += 1,
+            _ => self.digits()?,
+        }
+        if self.peek() == Some(b'.') {
+            self.next += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.next += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.next += 1;
+            }
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    /// Passes over one digit or more.
+    fn digits(&mut self) -> Option<()> {
+        let start = self.next;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.next += 1;
+        }
+        (self.next > start).then_some(())
+    }
+}
+
+/// Returns a word whose lowest bit set is in the first byte that is a quote, a backslash or a control character.
+///
+/// Bits above that one may be set for other bytes too: subtracting borrows only upwards.
+#[inline]
+fn special_bytes(eight: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let control = eight.wrapping_sub(ONES * 0x20) & !eight & HIGH;
+    zero_bytes(eight ^ (ONES * u64::from(b'"'))) | zero_bytes(eight ^ (ONES * u64::from(b'\\'))) | control
+}
+
+/// Appends what a string with escapes means; `None` for surrogates without their other half.
+fn unescape(mut text: &[u8], into: &mut Vec<u8>) -> Option<()> {
+    while let Some(place) = memchr::memchr(b'\\', text) {
+        into.extend_from_slice(&text[..place]);
+        let mut length = 2;
+        match text.get(place + 1)? {
+            b'b' => into.push(0x08),
+            b'f' => into.push(0x0c),
+            b'n' => into.push(b'\n'),
+            b'r' => into.push(b'\r'),
+            b't' => into.push(b'\t'),
+            b'u' => {
+                let mut code = hex(text.get(place + 2..)?)?;
+                length = 6;
+                if (0xd800..0xdc00).contains(&code) {
+                    let low = hex(text.get(place + 6..)?.strip_prefix(b"\\u")?)?;
+                    if !(0xdc00..0xe000).contains(&low) {
+                        return None;
+                    }
+                    code = 0x1_0000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+                    length = 12;
+                }
+                into.extend_from_slice(char::from_u32(code)?.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            &other => into.push(other),
+        }
+        text = &text[place + length..];
+    }
+    into.extend_from_slice(text);
+    Some(())
+}
+
+/// Returns the number that four hexadecimal digits stand for.
+fn hex(text: &[u8]) -> Option<u32> {
+    text.get(..4)?.iter().try_fold(0, |code, &digit| Some(code << 4 | char::from(digit).to_digit(16)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_special_byte_is_found_whatever_surrounds_it() {
+        for special in (0..0x20).chain([b'"', b'\\']) {
+            for place in 0..8 {
+                for filler in [0x20, 0x21, 0x23, 0x5b, 0x5d, 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
+                    let mut eight = [filler; 8];
+                    assert_eq!(special_bytes(u64::from_le_bytes(eight)), 0, "{filler}");
+                    eight[place] = special;
+                    eight[place + 1..].fill(special.wrapping_add(1));
+                    assert_eq!(special_bytes(u64::from_le_bytes(eight)).trailing_zeros() as usize / 8, place);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn escapes_mean_what_they_mean_to_serde_json() {
+        let texts = [
+            r"a\nb",
+            r"\u4e2d\u6587",
+            r"\ud83d\ude00x",
+            r"\/\\\b\f\r\t",
+            r"\u0000",
+            r"\ud83d",
+            r"\ude00",
+            r"\ud83dx",
+            r"\ud83d\u0041",
+        ];
+        for text in texts {
+            let mut held = Vec::new();
+            let ours = unescape(text.as_bytes(), &mut held).map(|()| String::from_utf8(held).unwrap());
+            assert_eq!(ours, serde_json::from_str::<String>(&format!("\"{text}\"")).ok(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Finds where a CSV record ends and cuts it into fields (RFC 4180).
+//!
+//! - A quote opens a quoted field only as a field's first byte; anywhere else it is a byte like any other.
+//! - Inside a quoted field a doubled quote stands for one, and line ends are text.
+//! - After the closing quote comes a delimiter, a line end or the end of the file; anything else is a mistake.
+//! - A record ends with `\n`, `\r\n` or `\r`, whatever the other records end with, or with the file.
+
+use memchr::{memchr, memchr3};
+
+use super::cells::{Cell, Cells};
+use super::record::{Found, View, after_line_end, count_line_ends};
+
+/// The bytes that mean something in CSV.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Splitter {
+    pub(super) delimiter: u8,
+    pub(super) quote: u8,
+}
+
+/// What [`Splitter::scan`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scan {
+    /// A record, whose cells have been added.
+    Record {
+        /// Where the next one starts.
+        end: usize,
+        /// How many physical lines it takes up.
+        lines: u64,
+    },
+    /// No record.
+    Broken {
+        /// What is wrong.
+        flaw: Flaw,
+        /// How far was looked before that was plain.
+        reach: usize,
+    },
+    /// Nothing can be said before more bytes are there.
+    More,
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// A quoted field that does not close.
+    Open,
+    /// Something after a closing quote.
+    AfterQuote,
+    /// Another number of fields than there should be, in so many lines.
+    Fields { found: usize, lines: u64 },
+    /// Longer than the limit.
+    Length,
+}
+
+/// One field: its cell, and the byte after it.
+struct Field {
+    after: usize,
+    lines: u64,
+}
+
+impl Splitter {
+    /// Scans the record at `at`; `fields` is how many it should have, if that is known.
+    ///
+    /// A record that is broken may have added cells.
+    pub(super) fn scan(self, view: View<'_>, at: usize, fields: Option<usize>, cells: &mut Cells) -> Scan {
+        let window = view.window(at);
+        let settled = view.settled(at);
+        let expected = fields.unwrap_or(usize::MAX);
+        let (mut start, mut count, mut lines) = (at, 0, 1);
+        loop {
+            let wanted = count < expected;
+            let field = if window.get(start) == Some(&self.quote) {
+                match self.quoted(window, start, settled, wanted, cells) {
+                    Ok(field) => field,
+                    Err(scan) => return scan,
+                }
+            } else {
+                let place = memchr3(self.delimiter, b'\n', b'\r', &window[start..]);
+                let after = place.map_or(window.len(), |place| start + place);
+                if wanted {
+                    cells.push(Cell::new(start, after));
+                }
+                Field { after, lines: 0 }
+            };
+            count += 1;
+            lines += field.lines;
+            if lines > 1 && count > expected && field.after < window.len() {
+                // What follows does not matter, and may be long.
+                return Scan::Broken { flaw: Flaw::Fields { found: count, lines }, reach: field.after };
+            }
+            let end = match window.get(field.after) {
+                Some(&byte) if byte == self.delimiter => {
+                    start = field.after + 1;
+                    continue;
+                }
+                Some(_) => match after_line_end(window, field.after, settled) {
+                    Found::End(end) => end,
+                    Found::None | Found::More => return Scan::More,
+                },
+                None if settled => window.len(),
+                None => return Scan::More,
+            };
+            return if end - at > view.limit {
+                Scan::Broken { flaw: Flaw::Length, reach: end }
+            } else if fields.is_some() && count != expected {
+                Scan::Broken { flaw: Flaw::Fields { found: count, lines }, reach: end }
+            } else {
+                Scan::Record { end, lines }
+            };
+        }
+    }
+
+    /// Reads the quoted field at `start`.
+    fn quoted(
+        self,
+        window: &[u8],
+        start: usize,
+        settled: bool,
+        wanted: bool,
+        cells: &mut Cells,
+    ) -> Result<Field, Scan> {
+        let mut doubled = false;
+        let mut from = start + 1;
+        let close = loop {
+            let Some(place) = memchr(self.quote, &window[from..]) else {
+                return Err(if settled { Scan::Broken { flaw: Flaw::Open, reach: window.len() } } else { Scan::More });
+            };
+            let close = from + place;
+            match window.get(close + 1) {
+                Some(&byte) if byte == self.quote => {
+                    doubled = true;
+                    from = close + 2;
+                }
+                Some(&byte) if byte == self.delimiter || byte == b'\n' || byte == b'\r' => break close,
+                Some(_) => return Err(Scan::Broken { flaw: Flaw::AfterQuote, reach: close + 1 }),
+                None if settled => break close,
+                None => return Err(Scan::More),
+            }
+        };
+        let text = &window[start + 1..close];
+        if wanted && doubled {
+            cells.push_held(|held| undouble(text, self.quote, held));
+        } else if wanted {
+            cells.push(Cell::new(start + 1, close));
+        }
+        Ok(Field { after: close + 1, lines: count_line_ends(text) })
+    }
+}
+
+/// Appends `text` with every doubled quote made one.
+fn undouble(mut text: &[u8], quote: u8, into: &mut Vec<u8>) {
+    while let Some(place) = memchr(quote, text) {
+        into.extend_from_slice(&text[..=place]);
+        text = &text[place + 2..];
+    }
+    into.extend_from_slice(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::record::View;
+
+    const SPLITTER: Splitter = Splitter { delimiter: b',', quote: b'"' };
+
+    fn scan(text: &str, fields: usize) -> (Scan, Vec<String>) {
+        let mut cells = Cells::default();
+        let mark = cells.mark();
+        let view = View { bytes: text.as_bytes(), ended: true, limit: 64 };
+        let scan = SPLITTER.scan(view, 0, Some(fields), &mut cells);
+        let texts = cells.since(mark, text.as_bytes()).map(|cell| String::from_utf8(cell.unwrap().to_vec()).unwrap());
+        (scan, texts.collect())
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &[&str], end: usize, lines: u64) {
+        assert_eq!(
+            scan(text, expected.len()),
+            (Scan::Record { end, lines }, expected.iter().map(|&e| e.into()).collect())
+        );
+    }
+
+    #[track_caller]
+    fn check_broken(text: &str, fields: usize, flaw: Flaw, reach: usize) {
+        assert_eq!(scan(text, fields).0, Scan::Broken { flaw, reach });
+    }
+
+    #[test]
+    fn fields_end_at_delimiters_and_records_at_line_ends_of_any_kind() {
+        check("a,b\nx", &["a", "b"], 4, 1);
+        check("a,b\r\nx", &["a", "b"], 5, 1);
+        check("a,b\rx", &["a", "b"], 4, 1);
+        check("a,b\r", &["a", "b"], 4, 1);
+        check("a,b", &["a", "b"], 3, 1);
+        check(",\n", &["", ""], 2, 1);
+        check("a,", &["a", ""], 2, 1);
+    }
+
+    #[test]
+    fn a_quote_counts_only_at_the_start_of_a_field() {
+        check("a\"b,c\"\n", &["a\"b", "c\""], 7, 1);
+        check(" \"a\",b\n", &[" \"a\"", "b"], 7, 1);
+        check("\"a,\n\"\"b\"\r\n", &["a,\n\"b"], 10, 2);
+        check("\"\",\"\"\"\"", &["", "\""], 7, 1);
+    }
+
+    #[test]
+    fn what_is_not_a_record_says_why() {
+        check_broken("\"a,b\nc", 2, Flaw::Open, 6);
+        check_broken("\"a\"b,c\n", 2, Flaw::AfterQuote, 3);
+        check_broken("a,b,c\n", 2, Flaw::Fields { found: 3, lines: 1 }, 6);
+        check_broken("a\n", 2, Flaw::Fields { found: 1, lines: 1 }, 2);
+        check_broken("a,\"b\n\",\"c\n\",d", 2, Flaw::Fields { found: 3, lines: 3 }, 11);
+        check_broken(&"a".repeat(65), 1, Flaw::Length, 65);
+    }
+
+    #[test]
+    fn nothing_is_said_before_it_is_certain() {
+        for text in ["a,b", "a,b\r", "\"a", "\"a\"", "\"a\"\"", "", "a,"] {
+            let view = View { bytes: text.as_bytes(), ended: false, limit: 64 };
+            assert_eq!(SPLITTER.scan(view, 0, Some(2), &mut Cells::default()), Scan::More, "{text:?}");
+        }
+    }
+}

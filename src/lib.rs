@@ -1,0 +1,33 @@
+//! opsmart: batch data pipelines for operations support.
+//!
+//! The published tables are a pure function of the landed files, the project folder and one clock; a run makes that
+//! true with the least work, all at once or not at all.
+//!
+//! ```text
+//! load ─▶ plan ─▶ ingest ─▶ clean ─▶ transform ─▶ check ─▶ publish ─▶ report
+//! Project  Plan    Raw       Cleaned   Built       Checked   Published   RunReport
+//! ```
+//!
+//! Each stage is one module with one public function named after it, and the only maker of its result, so publishing
+//! unchecked data does not compile. Arrows point one way:
+//!
+//! ```text
+//! cli ─▶ run ─▶ { ingest clean transform check publish } ─▶ plan ─▶ store ─▶ project ─▶ diagnostic
+//! ```
+
+pub mod check;
+pub mod clean;
+pub mod cli;
+pub mod diagnostic;
+pub mod digest;
+pub mod engine;
+pub mod functions;
+pub mod golden;
+pub mod ingest;
+pub mod instant;
+pub mod plan;
+pub mod project;
+pub mod publish;
+pub mod run;
+pub mod store;
+pub mod transform;

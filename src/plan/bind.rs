@@ -1,0 +1,314 @@
+//! Asks DataFusion's binder whether the SQL makes sense, before anything runs.
+//!
+//! The tables of the project are empty here, but have the names and types that they will have, so what binds here
+//! binds in the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::catalog::TableProvider;
+use datafusion::common::diagnostic::Diagnostic as BinderDiagnostic;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result as BinderResult, SchemaError};
+use datafusion::datasource::empty::EmptyTable;
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, WindowFunctionDefinition};
+use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
+use futures::FutureExt;
+
+use super::query::{FunctionCall, Query};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
+use crate::engine::read_only;
+use crate::project::{Model, Variable, timestamp};
+
+/// Functions whose result depends on the order of the rows that they see.
+const ORDERED_FUNCTIONS: [&str; 11] = [
+    "array_agg", "string_agg", "first_value", "last_value", "nth_value", "row_number", "lag", "lead", "ntile", "rank",
+    "dense_rank",
+];
+
+/// Binds one SELECT against the tables known to `session`.
+///
+/// # Errors
+/// Everything that the binder finds wrong with it, each with its place.
+pub(super) fn bind(
+    session: &SessionState,
+    file: &SourceFile,
+    query: &Query,
+    value: impl Fn(&str) -> Option<Variable>,
+) -> Result<LogicalPlan, Diagnostics> {
+    let mut mistakes = Diagnostics::default();
+    for call in query.functions().iter().filter(|call| order_is_missing(call)) {
+        mistakes.push(
+            Diagnostic::new(Code::OrderNeeded, file.at(call.name.bytes.clone()), format!("`{}` depends on the order of rows", call.name.text))
+                .label("no ORDER BY fixes it")
+                .help("add an ORDER BY that leaves no ties, so that every run gives the same result"),
+        );
+    }
+    if query.limits_without_order() {
+        let at = file.text.to_lowercase().rfind("limit").unwrap_or(0);
+        mistakes.push(
+            Diagnostic::new(Code::OrderNeeded, file.at(at..at + 5), "LIMIT keeps rows by their order".to_owned())
+                .label("no ORDER BY fixes it")
+                .help("add an ORDER BY that leaves no ties, so that every run keeps the same rows"),
+        );
+    }
+    match plan_statement(session, query.statement(value)) {
+        Ok(plan) => {
+            mistakes.extend(volatile_functions(file, query, &plan));
+            mistakes.into_result(plan)
+        }
+        Err(error) => {
+            mistakes.extend(translate(session, file, query, &error));
+            Err(mistakes)
+        }
+    }
+}
+
+/// Plans and type-checks a statement. Tables must be known already, so nothing is waited for.
+///
+/// # Errors
+/// What the planner or the analyser says.
+pub fn plan_statement(session: &SessionState, statement: Statement) -> BinderResult<LogicalPlan> {
+    let planned = session.statement_to_plan(statement).now_or_never();
+    let plan = planned.unwrap_or_else(|| Err(DataFusionError::Internal("a table had to be waited for".to_owned())))?;
+    read_only().verify_plan(&plan)?;
+    session.analyzer().execute_and_check(plan.clone(), session.config_options(), |_, _| {})?;
+    Ok(plan)
+}
+
+/// Makes an empty table known under `name`.
+pub(super) fn register_empty(session: &SessionContext, name: &str, schema: &SchemaRef) -> BinderResult<()> {
+    let table: Arc<dyn TableProvider> = Arc::new(EmptyTable::new(Arc::clone(schema)));
+    session.register_table(name, table).map(|_| ())
+}
+
+/// Returns the schema that a model's result has once it is stored.
+///
+/// Text becomes `Utf8`, instants microseconds of UTC, narrow and unsigned integers `Int64`, dictionaries their values;
+/// every column may be null. All of that loses nothing, or the run fails.
+///
+/// # Errors
+/// Columns that cannot be stored: two of one name, none at all, or a type that BI tools cannot read.
+pub(super) fn stored_schema(model: &Model, query: &Query, schema: &Schema) -> Result<SchemaRef, Diagnostics> {
+    let mut mistakes = Diagnostics::default();
+    let mut seen = BTreeSet::new();
+    let mut fields = Vec::with_capacity(schema.fields().len());
+    let mistake = |message: String| Diagnostic::new(Code::OutputColumn, output_place(model, query), message);
+    for field in schema.fields() {
+        let name = field.name();
+        let is_plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') && !name.starts_with('_');
+        if !is_plain {
+            mistakes.push(
+                mistake(format!("an output column has no name of its own: `{name}`"))
+                    .help("name it with `as`, in lower-case letters, digits and `_`"),
+            );
+        }
+        if !seen.insert(name) {
+            mistakes.push(mistake(format!("two output columns are named `{name}`")).help("give one of them another name with `as`"));
+        }
+        match stored_type(field.data_type()) {
+            Some(kind) => fields.push(Field::new(name, kind, true)),
+            None => mistakes.push(
+                mistake(format!("output column `{name}` is of type {}, which BI tools cannot read", field.data_type()))
+                    .maybe_help(match field.data_type() {
+                        DataType::Null => Some("cast the null to the type that the column should have".to_owned()),
+                        DataType::Duration(_) | DataType::Interval(_) => {
+                            Some("store seconds: extract(epoch from (ended_at - started_at))".to_owned())
+                        }
+                        _ => Some("cast it to a number, text, date or timestamp".to_owned()),
+                    }),
+            ),
+        }
+    }
+    mistakes.into_result(Arc::new(Schema::new(fields)))
+}
+
+fn stored_type(kind: &DataType) -> Option<DataType> {
+    Some(match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => DataType::Int64,
+        DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => DataType::Int64,
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => DataType::Float64,
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => DataType::Decimal128(*p, *s),
+        DataType::Boolean => DataType::Boolean,
+        DataType::Date32 | DataType::Date64 => DataType::Date32,
+        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, _) => timestamp(),
+        DataType::Dictionary(_, value) => stored_type(value)?,
+        _ => return None,
+    })
+}
+
+/// The last SELECT list is where an output column is made, as nearly as the text alone can tell.
+fn output_place(model: &Model, _: &Query) -> crate::diagnostic::Place {
+    let text = model.file.text.to_lowercase();
+    let at = text.rfind("select").unwrap_or(0);
+    model.file.at(at..(at + "select".len()).min(text.len()))
+}
+
+fn order_is_missing(call: &FunctionCall) -> bool {
+    let name = call.name.text.as_str();
+    let is_plain_aggregate = matches!(name, "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value");
+    !call.is_ordered && ORDERED_FUNCTIONS.contains(&name) && (call.is_windowed || is_plain_aggregate)
+}
+
+/// Finds the functions of a plan whose result depends on more than their arguments.
+fn volatile_functions(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> Diagnostics {
+    let mut names: BTreeMap<String, Volatility> = BTreeMap::new();
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|expression| {
+                let function = match expression {
+                    Expr::ScalarFunction(call) => Some((call.func.name(), call.func.signature().volatility)),
+                    Expr::AggregateFunction(call) => Some((call.func.name(), call.func.signature().volatility)),
+                    Expr::WindowFunction(call) => Some(match &call.fun {
+                        WindowFunctionDefinition::AggregateUDF(f) => (f.name(), f.signature().volatility),
+                        WindowFunctionDefinition::WindowUDF(f) => (f.name(), f.signature().volatility),
+                    }),
+                    _ => None,
+                };
+                if let Some((name, volatility)) = function
+                    && volatility != Volatility::Immutable
+                {
+                    names.insert(name.to_owned(), volatility);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    let mut mistakes = Diagnostics::default();
+    for name in names.keys() {
+        let is_clock = ["now", "current_date", "current_time", "current_timestamp", "today"].contains(&name.as_str());
+        let places: Vec<_> = query.functions().iter().filter(|call| call.name.text == *name || is_clock && is_clock_word(&call.name.text)).collect();
+        let help = if is_clock {
+            "use `$as_of`, the one clock of a run"
+        } else {
+            "published tables must come out the same every time; take the value from a landed file or from `[vars]`"
+        };
+        let message = format!("`{name}` gives another result each time");
+        if places.is_empty() {
+            mistakes.push(Diagnostic::new(Code::NotImmutable, file.whole(), message.clone()).help(help));
+        }
+        for call in places {
+            let at = file.at(call.name.bytes.clone());
+            mistakes.push(Diagnostic::new(Code::NotImmutable, at, message.clone()).label("not immutable").help(help));
+        }
+    }
+    mistakes
+}
+
+fn is_clock_word(word: &str) -> bool {
+    matches!(word, "now" | "current_date" | "current_time" | "current_timestamp" | "today" | "localtime" | "localtimestamp")
+}
+
+/// Turns what the binder says into diagnostics at the places that it names.
+fn translate(session: &SessionState, file: &SourceFile, query: &Query, error: &DataFusionError) -> Diagnostics {
+    let mut mistakes = Diagnostics::default();
+    for error in error.iter() {
+        let told = error.diagnostic();
+        let at = told.and_then(|told| told.span).map_or_else(
+            || file.whole(),
+            |span| {
+                let offset = |place: datafusion::common::Location| {
+                    file.offset(usize::try_from(place.line).unwrap_or(1), usize::try_from(place.column).unwrap_or(1))
+                };
+                file.at(offset(span.start)..offset(span.end))
+            },
+        );
+        let root = error.find_root();
+        let text = told.map_or_else(|| root.strip_backtrace(), |told| told.message.clone());
+        let diagnostic = if let DataFusionError::SchemaError(schema, _) = root {
+            schema_mistake(schema, at, &text)
+        } else if let Some(name) = text.strip_prefix("Invalid function '").and_then(|rest| rest.strip_suffix('\'')) {
+            unknown_function(session, name, at)
+        } else {
+            let at = if at.bytes.is_empty() { place_of_quoted(file, query, &text).unwrap_or(at) } else { at };
+            binding_mistake(at, &text, told)
+        };
+        mistakes.push(diagnostic);
+    }
+    mistakes
+}
+
+fn schema_mistake(error: &SchemaError, at: crate::diagnostic::Place, text: &str) -> Diagnostic {
+    match error {
+        SchemaError::FieldNotFound { field, valid_fields } => {
+            let relation = field.relation.as_ref();
+            let message = match relation {
+                Some(relation) => format!("column `{}` does not exist in `{relation}`", field.name),
+                None => format!("column `{}` does not exist", field.name),
+            };
+            let in_reach: Vec<_> = valid_fields.iter().filter(|c| relation.is_none() || c.relation.as_ref() == relation).collect();
+            let mut names: Vec<&str> = in_reach.iter().map(|column| column.name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            let list = if names.is_empty() { None } else { Some(format!("columns in reach: {}", names.join(", "))) };
+            Diagnostic::new(Code::UnknownColumn, at, message)
+                .label("no such column")
+                .maybe_help(did_you_mean(&field.name, names.iter().copied()).or(list))
+        }
+        SchemaError::AmbiguousReference { field } => {
+            Diagnostic::new(Code::UnknownColumn, at, format!("column `{}` is in more than one table here", field.name))
+                .label("which one?")
+                .help(format!("write the table before it, for example `t.{}`", field.name))
+        }
+        _ => binding_mistake(at, text, None),
+    }
+}
+
+fn unknown_function(session: &SessionState, name: &str, at: crate::diagnostic::Place) -> Diagnostic {
+    let known = session
+        .scalar_functions()
+        .keys()
+        .chain(session.aggregate_functions().keys())
+        .chain(session.window_functions().keys())
+        .map(String::as_str);
+    Diagnostic::new(Code::UnknownFunction, at, format!("function `{name}` does not exist"))
+        .label("no such function")
+        .maybe_help(did_you_mean(name, known))
+}
+
+fn binding_mistake(at: crate::diagnostic::Place, text: &str, told: Option<&BinderDiagnostic>) -> Diagnostic {
+    let code = if text.contains("No function matches") || text.contains("failed to match any signature") || text.contains("does not support") && text.contains("Function") {
+        Code::UnknownFunction
+    } else {
+        Code::Binding
+    };
+    let first = text.lines().next().unwrap_or(text).trim_start_matches("Error during planning: ");
+    let mut letters = first.chars();
+    let message: String = letters.next().map_or_else(String::new, |c| c.to_lowercase().chain(letters).collect());
+    let mut help: Vec<String> = text.lines().skip(1).map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    if let Some(told) = told {
+        help.extend(told.notes.iter().map(|note| note.message.clone()));
+        help.extend(told.helps.iter().map(|help| help.message.clone()));
+    }
+    let help = if help.is_empty() { None } else { Some(help.join("\n")) };
+    Diagnostic::new(code, at, message).maybe_help(help)
+}
+
+/// The analyser's errors have no place, but quote the function that they speak of.
+fn place_of_quoted(file: &SourceFile, query: &Query, text: &str) -> Option<crate::diagnostic::Place> {
+    let lower = text.to_lowercase();
+    query
+        .functions()
+        .iter()
+        .find(|call| lower.contains(&format!("'{}'", call.name.text)) || lower.contains(&format!("{}(", call.name.text)))
+        .map(|call| file.at(call.name.bytes.clone()))
+}
+
+/// Plans a SELECT that a person typed, against the tables that `session` knows. What need not come out the same every
+/// time, such as `now()`, is allowed here.
+///
+/// # Errors
+/// Everything that the binder finds wrong, each at its place in `file`.
+pub fn plan_query(session: &SessionState, file: &SourceFile, query: &Query) -> Result<LogicalPlan, Diagnostics> {
+    if let Some(variable) = query.variables().first() {
+        let at = file.at(variable.bytes.clone());
+        return Err(Diagnostic::new(Code::UnknownVariable, at, format!("`${}` has no value here", variable.text))
+            .help("variables belong to models; write the value")
+            .into());
+    }
+    plan_statement(session, query.statement(|_| None)).map_err(|error| translate(session, file, query, &error))
+}

@@ -1,0 +1,153 @@
+//! What a run has to do for a landed dataset: which files to read, and whether its rows change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::{Need, Why};
+use crate::digest::{Digest, Parts};
+use crate::engine;
+use crate::project::{FilesMode, SourceContract};
+use crate::store::{Landed, LandedPath, Snapshot};
+
+/// A landed file, as a listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its path, written as the contract's `from` is.
+    pub path: String,
+    /// A text that changes whenever its content may have changed.
+    pub tag: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written to.
+    pub landed_at: DateTime<Utc>,
+    /// Whether it is so young that its tag proves nothing.
+    pub is_young: bool,
+    /// The values that its path gives to columns, in the order of the pattern's captures.
+    pub captures: Vec<String>,
+}
+
+/// A landed dataset.
+#[derive(Debug, Clone)]
+pub struct DatasetStep {
+    /// Its name.
+    pub name: String,
+    /// Digest of the part of its contract that shapes what is read.
+    pub shape: Digest,
+    /// The files to read, by path.
+    pub files: Vec<FileStep>,
+    /// How many admitted files need not be read.
+    pub known_files: usize,
+    /// Whether and why it is made again.
+    pub need: Need,
+}
+
+/// A landed file to read.
+#[derive(Debug, Clone)]
+pub struct FileStep {
+    /// The file.
+    pub listed: Listed,
+    /// Why.
+    pub why: FileWhy,
+}
+
+/// Why a landed file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileWhy {
+    /// No run has published with it.
+    New,
+    /// It may have changed since it was read.
+    Changed,
+    /// It is so young that only its bytes tell whether it changed.
+    Young,
+    /// The contract reads it differently now.
+    Contract,
+}
+
+/// What is known of one dataset before a run.
+#[derive(Debug, Default)]
+pub struct DatasetInput {
+    /// What was admitted; nothing before the first run.
+    pub landed: Option<Landed>,
+    /// What is listed; nothing where the run takes in no new files.
+    pub listed: Option<Vec<Listed>>,
+}
+
+/// Returns the admitted paths whose content counts, oldest first.
+#[must_use]
+pub fn live_paths(mode: FilesMode, paths: &[LandedPath]) -> Vec<&LandedPath> {
+    match mode {
+        FilesMode::Replace | FilesMode::Append => paths.iter().collect(),
+        FilesMode::Snapshot => paths.last().into_iter().collect(),
+    }
+}
+
+/// Returns the identities of contents in the order of the first path that holds each.
+#[must_use]
+pub fn in_order(live: &[&LandedPath]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    live.iter().filter(|path| seen.insert(path.content.as_str())).map(|path| path.content.clone()).collect()
+}
+
+/// Returns the digest of everything that decides which rows of which files a dataset has.
+#[must_use]
+pub fn dataset_fingerprint(contract: &SourceContract, shape: &Digest, paths: &[LandedPath]) -> Digest {
+    let mut parts = Parts::of("dataset");
+    parts.add(engine::VERSION);
+    parts.add(&contract.name);
+    parts.add(shape.as_str());
+    parts.add(format!("{:?} {:?} {:?}", contract.key, contract.keep, contract.files));
+    in_order(&live_paths(contract.files, paths)).iter().for_each(|identity| parts.add(identity));
+    parts.digest()
+}
+
+/// Returns the digest of the part of a contract that shapes what is read from a file.
+#[must_use]
+pub fn shape(contract: &SourceContract) -> Digest {
+    let mut parts = Parts::of("shape");
+    parts.add(engine::VERSION);
+    parts.add(format!("{:?} {}", contract.format, contract.parse_zone.name()));
+    parts.add(contract.from.captures().join(","));
+    for (name, column) in &contract.columns {
+        parts.add(name);
+        parts.add(format!("{} {:?} {:?} {:?} {:?}", column.kind, column.aliases, column.null, column.formats, column.rules));
+        parts.add(if contract.key.contains(name) { "key" } else { "" });
+    }
+    parts.digest()
+}
+
+pub(super) fn step(contract: &SourceContract, input: &DatasetInput, snapshot: Option<&Snapshot>) -> DatasetStep {
+    let shape = shape(contract);
+    let admitted: BTreeMap<&str, &str> = input
+        .landed
+        .iter()
+        .flat_map(|landed| landed.paths.iter().map(|path| (path.path.as_str(), path.tag.as_str())))
+        .collect();
+    let is_reshaped = input.landed.as_ref().is_some_and(|landed| landed.shape != shape);
+    let why = |listed: &Listed| match admitted.get(listed.path.as_str()) {
+        None => Some(FileWhy::New),
+        Some(_) if is_reshaped => Some(FileWhy::Contract),
+        Some(tag) if *tag != listed.tag => Some(FileWhy::Changed),
+        Some(_) if listed.is_young => Some(FileWhy::Young),
+        Some(_) => None,
+    };
+    let listed = input.listed.iter().flatten();
+    let files: Vec<FileStep> = listed.filter_map(|listed| Some(FileStep { listed: listed.clone(), why: why(listed)? })).collect();
+    let known_files = admitted.len() - files.iter().filter(|file| file.why != FileWhy::New).count().min(admitted.len());
+    let need = match (&input.landed, snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name))) {
+        (Some(landed), Some(entry)) => {
+            if is_reshaped || dataset_fingerprint(contract, &landed.shape, &landed.paths) != entry.fingerprint {
+                Need::Must(Why::Contract)
+            } else if files.iter().any(|file| file.why == FileWhy::New) {
+                Need::Must(Why::Files)
+            } else if files.is_empty() {
+                Need::No
+            } else {
+                Need::May(vec![])
+            }
+        }
+        _ => Need::Must(Why::New),
+    };
+    DatasetStep { name: contract.name.clone(), shape, files, known_files, need }
+}
+

@@ -1,0 +1,313 @@
+//! The text of a model, parsed: what it reads, which variables it uses, and its canonical form.
+
+use std::collections::BTreeSet;
+use std::ops::{ControlFlow, Range};
+use std::sync::LazyLock;
+
+use datafusion::common::DataFusionError;
+use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::{
+    self, Expr, FunctionArguments, SetExpr, Statement, Value, visit_expressions, visit_expressions_mut, visit_relations,
+};
+use datafusion::sql::sqlparser::tokenizer::Span;
+use regex::Regex;
+
+use crate::diagnostic::{Code, Diagnostic, SourceFile};
+use crate::project::{Spelled, Variable};
+
+/// One SELECT, parsed.
+///
+/// - `canonical` is the printed syntax tree: comments, white space and the case of keywords do not show in it.
+/// - `reads` names every table once, CTEs left out, in the order of the alphabet.
+#[derive(Debug, Clone)]
+pub struct Query {
+    statement: Box<Statement>,
+    canonical: String,
+    reads: Vec<Spelled>,
+    variables: Vec<Spelled>,
+    functions: Vec<FunctionCall>,
+}
+
+/// A call of a function in the text.
+#[derive(Debug, Clone)]
+pub(super) struct FunctionCall {
+    pub(super) name: Spelled,
+    /// Whether the call or its window has an ORDER BY.
+    pub(super) is_ordered: bool,
+    /// Whether the call has an OVER clause.
+    pub(super) is_windowed: bool,
+}
+
+impl Query {
+    /// Parses the text of `file`.
+    ///
+    /// # Errors
+    /// The place of a syntax error, or of whatever is not one SELECT.
+    pub fn parse(file: &SourceFile) -> Result<Self, Diagnostic> {
+        let statements = DFParserBuilder::new(&*file.text)
+            .build()
+            .and_then(|mut parser| parser.parse_statements())
+            .map_err(|error| syntax_error(file, &error))?;
+        let mut statements = statements.into_iter();
+        let statement = match (statements.next(), statements.next()) {
+            (Some(ParsedStatement::Statement(statement)), None) => statement,
+            (None, _) => return Err(not_one_select(file, file.at(0..0).bytes, "the file has no statement")),
+            (Some(_), Some(second)) => {
+                return Err(not_one_select(file, start_of_second(file, &second), "the file has more than one statement"));
+            }
+            (Some(_), None) => return Err(not_one_select(file, first_word(file), "this is not a SELECT")),
+        };
+        let Statement::Query(query) = statement.as_ref() else {
+            return Err(not_one_select(file, first_word(file), "this is not a SELECT"));
+        };
+        if let Some(word) = writes(&query.body) {
+            return Err(not_one_select(file, first_word(file), word));
+        }
+        let reads = reads(file, &statement).map_err(|error| syntax_error(file, &error))?;
+        Ok(Self {
+            canonical: statement.to_string(),
+            reads,
+            variables: variables(file, &statement),
+            functions: functions(file, &statement),
+            statement,
+        })
+    }
+
+    /// Returns the printed syntax tree.
+    #[must_use]
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+
+    /// Returns the tables that it reads, each with the first place where it is named.
+    #[must_use]
+    pub fn reads(&self) -> &[Spelled] {
+        &self.reads
+    }
+
+    /// Returns the `$name`s that it uses, without the dollar, each time that they stand in the text.
+    #[must_use]
+    pub fn variables(&self) -> &[Spelled] {
+        &self.variables
+    }
+
+    pub(super) fn functions(&self) -> &[FunctionCall] {
+        &self.functions
+    }
+
+    /// Returns whether the outermost query has a LIMIT or FETCH without an ORDER BY.
+    pub(super) fn limits_without_order(&self) -> bool {
+        let Statement::Query(query) = self.statement.as_ref() else { return false };
+        (query.limit_clause.is_some() || query.fetch.is_some()) && query.order_by.is_none()
+    }
+
+    /// Returns the statement with every variable replaced by the literal that `value` gives for it. A variable without
+    /// a value stays as it is.
+    #[must_use]
+    pub fn statement(&self, value: impl Fn(&str) -> Option<Variable>) -> ParsedStatement {
+        let mut statement = self.statement.clone();
+        let _ = visit_expressions_mut(&mut statement, |expression| {
+            if let Some((name, span)) = placeholder(expression)
+                && let Some(value) = value(name)
+            {
+                *expression = literal(&value, span);
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        ParsedStatement::Statement(statement)
+    }
+}
+
+fn placeholder(expression: &Expr) -> Option<(&str, Span)> {
+    match expression {
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => Some((name.strip_prefix('$')?, value.span)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn literal(value: &Variable, span: Span) -> Expr {
+    let plain = |value: Value| Expr::Value(ast::ValueWithSpan { value, span });
+    let text = |text: String| plain(Value::SingleQuotedString(text));
+    let cast = |inner: Expr, data_type: ast::DataType| Expr::Cast {
+        kind: ast::CastKind::Cast,
+        expr: Box::new(inner),
+        data_type,
+        array: false,
+        format: None,
+    };
+    match value {
+        Variable::Integer(number) => cast(plain(Value::Number(number.to_string(), false)), ast::DataType::BigInt(None)),
+        Variable::Float(number) => cast(text(number.to_string()), ast::DataType::Double(ast::ExactNumberInfo::None)),
+        Variable::Boolean(flag) => plain(Value::Boolean(*flag)),
+        Variable::Text(words) => text(words.clone()),
+        Variable::Date(day) => cast(text(day.to_string()), ast::DataType::Date),
+        Variable::Timestamp(instant) => {
+            let instant = text(instant.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
+            let kind = text("Timestamp(Microsecond, Some(\"UTC\"))".to_owned());
+            call("arrow_cast", vec![instant, kind])
+        }
+    }
+}
+
+fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let unnamed = |argument| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument));
+    Expr::Function(ast::Function {
+        name: ast::ObjectName::from(vec![ast::Ident::new(name)]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: arguments.into_iter().map(unnamed).collect(),
+            clauses: Vec::new(),
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    })
+}
+
+/// Returns what a query does besides reading, if anything.
+fn writes(body: &SetExpr) -> Option<&'static str> {
+    match body {
+        SetExpr::Select(select) if select.into.is_some() => Some("SELECT INTO writes a table"),
+        SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => Some("this changes tables"),
+        SetExpr::SetOperation { left, right, .. } => writes(left).or_else(|| writes(right)),
+        SetExpr::Query(query) => writes(&query.body),
+        _ => None,
+    }
+}
+
+fn reads(file: &SourceFile, statement: &Statement) -> Result<Vec<Spelled>, DataFusionError> {
+    let whole = ParsedStatement::Statement(Box::new(statement.clone()));
+    let (tables, _) = resolve_table_references(&whole, true)?;
+    let names: BTreeSet<String> = tables.iter().map(ToString::to_string).collect();
+    let mut found: Vec<Spelled> = Vec::new();
+    let _ = visit_relations(statement, |name| {
+        let text = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(|word| if word.quote_style.is_none() { word.value.to_lowercase() } else { word.value.clone() })
+            .collect::<Vec<_>>()
+            .join(".");
+        if names.contains(&text)
+            && !found.iter().any(|known| known.text == text)
+            && let (Some(first), Some(last)) = (name.0.first(), name.0.last())
+            && let (Some(first), Some(last)) = (first.as_ident(), last.as_ident())
+        {
+            found.push(Spelled { text, bytes: bytes(file, first.span).start..bytes(file, last.span).end });
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found.sort_by(|a, b| a.text.cmp(&b.text));
+    Ok(found)
+}
+
+fn variables(file: &SourceFile, statement: &Statement) -> Vec<Spelled> {
+    let mut found = Vec::new();
+    let _ = visit_expressions(statement, |expression| {
+        if let Some((name, span)) = placeholder(expression) {
+            found.push(Spelled { text: name.to_owned(), bytes: bytes(file, span) });
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found
+}
+
+fn functions(file: &SourceFile, statement: &Statement) -> Vec<FunctionCall> {
+    let mut found = Vec::new();
+    let _ = visit_expressions(statement, |expression| {
+        if let Expr::Function(function) = expression
+            && let Some(word) = function.name.0.last().and_then(|part| part.as_ident())
+        {
+            let in_arguments = match &function.args {
+                FunctionArguments::List(list) => {
+                    list.clauses.iter().any(|clause| matches!(clause, ast::FunctionArgumentClause::OrderBy(_)))
+                }
+                _ => false,
+            };
+            let in_window = match &function.over {
+                Some(ast::WindowType::WindowSpec(window)) => !window.order_by.is_empty() || window.window_name.is_some(),
+                // A named window's own clause is elsewhere; DataFusion has resolved it, and the binder sees its order.
+                Some(ast::WindowType::NamedWindow(_)) => true,
+                None => false,
+            };
+            found.push(FunctionCall {
+                name: Spelled { text: word.value.to_lowercase(), bytes: bytes(file, word.span) },
+                is_ordered: in_arguments || in_window || !function.within_group.is_empty(),
+                is_windowed: function.over.is_some(),
+            });
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    found
+}
+
+/// Returns the bytes of a parser's span; an empty span stands for the start of the file.
+pub(super) fn bytes(file: &SourceFile, span: Span) -> Range<usize> {
+    let offset = |line: u64, column: u64| {
+        file.offset(usize::try_from(line).unwrap_or(1).max(1), usize::try_from(column).unwrap_or(1).max(1))
+    };
+    if span.start.line == 0 {
+        return 0..0;
+    }
+    offset(span.start.line, span.start.column)..offset(span.end.line, span.end.column)
+}
+
+fn not_one_select(file: &SourceFile, bytes: Range<usize>, words: &str) -> Diagnostic {
+    Diagnostic::new(Code::NotOneSelect, file.at(bytes), format!("`{}` is not exactly one SELECT", file.path))
+        .label(words)
+        .help("a model is one SELECT; what else should happen belongs into a job or a contract")
+}
+
+/// Returns the bytes of the first word that is not in a comment.
+fn first_word(file: &SourceFile) -> Range<usize> {
+    let mut at = 0;
+    for line in file.text.split_inclusive('\n') {
+        let trimmed = line.trim_start();
+        if !trimmed.is_empty() && !trimmed.starts_with("--") {
+            let start = at + line.len() - trimmed.len();
+            let length = trimmed.find(|c: char| !c.is_alphanumeric()).unwrap_or(trimmed.len());
+            return start..start + length;
+        }
+        at += line.len();
+    }
+    0..0
+}
+
+/// Returns the bytes of the semicolon that ends the first statement, as near as the text shows it.
+fn start_of_second(file: &SourceFile, _: &ParsedStatement) -> Range<usize> {
+    let at = file.text.find(';').unwrap_or(0);
+    at..at + 1
+}
+
+/// Turns a parser's error, whose place stands only in its words, into a diagnostic.
+fn syntax_error(file: &SourceFile, error: &DataFusionError) -> Diagnostic {
+    static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?s)^(.*?) at Line: (\d+), Column: (\d+)").ok());
+    let words = match error.find_root() {
+        DataFusionError::SQL(parser, _) => parser.to_string(),
+        other => other.strip_backtrace(),
+    };
+    let words = words.trim_start_matches("sql parser error: ");
+    let found = PLACE.as_ref().and_then(|place| place.captures(words));
+    let (message, bytes) = match &found {
+        Some(found) => {
+            let number = |n: usize| found[n].parse::<usize>().unwrap_or(1);
+            let start = file.offset(number(2), number(3));
+            let rest = &file.text[start..];
+            let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+            (found[1].to_owned(), start..start + word.max(usize::from(!rest.is_empty())))
+        }
+        None if words.contains("EOF") => (words.to_owned(), file.text.trim_end().len()..file.text.trim_end().len()),
+        None => (words.to_owned(), 0..0),
+    };
+    let message = message.trim_start_matches("ParserError(\"").trim_end_matches("\")");
+    let mut letters = message.chars();
+    let message = letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect());
+    Diagnostic::new(Code::SqlSyntax, file.at(bytes), format!("this is not SQL: {message}"))
+}

@@ -1,0 +1,181 @@
+//! Selectors: which tables a person means. The grammar is dbt's.
+//!
+//! | written | selects |
+//! |---|---|
+//! | `fct_ticket`, `kpi_*` | models and datasets by name, `*` standing for any run of characters |
+//! | `tag:support` | models whose contract has the tag |
+//! | `path:sql/kpi` | models in a folder or file |
+//! | `source:tickets` | a landed dataset |
+//! | `+x`, `x+`, `2+x+1` | `x` and all that it reads, all that reads it, so many steps of each |
+//! | `@x` | `x`, all that reads it, and all that those read |
+//! | `a,b` | what both select |
+//!
+//! Several selectors together select what any of them does.
+
+use std::collections::BTreeSet;
+
+use super::suite::{Kind, Suite};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
+use crate::project::Spelled;
+
+/// Why a selector selects nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelectorMistake {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Returns the datasets and models that one selector selects; never nothing.
+///
+/// # Errors
+/// When it cannot be read or selects nothing.
+pub fn select(suite: &Suite, selector: &str) -> Result<BTreeSet<String>, SelectorMistake> {
+    let mut parts = selector.split(',').map(|part| union_of_graph(suite, part.trim()));
+    let first = parts.next().unwrap_or_else(|| Err(mistake("an empty selector", None)))?;
+    let all = parts.try_fold(first, |all, part| Ok(all.intersection(&part?).cloned().collect::<BTreeSet<_>>()))?;
+    if all.is_empty() {
+        return Err(mistake(&format!("`{selector}` selects nothing: its parts have no table in common"), None));
+    }
+    Ok(all)
+}
+
+/// Returns what the selectors given on the command line select.
+///
+/// # Errors
+/// The first selector that selects nothing, shown as if it stood in a file.
+pub fn select_all(suite: &Suite, flag: &str, selectors: &[String]) -> Result<BTreeSet<String>, Diagnostics> {
+    let mut all = BTreeSet::new();
+    for selector in selectors.iter().flat_map(|text| text.split_whitespace()) {
+        match select(suite, selector) {
+            Ok(found) => all.extend(found),
+            Err(error) => {
+                let line = SourceFile::new("command line", format!("{flag} {selector}"));
+                let at = line.at(flag.len() + 1..line.text.len());
+                return Err(Diagnostic::new(Code::Selector, at, error.message).maybe_help(error.help).into());
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Every selector of every job must select something.
+pub(super) fn check_jobs(suite: &Suite, mistakes: &mut Diagnostics) {
+    if suite.tables.len() < suite.project.models.len() {
+        // Some model is broken, so a selector that selects nothing may be right; its turn comes when the SQL is.
+        return;
+    }
+    for job in suite.project.jobs.values() {
+        for Spelled { text, bytes } in &job.tables {
+            if let Err(error) = select(suite, text) {
+                mistakes.push(Diagnostic::new(Code::Selector, job.file.at(bytes.clone()), error.message).maybe_help(error.help));
+            }
+        }
+    }
+}
+
+fn union_of_graph(suite: &Suite, part: &str) -> Result<BTreeSet<String>, SelectorMistake> {
+    if let Some(core) = part.strip_prefix('@') {
+        let chosen = by_method(suite, core)?;
+        return Ok(suite.upstream(&suite.downstream(&chosen)));
+    }
+    let (before, rest) = match part.split_once('+') {
+        Some((steps, rest)) if steps.is_empty() || steps.chars().all(|c| c.is_ascii_digit()) => (Some(steps), rest),
+        _ => (None, part),
+    };
+    let (core, after) = match rest.rsplit_once('+') {
+        Some((core, steps)) if steps.is_empty() || steps.chars().all(|c| c.is_ascii_digit()) => (core, Some(steps)),
+        _ => (rest, None),
+    };
+    let chosen = by_method(suite, core)?;
+    let mut all = chosen.clone();
+    if let Some(steps) = before {
+        all.extend(walk(&chosen, steps, |names| {
+            names.iter().filter_map(|name| suite.tables.get(name)).flat_map(|table| table.reads.iter().cloned()).collect()
+        }));
+    }
+    if let Some(steps) = after {
+        let readers = suite.readers();
+        all.extend(walk(&chosen, steps, |names| names.iter().filter_map(|name| readers.get(name)).flatten().cloned().collect()));
+    }
+    Ok(all)
+}
+
+fn walk(start: &BTreeSet<String>, steps: &str, next: impl Fn(&BTreeSet<String>) -> BTreeSet<String>) -> BTreeSet<String> {
+    let steps = steps.parse::<usize>().unwrap_or(usize::MAX);
+    let mut all = start.clone();
+    let mut edge = start.clone();
+    for _ in 0..steps {
+        edge = next(&edge).into_iter().filter(|name| !all.contains(name)).collect();
+        if edge.is_empty() {
+            break;
+        }
+        all.extend(edge.iter().cloned());
+    }
+    all
+}
+
+fn by_method(suite: &Suite, core: &str) -> Result<BTreeSet<String>, SelectorMistake> {
+    let models = || suite.tables.iter().filter(|(_, table)| table.kind != Kind::Check).map(|(name, _)| name);
+    let contracts = &suite.project.contracts;
+    let (found, near): (BTreeSet<String>, Option<String>) = match core.split_once(':') {
+        None => {
+            let names = || models().chain(suite.project.sources.keys());
+            let found = names().filter(|name| matches(core, name)).cloned().collect();
+            (found, did_you_mean(core, names().map(String::as_str)))
+        }
+        Some(("tag", tag)) => {
+            let found = models().filter(|name| contracts.get(*name).is_some_and(|c| c.tags.iter().any(|t| t == tag))).cloned();
+            let tags: BTreeSet<&str> = contracts.values().flat_map(|c| c.tags.iter().map(String::as_str)).collect();
+            (found.collect(), did_you_mean(tag, tags))
+        }
+        Some(("path", path)) => {
+            let folder = path.trim_end_matches('/');
+            let inside = |name: &&String| suite.project.models[*name].file.path.starts_with(folder);
+            (models().filter(inside).cloned().collect(), None)
+        }
+        Some(("source", name)) => {
+            let found = suite.project.sources.keys().filter(|source| matches(name, source)).cloned().collect();
+            (found, did_you_mean(name, suite.project.sources.keys().map(String::as_str)))
+        }
+        Some((method, _)) => {
+            return Err(mistake(
+                &format!("`{method}:` is not a way to select"),
+                did_you_mean(method, ["tag", "path", "source"]).or_else(|| Some("select by name, `tag:`, `path:` or `source:`".to_owned())),
+            ));
+        }
+    };
+    if found.is_empty() {
+        return Err(mistake(&format!("`{core}` selects nothing"), near));
+    }
+    Ok(found)
+}
+
+fn mistake(message: &str, help: Option<String>) -> SelectorMistake {
+    SelectorMistake { message: message.to_owned(), help }
+}
+
+/// Returns whether `name` is what `pattern` says, `*` standing for any run of characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => {
+            let Some(rest) = name.strip_prefix(head) else { return false };
+            (0..=rest.len()).any(|at| rest.is_char_boundary(at) && matches(tail, &rest[at..]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters() {
+        assert!(matches("kpi_*", "kpi_support_daily"));
+        assert!(matches("*_daily", "kpi_support_daily"));
+        assert!(matches("*", ""));
+        assert!(!matches("kpi_*_month", "kpi_support_daily"));
+    }
+}

@@ -1,0 +1,358 @@
+//! A project whose SQL has been read and bound: the graph of its tables, with their columns and types.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+
+use super::bind;
+use super::graph;
+use super::own::OwnTable;
+use super::query::Query;
+use super::select;
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
+use crate::digest::{Digest, Parts};
+use crate::engine;
+use crate::functions;
+use crate::project::{Layer, Model, Project, Settings, SourceContract, Spelled, Variable};
+
+/// The variable that holds the logical clock.
+pub const CLOCK: &str = "as_of";
+
+/// A project that makes sense from end to end.
+///
+/// - `order` lists every model after all that it reads.
+/// - Every name that a model reads is in `tables`, a source of the project, or one of the suite's own `dq_` tables.
+#[derive(Debug)]
+pub struct Suite {
+    /// The project as loaded.
+    pub project: Project,
+    /// Every model, checks included, each after what it reads.
+    pub order: Vec<String>,
+    /// Every model by name.
+    pub tables: BTreeMap<String, Table>,
+}
+
+/// One model, bound.
+#[derive(Debug)]
+pub struct Table {
+    /// What is made of its rows.
+    pub kind: Kind,
+    /// Its SQL, parsed.
+    pub query: Query,
+    /// Its columns; of a stored table, as they are stored.
+    pub schema: SchemaRef,
+    /// What it reads directly.
+    pub reads: BTreeSet<String>,
+    /// The datasets and stored tables that it reads, directly or through views.
+    pub inputs: BTreeSet<String>,
+    /// Digest of all that shapes its rows besides its inputs and the clock: its SQL with views expanded, the variables
+    /// that it uses, the versions of engine and functions.
+    pub meaning: Digest,
+    /// Whether its SQL, or that of a view it reads, uses `$as_of`.
+    pub uses_clock: bool,
+}
+
+/// What is made of a model's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: the SQL stands in wherever the name is read.
+    View,
+    /// They are stored, for other models only.
+    Stored,
+    /// They are stored and published.
+    Published,
+    /// They are what is wrong.
+    Check,
+}
+
+impl Kind {
+    /// Returns whether rows are stored.
+    #[must_use]
+    pub fn is_stored(self) -> bool {
+        matches!(self, Self::Stored | Self::Published)
+    }
+}
+
+impl Suite {
+    /// Reads and binds all SQL of `project`.
+    ///
+    /// # Errors
+    /// Every mistake, sorted by file and place. A model that reads a broken one is not judged.
+    pub fn compile(project: Project) -> Result<Self, Diagnostics> {
+        let mut mistakes = Diagnostics::default();
+        let mut queries = BTreeMap::new();
+        for model in project.models.values() {
+            match Query::parse(&model.file) {
+                Ok(query) => {
+                    references(&project, model, &query, &mut mistakes);
+                    queries.insert(model.name.clone(), query);
+                }
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        let reads: BTreeMap<String, BTreeSet<String>> = queries
+            .iter()
+            .map(|(name, query)| (name.clone(), query.reads().iter().map(|read| read.text.clone()).collect()))
+            .collect();
+        let order = match graph::order(&reads) {
+            Ok(order) => order,
+            Err(circles) => {
+                circles.iter().for_each(|circle| mistakes.push(circle_mistake(&project, &queries, circle)));
+                return Err(sorted(mistakes));
+            }
+        };
+        let mut suite = Self { project, order, tables: BTreeMap::new() };
+        suite.bind(queries, &reads, &mut mistakes);
+        select::check_jobs(&suite, &mut mistakes);
+        mistakes.into_result(suite)
+    }
+
+    fn bind(&mut self, mut queries: BTreeMap<String, Query>, reads: &BTreeMap<String, BTreeSet<String>>, mistakes: &mut Diagnostics) {
+        let resources = engine::Resources { memory_bytes: usize::MAX, threads: 1, spill: None };
+        let session = match engine::session(&resources) {
+            Ok(session) => session,
+            Err(error) => {
+                let at = self.project.settings.file.whole();
+                mistakes.push(Diagnostic::new(Code::Binding, at, format!("the engine does not start: {}", error.strip_backtrace())));
+                return;
+            }
+        };
+        let mut known: Vec<(String, SchemaRef)> =
+            self.project.sources.values().map(|source| (source.name.clone(), source_schema(source))).collect();
+        known.extend(OwnTable::ALL.iter().map(|own| (own.name().to_owned(), own.schema())));
+        for (name, schema) in &known {
+            if bind::register_empty(&session, name, schema).is_err() {
+                return;
+            }
+        }
+        // The session's state is a copy; its catalogue is shared, so tables registered later are seen through it.
+        let state = session.state();
+        let mut usable: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        for name in &self.order {
+            let (Some(query), Some(model)) = (queries.remove(name), self.project.models.get(name)) else { continue };
+            if !reads[name].iter().all(|input| usable.contains(input.as_str())) {
+                continue;
+            }
+            if query.variables().iter().any(|variable| variable_value(&self.project.settings, &variable.text).is_none()) {
+                continue;
+            }
+            let value = |variable: &str| variable_value(&self.project.settings, variable);
+            let plan = match bind::bind(&state, &model.file, &query, value) {
+                Ok(plan) => plan,
+                Err(found) => {
+                    mistakes.extend(found);
+                    continue;
+                }
+            };
+            let kind = self.kind_of(model);
+            let schema = if kind.is_stored() {
+                match bind::stored_schema(model, &query, plan.schema().as_arrow()) {
+                    Ok(schema) => schema,
+                    Err(found) => {
+                        mistakes.extend(found);
+                        continue;
+                    }
+                }
+            } else {
+                Arc::clone(plan.schema().inner())
+            };
+            let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
+            if kind != Kind::Check && bind::register_empty(&session, name, &plain).is_err() {
+                continue;
+            }
+            self.contract_columns(name, &schema, mistakes);
+            usable.insert(name);
+            let table = self.describe(name, kind, query, schema, &reads[name]);
+            self.tables.insert(name.clone(), table);
+        }
+    }
+
+    fn kind_of(&self, model: &Model) -> Kind {
+        let is_stored = self.project.contracts.get(&model.name).is_some_and(|contract| contract.stored);
+        match model.layer {
+            Layer::Checks => Kind::Check,
+            layer if layer.is_published() => Kind::Published,
+            _ if is_stored => Kind::Stored,
+            _ => Kind::View,
+        }
+    }
+
+    fn describe(&self, name: &str, kind: Kind, query: Query, schema: SchemaRef, reads: &BTreeSet<String>) -> Table {
+        let mut meaning = Parts::of("model");
+        meaning.add(engine::VERSION);
+        meaning.add(functions::VERSION.to_le_bytes());
+        meaning.add(name);
+        meaning.add(query.canonical());
+        let mut uses_clock = false;
+        let used: BTreeSet<&str> = query.variables().iter().map(|variable| variable.text.as_str()).collect();
+        for variable in used {
+            if variable == CLOCK {
+                uses_clock = true;
+            } else if let Some(value) = variable_value(&self.project.settings, variable) {
+                meaning.add(variable);
+                meaning.add(format!("{value:?}"));
+            }
+        }
+        let mut inputs = BTreeSet::new();
+        for read in reads {
+            match self.tables.get(read) {
+                Some(view) if view.kind == Kind::View => {
+                    meaning.add(read);
+                    meaning.add(view.meaning.as_str());
+                    uses_clock |= view.uses_clock;
+                    inputs.extend(view.inputs.iter().cloned());
+                }
+                _ => {
+                    inputs.insert(read.clone());
+                }
+            }
+        }
+        Table { kind, query, schema, reads: reads.clone(), inputs, meaning: meaning.digest(), uses_clock }
+    }
+
+    /// The promises of a contract must be about columns that the SQL makes.
+    fn contract_columns(&self, name: &str, schema: &Schema, mistakes: &mut Diagnostics) {
+        let Some(contract) = self.project.contracts.get(name) else { return };
+        let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let named = contract.key.iter().zip(&contract.places.key).chain(contract.columns.keys().zip(&contract.places.columns));
+        for (column, place) in named {
+            if !columns.contains(&column.as_str()) {
+                mistakes.push(
+                    Diagnostic::new(Code::ContractColumn, contract.file.at(place.clone()), format!("`{name}` has no column `{column}`"))
+                        .label("not among the columns of its SQL")
+                        .help(did_you_mean(column, columns.iter().copied()).unwrap_or_else(|| format!("it has: {}", columns.join(", ")))),
+                );
+            }
+        }
+    }
+
+    /// Returns the edges from each dataset or model to the models that read it.
+    #[must_use]
+    pub fn readers(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut readers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, table) in &self.tables {
+            for read in &table.reads {
+                readers.entry(read.clone()).or_default().insert(name.clone());
+            }
+        }
+        readers
+    }
+
+    /// Returns every dataset and model that `names` read, directly or not, the names themselves included.
+    #[must_use]
+    pub fn upstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        let reads: BTreeMap<String, BTreeSet<String>> = self.tables.iter().map(|(name, t)| (name.clone(), t.reads.clone())).collect();
+        let found = graph::reachable(names.iter().map(String::as_str), &reads);
+        found.into_iter().map(str::to_owned).chain(names.iter().cloned()).collect()
+    }
+
+    /// Returns every model that reads one of `names`, directly or not, the names themselves included.
+    #[must_use]
+    pub fn downstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        let readers = self.readers();
+        let found = graph::reachable(names.iter().map(String::as_str), &readers);
+        found.into_iter().map(str::to_owned).chain(names.iter().cloned()).collect()
+    }
+}
+
+/// Returns the columns that SQL sees of a landed dataset.
+#[must_use]
+pub fn source_schema(source: &SourceContract) -> SchemaRef {
+    let fields: Vec<Field> = source.columns.iter().map(|(name, column)| Field::new(name, column.kind.arrow(), true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Returns the value of a variable, built in or declared; of the clock, some value of the right type.
+#[must_use]
+pub fn variable_value(settings: &Settings, name: &str) -> Option<Variable> {
+    match name {
+        CLOCK => Some(Variable::Timestamp(chrono::DateTime::UNIX_EPOCH)),
+        "reporting_zone" => Some(Variable::Text(settings.reporting_zone.name().to_owned())),
+        _ => settings.vars.get(name).cloned(),
+    }
+}
+
+fn references(project: &Project, model: &Model, query: &Query, mistakes: &mut Diagnostics) {
+    for read in query.reads() {
+        reference(project, model, read, mistakes);
+    }
+    let sources = query.reads().iter().filter(|read| project.sources.contains_key(&read.text));
+    if model.layer == Layer::Staging
+        && let Some(second) = sources.clone().nth(1)
+    {
+        let at = model.file.at(second.bytes.clone());
+        let message = format!("`{}` reads more than one landed dataset", model.name);
+        mistakes.push(Diagnostic::new(Code::LayerReads, at, message).help("a staging model tidies one dataset; join in `sql/intermediate/`"));
+    }
+    for variable in query.variables() {
+        if variable_value(&project.settings, &variable.text).is_none() {
+            let known = project.settings.vars.keys().map(String::as_str).chain([CLOCK, "reporting_zone"]);
+            mistakes.push(
+                Diagnostic::new(Code::UnknownVariable, model.file.at(variable.bytes.clone()), format!("variable `${}` is not declared", variable.text))
+                    .label("no such variable")
+                    .help(did_you_mean(&variable.text, known).unwrap_or_else(|| "declare it under `[vars]` in opsmart.toml".to_owned())),
+            );
+        }
+    }
+}
+
+fn reference(project: &Project, model: &Model, read: &Spelled, mistakes: &mut Diagnostics) {
+    let at = model.file.at(read.bytes.clone());
+    let name = read.text.as_str();
+    if project.sources.contains_key(name) {
+        if !matches!(model.layer, Layer::Staging | Layer::Checks) {
+            mistakes.push(
+                Diagnostic::new(Code::LayerReads, at, format!("`{}` must not read the landed dataset `{name}`", model.name))
+                    .label("a landed dataset")
+                    .help(format!("read it through a staging model, such as `stg_{name}`")),
+            );
+        }
+    } else if OwnTable::ALL.iter().any(|own| own.name() == name) {
+        if model.layer != Layer::Checks {
+            let message = format!("`{}` must not read `{name}`", model.name);
+            mistakes.push(Diagnostic::new(Code::LayerReads, at, message).help("only checks read the suite's own tables"));
+        }
+    } else if let Some(other) = project.models.get(name) {
+        if !model.layer.may_read(other.layer) {
+            let allowed: Vec<&str> = Layer::ALL.into_iter().filter(|layer| model.layer.may_read(*layer)).map(Layer::folder).collect();
+            let help = if allowed.is_empty() {
+                "a staging model reads one landed dataset and nothing else".to_owned()
+            } else {
+                format!("models in `sql/{}/` read {}", model.layer.folder(), allowed.join(", "))
+            };
+            let message = format!("`{}` must not read `{name}`, which is in `sql/{}/`", model.name, other.layer.folder());
+            mistakes.push(Diagnostic::new(Code::LayerReads, at, message).help(help));
+        }
+    } else {
+        let known = project.models.values().filter(|m| model.layer.may_read(m.layer)).map(|m| m.name.as_str());
+        let known = known.chain(project.sources.keys().map(String::as_str));
+        mistakes.push(
+            Diagnostic::new(Code::UnknownTable, at, format!("table `{name}` does not exist"))
+                .label("neither a model nor a landed dataset")
+                .help(did_you_mean(name, known).unwrap_or_else(|| "add `sql/<layer>/<name>.sql` or `schemas/sources/<name>.toml`".to_owned())),
+        );
+    }
+}
+
+fn circle_mistake(project: &Project, queries: &BTreeMap<String, Query>, circle: &[String]) -> Diagnostic {
+    let next = |at: usize| &circle[(at + 1) % circle.len()];
+    let place = |at: usize| {
+        let name = &circle[at];
+        let file = &project.models[name].file;
+        let read = queries[name].reads().iter().find(|read| read.text == *next(at));
+        read.map_or_else(|| file.whole(), |read| file.at(read.bytes.clone()))
+    };
+    let path = circle.iter().chain(circle.first()).map(String::as_str).collect::<Vec<_>>().join(" -> ");
+    let mut mistake = Diagnostic::new(Code::Cycle, place(0), format!("models read each other in a circle: {path}"))
+        .label(format!("`{}` reads `{}`", circle[0], next(0)))
+        .help("take one of these reads out");
+    for at in 1..circle.len() {
+        mistake = mistake.related(place(at), format!("`{}` reads `{}`", circle[at], next(at)));
+    }
+    mistake
+}
+
+fn sorted(mistakes: Diagnostics) -> Diagnostics {
+    mistakes.into_result(()).err().unwrap_or_default()
+}

@@ -1,0 +1,31 @@
+//! A scheduled job: when it runs, which datasets it takes in, which tables it refreshes.
+
+use std::ops::Range;
+
+use crate::diagnostic::SourceFile;
+
+/// One file of `jobs/`.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The job's own text.
+    pub file: SourceFile,
+    /// What it is for.
+    pub description: Option<String>,
+    /// When it runs, as a cron expression of five fields.
+    pub schedule: Option<String>,
+    /// The zone of the schedule.
+    pub schedule_zone: chrono_tz::Tz,
+    /// The datasets that it takes in.
+    pub ingest: Vec<Spelled>,
+    /// Selectors of the tables that it refreshes; all tables downstream of its datasets when none is given.
+    pub tables: Vec<Spelled>,
+}
+
+/// A word of a project file and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spelled {
+    /// The word.
+    pub text: String,
+    /// Its bytes in the file, without quotes.
+    pub bytes: Range<usize>,
+}

@@ -1,0 +1,141 @@
+//! Where files land: a path with wildcards and captures.
+//!
+//! `{landing}/tickets/{region}/tickets-*.ndjson.gz` names a folder from `[paths]`, captures a column's value and
+//! matches any run of characters inside one folder. `**` crosses folders. Nothing else is special.
+
+use std::fmt;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use regex::Regex;
+
+/// A pattern of landed files, with the names of `[paths]` filled in.
+///
+/// - `folder` has no wildcard: it is the deepest folder that all matches share.
+/// - A path matches as a whole, and never through `..`.
+#[derive(Debug, Clone)]
+pub struct LandingPattern {
+    text: String,
+    folder: Utf8PathBuf,
+    regex: Regex,
+    captures: Vec<String>,
+}
+
+/// Why a pattern cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// A `{` without its `}`, or nothing between them.
+    #[error("a `{{` that is not closed by a name and `}}`")]
+    Brace,
+    /// `..` in the path.
+    #[error("`..` leaves the folder that files land in")]
+    Parent,
+    /// A name captured twice.
+    #[error("`{{{0}}}` stands in it twice")]
+    Twice(String),
+    /// A scheme that this build cannot open.
+    #[error("`{0}://` is not a place that this build can read; land the files on a local disk")]
+    Scheme(String),
+    /// Nothing but wildcards or an empty text.
+    #[error("it names no file")]
+    Empty,
+}
+
+impl LandingPattern {
+    /// Reads `text`, in which names of `[paths]` have already been filled in.
+    ///
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if let Some((scheme, _)) = text.split_once("://") {
+            return Err(PatternError::Scheme(scheme.to_owned()));
+        }
+        if text.is_empty() || text.ends_with('/') {
+            return Err(PatternError::Empty);
+        }
+        if text.split('/').any(|part| part == "..") {
+            return Err(PatternError::Parent);
+        }
+        let mut regex = String::from("^");
+        let mut captures = Vec::new();
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            if let Some(after) = rest.strip_prefix("**/") {
+                regex.push_str("(?:.*/)?");
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix("**") {
+                regex.push_str(".*");
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('*') {
+                regex.push_str("[^/]*");
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('{') {
+                let (name, after) = after.split_once('}').ok_or(PatternError::Brace)?;
+                if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                    return Err(PatternError::Brace);
+                }
+                if captures.iter().any(|known| known == name) {
+                    return Err(PatternError::Twice(name.to_owned()));
+                }
+                regex.push_str(&format!("(?P<c{}>[^/]+)", captures.len()));
+                captures.push(name.to_owned());
+                rest = after;
+            } else {
+                regex.push_str(&regex::escape(&first.to_string()));
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+        regex.push('$');
+        let special = text.find(['*', '{']).unwrap_or(text.len());
+        let folder = text[..special].rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder });
+        let regex = Regex::new(&regex).map_err(|_| PatternError::Brace)?;
+        Ok(Self { text: text.to_owned(), folder: folder.into(), regex, captures })
+    }
+
+    /// Returns the deepest folder without wildcards, `""` for the project's own folder.
+    #[must_use]
+    pub fn folder(&self) -> &Utf8Path {
+        &self.folder
+    }
+
+    /// Returns the names that the pattern captures, in order.
+    #[must_use]
+    pub fn captures(&self) -> &[String] {
+        &self.captures
+    }
+
+    /// Returns the captured values of a path that matches, in the order of [`Self::captures`].
+    #[must_use]
+    pub fn matches(&self, path: &str) -> Option<Vec<String>> {
+        let found = self.regex.captures(path)?;
+        Some((0..self.captures.len()).map(|n| found[format!("c{n}").as_str()].to_owned()).collect())
+    }
+}
+
+impl fmt::Display for LandingPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_stay_in_their_folder_and_captures_give_values() {
+        let pattern = LandingPattern::parse("in/{region}/t-*.csv").unwrap();
+        assert_eq!(pattern.folder(), "in");
+        assert_eq!(pattern.matches("in/eu/t-1.csv"), Some(vec!["eu".to_owned()]));
+        assert_eq!(pattern.matches("in/eu/x/t-1.csv"), None);
+        assert_eq!(pattern.matches("in/eu/t-1.csv.gz"), None);
+        assert!(LandingPattern::parse("in/**/a.csv").unwrap().matches("in/x/y/a.csv").is_some());
+        assert!(LandingPattern::parse("in/**/a.csv").unwrap().matches("in/a.csv").is_some());
+    }
+
+    #[test]
+    fn a_pattern_cannot_leave_its_folder() {
+        assert_eq!(LandingPattern::parse("in/../../etc/*").unwrap_err(), PatternError::Parent);
+        assert_eq!(LandingPattern::parse("s3://b/*").unwrap_err(), PatternError::Scheme("s3".into()));
+        assert_eq!(LandingPattern::parse("in/{a}/{a}.csv").unwrap_err(), PatternError::Twice("a".into()));
+    }
+}

@@ -1,0 +1,281 @@
+//! Reads one column of a landed dataset's contract.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use chrono::format::{Item, Parsed, StrftimeItems};
+use chrono::{DateTime, NaiveDate};
+use regex::Regex;
+use toml::de::DeValue;
+
+use super::bound::{self, Bound};
+use super::dictionary::words;
+use super::value::{NAME_RULE, is_name, plain, plain_all};
+use crate::diagnostic::{Code, Diagnostic, did_you_mean};
+use crate::project::toml_reader::{Table, Value, listed};
+use crate::project::{ColumnType, Rules, SourceColumn, Spelled, Words};
+
+/// What people call types elsewhere, and what they are called here.
+const KNOWN_ELSEWHERE: [(&str, &str); 14] = [
+    ("int", "int64"),
+    ("integer", "int64"),
+    ("bigint", "int64"),
+    ("long", "int64"),
+    ("float", "float64"),
+    ("double", "float64"),
+    ("number", "float64"),
+    ("numeric", "decimal(18,2)"),
+    ("bool", "boolean"),
+    ("text", "string"),
+    ("varchar", "string"),
+    ("utf8", "string"),
+    ("datetime", "timestamp"),
+    ("timestamptz", "timestamp"),
+];
+
+/// A column as it is declared, with the places that other parts of the contract refer to.
+pub(super) struct Declared {
+    /// Its name.
+    pub(super) name: Spelled,
+    /// Its other names.
+    pub(super) aliases: Vec<Spelled>,
+    /// Where its type is written.
+    pub(super) type_bytes: Range<usize>,
+    /// What it is; nothing when its type cannot be read.
+    pub(super) column: Option<SourceColumn>,
+}
+
+impl Declared {
+    fn new(entry: &Value<'_>, type_bytes: Range<usize>) -> Self {
+        Self { name: entry.name.clone(), aliases: Vec::new(), type_bytes, column: None }
+    }
+}
+
+/// Reads one entry of `[columns]`; `null` are the texts that mean "no value" in the whole dataset.
+pub(super) fn read(entry: &Value<'_>, null: &[String]) -> Declared {
+    check_name(entry);
+    match entry.node() {
+        DeValue::Table(_) => entry.table().map(|table| read_table(entry, table, null)),
+        DeValue::String(_) => entry.text().map(|word| read_type(entry, word, null)),
+        _ => {
+            entry.wrong_type("a type such as `\"int64!\"`, or a table with `type`");
+            None
+        }
+    }
+    // A column that cannot be read is declared all the same: what names it is right.
+    .unwrap_or_else(|| Declared::new(entry, entry.place().bytes))
+}
+
+fn read_type(entry: &Value<'_>, word: Spelled, null: &[String]) -> Declared {
+    let column = kind(entry, &word).map(|(kind, required)| SourceColumn {
+        kind,
+        aliases: Vec::new(),
+        null: null.to_vec(),
+        formats: Vec::new(),
+        rules: Rules { required, ..Rules::default() },
+        words: Words::default(),
+    });
+    Declared { column, ..Declared::new(entry, word.bytes) }
+}
+
+/// Reports a column that cannot be called so.
+pub(super) fn check_name(entry: &Value<'_>) {
+    let name = entry.name.text.as_str();
+    let (message, help) = if name.starts_with('_') {
+        (format!("the column `{name}` starts with `_`"), "such names are kept for where a row came from; rename it")
+    } else if is_name(name) {
+        return;
+    } else {
+        (format!("`{name}` cannot name a column"), NAME_RULE)
+    };
+    let at = entry.at(entry.name.bytes.clone());
+    entry.report(Diagnostic::new(Code::InvalidValue, at, message).help(help));
+}
+
+fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Declared {
+    let word = table.required_text("type", "type = \"string\"");
+    let type_bytes = word.as_ref().map_or_else(|| table.place().bytes, |word| word.bytes.clone());
+    let kind = word.and_then(|word| kind(entry, &word));
+    let rule_kind = kind.map(|(kind, _)| kind);
+    let aliases = table.list_of_text("aliases");
+    let values = values(&mut table, rule_kind);
+    let (min, max) = range(&mut table, rule_kind);
+    let pattern = pattern(&mut table);
+    if let (Some(word), Some(kind)) = (&pattern, rule_kind)
+        && kind != ColumnType::String
+    {
+        misfit(&table, word.bytes.clone(), "pattern", kind, "it is for `string`");
+    }
+    let own_null = table.take("null").map(|value| plain_all(value.list_of_text()));
+    let formats = formats(&mut table, rule_kind);
+    let words = words(&mut table);
+    table.finish();
+    let column = kind.map(|(kind, required)| SourceColumn {
+        kind,
+        aliases: plain_all(aliases.clone()),
+        null: own_null.unwrap_or_else(|| null.to_vec()),
+        formats: plain_all(formats),
+        rules: Rules { required, values, min, max, pattern: plain(pattern) },
+        words,
+    });
+    Declared { aliases, column, ..Declared::new(entry, type_bytes) }
+}
+
+/// Returns the type that a word such as `int64!` names, and whether a null is a mistake.
+fn kind(entry: &Value<'_>, word: &Spelled) -> Option<(ColumnType, bool)> {
+    let (name, required) = word.text.strip_suffix('!').map_or((word.text.as_str(), false), |name| (name, true));
+    let kind = name.parse::<ColumnType>().ok();
+    if kind.is_none() {
+        let lower = name.to_lowercase();
+        let elsewhere = KNOWN_ELSEWHERE.iter().find(|(other, _)| *other == lower);
+        let help = if lower.starts_with("decimal") {
+            "write its digits, all and after the point, at most 38: `decimal(18,2)`".to_owned()
+        } else if let Some((_, ours)) = elsewhere {
+            format!("it is called `{ours}` here")
+        } else {
+            did_you_mean(name, ColumnType::NAMES)
+                .unwrap_or_else(|| format!("the types are {}", listed(ColumnType::NAMES)))
+        };
+        let at = entry.at(word.bytes.clone());
+        entry.report(Diagnostic::new(Code::UnknownType, at, format!("there is no type `{name}`")).help(help));
+    }
+    kind.map(|kind| (kind, required))
+}
+
+fn values(table: &mut Table<'_>, kind: Option<ColumnType>) -> Vec<String> {
+    let Some(list) = table.take("values") else { return Vec::new() };
+    let items = list.list();
+    if items.is_empty() && matches!(list.node(), DeValue::Array(_)) {
+        list.reject("`values` is empty, so no value could be right", "list the values, or leave `values` out");
+    }
+    match kind {
+        Some(ColumnType::String) => items.iter().filter_map(Value::text).map(|word| word.text).collect(),
+        Some(kind @ ColumnType::Int64) => {
+            let words = items.iter().filter_map(Value::scalar).collect::<Vec<_>>();
+            for word in words.iter().filter(|word| Bound::parse(&word.text, kind).is_none()) {
+                not_a_value(table, word, kind);
+            }
+            plain_all(words)
+        }
+        Some(kind) => {
+            misfit(table, list.place().bytes, "values", kind, "it is for `string` and `int64`");
+            Vec::new()
+        }
+        None => Vec::new(),
+    }
+}
+
+fn range(table: &mut Table<'_>, kind: Option<ColumnType>) -> (Option<String>, Option<String>) {
+    let min = table.take("min").and_then(|value| value.scalar());
+    let max = table.take("max").and_then(|value| value.scalar());
+    if let Some(kind) = kind {
+        let bound = |key, word: &Option<Spelled>| {
+            let word = word.as_ref()?;
+            if !kind.has_range() {
+                misfit(table, word.bytes.clone(), key, kind, "it is for numbers, dates and timestamps");
+                return None;
+            }
+            let bound = Bound::parse(&word.text, kind);
+            if bound.is_none() {
+                not_a_value(table, word, kind);
+            }
+            Some((bound?, word.bytes.clone()))
+        };
+        if let (Some((least, least_bytes)), Some((greatest, greatest_bytes))) = (bound("min", &min), bound("max", &max))
+            && least > greatest
+        {
+            let mistake = Diagnostic::new(Code::RuleType, table.at(least_bytes), "`min` is greater than `max`");
+            table.report(mistake.related(table.at(greatest_bytes), "`max`").help("no value could be right; swap them"));
+        }
+    }
+    (plain(min), plain(max))
+}
+
+/// Returns the regular expression `pattern`, after a trial.
+pub(super) fn pattern(table: &mut Table<'_>) -> Option<Spelled> {
+    let word = table.text("pattern")?;
+    if let Err(error) = Regex::new(&word.text) {
+        // The error draws the expression over several lines and says what is wrong on the last.
+        let drawn = error.to_string();
+        let why = drawn.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        table.reject(
+            &word,
+            format!("`pattern` is not a regular expression: {why}"),
+            "its grammar is that of Rust's `regex`",
+        );
+    }
+    Some(word)
+}
+
+fn formats(table: &mut Table<'_>, kind: Option<ColumnType>) -> Vec<Spelled> {
+    let Some(value) = table.take("format") else { return Vec::new() };
+    let formats = value.text_or_list();
+    match kind {
+        Some(ColumnType::Date | ColumnType::Timestamp) => {
+            for word in formats.iter().filter(|word| !tells_the_day(&word.text)) {
+                let message = format!("`{}` is not a format that tells the day", word.text);
+                table.reject(word, message, "write it as in strftime, such as `%d.%m.%Y` or `%Y-%m-%d %H:%M:%S`");
+            }
+        }
+        Some(kind) => misfit(table, value.place().bytes, "format", kind, "it is for `date` and `timestamp`"),
+        None => {}
+    }
+    formats
+}
+
+/// Returns whether a value written in this format can be read back and tells its day.
+fn tells_the_day(format: &str) -> bool {
+    let items = StrftimeItems::new(format).collect::<Vec<_>>();
+    if items.iter().any(|item| matches!(item, Item::Error)) {
+        return false;
+    }
+    let Some(sample) = DateTime::from_timestamp(981_173_106, 0).map(|instant| instant.fixed_offset()) else {
+        return false;
+    };
+    let mut written = String::new();
+    let mut read = Parsed::new();
+    write!(written, "{}", sample.format_with_items(items.iter())).is_ok()
+        && chrono::format::parse(&mut read, &written, items.iter()).is_ok()
+        && day(&read) == Some(sample.date_naive())
+}
+
+fn day(read: &Parsed) -> Option<NaiveDate> {
+    let from_instant = || read.to_naive_datetime_with_offset(0).ok().map(|instant| instant.date());
+    read.to_naive_date().ok().or_else(from_instant)
+}
+
+fn misfit(table: &Table<'_>, bytes: Range<usize>, key: &str, kind: ColumnType, help: &str) {
+    let message = format!("`{key}` does not fit a column of type `{kind}`");
+    table.report(Diagnostic::new(Code::RuleType, table.at(bytes), message).help(help));
+}
+
+fn not_a_value(table: &Table<'_>, word: &Spelled, kind: ColumnType) {
+    let message = format!("`{}` is not a value of type `{kind}`", word.text);
+    let help = format!("write a value such as `{}`", bound::example(kind));
+    table.report(Diagnostic::new(Code::RuleType, table.at(word.bytes.clone()), message).help(help));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_tells_the_day() {
+        for format in [
+            "%Y-%m-%d",
+            "%d/%m/%y",
+            "%Y%m%d",
+            "%F %T",
+            "%s",
+            "%+",
+            "%d %b %Y %H:%M:%S %z",
+            "%Y-%j",
+            "%m/%d/%Y %I:%M %p",
+        ] {
+            assert!(tells_the_day(format), "{format}");
+        }
+        for format in ["", "%H:%M", "%Y-%m", "%Q", "%", "yyyy-mm-dd", "%d.%m."] {
+            assert!(!tells_the_day(format), "{format}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Finds a project's root, reads its files and makes one value of them.
+//!
+//! One file here for each kind of project file. Names are settled first, from the paths alone, so that a file which
+//! cannot be read is one mistake and not also a missing name in every file that mentions it.
+
+mod bound;
+mod column;
+mod dictionary;
+mod files;
+mod job;
+mod model;
+mod names;
+mod settings;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+pub use self::value::parse_size;
+
+use self::names::Names;
+use super::Project;
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
+
+/// The file that marks a project's root.
+const SETTINGS: &str = "opsmart.toml";
+
+/// Returns the nearest folder at or above `from` that has an `opsmart.toml`, as an absolute path.
+///
+/// # Errors
+/// E0101 when there is none.
+pub fn find_root(from: &Utf8Path) -> Result<Utf8PathBuf, Diagnostics> {
+    let absolute = from.canonicalize_utf8().map_err(|_| no_project())?;
+    absolute.ancestors().find(|folder| folder.join(SETTINGS).is_file()).map(Utf8Path::to_owned).ok_or_else(no_project)
+}
+
+/// Reads the project in `root`, with the settings of the environment `env` when one is chosen.
+///
+/// # Errors
+/// Every mistake that the project's files alone show.
+pub fn load(root: &Utf8Path, env: Option<&str>) -> Result<Project, Diagnostics> {
+    if root.join(SETTINGS).symlink_metadata().is_err() {
+        return Err(no_project());
+    }
+    let mut found = Diagnostics::default();
+    let names = Names::settle(root, &mut found);
+    let settings = files::read(root, SETTINGS.into(), &mut found)
+        .file
+        .and_then(|file| settings::read(&file, env, &names, &mut found));
+    let sources = source::read_all(&names, settings.as_ref(), &mut found);
+    let contracts = model::read_all(&names, &mut found);
+    let jobs = job::read_all(root, &names, &mut found);
+    let dictionary = names.dictionary.as_ref().map(|file| dictionary::read(file, &mut found)).unwrap_or_default();
+    // Without settings there has been a mistake, which `into_result` gives back.
+    let Some(settings) = settings else { return Err(found.into_result(()).err().unwrap_or_default()) };
+    let root = root.to_owned();
+    found.into_result(Project { root, settings, sources, models: names.models, contracts, jobs, dictionary })
+}
+
+fn no_project() -> Diagnostics {
+    let message = format!("there is no `{SETTINGS}` in this folder or any folder above it");
+    Diagnostic::new(Code::NoProject, SourceFile::new(SETTINGS, "").whole(), message)
+        .help("change into a project's folder, or name one with --project-dir")
+        .into()
+}

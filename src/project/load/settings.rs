@@ -1,0 +1,298 @@
+//! Reads `opsmart.toml` and applies the chosen environment.
+
+use chrono::{FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono_tz::Tz;
+use indexmap::IndexMap;
+use toml::de::DeValue;
+use toml::value::{Date, Datetime, Offset, Time};
+
+use super::names::Names;
+use super::value::{NAME_RULE, is_name, size, zone};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile, did_you_mean};
+use crate::project::toml_reader::{self, Table, Value, float, integer, listed};
+use crate::project::{Limits, Settings, Spelled, Tick, Variable};
+
+/// Names of variables that are built in.
+const BUILT_IN: [&str; 2] = ["as_of", "reporting_zone"];
+
+/// Returns what the file says for the environment `env`; nothing when it does not parse or `env` is not declared,
+/// because then it is not known which folders there are.
+pub(super) fn read(file: &SourceFile, env: Option<&str>, names: &Names, found: &mut Diagnostics) -> Option<Settings> {
+    toml_reader::read(file, found, |mut table| {
+        let mut part = Part::read(&mut table);
+        let tick = [("day", Tick::Day), ("hour", Tick::Hour), ("minute", Tick::Minute)];
+        let tick = table.one_of("tick", &tick).unwrap_or(Tick::Day);
+        let reporting_zone = zone(&mut table, "reporting_zone").unwrap_or(Tz::UTC);
+        let headline = table.text("headline");
+        if let Some(word) = &headline {
+            check_headline(&table, word, names);
+        }
+        let mut environments = IndexMap::new();
+        for entry in table.names("env") {
+            let Some(mut inner) = entry.table() else { continue };
+            let changed = Part::read(&mut inner);
+            changed.check_types(&part, &inner);
+            inner.finish();
+            environments.insert(entry.name.text, changed);
+        }
+        if let Some(env) = env {
+            let Some(changed) = environments.swap_remove(env) else {
+                let known = environments.keys().map(String::as_str).collect::<Vec<_>>();
+                table.report(unknown_environment(file, env, &known));
+                table.finish();
+                return None;
+            };
+            part.change(changed);
+        }
+        table.finish();
+        Some(part.settle(file, tick, reporting_zone, headline))
+    })
+}
+
+fn unknown_environment(file: &SourceFile, env: &str, known: &[&str]) -> Diagnostic {
+    let message = format!("there is no environment `{env}` in `{}`", file.path);
+    let help = match known {
+        [] => format!("declare it as `[env.{env}]`, or leave `--env` out"),
+        known => format!("choose {}, or declare it as `[env.{env}]`", listed(known.iter().copied())),
+    };
+    Diagnostic::new(Code::UnknownEnvironment, file.whole(), message).help(help)
+}
+
+fn check_headline(table: &Table<'_>, word: &Spelled, names: &Names) {
+    let name = word.text.as_str();
+    if names.published().any(|published| published == name) {
+        return;
+    }
+    let (message, help) = match names.models.get(name) {
+        Some(model) => (
+            format!("`{name}` is not published"),
+            Some(format!("tables in `sql/{}/` are not; name one that is", model.layer.folder())),
+        ),
+        // A misnamed file is a mistake of its own.
+        None if names.sql.contains(name) => return,
+        None => (format!("there is no table `{name}`"), did_you_mean(name, names.published())),
+    };
+    table.report(Diagnostic::new(Code::UnknownTable, table.at(word.bytes.clone()), message).maybe_help(help));
+}
+
+/// The part of the settings that an environment can change.
+#[derive(Default)]
+struct Part {
+    warehouse: Option<String>,
+    memory_bytes: Option<u64>,
+    paths: IndexMap<String, String>,
+    vars: IndexMap<String, (Variable, Place)>,
+    record_bytes: Option<u64>,
+    file_bytes: Option<u64>,
+    finding_rows: Option<u64>,
+}
+
+impl Part {
+    fn read(table: &mut Table<'_>) -> Self {
+        let mut part = Self::default();
+        if let Some(word) = table.text("warehouse") {
+            if word.text.is_empty() {
+                table.reject(&word, "`warehouse` is empty", "write a folder, such as `warehouse`");
+            }
+            part.warehouse = Some(word.text);
+        }
+        part.memory_bytes = table.take("memory").and_then(|value| size(&value));
+        for entry in table.names("paths") {
+            // A path that is wrong stays known, so that contracts that use it are not wrong as well.
+            let path = path(&entry).unwrap_or_else(|| entry.name.text.clone());
+            part.paths.insert(entry.name.text, path);
+        }
+        for entry in table.names("vars") {
+            if let Some(variable) = variable(&entry) {
+                let place = entry.place();
+                part.vars.insert(entry.name.text, (variable, place));
+            }
+        }
+        if let Some(mut limits) = table.table("limits") {
+            part.record_bytes = limits.take("record_bytes").and_then(|value| size(&value));
+            part.file_bytes = limits.take("file_bytes").and_then(|value| size(&value));
+            part.finding_rows = limits.take("finding_rows").and_then(|value| count(&value));
+            limits.finish();
+        }
+        part
+    }
+
+    /// SQL is checked with the types of one environment, so all must agree on them.
+    fn check_types(&self, base: &Self, table: &Table<'_>) {
+        for (name, (variable, place)) in &self.vars {
+            let Some((original, original_place)) = base.vars.get(name) else { continue };
+            if std::mem::discriminant(variable) != std::mem::discriminant(original) {
+                let message = format!("`{name}` is {} here, but {} in `[vars]`", kind(variable), kind(original));
+                table.report(
+                    Diagnostic::new(Code::InvalidValue, place.clone(), message)
+                        .related(original_place.clone(), "declared here")
+                        .help("write a value of the same type: SQL is checked with it"),
+                );
+            }
+        }
+    }
+
+    fn change(&mut self, changed: Self) {
+        self.warehouse = changed.warehouse.or(self.warehouse.take());
+        self.memory_bytes = changed.memory_bytes.or(self.memory_bytes);
+        self.paths.extend(changed.paths);
+        self.vars.extend(changed.vars);
+        self.record_bytes = changed.record_bytes.or(self.record_bytes);
+        self.file_bytes = changed.file_bytes.or(self.file_bytes);
+        self.finding_rows = changed.finding_rows.or(self.finding_rows);
+    }
+
+    fn settle(self, file: &SourceFile, tick: Tick, reporting_zone: Tz, headline: Option<Spelled>) -> Settings {
+        let usual = Limits::default();
+        let count = |limit: Option<u64>| limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        Settings {
+            file: file.clone(),
+            warehouse: self.warehouse.unwrap_or_else(|| "warehouse".to_owned()).into(),
+            tick,
+            reporting_zone,
+            memory_bytes: self.memory_bytes,
+            headline: headline.map(|word| word.text),
+            paths: self.paths,
+            vars: self.vars.into_iter().map(|(name, (variable, _))| (name, variable)).collect(),
+            limits: Limits {
+                record_bytes: count(self.record_bytes).unwrap_or(usual.record_bytes),
+                file_bytes: self.file_bytes.unwrap_or(usual.file_bytes),
+                finding_rows: count(self.finding_rows).unwrap_or(usual.finding_rows),
+            },
+        }
+    }
+}
+
+fn count(value: &Value<'_>) -> Option<u64> {
+    let number = value.integer()?;
+    if number < 1 {
+        value.reject(format!("`{}` must be at least 1", value.name.text), "write a whole number such as `10`");
+    }
+    u64::try_from(number).ok()
+}
+
+fn path(entry: &Value<'_>) -> Option<String> {
+    check_free_name(entry, "path");
+    let path = entry.text()?.text;
+    let why = if path.is_empty() {
+        "is empty"
+    } else if path.contains(['{', '}']) {
+        "has braces, which only a contract's `from` can have"
+    } else if path.split('/').any(|part| part == "..") {
+        "leads through `..`"
+    } else {
+        return Some(path);
+    };
+    entry
+        .reject(format!("the path `{}` {why}", entry.name.text), "write a folder, relative to the project or absolute");
+    None
+}
+
+fn check_free_name(entry: &Value<'_>, what: &str) {
+    if !is_name(&entry.name.text) {
+        let at = entry.at(entry.name.bytes.clone());
+        let message = format!("`{}` cannot name a {what}", entry.name.text);
+        entry.report(Diagnostic::new(Code::InvalidValue, at, message).help(NAME_RULE));
+    }
+}
+
+fn variable(entry: &Value<'_>) -> Option<Variable> {
+    if BUILT_IN.contains(&entry.name.text.as_str()) {
+        let at = entry.at(entry.name.bytes.clone());
+        let message = format!("`${}` is built in", entry.name.text);
+        entry.report(Diagnostic::new(Code::InvalidValue, at, message).help("choose another name"));
+        return None;
+    }
+    check_free_name(entry, "variable");
+    let variable = match entry.node() {
+        DeValue::Integer(written) => integer(written).map(Variable::Integer),
+        DeValue::Float(written) => float(written).map(Variable::Float),
+        DeValue::Boolean(value) => Some(Variable::Boolean(*value)),
+        DeValue::String(text) => Some(Variable::Text(text.clone().into_owned())),
+        DeValue::Datetime(written) => date_or_instant(written),
+        DeValue::Array(_) | DeValue::Table(_) => {
+            entry.wrong_type("a number, a boolean, text, a date or an instant");
+            return None;
+        }
+    };
+    if variable.is_none() {
+        let (message, help) = match entry.node() {
+            DeValue::Datetime(_) => ("neither a date nor an instant", "write `2025-01-31` or `2025-01-31T08:00:00Z`"),
+            DeValue::Float(_) => ("not a finite number", "write a number such as `0.5`"),
+            _ => ("beyond 64 bits", "write a smaller number"),
+        };
+        entry.reject(format!("`{}` is {message}", entry.name.text), help);
+    }
+    variable
+}
+
+fn date_or_instant(written: &Datetime) -> Option<Variable> {
+    match written {
+        Datetime { date: Some(day), time: None, offset: None } => date(*day).map(Variable::Date),
+        Datetime { date: Some(day), time: Some(clock), offset: Some(offset) } => {
+            let seconds = match offset {
+                Offset::Z => 0,
+                Offset::Custom { minutes } => i32::from(*minutes) * 60,
+            };
+            let local = NaiveDateTime::new(date(*day)?, time(*clock)?);
+            let instant = FixedOffset::east_opt(seconds)?.from_local_datetime(&local).single()?;
+            Some(Variable::Timestamp(instant.with_timezone(&Utc)))
+        }
+        _ => None,
+    }
+}
+
+fn date(day: Date) -> Option<NaiveDate> {
+    NaiveDate::from_ymd_opt(day.year.into(), day.month.into(), day.day.into())
+}
+
+fn time(clock: Time) -> Option<NaiveTime> {
+    let (hour, minute) = (clock.hour.into(), clock.minute.into());
+    let (second, nanosecond) = (clock.second.unwrap_or(0).into(), clock.nanosecond.unwrap_or(0));
+    NaiveTime::from_hms_nano_opt(hour, minute, second, nanosecond)
+}
+
+fn kind(variable: &Variable) -> &'static str {
+    match variable {
+        Variable::Integer(_) => "an integer",
+        Variable::Float(_) => "a float",
+        Variable::Boolean(_) => "a boolean",
+        Variable::Text(_) => "text",
+        Variable::Date(_) => "a date",
+        Variable::Timestamp(_) => "an instant",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::mistakes;
+
+    fn found(text: &str) -> Vec<String> {
+        mistakes(&[("opsmart.toml", text), ("sql/marts/fct_a.sql", ""), ("sql/staging/stg_a.sql", "")])
+    }
+
+    #[test]
+    fn each_setting_is_checked_where_it_stands() {
+        let cases = [
+            ("tick = \"week\"", "1:9 E0107 `tick` cannot be `week` @week"),
+            ("reporting_zone = \"Asia/Shanghia\"", "1:19 E0107 there is no time zone `Asia/Shanghia` @Asia/Shanghia"),
+            ("memory = \"2 potatoes\"", "1:11 E0107 `memory` is not a size @2 potatoes"),
+            ("memory = true", "1:10 E0106 `memory` is a boolean, expected a size such as `\"2GB\"` @true"),
+            ("limits = { finding_rows = 0 }", "1:27 E0107 `finding_rows` must be at least 1 @0"),
+            ("limits.record_bytes = -1", "1:23 E0107 `record_bytes` is not a size @-1"),
+            ("headline = \"fct_b\"", "1:13 E0201 there is no table `fct_b` @fct_b"),
+            ("headline = \"stg_a\"", "1:13 E0201 `stg_a` is not published @stg_a"),
+            ("paths.In = \"x\"", "1:7 E0107 `In` cannot name a path @In"),
+            ("paths.a = \"{b}\"", "1:12 E0107 the path `a` has braces, which only a contract's `from` can have @{b}"),
+            ("vars.as_of = 2024-01-01", "1:6 E0107 `$as_of` is built in @as_of"),
+            ("vars.a = 2024-01-01T00:00:00", "1:10 E0107 `a` is neither a date nor an instant @2024-01-01T00:00:00"),
+            ("vars.a = [1]", "1:10 E0106 `a` is a list, expected a number, a boolean, text, a date or an instant @[1]"),
+            ("vars.a = nan", "1:10 E0107 `a` is not a finite number @nan"),
+            ("vars.a = 1\nenv.x.vars.a = \"b\"", "2:17 E0107 `a` is text here, but an integer in `[vars]` @b"),
+            ("env.x.tick = \"day\"", "1:7 E0104 there is no key `tick` here @tick"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(found(text), [format!("opsmart.toml:{expected}")], "{text}");
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Reads `schemas/sources/<name>.toml`: the contract of a landed dataset.
+
+use std::collections::BTreeMap;
+
+use chrono_tz::Tz;
+use indexmap::IndexMap;
+use toml::de::DeValue;
+
+use super::column::{self, Declared};
+use super::names::Names;
+use super::value::{plain, plain_all, zone};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
+use crate::project::toml_reader::{self, Table, Value};
+use crate::project::{ColumnType, FilesMode, Format, Keep, LandingPattern, Settings, SourceContract, Spelled};
+
+type Columns = IndexMap<String, Declared>;
+
+/// Returns every contract that can be read. Without settings it is not known which folders `from` can name, and it is
+/// left alone.
+pub(super) fn read_all(
+    names: &Names,
+    settings: Option<&Settings>,
+    found: &mut Diagnostics,
+) -> BTreeMap<String, SourceContract> {
+    let mut contracts = BTreeMap::new();
+    for (name, leaf) in &names.sources {
+        let Some(file) = &leaf.file else { continue };
+        if let Some(contract) = toml_reader::read(file, found, |table| read(name, file, table, settings)) {
+            contracts.insert(name.clone(), contract);
+        }
+    }
+    contracts
+}
+
+fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&Settings>) -> Option<SourceContract> {
+    const MODES: [(&str, FilesMode); 3] =
+        [("replace", FilesMode::Replace), ("append", FilesMode::Append), ("snapshot", FilesMode::Snapshot)];
+    let description = plain(table.text("description"));
+    let grain = plain(table.text("grain"));
+    let from = table.required_text("from", &format!("from = \"{{landing}}/{name}/*.csv\""));
+    let format = format(&mut table);
+    let files = table.one_of("files", &MODES).unwrap_or(FilesMode::Replace);
+    let key = table.distinct_texts("key");
+    let keep = keep(&mut table);
+    let parse_zone = zone(&mut table, "parse_zone");
+    let null = table.take("null").map_or_else(|| vec![String::new()], |value| plain_all(value.list_of_text()));
+    let rejected_share = rejected_share(&mut table).unwrap_or(0.01);
+    let columns = columns(&mut table, &null);
+    if !columns.is_empty() {
+        check_key(&table, &columns, &key);
+        check_keep(&table, &columns, keep.as_ref());
+    }
+    let from = from.and_then(|word| landing(&table, &word, settings?, &columns));
+    table.finish();
+    let columns = columns.into_iter().map(|(name, declared)| Some((name, declared.column?))).collect::<Option<_>>()?;
+    Some(SourceContract {
+        name: name.to_owned(),
+        file: file.clone(),
+        description,
+        grain,
+        from: from?,
+        format: format?,
+        files,
+        key: plain_all(key),
+        keep: keep.map(|(keep, _)| keep),
+        parse_zone: parse_zone.or(settings.map(|settings| settings.reporting_zone)).unwrap_or(Tz::UTC),
+        rejected_share,
+        columns,
+    })
+}
+
+fn format(table: &mut Table<'_>) -> Option<Format> {
+    if !table.has("format") {
+        table.missing("format", "format = { type = \"csv\" }");
+    }
+    let mut format = table.table("format")?;
+    if !format.has("type") {
+        format.missing("type", "type = \"csv\"");
+    }
+    let is_csv = format.one_of("type", &[("csv", true), ("ndjson", false)]);
+    // Of a type that cannot be read, it is not known which keys it has.
+    let csv = (is_csv != Some(false)).then(|| csv(&mut format));
+    format.finish();
+    is_csv.and_then(|is_csv| if is_csv { csv } else { Some(Format::Ndjson) })
+}
+
+fn csv(format: &mut Table<'_>) -> Format {
+    let delimiter = one_byte(format, "delimiter").unwrap_or(b',');
+    let quote = one_byte(format, "quote").unwrap_or(b'"');
+    if delimiter == quote {
+        let message = "`delimiter` and `quote` are the same";
+        format.report(Diagnostic::new(Code::InvalidValue, format.place(), message).help("write different ones"));
+    }
+    let header = format.boolean("header").unwrap_or(true);
+    Format::Csv { delimiter, quote, header }
+}
+
+fn one_byte(format: &mut Table<'_>, key: &'static str) -> Option<u8> {
+    let word = format.text(key)?;
+    let byte = match word.text.as_bytes() {
+        // As it is written between single quotes, which TOML leaves as they are.
+        b"\\t" => Some(b'\t'),
+        [byte] if !matches!(byte, b'\n' | b'\r' | b'\0') => Some(*byte),
+        _ => None,
+    };
+    if byte.is_none() {
+        let message = format!("`{key}` is not one ASCII character of a line");
+        format.reject(&word, message, "write one such as `,`, `;`, `|` or `\\t`");
+    }
+    byte
+}
+
+fn keep(table: &mut Table<'_>) -> Option<(Keep, Spelled)> {
+    let has_key = table.has("key");
+    let mut choice = table.table("keep")?;
+    if !has_key {
+        let message = "`keep` without `key`: there is nothing to tell which rows are the same";
+        table.report(Diagnostic::new(Code::MissingKey, choice.place(), message).help("write `key = [\"id\"]`"));
+    }
+    let (latest, first) = (choice.text("latest"), choice.text("first"));
+    if choice.has("latest") && choice.has("first") {
+        let message = "`keep` has both `latest` and `first`";
+        table.report(Diagnostic::new(Code::InvalidValue, choice.place(), message).help("remove one of them"));
+    } else if !choice.has("latest") && !choice.has("first") {
+        choice.missing("latest", "keep = { latest = \"updated_at\" }");
+    }
+    choice.finish();
+    let latest = latest.map(|word| (Keep::Latest(word.text.clone()), word));
+    latest.or_else(|| first.map(|word| (Keep::First(word.text.clone()), word)))
+}
+
+fn rejected_share(table: &mut Table<'_>) -> Option<f64> {
+    let value = table.take("rejected_share")?;
+    let share = value.number()?;
+    if !(0.0..=1.0).contains(&share) {
+        value.reject(
+            format!("`rejected_share` is a share, `{share}` is not"),
+            "write a number from 0 to 1, such as `0.01`",
+        );
+    }
+    Some(share)
+}
+
+fn columns(table: &mut Table<'_>, null: &[String]) -> Columns {
+    let named = table.take("columns");
+    let entries = named.as_ref().and_then(Value::table).map_or_else(Vec::new, |columns| columns.entries());
+    let is_empty = entries.is_empty() && named.as_ref().is_none_or(|value| matches!(value.node(), DeValue::Table(_)));
+    if is_empty {
+        let at = named.map_or_else(|| table.place(), |value| value.place());
+        let help = "list them under `[columns]`, each with its type: `id = \"int64!\"`";
+        table.report(Diagnostic::new(Code::MissingKey, at, "this contract has no columns").help(help));
+    }
+    let columns = entries.iter().map(|entry| column::read(entry, null)).collect::<Vec<_>>();
+    check_aliases(table, &columns);
+    columns.into_iter().map(|declared| (declared.name.text.clone(), declared)).collect()
+}
+
+/// A field of a file must belong to one column.
+fn check_aliases(table: &Table<'_>, columns: &[Declared]) {
+    let mut taken = columns.iter().map(|column| (column.name.text.as_str(), &column.name)).collect::<BTreeMap<_, _>>();
+    for alias in columns.iter().flat_map(|column| &column.aliases) {
+        if let Some(other) = taken.insert(&alias.text, alias) {
+            let message = format!("the name `{}` is taken", alias.text);
+            table.report(
+                Diagnostic::new(Code::InvalidValue, table.at(alias.bytes.clone()), message)
+                    .related(table.at(other.bytes.clone()), "by this")
+                    .help("a field of a file belongs to one column; remove one of the two"),
+            );
+        }
+    }
+}
+
+fn declared<'a>(table: &Table<'_>, columns: &'a Columns, word: &Spelled, key: &str) -> Option<&'a Declared> {
+    let column = columns.get(&word.text);
+    if column.is_none() {
+        let message = format!("`{key}` names the column `{}`, which is not declared", word.text);
+        let help = did_you_mean(&word.text, columns.keys().map(String::as_str))
+            .unwrap_or_else(|| "declare it under `[columns]`".to_owned());
+        table.report(Diagnostic::new(Code::ContractColumn, table.at(word.bytes.clone()), message).help(help));
+    }
+    column
+}
+
+fn check_key(table: &Table<'_>, columns: &Columns, key: &[Spelled]) {
+    for word in key {
+        let Some(named) = declared(table, columns, word, "key") else { continue };
+        if let Some(column) = named.column.as_ref().filter(|column| !column.rules.required) {
+            let message = format!("`{}` is in the key, so it must not be null", word.text);
+            table.report(
+                Diagnostic::new(Code::InvalidValue, table.at(named.type_bytes.clone()), message)
+                    .related(table.at(word.bytes.clone()), "the key")
+                    .help(format!("write `{}!`", column.kind)),
+            );
+        }
+    }
+}
+
+fn check_keep(table: &Table<'_>, columns: &Columns, keep: Option<&(Keep, Spelled)>) {
+    let Some((_, word)) = keep else { return };
+    let kind = declared(table, columns, word, "keep").and_then(|named| named.column.as_ref()).map(|column| column.kind);
+    if kind == Some(ColumnType::Boolean) {
+        let message = format!("`keep` cannot order rows by `{}`, of type `boolean`", word.text);
+        let help = "name a column such as the time of the last change";
+        table.report(Diagnostic::new(Code::RuleType, table.at(word.bytes.clone()), message).help(help));
+    }
+}
+
+/// Fills the folders of `[paths]` into `from`; what stays in braces must be a column.
+fn landing(table: &Table<'_>, word: &Spelled, settings: &Settings, columns: &Columns) -> Option<LandingPattern> {
+    let filled =
+        settings.paths.iter().fold(word.text.clone(), |text, (name, path)| text.replace(&format!("{{{name}}}"), path));
+    let pattern = match LandingPattern::parse(&filled) {
+        Ok(pattern) => pattern,
+        Err(error) => {
+            let message = format!("`from` cannot be read: {error}");
+            let help =
+                "write a path such as `{landing}/tickets/tickets-*.csv`, `{landing}` being a folder under `[paths]`";
+            table.report(Diagnostic::new(Code::LandingPath, table.at(word.bytes.clone()), message).help(help));
+            return None;
+        }
+    };
+    for name in pattern.captures() {
+        let place = capture_place(table, word, name);
+        match columns.get(name) {
+            Some(captured) if !captured.aliases.is_empty() => {
+                let message = format!("`{name}` is read from the path, so it has no other names");
+                let at = table.at(captured.aliases[0].bytes.clone());
+                table.report(
+                    Diagnostic::new(Code::InvalidValue, at, message)
+                        .related(place, "read here")
+                        .help("remove `aliases`"),
+                );
+            }
+            None if !columns.is_empty() => {
+                let known = columns.keys().chain(settings.paths.keys()).map(String::as_str);
+                let help = did_you_mean(name, known).unwrap_or_else(|| {
+                    "declare it under `[columns]`, or as a folder under `[paths]` in `opsmart.toml`".to_owned()
+                });
+                let message = format!("`{{{name}}}` is neither a column nor a folder of `[paths]`");
+                table.report(Diagnostic::new(Code::LandingPath, place, message).help(help));
+            }
+            _ => {}
+        }
+    }
+    Some(pattern)
+}
+
+fn capture_place(table: &Table<'_>, word: &Spelled, name: &str) -> crate::diagnostic::Place {
+    let whole = table.at(word.bytes.clone());
+    let written = &whole.file.text[whole.bytes.clone()];
+    match written.find(&format!("{{{name}}}")) {
+        Some(start) => table.at(whole.bytes.start + start + 1..whole.bytes.start + start + 1 + name.len()),
+        // Written with escapes.
+        None => whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::mistakes;
+
+    fn found(head: &str, columns: &str) -> Vec<String> {
+        let from = if head.contains("from =") { "" } else { "from = \"{landing}/a-*.csv\"\n" };
+        let format = if head.contains("format =") { "" } else { "format = { type = \"csv\" }\n" };
+        let text = format!(
+            "{head}\n{from}{format}[columns]\nid = \"int64!\"\nat = \"timestamp\"\nok = \"boolean\"\n{columns}\n"
+        );
+        let strip = |mistake: String| mistake.trim_start_matches("schemas/sources/a.toml:").to_owned();
+        mistakes(&[("schemas/sources/a.toml", &text)]).into_iter().map(strip).collect()
+    }
+
+    #[test]
+    fn each_key_of_a_contract_is_checked_where_it_stands() {
+        let cases = [
+            (
+                "from = \"{lnding}/a.csv\"",
+                "1:10 E0404 `{lnding}` is neither a column nor a folder of `[paths]` @lnding",
+            ),
+            (
+                "from = \"../a.csv\"",
+                "1:9 E0404 `from` cannot be read: `..` leaves the folder that files land in @../a.csv",
+            ),
+            ("format = { type = \"ndjson\", header = true }", "1:29 E0104 there is no key `header` here @header"),
+            ("format = { type = \"xml\", header = true }", "1:20 E0107 `type` cannot be `xml` @xml"),
+            (
+                "format = { type = \"csv\", quote = \"''\" }",
+                "1:35 E0107 `quote` is not one ASCII character of a line @''",
+            ),
+            (
+                "format = { type = \"csv\", quote = \",\" }",
+                "1:10 E0107 `delimiter` and `quote` are the same @{ type = \"csv\", quote = \",\" }",
+            ),
+            ("format = {}", "1:10 E0105 `type` is missing @{}"),
+            ("key = [\"idd\"]", "1:9 E0402 `key` names the column `idd`, which is not declared @idd"),
+            ("key = [\"at\"]", "6:7 E0107 `at` is in the key, so it must not be null @timestamp"),
+            (
+                "keep = { latest = \"at\" }",
+                "1:8 E0105 `keep` without `key`: there is nothing to tell which rows are the same @{ latest = \"at\" }",
+            ),
+            ("key = [\"id\"]\nkeep = {}", "2:8 E0105 `latest` is missing @{}"),
+            (
+                "key = [\"id\"]\nkeep = { latest = \"at\", first = \"at\" }",
+                "2:8 E0107 `keep` has both `latest` and `first` @{ latest = \"at\", first = \"at\" }",
+            ),
+            (
+                "key = [\"id\"]\nkeep = { first = \"ok\" }",
+                "2:19 E0403 `keep` cannot order rows by `ok`, of type `boolean` @ok",
+            ),
+            ("rejected_share = 2", "1:18 E0107 `rejected_share` is a share, `2` is not @2"),
+        ];
+        for (head, expected) in cases {
+            assert_eq!(found(head, ""), [expected], "{head}");
+        }
+    }
+
+    #[test]
+    fn each_column_is_checked_where_it_stands() {
+        let cases = [
+            ("c = \"int\"", "8:6 E0401 there is no type `int` @int"),
+            ("c = 1", "8:5 E0106 `c` is an integer, expected a type such as `\"int64!\"`, or a table with `type` @1"),
+            ("c = {}", "8:5 E0105 `type` is missing @{}"),
+            ("_c = \"int64\"", "8:1 E0107 the column `_c` starts with `_` @_c"),
+            ("C = \"int64\"", "8:1 E0107 `C` cannot name a column @C"),
+            ("c = { type = \"string\", min = 1 }", "8:30 E0403 `min` does not fit a column of type `string` @1"),
+            ("c = { type = \"int64\", min = 1.5 }", "8:29 E0403 `1.5` is not a value of type `int64` @1.5"),
+            (
+                "c = { type = \"date\", min = 2024-02-30 }",
+                "8:28 E0103 invalid date, expected day between 01 and 29 @2024-02-30",
+            ),
+            (
+                "c = { type = \"date\", min = \"2024-2-3\" }",
+                "8:29 E0403 `2024-2-3` is not a value of type `date` @2024-2-3",
+            ),
+            ("c = { type = \"int64\", min = 2, max = 1 }", "8:29 E0403 `min` is greater than `max` @2"),
+            (
+                "c = { type = \"date\", values = [\"x\"] }",
+                "8:31 E0403 `values` does not fit a column of type `date` @[\"x\"]",
+            ),
+            ("c = { type = \"int64\", values = [1, \"x\"] }", "8:37 E0403 `x` is not a value of type `int64` @x"),
+            ("c = { type = \"string\", values = [] }", "8:33 E0107 `values` is empty, so no value could be right @[]"),
+            (
+                "c = { type = \"string\", pattern = \"[\" }",
+                "8:35 E0107 `pattern` is not a regular expression: unclosed character class @[",
+            ),
+            (
+                "c = { type = \"int64\", pattern = \"1\" }",
+                "8:34 E0403 `pattern` does not fit a column of type `int64` @1",
+            ),
+            (
+                "c = { type = \"int64\", format = \"%F\" }",
+                "8:33 E0403 `format` does not fit a column of type `int64` @%F",
+            ),
+            (
+                "c = { type = \"timestamp\", format = [\"%F\", \"%T\"] }",
+                "8:44 E0107 `%T` is not a format that tells the day @%T",
+            ),
+            ("c = { type = \"int64\", aliases = [\"at\"] }", "8:35 E0107 the name `at` is taken @at"),
+        ];
+        for (column, expected) in cases {
+            assert_eq!(found("", column), [expected], "{column}");
+        }
+    }
+
+    #[test]
+    fn a_captured_column_has_one_name() {
+        let found = found("from = \"{landing}/{c}/a.csv\"", "c = { type = \"int64\", aliases = [\"d\"] }");
+        assert_eq!(found, ["7:35 E0107 `c` is read from the path, so it has no other names @d"]);
+    }
+
+    #[test]
+    fn a_contract_has_columns() {
+        let head = "from = \"in/a.csv\"\nformat = { type = \"ndjson\" }\nkey = [\"id\"]\n";
+        for (tail, place) in [("", "1:1"), ("[columns]", "4:1"), ("columns = {}", "4:11")] {
+            let found = mistakes(&[("schemas/sources/a.toml", &format!("{head}{tail}"))]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(
+                found[0].starts_with(&format!("schemas/sources/a.toml:{place} E0105 this contract has no columns")),
+                "{found:?}"
+            );
+        }
+    }
+}

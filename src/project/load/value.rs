@@ -1,0 +1,112 @@
+//! Values that several kinds of project file have: names, zones, sizes.
+
+use chrono_tz::{TZ_VARIANTS, Tz};
+use toml::de::DeValue;
+
+use crate::diagnostic::did_you_mean;
+use crate::project::job::Spelled;
+use crate::project::toml_reader::{Table, Value};
+
+/// What a name looks like, told to people.
+pub(super) const NAME_RULE: &str = "names are of `a` to `z`, `0` to `9` and `_`, and start with a letter";
+
+/// Returns whether `text` can name a table, a column, a path or a variable.
+pub(super) fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Returns the zone that the text of `key` names.
+pub(super) fn zone(table: &mut Table<'_>, key: &'static str) -> Option<Tz> {
+    let word = table.text(key)?;
+    let zone = word.text.parse::<Tz>().ok();
+    if zone.is_none() {
+        let help = did_you_mean(&word.text, TZ_VARIANTS.iter().map(|zone| zone.name()))
+            .unwrap_or_else(|| "write an IANA name such as `UTC` or `Asia/Shanghai`".to_owned());
+        table.reject(&word, format!("there is no time zone `{}`", word.text), help);
+    }
+    zone
+}
+
+/// Returns the bytes that an integer or a text such as `1.5GiB` stands for.
+pub(super) fn size(value: &Value<'_>) -> Option<u64> {
+    let bytes = match value.node() {
+        DeValue::Integer(_) => u64::try_from(value.integer()?).ok(),
+        DeValue::String(text) => parse_size(text),
+        _ => {
+            value.wrong_type("a size such as `\"2GB\"`");
+            return None;
+        }
+    };
+    let bytes = bytes.filter(|bytes| *bytes > 0);
+    if bytes.is_none() {
+        value.reject(
+            format!("`{}` is not a size", value.name.text),
+            "write a number and a unit, such as `512MB`, `2GB` or `1.5GiB`",
+        );
+    }
+    bytes
+}
+
+/// Returns the bytes that a text such as `1.5GiB` stands for.
+#[must_use]
+pub fn parse_size(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    // Three digits after the point are more than a size needs, and keep the sum exact.
+    if fraction.is_empty() || fraction.len() > 3 {
+        return None;
+    }
+    let thousandths = format!("{fraction:0<3}").parse::<u64>().ok()?;
+    let part = u64::try_from(u128::from(unit) * u128::from(thousandths) / 1000).ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(part)
+}
+
+/// Returns the word as plain text.
+pub(super) fn plain(word: Option<Spelled>) -> Option<String> {
+    word.map(|word| word.text)
+}
+
+/// Returns the words as plain texts.
+pub(super) fn plain_all(words: Vec<Spelled>) -> Vec<String> {
+    words.into_iter().map(|word| word.text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_exact() {
+        assert_eq!(size_of("2GB"), Some(2_000_000_000));
+        assert_eq!(size_of("512 MB"), Some(512_000_000));
+        assert_eq!(size_of("1.5GiB"), Some(1_610_612_736));
+        assert_eq!(size_of("0.25kib"), Some(256));
+        for text in ["", "2", "GB", "1.GB", "1.2345GB", "-1GB", "1e3MB", "1..5GB", "99999999999TB", "2GBs"] {
+            assert_eq!(parse_size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_starts_with_a_letter() {
+        for name in ["a", "fct_orders", "a1"] {
+            assert!(is_name(name), "{name}");
+        }
+        for text in ["", "1a", "_a", "A", "a-b", "é", "a b"] {
+            assert!(!is_name(text), "{text}");
+        }
+    }
+}

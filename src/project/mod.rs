@@ -1,0 +1,84 @@
+//! Reads the folders of a project into one value.
+//!
+//! Promises: every mistake that the files alone can show is collected and located; any bytes give a value or
+//! diagnostics, never a panic; nothing is read but the project's own folders. Knows nothing of DataFusion, of the
+//! landed files' content or of the warehouse: whether SQL makes sense is asked by [`crate::plan`].
+
+mod column;
+mod contract;
+mod job;
+mod landing;
+mod load;
+mod model;
+mod settings;
+mod toml_reader;
+
+use std::collections::BTreeMap;
+
+use camino::Utf8PathBuf;
+use indexmap::IndexMap;
+
+use crate::digest::{Digest, Parts};
+
+pub use column::{ColumnType, Rules, Words, timestamp};
+pub use contract::{FilesMode, Format, Keep, ModelColumn, ModelContract, ModelPlaces, SourceColumn, SourceContract};
+pub use job::{Job, Spelled};
+pub use landing::{LandingPattern, PatternError};
+pub use load::{find_root, load, parse_size};
+pub use model::{Layer, Model};
+pub use settings::{Limits, Settings, Tick, Variable};
+
+/// A project folder, read and understood.
+///
+/// - Names of sources, models and checks are distinct: a name means one table.
+/// - Sorted by name wherever order does not matter, so that everything derived from it is reproducible.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// The folder with `opsmart.toml`.
+    pub root: Utf8PathBuf,
+    /// What `opsmart.toml` says, for the chosen environment.
+    pub settings: Settings,
+    /// The contracts of landed datasets.
+    pub sources: BTreeMap<String, SourceContract>,
+    /// Every SQL file, checks included.
+    pub models: BTreeMap<String, Model>,
+    /// The contracts of models.
+    pub contracts: BTreeMap<String, ModelContract>,
+    /// The jobs.
+    pub jobs: BTreeMap<String, Job>,
+    /// The shared dictionary of columns.
+    pub dictionary: IndexMap<String, Words>,
+}
+
+/// Returns the digest of everything that a project says, in the environment `env`.
+#[must_use]
+pub fn digest(project: &Project, env: Option<&str>) -> Digest {
+    let mut parts = Parts::of("project");
+    parts.add(env.unwrap_or_default());
+    let files = std::iter::once(&project.settings.file)
+        .chain(project.sources.values().map(|source| &source.file))
+        .chain(project.models.values().map(|model| &model.file))
+        .chain(project.contracts.values().map(|contract| &contract.file))
+        .chain(project.jobs.values().map(|job| &job.file));
+    for file in files {
+        parts.add(file.path.as_str());
+        parts.add(file.text.as_bytes());
+    }
+    parts.add(format!("{:?}", project.dictionary));
+    parts.digest()
+}
+
+impl Project {
+    /// Returns the words that describe a column: its own, and where it has none those of the shared dictionary.
+    #[must_use]
+    pub fn words(&self, column: &str, own: &Words) -> Words {
+        let shared = self.dictionary.get(column);
+        let choose = |own: &Option<String>, shared: Option<&Option<String>>| own.clone().or_else(|| shared.cloned().flatten());
+        Words {
+            description: choose(&own.description, shared.map(|words| &words.description)),
+            unit: choose(&own.unit, shared.map(|words| &words.unit)),
+            en: choose(&own.en, shared.map(|words| &words.en)),
+            zh: choose(&own.zh, shared.map(|words| &words.zh)),
+        }
+    }
+}

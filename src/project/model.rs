@@ -1,0 +1,87 @@
+//! A SQL file and the layer that it belongs to.
+
+use crate::diagnostic::SourceFile;
+
+/// One SELECT in `sql/<folder>/<name>.sql`. Whether its text is one SELECT is found out by [`crate::plan`].
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The table's name: the file's stem.
+    pub name: String,
+    /// The layer, told by the folder.
+    pub layer: Layer,
+    /// The SQL.
+    pub file: SourceFile,
+}
+
+/// The layers of a project, in the order in which data flows through them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// Names and types of one landed dataset made tidy.
+    Staging,
+    /// Joins and re-graining with one purpose each.
+    Intermediate,
+    /// Dimensions and facts: what the business calls things.
+    Marts,
+    /// What the business watches.
+    Kpi,
+    /// How people and teams do.
+    Performance,
+    /// What may go wrong.
+    Risk,
+    /// Queries that must return no rows.
+    Checks,
+}
+
+impl Layer {
+    /// Every layer, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Staging, Self::Intermediate, Self::Marts, Self::Kpi, Self::Performance, Self::Risk, Self::Checks];
+
+    /// Returns the folder below `sql/`.
+    #[must_use]
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Staging => "staging",
+            Self::Intermediate => "intermediate",
+            Self::Marts => "marts",
+            Self::Kpi => "kpi",
+            Self::Performance => "performance",
+            Self::Risk => "risk",
+            Self::Checks => "checks",
+        }
+    }
+
+    /// Returns the prefixes that names in this layer start with.
+    #[must_use]
+    pub fn prefixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Staging => &["stg_"],
+            Self::Intermediate => &["int_"],
+            Self::Marts => &["dim_", "fct_"],
+            Self::Kpi => &["kpi_"],
+            Self::Performance => &["perf_"],
+            Self::Risk => &["risk_"],
+            Self::Checks => &["assert_"],
+        }
+    }
+
+    /// Returns whether models of this layer may read models of `other`. Landed datasets are read by staging alone.
+    #[must_use]
+    pub fn may_read(self, other: Self) -> bool {
+        match self {
+            Self::Staging => false,
+            Self::Intermediate => matches!(other, Self::Staging | Self::Intermediate),
+            Self::Marts => matches!(other, Self::Staging | Self::Intermediate | Self::Marts),
+            Self::Kpi => matches!(other, Self::Marts | Self::Kpi),
+            Self::Performance => matches!(other, Self::Marts | Self::Kpi | Self::Performance),
+            Self::Risk => matches!(other, Self::Marts | Self::Kpi | Self::Risk),
+            Self::Checks => other != Self::Checks,
+        }
+    }
+
+    /// Returns whether tables of this layer are stored and published.
+    #[must_use]
+    pub fn is_published(self) -> bool {
+        matches!(self, Self::Marts | Self::Kpi | Self::Performance | Self::Risk)
+    }
+}

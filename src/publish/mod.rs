@@ -1,0 +1,153 @@
+//! Puts checked tables in force: all of them with one flip of the reference, or none.
+//!
+//! Promises: what was not checked cannot be published, because only [`Checked`] is taken; a run that began before
+//! another one published is put on top of that one's tables only if nothing that it read or wrote was changed there;
+//! after a rollback nothing is put in force until it is released. It knows nothing of how tables are made.
+
+mod own;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::check::Checked;
+use crate::digest::Digest;
+use crate::plan::{OwnTable, Suite};
+use crate::store::{FORMAT, Held, Reference, Snapshot, Store, StoreError, TableEntry, TableState, crash_point};
+
+/// What a run started from.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// The reference; nothing before the first publication.
+    pub reference: Option<Reference>,
+    /// The newest snapshot.
+    pub snapshot: Option<Snapshot>,
+}
+
+impl Base {
+    /// Reads the newest snapshot of a store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn read(store: &Store) -> Result<Self, StoreError> {
+        let reference = store.reference()?;
+        let snapshot = reference.as_ref().map(|reference| store.snapshot(reference.newest())).transpose()?;
+        Ok(Self { reference, snapshot })
+    }
+
+    fn entry(&self, table: &str) -> Option<&TableEntry> {
+        self.snapshot.as_ref()?.tables.get(table)
+    }
+}
+
+/// Who publishes.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    /// The run.
+    pub run: String,
+    /// Digest of the project.
+    pub project: Digest,
+    /// The logical clock.
+    pub as_of: DateTime<Utc>,
+}
+
+/// What came of publishing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Published {
+    /// The tables are in force.
+    Flipped(Digest),
+    /// The tables are stored and wait for a release, because of a rollback.
+    Waiting(Digest),
+    /// Everything came out as it was; nothing was written.
+    Unchanged,
+}
+
+/// Publishes `checked`, whose tables were made from `base` and read the tables `read`.
+///
+/// # Errors
+/// [`StoreError::Lost`] when another run published something that this one read or wrote: plan again.
+pub fn publish(store: &Store, suite: &Suite, base: &Base, read: &[String], checked: Checked, by: &Publisher) -> Result<Published, StoreError> {
+    let head = Base::read(store)?;
+    if head.reference != base.reference {
+        let written = checked.tables.iter().map(|table| &table.table);
+        let same = |name: &String| base.entry(name).map(|entry| &entry.state) == head.entry(name).map(|entry| &entry.state);
+        if !written.chain(read).all(same) {
+            return Err(StoreError::Lost);
+        }
+    }
+    let mut tables: BTreeMap<String, TableEntry> = head.snapshot.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
+    let mut checks = head.snapshot.as_ref().map(|head| head.checks.clone()).unwrap_or_default();
+    tables.retain(|name, _| suite.project.sources.contains_key(name) || suite.tables.get(name).is_some_and(|t| t.kind.is_stored()));
+    checks.retain(|name, _| suite.tables.contains_key(name));
+    checks.extend(checked.passed);
+    for state in &checked.tables {
+        let name = state.table.clone();
+        let entry = TableEntry {
+            state: store.put_table(state)?,
+            fingerprint: state.fingerprint.clone(),
+            content: state.content(),
+            rows: state.rows(),
+        };
+        tables.insert(name, entry);
+    }
+    // The states of other datasets may have moved on meanwhile, so these two are put together from what is in force.
+    let made = checked.tables.into_iter().map(|state| (state.table.clone(), state)).collect();
+    for state in preview(store, suite, head.snapshot.as_ref(), &made)? {
+        let entry = TableEntry {
+            state: store.put_table(&state)?,
+            fingerprint: state.fingerprint.clone(),
+            content: state.content(),
+            rows: state.rows(),
+        };
+        tables.insert(state.table.clone(), entry);
+    }
+    if let Some(head) = &head.snapshot
+        && head.tables == tables
+        && head.checks == checks
+    {
+        return Ok(Published::Unchanged);
+    }
+    crash_point("publish.before-snapshot");
+    let snapshot = Snapshot {
+        format: FORMAT,
+        parent: head.reference.as_ref().map(|reference| reference.newest().clone()),
+        run: by.run.clone(),
+        project: by.project.clone(),
+        as_of: by.as_of,
+        tables,
+        checks,
+    };
+    let id = store.put_snapshot(&snapshot)?;
+    let (next, published) = match &head.reference {
+        Some(Reference { snapshot, held: Some(_) }) => {
+            let next = Reference { snapshot: snapshot.clone(), held: Some(Held { waiting: id.clone() }) };
+            (next, Published::Waiting(id))
+        }
+        _ => (Reference { snapshot: id.clone(), held: None }, Published::Flipped(id)),
+    };
+    store.flip(head.reference.as_ref(), &next)?;
+    Ok(published)
+}
+
+/// Returns the suite's own tables as they will be once the states in `made` are published, so that checks can read
+/// them.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub fn preview(
+    store: &Store,
+    suite: &Suite,
+    snapshot: Option<&Snapshot>,
+    made: &BTreeMap<String, TableState>,
+) -> Result<Vec<TableState>, StoreError> {
+    let mut parts = BTreeMap::new();
+    for name in suite.project.sources.keys() {
+        let published = snapshot.and_then(|snapshot| snapshot.tables.get(name));
+        match (made.get(name), published) {
+            (Some(state), _) => drop(parts.insert(name.clone(), state.clone())),
+            (None, Some(entry)) => drop(parts.insert(name.clone(), store.table(name, &entry.state)?)),
+            (None, None) => {}
+        }
+    }
+    Ok(OwnTable::ALL.into_iter().map(|own| own::assemble(own, &parts)).collect())
+}

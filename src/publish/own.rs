@@ -1,0 +1,40 @@
+//! The suite's own tables: the parts that the datasets' states hold, side by side.
+
+use std::collections::BTreeMap;
+
+use crate::digest::Parts;
+use crate::plan::OwnTable;
+use crate::store::{ColumnState, DataFile, Partition, TableState};
+
+/// Puts one of the suite's own tables together from the states of all datasets: a partition for each.
+pub(super) fn assemble(own: OwnTable, datasets: &BTreeMap<String, TableState>) -> TableState {
+    let mut partitions = Vec::new();
+    for (name, state) in datasets {
+        let Some(landed) = &state.landed else { continue };
+        let files: Vec<DataFile> = match own {
+            OwnTable::Ledger => vec![landed.ledger.clone()],
+            OwnTable::Quarantine => landed.contents.values().filter_map(|content| content.quarantine.clone()).collect(),
+        };
+        partitions.push(Partition { key: Some(name.clone()), fingerprint: state.fingerprint.clone(), files });
+    }
+    let mut fingerprint = Parts::of("own");
+    partitions.iter().for_each(|partition| fingerprint.add(partition.fingerprint.as_str()));
+    let columns = own.columns().map(|(name, kind, words)| ColumnState {
+        name: name.to_owned(),
+        kind,
+        description: words.description,
+        unit: words.unit,
+        en: words.en,
+        zh: words.zh,
+    });
+    TableState {
+        table: own.name().to_owned(),
+        is_published: true,
+        description: Some(own.description().to_owned()),
+        grain: Some(own.grain().to_owned()),
+        columns: columns.collect(),
+        fingerprint: fingerprint.digest(),
+        partitions,
+        landed: None,
+    }
+}

@@ -1,0 +1,49 @@
+//! The one clock of a run.
+
+use chrono::{DateTime, DurationRound, TimeDelta, TimeZone, Utc};
+
+use crate::project::{Settings, Tick};
+
+/// Why a clock was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--as-of {asked} is before {published}, up to which the tables are published")]
+pub struct ClockError {
+    /// What was asked for.
+    pub asked: String,
+    /// What is published.
+    pub published: String,
+}
+
+/// Returns the clock of a run: `asked`, or else now, cut to the project's tick.
+///
+/// It never goes back: where the machine's clock does, the published one stands.
+///
+/// # Errors
+/// When `asked` is before what is published.
+pub fn as_of(settings: &Settings, asked: Option<DateTime<Utc>>, published: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, ClockError> {
+    match (asked, published) {
+        (Some(asked), Some(published)) if asked < published => {
+            Err(ClockError { asked: asked.to_rfc3339(), published: published.to_rfc3339() })
+        }
+        (Some(asked), _) => Ok(asked),
+        (None, published) => {
+            let now = cut(settings, Utc::now());
+            Ok(published.map_or(now, |published| published.max(now)))
+        }
+    }
+}
+
+fn cut(settings: &Settings, now: DateTime<Utc>) -> DateTime<Utc> {
+    match settings.tick {
+        Tick::Minute => now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now),
+        Tick::Hour => now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now),
+        Tick::Day => {
+            let zone = settings.reporting_zone;
+            let midnight = now.with_timezone(&zone).date_naive().and_time(chrono::NaiveTime::MIN);
+            // Where clocks were set forward over midnight, the day begins at the first time that exists.
+            (0..=24)
+                .find_map(|hours| zone.from_local_datetime(&(midnight + TimeDelta::hours(hours))).earliest())
+                .map_or(now, |start| start.with_timezone(&Utc))
+        }
+    }
+}

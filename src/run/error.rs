@@ -1,0 +1,117 @@
+//! Why a run stopped, and what that means to whoever started it.
+
+use datafusion::common::DataFusionError;
+
+use super::clock::ClockError;
+use crate::check::{CheckError, Finding};
+use crate::clean::CleanError;
+use crate::ingest::{IngestError, ListingError};
+use crate::store::{LockError, StoreError};
+use crate::transform::TransformError;
+
+/// The exit codes. Schedulers branch on them, so they never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, also when there was nothing to do.
+    Done = 0,
+    /// The data broke a promise, or a query failed: nothing was published.
+    Data = 1,
+    /// The usage, the project or the selection is wrong: nothing ran.
+    Usage = 2,
+    /// A bug of ours.
+    Bug = 70,
+    /// Temporary: a lock, a full disk, a lost race. Try again.
+    Temporary = 75,
+    /// Nothing new, where that was to be told apart.
+    NothingNew = 99,
+    /// Interrupted by SIGINT, cleaned up.
+    Interrupted = 130,
+    /// Ended by SIGTERM, cleaned up.
+    Terminated = 143,
+}
+
+/// Why a run stopped. Nothing was published.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Built tables break promises.
+    #[error("{} broken promise{}, nothing published", .findings.len(), if .findings.len() == 1 { "" } else { "s" })]
+    Broken {
+        /// Each of them.
+        findings: Vec<Finding>,
+    },
+    /// The clock was refused.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+    /// The landed files cannot be listed.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
+    /// A dataset cannot be taken in.
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    /// A dataset cannot be cleaned.
+    #[error(transparent)]
+    Clean(#[from] CleanError),
+    /// A model cannot be built.
+    #[error(transparent)]
+    Transform(#[from] TransformError),
+    /// A check cannot be run.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// The warehouse cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// DataFusion does not start or does not take a table.
+    #[error("the engine failed: {}", .0.strip_backtrace())]
+    Engine(DataFusionError),
+}
+
+impl RunError {
+    /// Returns what the failure means to whoever started the run.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Broken { .. } | Self::Transform(TransformError::Query { .. } | TransformError::Memory { .. }) | Self::Check(_) => Exit::Data,
+            Self::Clock(_) => Exit::Usage,
+            Self::Listing(ListingError::Refused { .. }) => Exit::Data,
+            Self::Listing(_) => Exit::Temporary,
+            Self::Ingest(error) => match error {
+                IngestError::File { .. } | IngestError::Gone { .. } | IngestError::Rejected { .. } => Exit::Data,
+                IngestError::Listing(ListingError::Refused { .. }) => Exit::Data,
+                IngestError::Listing(_) | IngestError::Read { .. } => Exit::Temporary,
+                IngestError::Store(store) => store_exit(store),
+                IngestError::Bug { .. } => Exit::Bug,
+            },
+            Self::Clean(CleanError::Store(store)) | Self::Store(store) | Self::Transform(TransformError::Store(store)) => store_exit(store),
+            Self::Clean(_) | Self::Engine(_) => Exit::Bug,
+        }
+    }
+
+    /// Returns what to do, where there is something to say.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Broken { .. } => "what was published before stands; mend the data or the SQL and run again".to_owned(),
+            Self::Clock(_) => "leave --as-of out, or give a later one".to_owned(),
+            Self::Ingest(IngestError::Rejected { .. }) => {
+                "mend the file, the contract, or its `rejected_share`; nothing of this run was published".to_owned()
+            }
+            Self::Ingest(IngestError::File { .. }) => "mend the file or the contract; nothing of this run was published".to_owned(),
+            Self::Transform(TransformError::Memory { .. }) => {
+                "give it more with --memory, or let the model read or join less at once".to_owned()
+            }
+            Self::Store(StoreError::Lock(LockError::Held { .. })) => "wait for it with --on-locked wait=10m".to_owned(),
+            Self::Store(StoreError::Lost) => "other runs published three times meanwhile; try again".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+fn store_exit(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Read { .. } | StoreError::Write { .. } | StoreError::Lock(_) | StoreError::Lost => Exit::Temporary,
+        // A result that its own column cannot hold.
+        StoreError::Rows { .. } => Exit::Data,
+        StoreError::Damaged { .. } | StoreError::Parquet { .. } => Exit::Bug,
+    }
+}

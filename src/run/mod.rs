@@ -1,0 +1,344 @@
+//! The conductor: takes a project from landed files to published tables, one stage after the other.
+//!
+//! Promises: stages run in the order of the plan, and only those that must; a run that fails or is dropped publishes
+//! nothing; a run that loses the race to another plans again, up to three times. Events go out through a callback, and
+//! nothing is printed here.
+
+mod clock;
+mod error;
+mod report;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use datafusion::prelude::SessionContext;
+
+pub use clock::{ClockError, as_of};
+pub use error::{Exit, RunError};
+pub use report::{DatasetReport, Event, RunReport, Status, TableReport};
+
+use crate::check::{Verdict, check};
+use crate::clean::clean;
+use crate::digest::Digest;
+use crate::engine::{self, Resources};
+use crate::ingest::{LandingFolder, ingest};
+use crate::plan::{DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, fingerprint, plan};
+use crate::publish::{Base, Published, Publisher, publish};
+use crate::store::{Store, StoreError, TableState};
+use crate::transform::{Built, columns, register_stored, register_view, transform};
+
+/// How often a run plans again after another one published first.
+const ATTEMPTS: usize = 3;
+
+/// What a run needs besides the suite.
+#[derive(Debug)]
+pub struct Job<'a> {
+    /// The warehouse.
+    pub store: &'a Store,
+    /// What the run reaches.
+    pub reach: &'a Reach,
+    /// The clock, if it was given.
+    pub as_of: Option<DateTime<Utc>>,
+    /// What queries may use.
+    pub resources: Resources,
+    /// The run's name.
+    pub id: String,
+    /// Digest of the project.
+    pub project: Digest,
+}
+
+/// Runs what `job` reaches and publishes it.
+///
+/// # Errors
+/// Whatever stops it; nothing was published then.
+pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send)) -> Result<RunReport, RunError> {
+    let started = Instant::now();
+    let mut outcome = Err(RunError::Store(StoreError::Lost));
+    for _ in 0..ATTEMPTS {
+        outcome = attempt(suite, job, on).await;
+        if !matches!(outcome, Err(RunError::Store(StoreError::Lost))) {
+            break;
+        }
+        job.store.discard_unnamed();
+    }
+    job.store.discard_unnamed();
+    let mut report = outcome?;
+    // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
+    job.store.refresh_published()?;
+    report.seconds = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// Plans a run without running it.
+///
+/// # Errors
+/// When the store or the landed files cannot be looked at, or the clock is refused.
+pub async fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
+    let base = Base::read(job.store)?;
+    Ok(look(suite, job, &base).await?.0)
+}
+
+/// Looks at what is published and what has landed, and plans.
+async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<String, TableState>), RunError> {
+    let snapshot = base.snapshot.as_ref();
+    let as_of = as_of(&suite.project.settings, job.as_of, snapshot.map(|snapshot| snapshot.as_of))?;
+    let needed: BTreeSet<String> = job.reach.models.iter().chain(&job.reach.checks).cloned().collect();
+    let upstream = suite.upstream(&needed);
+    let mut inputs = Inputs { snapshot, datasets: BTreeMap::new(), as_of };
+    let mut states = BTreeMap::new();
+    for (name, contract) in &suite.project.sources {
+        let is_taken_in = job.reach.ingest.contains(name);
+        if !is_taken_in && !upstream.contains(name) {
+            continue;
+        }
+        let mut input = DatasetInput::default();
+        if let Some(entry) = snapshot.and_then(|snapshot| snapshot.tables.get(name)) {
+            let state = job.store.table(name, &entry.state)?;
+            input.landed.clone_from(&state.landed);
+            states.insert(name.clone(), state);
+        }
+        if is_taken_in || input.landed.is_none() {
+            input.listed = Some(LandingFolder::open(&suite.project.root, &contract.from)?.list(&contract.from).await?);
+        }
+        inputs.datasets.insert(name.clone(), input);
+    }
+    Ok((plan(suite, job.reach, &inputs), states))
+}
+
+async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send)) -> Result<RunReport, RunError> {
+    let base = Base::read(job.store)?;
+    let (plan, states) = look(suite, job, &base).await?;
+    let mut report = RunReport::new(&job.id, plan.as_of);
+    if plan.is_idle() && !words_changed(suite, job, &base, &states)? {
+        report.status = Status::NothingNew;
+        report.published = job.store.published();
+        return Ok(report);
+    }
+    on(Event::Planned {
+        files: plan.datasets.iter().map(|step| step.files.len()).sum(),
+        models: plan.models.iter().filter(|step| step.need != Need::No).count(),
+    });
+    let session = engine::session(&job.resources).map_err(RunError::Engine)?;
+    let mut work = Work { suite, job, base: &base, plan: &plan, session, made: BTreeMap::new(), rebuilt: Vec::new(), contents: BTreeMap::new() };
+    for step in &plan.datasets {
+        work.dataset(step, states.get(&step.name), &mut report, on).await?;
+    }
+    work.models(&mut report, on).await?;
+    let (read, verdict) = work.checks(on).await?;
+    let checked = match verdict {
+        Verdict::Kept(checked) => checked,
+        Verdict::Broken { findings } => return Err(RunError::Broken { findings }),
+    };
+    report.checks = checked.asked;
+    on(Event::Publishing);
+    let by = Publisher { run: job.id.clone(), project: job.project.clone(), as_of: plan.as_of };
+    let published = publish(job.store, suite, &base, &read, checked, &by)?;
+    report.status = match &published {
+        Published::Flipped(_) => Status::Published,
+        Published::Waiting(_) => Status::Held,
+        Published::Unchanged => Status::NothingNew,
+    };
+    report.snapshot = match published {
+        Published::Flipped(id) | Published::Waiting(id) => Some(id),
+        Published::Unchanged => None,
+    };
+    report.published = job.store.published();
+    report.headline = work.headline().await;
+    Ok(report)
+}
+
+/// Returns whether descriptions or labels changed: tables stay as they are, but what is told of them does not.
+fn words_changed(suite: &Suite, job: &Job<'_>, base: &Base, datasets: &BTreeMap<String, TableState>) -> Result<bool, StoreError> {
+    let Some(snapshot) = &base.snapshot else { return Ok(true) };
+    if snapshot.project == job.project {
+        return Ok(false);
+    }
+    for name in &job.reach.models {
+        let Some(entry) = snapshot.tables.get(name) else { return Ok(true) };
+        if described(suite, job.store.table(name, &entry.state)?).1 {
+            return Ok(true);
+        }
+    }
+    Ok(datasets.values().any(|state| described(suite, state.clone()).1))
+}
+
+/// Brings the words of a state up to date; returns whether that changed any.
+fn described(suite: &Suite, mut state: TableState) -> (TableState, bool) {
+    let before = (state.columns.clone(), state.description.clone(), state.grain.clone());
+    if let Some(source) = suite.project.sources.get(&state.table) {
+        state.columns = crate::clean::columns(&suite.project, source);
+        state.description.clone_from(&source.description);
+        state.grain.clone_from(&source.grain);
+    } else {
+        let contract = suite.project.contracts.get(&state.table);
+        state.columns = columns(suite, &state.table);
+        state.description = contract.and_then(|contract| contract.description.clone());
+        state.grain = contract.and_then(|contract| contract.grain.clone());
+    }
+    let is_changed = before != (state.columns.clone(), state.description.clone(), state.grain.clone());
+    (state, is_changed)
+}
+
+/// A run under way.
+struct Work<'a> {
+    suite: &'a Suite,
+    job: &'a Job<'a>,
+    base: &'a Base,
+    plan: &'a Plan,
+    session: SessionContext,
+    /// States that this run made, in place of those of the base.
+    made: BTreeMap<String, TableState>,
+    /// Models whose rows this run made.
+    rebuilt: Vec<String>,
+    /// The content of every table known so far.
+    contents: BTreeMap<String, Digest>,
+}
+
+impl Work<'_> {
+    async fn dataset(
+        &mut self,
+        step: &DatasetStep,
+        before: Option<&TableState>,
+        report: &mut RunReport,
+        on: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<(), RunError> {
+        let started = Instant::now();
+        let contract = &self.suite.project.sources[&step.name];
+        let mut state = before.cloned();
+        if step.need != Need::No || !step.files.is_empty() {
+            on(Event::Reading { dataset: step.name.clone(), files: step.files.len() });
+            let landed = before.and_then(|state| state.landed.as_ref());
+            let settings = &self.suite.project.settings;
+            let threads = self.job.resources.threads;
+            let raw = ingest(self.job.store, &self.suite.project.root, contract, &settings.limits, step, landed, threads).await?;
+            let is_as_before = landed.is_some_and(|landed| {
+                landed.shape == raw.shape && landed.paths == raw.paths && step.need != Need::Must(crate::plan::Why::Contract)
+            });
+            if !is_as_before {
+                let cleaned = clean(self.job.store, &self.suite.project, contract, raw).await?;
+                state = Some(cleaned.state);
+            }
+        }
+        let Some(state) = state.map(|state| described(self.suite, state).0) else { return Ok(()) };
+        if before != Some(&state) {
+            self.made.insert(step.name.clone(), state.clone());
+        }
+        report.datasets.push(DatasetReport::new(&state, step, started.elapsed()));
+        if let Some(done) = report.datasets.last() {
+            on(Event::Read(done.clone()));
+        }
+        self.know(&state)
+    }
+
+    async fn models(&mut self, report: &mut RunReport, on: &mut (dyn FnMut(Event) + Send)) -> Result<(), RunError> {
+        let total = self.plan.models.iter().filter(|step| step.need != Need::No).count();
+        let mut number = 0;
+        for name in &self.suite.order {
+            let Some(table) = self.suite.tables.get(name) else { continue };
+            if table.kind == Kind::View {
+                // A view whose inputs are out of reach of this run is not read by anything in it.
+                if table.inputs.iter().all(|input| self.contents.contains_key(input)) {
+                    register_view(&self.session, self.suite, name, self.plan.as_of).map_err(RunError::Engine)?;
+                }
+                continue;
+            }
+            let Some(step) = self.plan.models.iter().find(|step| step.name == *name) else {
+                self.know_published(name)?;
+                continue;
+            };
+            let started = Instant::now();
+            let made_from = fingerprint(table, self.plan.as_of, |input| self.contents.get(input).cloned());
+            let before = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.tables.get(name));
+            if let Some(entry) = before.filter(|entry| entry.fingerprint == made_from) {
+                let (state, is_changed) = described(self.suite, self.job.store.table(name, &entry.state)?);
+                self.know(&state)?;
+                if is_changed {
+                    self.made.insert(name.clone(), state);
+                }
+                number += usize::from(step.need != Need::No);
+                continue;
+            }
+            number += 1;
+            on(Event::Building { model: name.clone(), number, total });
+            let Built { state } = transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from).await?;
+            let state = self.keep_files_if_equal(state, before)?;
+            self.know(&state)?;
+            self.rebuilt.push(name.clone());
+            let done = TableReport { table: name.clone(), rows: state.rows(), seconds: started.elapsed().as_secs_f64() };
+            on(Event::Built(done.clone()));
+            report.tables.push(done);
+            self.made.insert(name.clone(), state);
+        }
+        Ok(())
+    }
+
+    /// Where a rebuilt table comes out equal, the files of before stay, so that nothing downstream moves.
+    fn keep_files_if_equal(&self, mut state: TableState, before: Option<&crate::store::TableEntry>) -> Result<TableState, RunError> {
+        let Some(entry) = before.filter(|entry| entry.content == state.content()) else { return Ok(state) };
+        let known = self.job.store.table(&state.table, &entry.state)?;
+        for (partition, known) in state.partitions.iter_mut().zip(known.partitions) {
+            for file in std::mem::replace(&mut partition.files, known.files) {
+                self.job.store.discard(&file);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Runs the checks whose inputs or text changed. Returns the tables that the run read, and the verdict.
+    async fn checks(&mut self, on: &mut (dyn FnMut(Event) + Send)) -> Result<(Vec<String>, Verdict), RunError> {
+        let own = crate::publish::preview(self.job.store, self.suite, self.base.snapshot.as_ref(), &self.made)?;
+        for state in own {
+            self.know(&state)?;
+        }
+        let mut asked = BTreeMap::new();
+        for step in &self.plan.checks {
+            let Some(table) = self.suite.tables.get(&step.name) else { continue };
+            if !table.inputs.iter().all(|input| self.contents.contains_key(input)) {
+                continue;
+            }
+            let fingerprint = fingerprint(table, self.plan.as_of, |input| self.contents.get(input).cloned());
+            let passed = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.checks.get(&step.name));
+            if passed != Some(&fingerprint) {
+                asked.insert(step.name.clone(), fingerprint);
+            }
+        }
+        on(Event::Checking { checks: asked.len() + self.rebuilt.len() });
+        let read = self.contents.keys().filter(|name| !self.made.contains_key(*name)).cloned().collect();
+        let tables = std::mem::take(&mut self.made).into_values().collect();
+        let contracts = self.contracts_to_ask();
+        let verdict = check(&self.session, self.suite, self.plan.as_of, tables, &contracts, asked).await?;
+        Ok((read, verdict))
+    }
+
+    /// Contracts are asked about the tables that were rebuilt; of a changed project, about all tables in reach, because
+    /// a promise may be new.
+    fn contracts_to_ask(&self) -> Vec<String> {
+        if self.base.snapshot.as_ref().is_some_and(|snapshot| snapshot.project == self.job.project) {
+            return self.rebuilt.clone();
+        }
+        self.plan.models.iter().map(|step| step.name.clone()).collect()
+    }
+
+    /// Makes the published rows of a table that this run only reads known.
+    fn know_published(&mut self, name: &str) -> Result<(), RunError> {
+        let Some(entry) = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.tables.get(name)) else { return Ok(()) };
+        let state = self.job.store.table(name, &entry.state)?;
+        self.know(&state)
+    }
+
+    fn know(&mut self, state: &TableState) -> Result<(), RunError> {
+        register_stored(&self.session, self.job.store, state).map_err(RunError::Engine)?;
+        self.contents.insert(state.table.clone(), state.content());
+        Ok(())
+    }
+
+    /// Returns the rows of the headline model as texts. A report without them is still a report.
+    async fn headline(&self) -> Vec<(String, String)> {
+        let Some(model) = &self.suite.project.settings.headline else { return Vec::new() };
+        if !self.contents.contains_key(model) {
+            return Vec::new();
+        }
+        report::headline(&self.session, model).await.unwrap_or_default()
+    }
+}

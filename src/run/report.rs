@@ -1,0 +1,195 @@
+//! What a run did, for people and machines.
+
+use std::time::Duration;
+
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use camino::Utf8PathBuf;
+use chrono::{DateTime, Utc};
+use datafusion::common::Result;
+use datafusion::prelude::SessionContext;
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::engine::read_only;
+use crate::plan::DatasetStep;
+use crate::store::{CleanCounts, Ledger, TableState};
+
+/// Something that happened in a run.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The run knows what it has to do.
+    Planned {
+        /// Files to read.
+        files: usize,
+        /// Models to build, at most.
+        models: usize,
+    },
+    /// Files of a dataset are being read.
+    Reading {
+        /// The dataset.
+        dataset: String,
+        /// How many files.
+        files: usize,
+    },
+    /// A dataset is up to date.
+    Read(DatasetReport),
+    /// A model is being built.
+    Building {
+        /// The model.
+        model: String,
+        /// Which of them it is, from 1.
+        number: usize,
+        /// How many there are, at most.
+        total: usize,
+    },
+    /// A model has been built.
+    Built(TableReport),
+    /// Promises are being asked about.
+    Checking {
+        /// How many tables and checks.
+        checks: usize,
+    },
+    /// Everything is being put in force.
+    Publishing,
+}
+
+/// How a run ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// New tables are in force.
+    Published,
+    /// New tables wait for a release.
+    Held,
+    /// Everything was as it should be.
+    NothingNew,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunReport {
+    /// The run's name.
+    pub run: String,
+    /// How it ended.
+    pub status: Status,
+    /// The logical clock.
+    #[serde(with = "crate::instant")]
+    pub as_of: DateTime<Utc>,
+    /// The snapshot that it made, if it made one.
+    pub snapshot: Option<Digest>,
+    /// The datasets in its reach.
+    pub datasets: Vec<DatasetReport>,
+    /// The tables that it built, in order.
+    pub tables: Vec<TableReport>,
+    /// How many promises it asked about.
+    pub checks: usize,
+    /// Labels and values of the headline model.
+    pub headline: Vec<(String, String)>,
+    /// What BI tools open.
+    pub published: Utf8PathBuf,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// What became of the records of a dataset.
+#[derive(Debug, Clone, Serialize)]
+pub struct DatasetReport {
+    /// The dataset.
+    pub dataset: String,
+    /// Files that this run read.
+    pub files_read: usize,
+    /// Files that are admitted.
+    pub files: usize,
+    /// Records of all files that live.
+    pub records: u64,
+    /// Those that became rows.
+    pub accepted: u64,
+    /// Those that were set aside.
+    pub quarantined: u64,
+    /// Those that carry no row.
+    pub blank: u64,
+    /// What became of the accepted rows.
+    #[serde(flatten)]
+    pub counts: CleanCounts,
+    /// Columns that the contract does not know.
+    pub unknown_columns: Vec<String>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// A table that was built.
+#[derive(Debug, Clone, Serialize)]
+pub struct TableReport {
+    /// The table.
+    pub table: String,
+    /// Its rows.
+    pub rows: u64,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl RunReport {
+    pub(super) fn new(run: &str, as_of: DateTime<Utc>) -> Self {
+        Self {
+            run: run.to_owned(),
+            status: Status::NothingNew,
+            as_of,
+            snapshot: None,
+            datasets: Vec::new(),
+            tables: Vec::new(),
+            checks: 0,
+            headline: Vec::new(),
+            published: Utf8PathBuf::new(),
+            seconds: 0.0,
+        }
+    }
+}
+
+impl DatasetReport {
+    pub(super) fn new(state: &TableState, step: &DatasetStep, elapsed: Duration) -> Self {
+        let mut all = Ledger::default();
+        let mut counts = CleanCounts::default();
+        let mut unknown_columns = Vec::new();
+        let mut files = 0;
+        if let Some(landed) = &state.landed {
+            files = landed.paths.len();
+            counts = landed.counts;
+            for content in landed.contents.values() {
+                all.merge(&content.ledger);
+                unknown_columns.extend(content.unknown_columns.iter().cloned());
+            }
+        }
+        unknown_columns.sort();
+        unknown_columns.dedup();
+        Self {
+            dataset: state.table.clone(),
+            files_read: step.files.len(),
+            files,
+            records: all.records,
+            accepted: all.accepted,
+            quarantined: all.quarantined,
+            blank: all.blank,
+            counts,
+            unknown_columns,
+            seconds: elapsed.as_secs_f64(),
+        }
+    }
+}
+
+/// Returns the last two columns of the headline model as texts, in the order of its first column.
+pub(super) async fn headline(session: &SessionContext, model: &str) -> Result<Vec<(String, String)>> {
+    let sql = format!("select * from \"{model}\" order by 1");
+    let batches = session.sql_with_options(&sql, read_only()).await?.collect().await?;
+    let options = FormatOptions::default().with_null("–");
+    let mut rows = Vec::new();
+    for batch in &batches {
+        let width = batch.num_columns();
+        if width < 2 {
+            break;
+        }
+        let label = ArrayFormatter::try_new(batch.column(width - 2), &options)?;
+        let value = ArrayFormatter::try_new(batch.column(width - 1), &options)?;
+        rows.extend((0..batch.num_rows()).map(|row| (label.value(row).to_string(), value.value(row).to_string())));
+    }
+    Ok(rows)
+}

@@ -1,0 +1,118 @@
+//! The counts of a file or a dataset: what came in, and what became of it.
+
+use serde::{Deserialize, Serialize};
+
+/// Counts every record and every byte of one decoded file.
+///
+/// - `records` and `bytes` are counted where the file is read; the others where its records go. That they agree
+///   ([`Self::balanced`]) is therefore a finding and not a definition.
+/// - A record's bytes include its line end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// Records of any kind.
+    pub records: u64,
+    /// Records that became rows.
+    pub accepted: u64,
+    /// Records that were set aside.
+    pub quarantined: u64,
+    /// Lines without content, the header and the byte order mark.
+    pub blank: u64,
+    /// Bytes of the decoded file.
+    pub bytes: u64,
+    /// Bytes of records that became rows.
+    pub accepted_bytes: u64,
+    /// Bytes of records that were set aside.
+    pub quarantined_bytes: u64,
+    /// Bytes of blank records.
+    pub blank_bytes: u64,
+}
+
+impl Ledger {
+    /// Returns whether every record and every byte is accounted for.
+    #[must_use]
+    pub fn balanced(&self) -> bool {
+        self.records == self.accepted + self.quarantined + self.blank
+            && self.bytes == self.accepted_bytes + self.quarantined_bytes + self.blank_bytes
+    }
+
+    /// Counts the records of another file in.
+    pub fn merge(&mut self, other: &Self) {
+        self.records += other.records;
+        self.accepted += other.accepted;
+        self.quarantined += other.quarantined;
+        self.blank += other.blank;
+        self.bytes += other.bytes;
+        self.accepted_bytes += other.accepted_bytes;
+        self.quarantined_bytes += other.quarantined_bytes;
+        self.blank_bytes += other.blank_bytes;
+    }
+
+    /// Counts a record that became a row.
+    pub fn accept(&mut self, bytes: u64) {
+        self.accepted += 1;
+        self.accepted_bytes += bytes;
+    }
+
+    /// Counts a record that was set aside.
+    pub fn set_aside(&mut self, bytes: u64) {
+        self.quarantined += 1;
+        self.quarantined_bytes += bytes;
+    }
+
+    /// Counts a record that carries no row.
+    pub fn skip(&mut self, bytes: u64) {
+        self.blank += 1;
+        self.blank_bytes += bytes;
+    }
+}
+
+/// What became of the accepted rows of a file, or of all files of a dataset.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CleanCounts {
+    /// Rows of the dataset.
+    pub clean: u64,
+    /// Rows equal in every column to one that was kept or superseded.
+    pub exact_duplicates: u64,
+    /// Rows whose key has a row that the contract prefers.
+    pub superseded: u64,
+    /// Rows that came too late to count.
+    pub late: u64,
+    /// Rows set aside by rules across rows.
+    pub quarantined: u64,
+}
+
+impl CleanCounts {
+    /// Returns how many rows there were.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.clean + self.exact_duplicates + self.superseded + self.late + self.quarantined
+    }
+
+    /// Counts the rows of another file in.
+    pub fn add(&mut self, other: &Self) {
+        self.clean += other.clean;
+        self.exact_duplicates += other.exact_duplicates;
+        self.superseded += other.superseded;
+        self.late += other.late;
+        self.quarantined += other.quarantined;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_byte_or_record_shows() {
+        let mut ledger = Ledger { records: 3, bytes: 30, ..Ledger::default() };
+        ledger.accept(10);
+        ledger.set_aside(15);
+        assert!(!ledger.balanced());
+        ledger.skip(5);
+        assert!(ledger.balanced());
+        ledger.bytes += 1;
+        assert!(!ledger.balanced());
+    }
+}

@@ -1,0 +1,321 @@
+//! The warehouse: immutable files, states of tables, snapshots, and one reference that names the snapshot in force.
+//!
+//! ```text
+//! data/<table>/all/<id>.parquet   rows; written once, never renamed, never changed
+//! tables/<table>/<digest>.json    states of tables, named by the digest of their bytes
+//! snapshots/<digest>.json         table → state; admitted files are in the states of datasets
+//! refs/main                       the one thing that changes
+//! published/                      what BI tools open; derived from the reference
+//! runs/<id>/                      what each run did
+//! locks/                          kernel locks, free when their process dies
+//! ```
+//!
+//! Promises: a run only adds files, and nothing that it adds is seen before [`Store::flip`]; everything that a
+//! snapshot names has reached the disk before the reference names the snapshot; a crash at any moment leaves files
+//! that nothing names, and no other trace. This is the only module that writes data. It knows nothing of SQL,
+//! contracts or how rows are made.
+
+mod crash;
+mod disk;
+mod ledger;
+mod lock;
+mod parquet_file;
+mod published;
+mod rows;
+mod state;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+pub use crash::crash_point;
+pub use disk::{Disk, LocalDisk, NewFile};
+pub use ledger::{CleanCounts, Ledger};
+pub use lock::{Lock, LockError, OnLocked};
+pub use parquet_file::{ParquetFile, conform, read_batches};
+pub use published::METADATA;
+pub use rows::{RowHasher, RowSum};
+pub use state::{
+    ColumnState, Content, DataFile, Landed, LandedPath, Partition, Snapshot, TableEntry, TableState, schema_of,
+};
+
+/// The version of the formats of states and snapshots.
+pub const FORMAT: u32 = 1;
+
+/// Why the store failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file could not be read.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write `{path}`")]
+    Write {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of ours does not say what it should.
+    #[error("`{path}` is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Parquet could not be written or read.
+    #[error("cannot encode or decode `{path}`")]
+    Parquet {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        source: parquet::errors::ParquetError,
+    },
+    /// Rows do not fit the columns that they are stored as.
+    #[error("rows of `{table}` do not fit its columns")]
+    Rows {
+        /// The table.
+        table: String,
+        /// Why.
+        source: arrow::error::ArrowError,
+    },
+    /// A lock could not be taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The reference was moved by another run since it was read.
+    #[error("another run published first")]
+    Lost,
+}
+
+/// What `refs/main` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    /// The snapshot in force.
+    pub snapshot: Digest,
+    /// Set by a rollback: later runs build, but what they build waits here until it is released.
+    pub held: Option<Held>,
+}
+
+/// A rollback that has not been released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Held {
+    /// The newest snapshot: what a release puts in force.
+    pub waiting: Digest,
+}
+
+impl Reference {
+    /// Returns the snapshot that the next run starts from: the newest, in force or waiting.
+    #[must_use]
+    pub fn newest(&self) -> &Digest {
+        self.held.as_ref().map_or(&self.snapshot, |held| &held.waiting)
+    }
+}
+
+/// A warehouse on a disk.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: Utf8PathBuf,
+    disk: Arc<dyn Disk>,
+    /// Folders in which this process made files whose names have not been synced yet.
+    unsynced: Arc<Mutex<BTreeSet<Utf8PathBuf>>>,
+    /// Data files that this process made and no snapshot names yet.
+    unnamed: Arc<Mutex<BTreeSet<Utf8PathBuf>>>,
+}
+
+impl Store {
+    /// Opens the warehouse at `root`, which need not exist yet.
+    #[must_use]
+    pub fn open(root: &Utf8Path, disk: Arc<dyn Disk>) -> Self {
+        Self { root: root.to_path_buf(), disk, unsynced: Arc::default(), unnamed: Arc::default() }
+    }
+
+    /// Returns the folder of the warehouse.
+    #[must_use]
+    pub fn root(&self) -> &Utf8Path {
+        &self.root
+    }
+
+    /// Returns where a file of the warehouse is.
+    #[must_use]
+    pub fn path(&self, file: &DataFile) -> Utf8PathBuf {
+        self.root.join(&file.path)
+    }
+
+    /// Returns the folder that queries may spill to.
+    #[must_use]
+    pub fn spill_folder(&self) -> Utf8PathBuf {
+        self.root.join("tmp")
+    }
+
+    /// Returns what the reference says, or nothing before the first publication.
+    pub fn reference(&self) -> Result<Option<Reference>, StoreError> {
+        let path = self.reference_path();
+        match self.disk.read(&path) {
+            Ok(bytes) => parse(&path, &bytes).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Read { path, source }),
+        }
+    }
+
+    /// Returns a snapshot.
+    pub fn snapshot(&self, id: &Digest) -> Result<Snapshot, StoreError> {
+        let snapshot: Snapshot = self.read_named(&self.root.join(format!("snapshots/{id}.json")), id)?;
+        if snapshot.format != FORMAT {
+            let path = self.root.join(format!("snapshots/{id}.json"));
+            return Err(StoreError::Damaged { path, reason: format!("format {} is not {FORMAT}", snapshot.format) });
+        }
+        Ok(snapshot)
+    }
+
+    /// Returns the state of a table.
+    pub fn table(&self, table: &str, state: &Digest) -> Result<TableState, StoreError> {
+        self.read_named(&self.root.join(format!("tables/{table}/{state}.json")), state)
+    }
+
+    /// Stores the state of a table, and returns the digest that names it.
+    pub fn put_table(&self, state: &TableState) -> Result<Digest, StoreError> {
+        self.put(&format!("tables/{}", state.table), state)
+    }
+
+    /// Stores a snapshot, and returns the digest that names it.
+    pub fn put_snapshot(&self, snapshot: &Snapshot) -> Result<Digest, StoreError> {
+        self.put("snapshots", snapshot)
+    }
+
+    /// Writes a file about a run. Nothing depends on it.
+    pub fn put_run_file(&self, run: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.root.join("runs").join(run).join(name);
+        self.disk.replace(&path, bytes).map_err(|source| StoreError::Write { path, source })
+    }
+
+    /// Returns the records of all runs, oldest first; what cannot be read is left out.
+    #[must_use]
+    pub fn run_files(&self, name: &str) -> Vec<Vec<u8>> {
+        let Ok(entries) = self.root.join("runs").read_dir_utf8() else { return Vec::new() };
+        let mut runs: Vec<Utf8PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.into_path())).collect();
+        runs.sort();
+        runs.into_iter().filter_map(|run| self.disk.read(&run.join(name)).ok()).collect()
+    }
+
+    /// Takes the locks called `names`, all or none.
+    pub fn lock(&self, names: &BTreeSet<String>, on_locked: OnLocked) -> Result<Vec<Lock>, LockError> {
+        let deadline = match on_locked {
+            OnLocked::Wait(patience) => Some(Instant::now() + patience),
+            OnLocked::Fail | OnLocked::Skip => None,
+        };
+        // Sorted names: two processes that take the same locks cannot wait for each other.
+        names.iter().map(|name| Lock::take(&self.root.join("locks"), name, deadline)).collect()
+    }
+
+    /// Puts `next` in force if the reference still says `seen`.
+    ///
+    /// Every file and folder name written before is synced first, so the reference never names what a power cut may
+    /// take away.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when the reference has moved.
+    pub fn flip(&self, seen: Option<&Reference>, next: &Reference) -> Result<(), StoreError> {
+        crash_point("flip.before-sync");
+        self.sync()?;
+        // Only this short step is under the lock; another run waits for it a moment at most.
+        let deadline = Some(Instant::now() + Duration::from_secs(10));
+        let _lock = Lock::take(&self.root.join("locks"), ".reference", deadline)?;
+        if self.reference()?.as_ref() != seen {
+            return Err(StoreError::Lost);
+        }
+        crash_point("flip.before-reference");
+        let path = self.reference_path();
+        let bytes = serde_json::to_vec(next).map_err(|error| StoreError::Damaged { path: path.clone(), reason: error.to_string() })?;
+        self.disk.replace(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
+        self.files_are_named();
+        crash_point("flip.after-reference");
+        Ok(())
+    }
+
+    /// Removes what this process wrote and no snapshot names: after a run that failed or found nothing new.
+    pub fn discard_unnamed(&self) {
+        let files = std::mem::take(&mut *self.unnamed.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for file in files {
+            let _ = self.disk.remove(&file);
+        }
+    }
+
+    /// Says that a file will not be needed after all.
+    pub fn discard(&self, file: &DataFile) {
+        let path = self.path(file);
+        if self.unnamed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&path) {
+            let _ = self.disk.remove(&path);
+        }
+    }
+
+    fn files_are_named(&self) {
+        self.unnamed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+    }
+
+    fn reference_path(&self) -> Utf8PathBuf {
+        self.root.join("refs/main")
+    }
+
+    fn put<T: Serialize>(&self, folder: &str, value: &T) -> Result<Digest, StoreError> {
+        let folder = self.root.join(folder);
+        let bytes = serde_json::to_vec(value).map_err(|e| StoreError::Damaged { path: folder.clone(), reason: e.to_string() })?;
+        let digest = Digest::of(&bytes);
+        let path = folder.join(format!("{digest}.json"));
+        match self.disk.write(&path, &bytes) {
+            Ok(()) => {}
+            // The same content under the same name: only whether it is whole has to be asked.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if self.disk.read(&path).is_ok_and(|known| known != bytes) {
+                    self.disk.replace(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
+                }
+            }
+            Err(source) => return Err(StoreError::Write { path, source }),
+        }
+        // Such a file may serve another run too, so it is never taken back; an unused one is a few bytes.
+        self.unsynced.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(folder);
+        Ok(digest)
+    }
+
+    fn read_named<T: DeserializeOwned>(&self, path: &Utf8Path, name: &Digest) -> Result<T, StoreError> {
+        let bytes = self.disk.read(path).map_err(|source| StoreError::Read { path: path.to_path_buf(), source })?;
+        if Digest::of(&bytes) != *name {
+            return Err(StoreError::Damaged { path: path.to_path_buf(), reason: "its content is not what its name says".to_owned() });
+        }
+        parse(path, &bytes)
+    }
+
+    /// Remembers a data file that this process made, until a snapshot names it.
+    fn made(&self, path: Utf8PathBuf) {
+        if let Some(folder) = path.parent() {
+            self.unsynced.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(folder.to_path_buf());
+        }
+        self.unnamed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(path);
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        let folders = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for folder in folders {
+            self.disk.sync_folder(&folder).map_err(|source| StoreError::Write { path: folder, source })?;
+        }
+        Ok(())
+    }
+}
+
+fn parse<T: DeserializeOwned>(path: &Utf8Path, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged { path: path.to_path_buf(), reason: error.to_string() })
+}

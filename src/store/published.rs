@@ -1,0 +1,232 @@
+//! `published/`: the tables in force, as plain folders of Parquet files for BI tools.
+//!
+//! ```text
+//! published/current            → gen/<snapshot>      swapped in one step
+//! published/gen/<snapshot>/    <table> → ../../tables/<table>/<files>, _metadata/, views.sql
+//! published/tables/<table>/<files>/part-0.parquet    hard links to data files, made once
+//! ```
+//!
+//! All of it is derived from the reference: whoever finds it behind, after a crash, brings it up to date. A reader of
+//! one table sees one generation or a missing file, never a mixture; a reader of several pins one generation through
+//! its `views.sql`. Generations are kept for a day.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use camino::{Utf8Path, Utf8PathBuf};
+use parquet::arrow::ArrowWriter;
+
+use super::crash::crash_point;
+use super::{Snapshot, Store, StoreError, TableState};
+use crate::digest::{Digest, Parts};
+use crate::project::timestamp;
+
+/// The table that describes the columns of all published tables.
+pub const METADATA: &str = "_metadata";
+
+/// How long a generation stays after it was made, so that long queries can end.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Store {
+    /// Brings `published/` in line with the reference. Does nothing when it is.
+    pub fn refresh_published(&self) -> Result<(), StoreError> {
+        let Some(reference) = self.reference()? else { return Ok(()) };
+        let id = &reference.snapshot;
+        let current = self.published().join("current");
+        let target = Utf8PathBuf::from(format!("gen/{id}"));
+        if current.read_link_utf8().is_ok_and(|now| now == target) && current.join("views.sql").exists() {
+            return Ok(());
+        }
+        let generation = self.published().join(&target);
+        if !generation.join("views.sql").exists() {
+            self.make_generation(id, &generation)?;
+        }
+        crash_point("published.before-current");
+        self.disk.point(&current, &target).map_err(|source| StoreError::Write { path: current, source })?;
+        crash_point("published.after-current");
+        self.remove_old_generations(id);
+        Ok(())
+    }
+
+    /// Returns the folder that BI tools open.
+    #[must_use]
+    pub fn published(&self) -> Utf8PathBuf {
+        self.root.join("published")
+    }
+
+    fn make_generation(&self, id: &Digest, generation: &Utf8Path) -> Result<(), StoreError> {
+        let snapshot = self.snapshot(id)?;
+        let mut tables = Vec::new();
+        for (name, entry) in &snapshot.tables {
+            let state = self.table(name, &entry.state)?;
+            if state.is_published {
+                tables.push(state);
+            }
+        }
+        // Made under another name and moved when whole, so that a generation that exists is complete.
+        let draft = self.published().join(format!("gen/.{id}.{}", uuid::Uuid::now_v7().simple()));
+        let write = |path: &Utf8Path| {
+            let path = path.to_path_buf();
+            move |source| StoreError::Write { path, source }
+        };
+        for state in &tables {
+            let folder = self.table_folder(state)?;
+            let link = draft.join(&state.table);
+            let target = Utf8PathBuf::from("../..").join(folder);
+            self.disk.point(&link, &target).map_err(write(&link))?;
+        }
+        let metadata = draft.join(METADATA).join("part-0.parquet");
+        self.disk.write(&metadata, &metadata_file(&tables, &snapshot, &metadata)?).map_err(write(&metadata))?;
+        let views = draft.join("views.sql");
+        self.disk.write(&views, views_sql(&tables, &absolute(generation)).as_bytes()).map_err(write(&views))?;
+        self.disk.sync_folder(&draft).map_err(write(&draft))?;
+        crash_point("published.before-generation");
+        match self.disk.rename_folder(&draft, generation) {
+            // Another process made it meanwhile: it is the same.
+            Err(_) if generation.join("views.sql").exists() => self.disk.remove(&draft).map_err(write(&draft)),
+            other => other.map_err(write(generation)),
+        }
+    }
+
+    /// Returns the folder of a table's files below `published/`, made if it is not there yet.
+    fn table_folder(&self, state: &TableState) -> Result<Utf8PathBuf, StoreError> {
+        let mut parts = Parts::of("folder");
+        state.files().for_each(|file| parts.add(&file.path));
+        let relative = Utf8PathBuf::from(format!("tables/{}/{}", state.table, parts.digest().short()));
+        let folder = self.published().join(&relative);
+        if folder.exists() {
+            return Ok(relative);
+        }
+        let draft = folder.with_file_name(format!(".{}", uuid::Uuid::now_v7().simple()));
+        for (n, file) in state.files().enumerate() {
+            let link = draft.join(format!("part-{n}.parquet"));
+            self.disk.link(&self.path(file), &link).map_err(|source| StoreError::Write { path: link, source })?;
+        }
+        if state.files().next().is_none() {
+            // A table without rows still has columns, and a reader of `*.parquet` wants a file to find them in.
+            let path = draft.join("part-0.parquet");
+            let bytes = parquet_bytes(&RecordBatch::new_empty(super::schema_of(&state.columns)), &path)?;
+            self.disk.write(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
+        }
+        let write = |source| StoreError::Write { path: folder.clone(), source };
+        self.disk.sync_folder(&draft).map_err(write)?;
+        match self.disk.rename_folder(&draft, &folder) {
+            Err(_) if folder.exists() => self.disk.remove(&draft).map_err(write)?,
+            other => other.map_err(write)?,
+        }
+        Ok(relative)
+    }
+
+    /// Removes generations that nobody should still be reading, and table folders that no generation links to.
+    /// A failure here leaves files behind and is not worth failing a run for: the next refresh tries again.
+    fn remove_old_generations(&self, id: &Digest) {
+        let generations = self.published().join("gen");
+        let is_old = |path: &Utf8Path| {
+            let made = path.symlink_metadata().and_then(|metadata| metadata.modified());
+            made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > KEPT))
+        };
+        let entries = |folder: &Utf8Path| -> Vec<Utf8PathBuf> {
+            folder.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path())).collect()
+        };
+        let mut has_removed = false;
+        for generation in entries(&generations) {
+            if generation.file_name() != Some(id.as_str()) && is_old(&generation) {
+                has_removed |= self.disk.remove(&generation).is_ok();
+            }
+        }
+        if !has_removed {
+            return;
+        }
+        let in_use: Vec<Utf8PathBuf> = entries(&generations)
+            .iter()
+            .flat_map(|generation| entries(generation))
+            .filter_map(|link| link.canonicalize_utf8().ok())
+            .collect();
+        for table in entries(&self.published().join("tables")) {
+            for folder in entries(&table) {
+                if is_old(&folder) && folder.canonicalize_utf8().is_ok_and(|folder| !in_use.contains(&folder)) {
+                    let _ = self.disk.remove(&folder);
+                }
+            }
+        }
+    }
+}
+
+fn absolute(path: &Utf8Path) -> Utf8PathBuf {
+    camino::absolute_utf8(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// Returns the bytes of the table that describes every published column.
+fn metadata_file(tables: &[TableState], snapshot: &Snapshot, path: &Utf8Path) -> Result<Vec<u8>, StoreError> {
+    let rows: Vec<_> = tables.iter().flat_map(|table| table.columns.iter().map(move |column| (table, column))).collect();
+    let text = |get: &dyn Fn(&TableState, &super::ColumnState) -> Option<String>| -> ArrayRef {
+        Arc::new(rows.iter().map(|(table, column)| get(table, column)).collect::<StringArray>())
+    };
+    let position = |table: &TableState, name: &str| table.columns.iter().position(|column| column.name == name);
+    let positions = rows.iter().map(|(table, column)| position(table, &column.name).and_then(|p| i64::try_from(p + 1).ok()));
+    let counts = rows.iter().map(|(table, _)| i64::try_from(table.rows()).ok());
+    let as_of = TimestampMicrosecondArray::from_iter(rows.iter().map(|_| Some(snapshot.as_of.timestamp_micros())));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("table_name", text(&|table, _| Some(table.table.clone()))),
+        ("table_description", text(&|table, _| table.description.clone())),
+        ("grain", text(&|table, _| table.grain.clone())),
+        ("table_rows", Arc::new(counts.collect::<Int64Array>())),
+        ("column_position", Arc::new(positions.collect::<Int64Array>())),
+        ("column_name", text(&|_, column| Some(column.name.clone()))),
+        ("column_type", text(&|_, column| Some(column.kind.to_string()))),
+        ("description", text(&|_, column| column.description.clone())),
+        ("unit", text(&|_, column| column.unit.clone())),
+        ("label_en", text(&|_, column| column.en.clone())),
+        ("label_zh", text(&|_, column| column.zh.clone())),
+        ("as_of", Arc::new(as_of.with_timezone("UTC"))),
+        ("run_id", text(&|_, _| Some(snapshot.run.clone()))),
+    ];
+    let field = |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
+    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+    debug_assert!(schema.fields().iter().all(|f| matches!(f.data_type(), DataType::Utf8 | DataType::Int64) || *f.data_type() == timestamp()));
+    let arrays = columns.into_iter().map(|(_, array)| array).collect();
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
+        .map_err(|source| StoreError::Rows { table: METADATA.to_owned(), source })?;
+    parquet_bytes(&batch, path)
+}
+
+fn parquet_bytes(batch: &RecordBatch, path: &Utf8Path) -> Result<Vec<u8>, StoreError> {
+    let parquet = |source| StoreError::Parquet { path: path.to_path_buf(), source };
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).map_err(parquet)?;
+    writer.write(batch).map_err(parquet)?;
+    writer.into_inner().map_err(parquet)
+}
+
+/// Returns DuckDB's views over one generation, with its tables' and columns' descriptions as comments.
+fn views_sql(tables: &[TableState], generation: &Utf8Path) -> String {
+    let mut sql = String::from("-- Views over one generation of the published tables. In DuckDB: .read views.sql\n");
+    for name in tables.iter().map(|table| table.table.as_str()).chain([METADATA]) {
+        let files = generation.join(name).join("*.parquet");
+        sql.push_str(&format!("\ncreate or replace view {} as select * from read_parquet({});\n", identifier(name), text(files.as_str())));
+        let Some(table) = tables.iter().find(|table| table.table == name) else { continue };
+        let about: Vec<&str> = [&table.description, &table.grain].into_iter().flatten().map(String::as_str).collect();
+        if !about.is_empty() {
+            sql.push_str(&format!("comment on view {} is {};\n", identifier(name), text(&about.join("; "))));
+        }
+        for column in &table.columns {
+            let labels = [&column.en, &column.zh, &column.description].into_iter().flatten().cloned();
+            let unit = column.unit.iter().map(|unit| format!("[{unit}]"));
+            let about = labels.chain(unit).collect::<Vec<_>>().join(" | ");
+            if !about.is_empty() {
+                let path = format!("{}.{}", identifier(name), identifier(&column.name));
+                sql.push_str(&format!("comment on column {path} is {};\n", text(&about)));
+            }
+        }
+    }
+    sql
+}
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}

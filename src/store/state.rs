@@ -1,0 +1,212 @@
+//! What the store remembers: snapshots, and the states of tables that they name.
+//!
+//! Everything here is plain JSON, named by the digest of its bytes, and never changed once written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::rows::RowSum;
+use crate::digest::{Digest, Parts};
+use super::ledger::{CleanCounts, Ledger};
+use crate::project::ColumnType;
+
+/// All tables at one moment: what a run published, or would publish once released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// The version of this format.
+    pub format: u32,
+    /// The snapshot that it followed.
+    pub parent: Option<Digest>,
+    /// The run that made it.
+    pub run: String,
+    /// Digest of the project that made it.
+    pub project: Digest,
+    /// The logical clock of that run.
+    #[serde(with = "crate::instant")]
+    pub as_of: DateTime<Utc>,
+    /// Every table, by name.
+    pub tables: BTreeMap<String, TableEntry>,
+    /// Of every check that has passed, the fingerprint with which it did.
+    pub checks: BTreeMap<String, Digest>,
+}
+
+/// What a snapshot says of one table, so that a run with nothing to do need not open the table's own state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableEntry {
+    /// The digest that names the table's state.
+    pub state: Digest,
+    /// Digest of all that made the rows.
+    pub fingerprint: Digest,
+    /// Digest of the rows and their columns, whatever their order and files.
+    pub content: Digest,
+    /// How many rows there are.
+    pub rows: u64,
+}
+
+/// One table: what it holds, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableState {
+    /// The table's name.
+    pub table: String,
+    /// Whether BI tools get to see it.
+    pub is_published: bool,
+    /// What it holds, for people.
+    pub description: Option<String>,
+    /// What one row stands for, for people.
+    pub grain: Option<String>,
+    /// Its columns.
+    pub columns: Vec<ColumnState>,
+    /// Digest of all that made the rows.
+    pub fingerprint: Digest,
+    /// The partitions; a table without partitions has one, with no key.
+    pub partitions: Vec<Partition>,
+    /// For a landed dataset, the files that it was made from.
+    pub landed: Option<Landed>,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnState {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub kind: ColumnType,
+    /// What it means.
+    pub description: Option<String>,
+    /// What its numbers count or measure.
+    pub unit: Option<String>,
+    /// Its label in English.
+    pub en: Option<String>,
+    /// Its label in Chinese.
+    pub zh: Option<String>,
+}
+
+/// One partition of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    /// The value that its rows share; none for a table without partitions.
+    pub key: Option<String>,
+    /// Digest of all that made its rows.
+    pub fingerprint: Digest,
+    /// Its files.
+    pub files: Vec<DataFile>,
+}
+
+/// One Parquet file of the warehouse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFile {
+    /// Its path in the warehouse.
+    pub path: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// The sum over its rows, whatever their order.
+    pub sum: RowSum,
+}
+
+/// The landed files of a dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Landed {
+    /// Digest of the part of the contract that shapes what is read.
+    pub shape: Digest,
+    /// The sequence that the next admitted file gets.
+    pub next_sequence: u64,
+    /// Every path that was admitted, oldest first.
+    pub paths: Vec<LandedPath>,
+    /// What was read, by identity of content. Rows live while a path holds their content.
+    pub contents: BTreeMap<String, Content>,
+    /// What became of the accepted rows, all files together.
+    pub counts: CleanCounts,
+    /// The dataset's part of `dq_ledger`.
+    pub ledger: DataFile,
+}
+
+/// A path under which a landed file was admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LandedPath {
+    /// The path, as the contract's `from` leads to it.
+    pub path: String,
+    /// Its tag when it was read: a cheap question whether it may have changed.
+    pub tag: String,
+    /// Its size when it was read.
+    pub bytes: u64,
+    /// When it had landed.
+    #[serde(with = "crate::instant")]
+    pub landed_at: DateTime<Utc>,
+    /// The order of admission.
+    pub sequence: u64,
+    /// The identity of its content.
+    pub content: String,
+}
+
+/// The content of a landed file, read once however many paths hold it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// Digest of its bytes as they landed.
+    pub hash: Digest,
+    /// What became of its records.
+    pub ledger: Ledger,
+    /// Its accepted rows, if it has any.
+    pub rows: Option<DataFile>,
+    /// Its records that were set aside, if there are any.
+    pub quarantine: Option<DataFile>,
+    /// Columns of the file that the contract does not know.
+    pub unknown_columns: Vec<String>,
+}
+
+impl TableState {
+    /// Returns the digest of the rows and their columns.
+    #[must_use]
+    pub fn content(&self) -> Digest {
+        let mut parts = Parts::of("content");
+        for column in &self.columns {
+            parts.add(&column.name);
+            parts.add(column.kind.to_string());
+        }
+        for partition in &self.partitions {
+            parts.add(partition.key.as_deref().unwrap_or_default());
+            parts.add(partition.sum().to_string());
+        }
+        parts.digest()
+    }
+
+    /// Returns how many rows there are.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.files().map(|file| file.sum.rows).sum()
+    }
+
+    /// Returns all files.
+    pub fn files(&self) -> impl Iterator<Item = &DataFile> {
+        self.partitions.iter().flat_map(|partition| &partition.files)
+    }
+}
+
+impl Partition {
+    /// Returns the sum over all rows.
+    #[must_use]
+    pub fn sum(&self) -> RowSum {
+        let mut sum = RowSum::default();
+        self.files.iter().for_each(|file| sum.merge(file.sum));
+        sum
+    }
+}
+
+/// Returns the schema of stored columns.
+#[must_use]
+pub fn schema_of(columns: &[ColumnState]) -> SchemaRef {
+    let fields = columns.iter().map(|column| Field::new(&column.name, column.kind.arrow(), true));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}

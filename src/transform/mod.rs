@@ -1,0 +1,187 @@
+//! Builds one model: one SELECT, run by DataFusion over the Parquet files of its inputs, written to a Parquet file.
+//!
+//! Promises: what is built has exactly the columns that the plan announced; nothing is visible before it is published;
+//! a query that does not fit into memory spills, is tried once more with joins that can, or ends with an error that
+//! names the operator and the remedy. It knows nothing of checks or of what else the run does.
+
+mod tables;
+
+use chrono::{DateTime, Utc};
+use datafusion::common::DataFusionError;
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+
+pub use tables::{register_stored, register_view};
+
+use crate::digest::Digest;
+use crate::plan::{CLOCK, Suite, Table, plan_statement, variable_value};
+use crate::project::Variable;
+use crate::store::{ColumnState, DataFile, Partition, Store, StoreError, TableState};
+
+/// How many batches may wait for the writer.
+const WAITING_BATCHES: usize = 4;
+
+/// A model, built and not yet checked. Only [`transform`] makes it.
+#[derive(Debug)]
+pub struct Built {
+    pub(crate) state: TableState,
+}
+
+/// Why a model could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum TransformError {
+    /// The query failed.
+    #[error("`{model}` failed: {}", first_line(.source))]
+    Query {
+        /// The model.
+        model: String,
+        /// What DataFusion says.
+        source: DataFusionError,
+    },
+    /// The query needs more memory than it may use, and cannot spill.
+    #[error("`{model}` needs more memory than it may use: {detail}")]
+    Memory {
+        /// The model.
+        model: String,
+        /// Which operator asked for how much.
+        detail: String,
+    },
+    /// Its rows could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Builds `name` from the tables that `session` knows.
+///
+/// # Errors
+/// When the query fails or its rows cannot be stored.
+pub async fn transform(
+    store: &Store,
+    session: &SessionContext,
+    suite: &Suite,
+    name: &str,
+    as_of: DateTime<Utc>,
+    fingerprint: Digest,
+) -> Result<Built, TransformError> {
+    let Some(table) = suite.tables.get(name) else {
+        return Err(query_error(name, DataFusionError::Internal("there is no such model".to_owned())));
+    };
+    let file = match execute(store, session, suite, name, table, as_of).await {
+        Err(TransformError::Query { source, .. }) if is_out_of_memory(&source) => {
+            // A hash join holds its build side in memory; a merge join sorts, and sorts can spill.
+            let patient = session.clone();
+            patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = false;
+            let again = execute(store, &patient, suite, name, table, as_of).await;
+            patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = true;
+            again.map_err(|error| out_of_memory(name, error))?
+        }
+        other => other?,
+    };
+    let contract = suite.project.contracts.get(name);
+    let state = TableState {
+        table: name.to_owned(),
+        is_published: table.kind == crate::plan::Kind::Published,
+        description: contract.and_then(|contract| contract.description.clone()),
+        grain: contract.and_then(|contract| contract.grain.clone()),
+        columns: columns(suite, name),
+        fingerprint: fingerprint.clone(),
+        partitions: vec![Partition { key: None, fingerprint, files: vec![file] }],
+        landed: None,
+    };
+    Ok(Built { state })
+}
+
+/// Returns the columns of a stored model with the words that describe them.
+#[must_use]
+pub fn columns(suite: &Suite, name: &str) -> Vec<ColumnState> {
+    let Some(table) = suite.tables.get(name) else { return Vec::new() };
+    let own = suite.project.contracts.get(name).map(|contract| &contract.columns);
+    let describe = |field: &arrow::datatypes::FieldRef| {
+        let own = own.and_then(|columns| columns.get(field.name())).map(|column| column.words.clone()).unwrap_or_default();
+        let words = suite.project.words(field.name(), &own);
+        Some(ColumnState {
+            name: field.name().clone(),
+            kind: crate::project::ColumnType::from_arrow(field.data_type())?,
+            description: words.description,
+            unit: words.unit,
+            en: words.en,
+            zh: words.zh,
+        })
+    };
+    table.schema.fields().iter().filter_map(describe).collect()
+}
+
+/// Returns the value of a variable in a run whose clock says `as_of`.
+#[must_use]
+pub fn value_at(suite: &Suite, as_of: DateTime<Utc>, name: &str) -> Option<Variable> {
+    if name == CLOCK { Some(Variable::Timestamp(as_of)) } else { variable_value(&suite.project.settings, name) }
+}
+
+async fn execute(
+    store: &Store,
+    session: &SessionContext,
+    suite: &Suite,
+    name: &str,
+    table: &Table,
+    as_of: DateTime<Utc>,
+) -> Result<DataFile, TransformError> {
+    let query = |source| query_error(name, source);
+    let statement = table.query.statement(|variable| value_at(suite, as_of, variable));
+    let plan = plan_statement(&session.state(), statement).map_err(query)?;
+    let frame = session.execute_logical_plan(plan).await.map_err(query)?;
+    let mut stream = frame.execute_stream().await.map_err(query)?;
+    let mut file = store.create_parquet(name, &table.schema, table.schema.fields().len())?;
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
+    // Encoding Parquet takes about as long as making the rows; on its own thread it takes none of their time.
+    let writer = tokio::task::spawn_blocking(move || {
+        while let Some(batch) = receiver.blocking_recv() {
+            file.write(&batch)?;
+        }
+        Ok::<_, StoreError>(file)
+    });
+    let mut failed = None;
+    while let Some(batch) = stream.next().await {
+        match batch {
+            Ok(batch) => {
+                if sender.send(batch).await.is_err() {
+                    // The writer has given up, and says why below.
+                    break;
+                }
+            }
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
+        }
+    }
+    drop(sender);
+    let file = writer.await.map_err(|error| query(DataFusionError::Execution(error.to_string())))??;
+    if let Some(error) = failed {
+        file.discard();
+        return Err(query(error));
+    }
+    let finished = tokio::task::spawn_blocking(move || file.finish()).await;
+    Ok(finished.map_err(|error| query(DataFusionError::Execution(error.to_string())))??)
+}
+
+fn query_error(model: &str, source: DataFusionError) -> TransformError {
+    TransformError::Query { model: model.to_owned(), source }
+}
+
+fn is_out_of_memory(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
+}
+
+fn out_of_memory(model: &str, error: TransformError) -> TransformError {
+    match error {
+        TransformError::Query { source, .. } if is_out_of_memory(&source) => {
+            TransformError::Memory { model: model.to_owned(), detail: first_line(&source) }
+        }
+        other => other,
+    }
+}
+
+fn first_line(error: &DataFusionError) -> String {
+    let text = error.strip_backtrace();
+    text.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,2 @@
+-- One row per day.
+select 1 as day

@@ -1,0 +1,2 @@
+-- One row per person.
+select 2 as day

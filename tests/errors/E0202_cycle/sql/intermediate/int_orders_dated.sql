@@ -1,0 +1,1 @@
+select id from int_orders_priced

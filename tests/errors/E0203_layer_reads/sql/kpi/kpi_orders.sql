@@ -1,0 +1,2 @@
+select count(*) as orders
+from stg_orders

@@ -1,0 +1,3 @@
+select id
+from stg_orders
+where id > $min_sampel

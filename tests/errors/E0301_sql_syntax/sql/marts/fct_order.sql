@@ -1,0 +1,4 @@
+select
+    id,
+    amount as
+from stg_orders

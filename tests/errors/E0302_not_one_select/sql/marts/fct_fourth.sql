@@ -1,0 +1,1 @@
+copy stg_orders to '/tmp/orders.csv'

@@ -1,0 +1,5 @@
+select
+    o.id,
+    o.ammount,
+    total
+from stg_orders as o

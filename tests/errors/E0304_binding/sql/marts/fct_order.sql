@@ -1,0 +1,4 @@
+select
+    id,
+    sum(amount) as amount
+from stg_orders

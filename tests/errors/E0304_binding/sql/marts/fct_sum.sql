@@ -1,0 +1,3 @@
+select
+    id + at as sum
+from stg_orders

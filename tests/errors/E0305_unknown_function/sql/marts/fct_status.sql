@@ -1,0 +1,3 @@
+select
+    local_day(status, $reporting_zone) as day
+from stg_orders

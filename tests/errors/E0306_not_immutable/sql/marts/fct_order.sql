@@ -1,0 +1,6 @@
+select
+    id,
+    now() as seen_at,
+    random() as lot
+from stg_orders
+where at < current_date

@@ -1,0 +1,2 @@
+-- One row per agent.
+select 1 as id

@@ -1,0 +1,2 @@
+-- One row per ticket.
+select 1 as id

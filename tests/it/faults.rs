@@ -1,0 +1,248 @@
+//! All or nothing: whatever fails, and whenever the process dies, readers see the tables of before or those of after.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow::array::AsArray;
+use arrow::datatypes::{Decimal128Type, Int64Type};
+use camino::Utf8Path;
+use opsmart::engine::Resources;
+use opsmart::plan::{Suite, reach};
+use opsmart::project;
+use opsmart::run::{Exit, Job, RunError, RunReport, run};
+use opsmart::store::{Disk, LocalDisk, NewFile, Store};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::scratch::Scratch;
+
+/// A disk whose n-th call fails, before it has done anything or after it has done everything.
+#[derive(Debug, Clone)]
+struct FailingDisk {
+    calls: Arc<AtomicUsize>,
+    fails_at: usize,
+    after: bool,
+}
+
+impl FailingDisk {
+    fn call<T>(&self, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        if self.calls.fetch_add(1, Ordering::SeqCst) + 1 != self.fails_at {
+            return work();
+        }
+        if self.after {
+            work()?;
+        }
+        Err(full())
+    }
+}
+
+struct FailingFile {
+    inner: Box<dyn NewFile>,
+    disk: FailingDisk,
+}
+
+impl Write for FailingFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let inner = &mut self.inner;
+        self.disk.call(|| inner.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl NewFile for FailingFile {
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        let Self { inner, disk } = *self;
+        disk.call(|| inner.finish())
+    }
+}
+
+impl Disk for FailingDisk {
+    fn read(&self, path: &Utf8Path) -> io::Result<Vec<u8>> {
+        LocalDisk.read(path)
+    }
+
+    fn create(&self, path: &Utf8Path) -> io::Result<Box<dyn NewFile>> {
+        let inner = self.call(|| LocalDisk.create(path))?;
+        Ok(Box::new(FailingFile { inner, disk: self.clone() }))
+    }
+
+    fn sync_folder(&self, folder: &Utf8Path) -> io::Result<()> {
+        self.call(|| LocalDisk.sync_folder(folder))
+    }
+
+    fn replace(&self, path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
+        self.call(|| LocalDisk.replace(path, bytes))
+    }
+
+    fn link(&self, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+        self.call(|| LocalDisk.link(from, to))
+    }
+
+    fn point(&self, path: &Utf8Path, target: &Utf8Path) -> io::Result<()> {
+        self.call(|| LocalDisk.point(path, target))
+    }
+
+    fn rename_folder(&self, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+        self.call(|| LocalDisk.rename_folder(from, to))
+    }
+
+    fn remove(&self, path: &Utf8Path) -> io::Result<()> {
+        self.call(|| LocalDisk.remove(path))
+    }
+}
+
+/// Runs a project in this process, on the given disk.
+fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Result<RunReport, RunError> {
+    let loaded = project::load(scratch.root(), None).unwrap();
+    let digest = project::digest(&loaded, None);
+    let suite = Suite::compile(loaded).unwrap();
+    let reach = reach(&suite, &[], &Default::default(), &Default::default());
+    let store = Store::open(&scratch.path("warehouse"), disk);
+    let resources = Resources { memory_bytes: 256 << 20, threads: 2, spill: None };
+    let as_of = "2024-07-01T00:00:00Z".parse().ok();
+    let job = Job { store: &store, reach: &reach, as_of, resources, id: name.to_owned(), project: digest };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(run(&suite, &job, &mut |_| {}))
+}
+
+/// The numbers of orders and their sums, in cents, as two tables of one generation tell them.
+fn published_sums(generation: &Utf8Path) -> ((i64, i128), (i64, i128)) {
+    let read = |table: &str, count: Option<&str>| {
+        let mut rows = (0, 0);
+        for entry in generation.join(table).read_dir_utf8().unwrap() {
+            let file = File::open(entry.unwrap().path()).unwrap();
+            for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+                let batch = batch.unwrap();
+                rows.0 += match count {
+                    Some(column) => batch.column_by_name(column).unwrap().as_primitive::<Int64Type>().iter().flatten().sum(),
+                    None => i64::try_from(batch.num_rows()).unwrap(),
+                };
+                rows.1 += batch.column_by_name("amount").unwrap().as_primitive::<Decimal128Type>().iter().flatten().sum::<i128>();
+            }
+        }
+        rows
+    };
+    (read("fct_order", None), read("kpi_order_daily", Some("orders")))
+}
+
+const SECOND_FILE: &str = "id,at,amount\n2,2024-03-02T09:00:00Z,25.00\n3,2024-03-02T10:00:00Z,40.00\nbroken\n";
+const BEFORE: (i64, i128) = (2, 3000);
+const AFTER: (i64, i128) = (3, 7500);
+
+/// A project that has published once, with a second file landed since.
+fn published_once() -> Scratch {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
+    scratch.write("landing/orders-2.csv", SECOND_FILE);
+    scratch
+}
+
+/// Asserts that readers see one of the two truths, whole.
+#[track_caller]
+fn assert_whole(scratch: &Scratch) -> (i64, i128) {
+    let current = scratch.path("warehouse/published/current").canonicalize_utf8().unwrap();
+    let (orders, days) = published_sums(&current);
+    assert_eq!(orders, days, "two tables of one generation contradict each other");
+    assert!(orders == BEFORE || orders == AFTER, "{orders:?}");
+    orders
+}
+
+#[test]
+fn publishing_is_all_or_nothing_whichever_call_fails() {
+    let start = published_once();
+    for after in [false, true] {
+        let mut fails_at = 1;
+        loop {
+            let scratch = Scratch::copy_of_links(start.root().as_std_path());
+            let disk = FailingDisk { calls: Arc::default(), fails_at, after };
+            let outcome = run_on(&scratch, Arc::new(disk.clone()), "faulty");
+            assert_whole(&scratch);
+            if disk.calls.load(Ordering::SeqCst) < fails_at {
+                outcome.unwrap();
+                break;
+            }
+            if let Err(error) = outcome {
+                assert_eq!(error.exit(), Exit::Temporary, "call {fails_at}: {error}");
+            }
+            run_on(&scratch, Arc::new(LocalDisk), "next").unwrap();
+            assert_eq!(assert_whole(&scratch), AFTER, "the run after the fault at call {fails_at}");
+            assert_eq!(scratch.rows("select count(*) from dq_quarantine"), ["1"]);
+            fails_at += 1;
+        }
+        assert!(fails_at > 20, "only {fails_at} calls were made");
+    }
+}
+
+#[test]
+fn a_killed_process_leaves_a_whole_truth_and_the_next_run_mends_the_rest() {
+    let points = [
+        "publish.before-snapshot",
+        "flip.before-sync",
+        "flip.before-reference",
+        "flip.after-reference",
+        "published.before-generation",
+        "published.before-current",
+        "published.after-current",
+    ];
+    let start = published_once();
+    for point in points {
+        let scratch = Scratch::copy_of_links(start.root().as_std_path());
+        let status = scratch.command(&["run", "--quiet"]).env("OPSMART_CRASH_AT", point).status().unwrap();
+        assert_eq!(status.code(), None, "{point} was not reached");
+        assert_whole(&scratch);
+        let _ = scratch.run(&["run", "--quiet"]).exits(0);
+        assert_eq!(assert_whole(&scratch), AFTER, "after {point}");
+    }
+}
+
+#[test]
+fn a_reader_beside_killed_runs_never_sees_a_mixture() {
+    let scratch = published_once();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut reads = 0;
+            while !is_over.load(Ordering::SeqCst) {
+                // Pinned: the link is followed once, as views.sql does it.
+                let current = scratch.path("warehouse/published/current").canonicalize_utf8().unwrap();
+                let (orders, days) = published_sums(&current);
+                assert_eq!(orders, days);
+                reads += 1;
+            }
+            reads
+        });
+        for round in 0..25_u64 {
+            let amount = round % 7;
+            scratch.write("landing/orders-3.csv", &format!("id,at,amount\n9,2024-03-05T09:00:00Z,{amount}.00\n"));
+            let mut child = scratch.command(&["run", "--quiet"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+            // Spread over the whole of a run by a fixed sequence, so that a failure can be repeated.
+            std::thread::sleep(Duration::from_millis(round * 37 % 400));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        is_over.store(true, Ordering::SeqCst);
+        assert!(reader.join().unwrap() > 0);
+    });
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    let current = scratch.path("warehouse/published/current").canonicalize_utf8().unwrap();
+    assert_eq!(published_sums(&current).0, (4, AFTER.1 + 300));
+}
+
+#[test]
+fn a_terminated_run_ends_with_143_and_publishes_nothing() {
+    let scratch = published_once();
+    let big: String = (10..400_000).map(|id| format!("{id},2024-03-02T10:00:00Z,1.00\n")).collect();
+    scratch.write("landing/orders-3.csv", &format!("id,at,amount\n{big}"));
+    let mut child = scratch.command(&["run", "--quiet"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(assert_whole(&scratch), BEFORE);
+}

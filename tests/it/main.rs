@@ -1,0 +1,13 @@
+//! One integration program, a module per subject: each program would link DataFusion anew.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod architecture;
+mod broken_projects;
+mod faults;
+mod ingest;
+mod ledger;
+mod published;
+mod sample;
+mod scratch;
+mod transcripts;
+mod two_runs;

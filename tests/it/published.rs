@@ -1,0 +1,166 @@
+//! What is published, when it changes, and when it must not.
+
+use std::fs::File;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+
+use crate::scratch::Scratch;
+
+#[test]
+fn a_second_run_with_nothing_new_writes_nothing() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    let before = scratch.files("warehouse");
+    let said = scratch.run(&["run"]).exits(0);
+    assert!(said.stderr.starts_with("nothing new"), "{}", said.stderr);
+    assert_eq!(scratch.files("warehouse"), before);
+    let _ = scratch.run(&["run", "--exit-on-skip"]).exits(99);
+}
+
+/// Returns the tables that a run built.
+fn built(scratch: &Scratch) -> Vec<String> {
+    let said = scratch.run(&["run", "--output", "json"]).exits(0);
+    let report: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+    report["tables"].as_array().unwrap().iter().map(|table| table["table"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn an_edit_rebuilds_what_it_changes_and_no_more() {
+    let scratch = Scratch::orders();
+    assert_eq!(built(&scratch), ["fct_order", "kpi_order_daily"]);
+    // A comment, white space and the case of keywords mean nothing.
+    scratch.write(
+        "sql/marts/fct_order.sql",
+        "-- Orders.\nSELECT id,\n  local_day(at, $reporting_zone) AS day, amount FROM stg_orders\n",
+    );
+    assert_eq!(built(&scratch), [""; 0]);
+    // Another text with the same result: it is built, and what reads it is not.
+    scratch.write("sql/marts/fct_order.sql", "select id, local_day(at, $reporting_zone) as day, amount + 0 as amount from (select id, at, cast(amount as decimal(9,2)) as amount from stg_orders) as o\n");
+    let first = built(&scratch);
+    assert_eq!(first[0], "fct_order");
+    // Another result: both are.
+    scratch.write("sql/marts/fct_order.sql", "select id, local_day(at, $reporting_zone) as day, amount * 2 as amount from stg_orders\n");
+    assert_eq!(built(&scratch), ["fct_order", "kpi_order_daily"]);
+    assert_eq!(scratch.rows("select cast(amount as decimal(10,2)) from kpi_order_daily"), ["60.00"]);
+}
+
+#[test]
+fn equal_content_stops_the_wave() {
+    let scratch = Scratch::orders();
+    let _ = built(&scratch);
+    scratch.write("sql/marts/fct_order.sql", "select id, local_day(at, $reporting_zone) as day, amount from stg_orders where id > 0\n");
+    assert_eq!(built(&scratch), ["fct_order"]);
+}
+
+#[test]
+fn new_words_rewrite_what_is_told_and_rebuild_nothing() {
+    let scratch = Scratch::orders();
+    let _ = built(&scratch);
+    scratch.write("schemas/columns.toml", "[amount]\ndescription = \"What was paid\"\nunit = \"CNY\"\nen = \"Amount\"\nzh = \"金额\"\n");
+    assert_eq!(built(&scratch), [""; 0]);
+    let views = std::fs::read_to_string(scratch.path("warehouse/published/current/views.sql")).unwrap();
+    assert!(views.contains("'Amount | 金额 | What was paid | [CNY]'"), "{views}");
+}
+
+#[test]
+fn a_broken_promise_keeps_yesterdays_numbers_and_names_rows() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T09:00:00Z,-5.00\n");
+    let said = scratch.run(&["run"]).exits(1);
+    assert!(said.stderr.contains("broken[fct_order.amount.min]: `amount` of `fct_order` must be at least 0"), "{}", said.stderr);
+    assert!(said.stderr.contains("\"id\":3"), "{}", said.stderr);
+    assert_eq!(scratch.rows("select count(*), sum(amount) from fct_order"), ["2,30.00"]);
+    // The file was never admitted, so mending it is enough.
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T09:00:00Z,5.00\n");
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(scratch.rows("select count(*), sum(amount) from fct_order"), ["3,35.00"]);
+}
+
+#[test]
+fn a_failing_check_of_the_project_publishes_nothing() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    scratch.write("sql/checks/assert_no_order_two.sql", "select id from fct_order where id = 2\n");
+    let said = scratch.run(&["run"]).exits(1);
+    assert!(said.stderr.contains("broken[assert_no_order_two]"), "{}", said.stderr);
+    assert!(said.stderr.contains("{\"id\":2}"), "{}", said.stderr);
+}
+
+#[test]
+fn a_rollback_holds_until_it_is_released() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T09:00:00Z,5.00\n");
+    let _ = scratch.run(&["run"]).exits(0);
+    let _ = scratch.run(&["rollback"]).exits(0);
+    assert_eq!(scratch.rows("select count(*) from fct_order"), ["2"]);
+    scratch.write("landing/orders-3.csv", "id,at,amount\n4,2024-03-02T09:00:00Z,5.00\n");
+    let said = scratch.run(&["run"]).exits(0);
+    assert!(said.stderr.contains("which waits"), "{}", said.stderr);
+    assert_eq!(scratch.rows("select count(*) from fct_order"), ["2"]);
+    let current = std::fs::read_link(scratch.path("warehouse/published/current")).unwrap();
+    let _ = scratch.run(&["release"]).exits(0);
+    assert_eq!(scratch.rows("select count(*) from fct_order"), ["4"]);
+    assert_ne!(std::fs::read_link(scratch.path("warehouse/published/current")).unwrap(), current);
+    let _ = scratch.run(&["rollback", "zz"]).exits(2);
+}
+
+#[test]
+fn an_as_of_before_the_published_one_is_refused() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run", "--as-of", "2024-07-02"]).exits(0);
+    let said = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(2);
+    assert!(said.stderr.contains("is before 2024-07-02"), "{}", said.stderr);
+}
+
+#[test]
+fn only_tables_that_use_the_clock_depend_on_it() {
+    let scratch = Scratch::orders();
+    scratch.write("sql/kpi/kpi_order_age.sql", "select id, local_day($as_of, $reporting_zone) - day as days from fct_order\n");
+    let at = |day: &str| {
+        let said = scratch.run(&["run", "--output", "json", "--as-of", day]).exits(0);
+        let report: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+        report["tables"].as_array().unwrap().iter().map(|t| t["table"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(at("2024-03-02"), ["fct_order", "kpi_order_age", "kpi_order_daily"]);
+    assert_eq!(at("2024-03-03"), ["kpi_order_age"]);
+    assert_eq!(scratch.rows("select max(days) from kpi_order_age"), ["2"]);
+}
+
+#[test]
+fn the_result_does_not_depend_on_how_many_threads_worked() {
+    let content = |threads: &str| {
+        let scratch = Scratch::copy_of(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data-samples").as_path());
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        for folder in ["jobs", "sql", "schemas", "data-samples"] {
+            crate::scratch::copy(&root.join(folder), scratch.path(folder).as_std_path());
+        }
+        std::fs::copy(root.join("opsmart.toml"), scratch.path("opsmart.toml")).unwrap();
+        let status = scratch.command(&["run", "--quiet", "--as-of", "2024-07-01"]).env("OPSMART_THREADS", threads).status().unwrap();
+        assert!(status.success());
+        let reference: serde_json::Value = serde_json::from_slice(&std::fs::read(scratch.path("warehouse/refs/main")).unwrap()).unwrap();
+        let snapshot = format!("warehouse/snapshots/{}.json", reference["snapshot"].as_str().unwrap());
+        let snapshot: serde_json::Value = serde_json::from_slice(&std::fs::read(scratch.path(&snapshot)).unwrap()).unwrap();
+        let tables = snapshot["tables"].as_object().unwrap().clone();
+        tables.into_iter().map(|(name, entry)| (name, entry["content"].clone())).filter(|(name, _)| name != "dq_ledger").collect::<Vec<_>>()
+    };
+    assert_eq!(content("1"), content("8"));
+}
+
+#[test]
+fn published_files_are_plain_parquet_with_plain_types() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    let current = scratch.path("warehouse/published/current");
+    let read = |table: &str| SerializedFileReader::new(File::open(current.join(table).join("part-0.parquet")).unwrap()).unwrap();
+    let rows: Vec<String> = read("kpi_order_daily").get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+    assert_eq!(rows, ["{day: 2024-03-01 +00:00, orders: 2, amount: 30.00}"]);
+    for table in ["fct_order", "dq_ledger", "dq_quarantine", "_metadata"] {
+        let reader = read(table);
+        let schema = reader.metadata().file_metadata().schema_descr();
+        assert!(schema.columns().iter().all(|column| column.max_def_level() <= 1), "{table} has nested columns");
+    }
+    let columns = scratch.path("warehouse/published/current/_metadata");
+    assert!(columns.exists());
+}

@@ -1,0 +1,64 @@
+//! Two runs at once.
+
+use std::process::Stdio;
+
+use crate::scratch::Scratch;
+
+/// A project with two jobs that share nothing, and a lock that a test can hold.
+fn two_jobs() -> Scratch {
+    let scratch = Scratch::orders();
+    scratch.write("jobs/refunds.toml", "ingest = [\"refunds\"]\n");
+    scratch.write(
+        "schemas/sources/refunds.toml",
+        "from = \"{landing}/refunds-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\n",
+    );
+    scratch.write("sql/staging/stg_refunds.sql", "select id from refunds\n");
+    scratch.write("sql/marts/fct_refund.sql", "select id from stg_refunds\n");
+    scratch.write("landing/refunds-1.csv", "id\n7\n");
+    scratch
+}
+
+#[test]
+fn runs_of_different_jobs_at_once_both_publish() {
+    for _ in 0..5 {
+        let scratch = two_jobs();
+        let spawn = |job| scratch.command(&["run", job, "--quiet"]).stderr(Stdio::piped()).spawn().unwrap();
+        let (first, second) = (spawn("orders"), spawn("refunds"));
+        for child in [first, second] {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        assert_eq!(scratch.rows("select count(*) from fct_order"), ["2"]);
+        assert_eq!(scratch.rows("select count(*) from fct_refund"), ["1"]);
+        assert_eq!(scratch.rows("select dataset from dq_ledger order by 1"), ["orders", "refunds"]);
+    }
+}
+
+#[test]
+fn eight_runs_of_one_project_at_once_publish_one_truth() {
+    let scratch = Scratch::orders();
+    let spawn = |_| scratch.command(&["run", "--quiet", "--on-locked", "wait=60s"]).stderr(Stdio::piped()).spawn().unwrap();
+    let children: Vec<_> = (0..8).map(spawn).collect();
+    for child in children {
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(scratch.rows("select orders, amount from kpi_order_daily"), ["2,30.00"]);
+    let history = scratch.run(&["history"]).exits(0);
+    assert_eq!(history.stdout.lines().count(), 2, "one run did the work:\n{}", history.stdout);
+}
+
+#[test]
+fn a_second_run_of_a_job_fails_waits_or_skips_as_it_is_told() {
+    let scratch = Scratch::orders();
+    std::fs::create_dir_all(scratch.path("warehouse/locks")).unwrap();
+    let lock = std::fs::File::create(scratch.path("warehouse/locks/job-orders.lock")).unwrap();
+    lock.lock().unwrap();
+    let said = scratch.run(&["run", "orders"]).exits(75);
+    assert!(said.stderr.contains("another run holds `job-orders`"), "{}", said.stderr);
+    let _ = scratch.run(&["run", "orders", "--on-locked", "skip"]).exits(0);
+    let _ = scratch.run(&["run", "orders", "--on-locked", "skip", "--exit-on-skip"]).exits(99);
+    let _ = scratch.run(&["run", "orders", "--on-locked", "wait=1s"]).exits(75);
+    drop(lock);
+    let _ = scratch.run(&["run", "orders"]).exits(0);
+}
