@@ -28,6 +28,10 @@ pub(super) struct RunArgs {
     #[arg(long, env = "OPSMART_MEMORY", value_name = "SIZE", value_parser = parse_memory)]
     memory: Option<u64>,
 
+    /// Partitions to work on at once; by default one for each core
+    #[arg(long, env = "OPSMART_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+
     /// What to do while another run of the same job is under way: fail, wait=DURATION or skip
     #[arg(long, env = "OPSMART_ON_LOCKED", value_name = "WHAT", default_value = "fail", value_parser = parse_on_locked)]
     on_locked: OnLocked,
@@ -119,7 +123,8 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
         Err(error) => return Err(StoreError::Lock(error).into()),
     };
     let memory = args.memory.or(suite.project.settings.memory_bytes);
-    let resources = Resources::of_this_machine(memory, Some(store.spill_folder()));
+    let mut resources = Resources::of_this_machine(memory, Some(store.spill_folder()));
+    resources.threads = args.threads.map_or(resources.threads, usize::from);
     let started = Utc::now();
     let id = run_id(started);
     let job = run::Job { store: &store, reach: &reach, as_of, resources, id: id.clone(), project: digest.clone() };

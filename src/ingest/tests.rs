@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 use super::file::{Pace, read_at};
 use super::*;
+use crate::store::Ledger;
 use crate::diagnostic::SourceFile;
 use crate::project::{FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words};
 
@@ -105,7 +106,6 @@ impl Case {
             keep: None,
             parse_zone: Tz::UTC,
             rejected_share: 0.0,
-            late: None,
             columns: columns.collect::<IndexMap<_, _>>(),
         };
         let limits = Limits { record_bytes: 64, file_bytes: 1 << 20, ..Limits::default() };

@@ -47,7 +47,7 @@ pub trait Disk: Debug + Send + Sync {
 /// A file that is being written.
 pub trait NewFile: Write + Send {
     /// Makes the content last through a power cut. Its name lasts once its folder has been synced.
-    fn finish(self: Box<Self>) -> io::Result<()>;
+    fn finish(&mut self) -> io::Result<()>;
 }
 
 /// The disk of this machine.
@@ -125,8 +125,9 @@ impl Write for LocalFile {
 }
 
 impl NewFile for LocalFile {
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        self.0.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.flush()?;
+        self.0.get_ref().sync_all()
     }
 }
 

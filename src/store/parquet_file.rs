@@ -79,8 +79,7 @@ impl ParquetFile {
         self.writer.finish().map_err(|source| failure(&self.path, source))?;
         let bytes = self.writer.bytes_written() as u64;
         let path = self.path;
-        let file = self.writer.into_inner().map_err(|source| failure(&path, source))?;
-        file.finish().map_err(|source| StoreError::Write { path, source })?;
+        self.writer.inner_mut().finish().map_err(|source| StoreError::Write { path, source })?;
         Ok(DataFile { path: self.relative, bytes, sum: self.sum })
     }
 

@@ -56,9 +56,9 @@ impl Write for FailingFile {
 }
 
 impl NewFile for FailingFile {
-    fn finish(self: Box<Self>) -> io::Result<()> {
-        let Self { inner, disk } = *self;
-        disk.call(|| inner.finish())
+    fn finish(&mut self) -> io::Result<()> {
+        let inner = &mut self.inner;
+        self.disk.call(|| inner.finish())
     }
 }
 

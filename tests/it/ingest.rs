@@ -11,7 +11,8 @@ use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosec
 use chrono::{DateTime, FixedOffset, TimeZone, Utc};
 use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
-    Compression, FileInput, FileProblem, Ledger, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
+    Compression, FileInput, FileProblem, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
+use opsmart::store::Ledger;
 };
 use opsmart::project::{FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words};
 use proptest::prelude::*;
@@ -64,7 +65,6 @@ fn contract(format: Format) -> SourceContract {
         keep: None,
         parse_zone: chrono_tz::Tz::UTC,
         rejected_share: 0.0,
-        late: None,
         columns: columns.into_iter().collect(),
     }
 }

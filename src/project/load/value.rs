@@ -91,10 +91,10 @@ mod tests {
 
     #[test]
     fn sizes_are_exact() {
-        assert_eq!(size_of("2GB"), Some(2_000_000_000));
-        assert_eq!(size_of("512 MB"), Some(512_000_000));
-        assert_eq!(size_of("1.5GiB"), Some(1_610_612_736));
-        assert_eq!(size_of("0.25kib"), Some(256));
+        assert_eq!(parse_size("2GB"), Some(2_000_000_000));
+        assert_eq!(parse_size("512 MB"), Some(512_000_000));
+        assert_eq!(parse_size("1.5GiB"), Some(1_610_612_736));
+        assert_eq!(parse_size("0.25kib"), Some(256));
         for text in ["", "2", "GB", "1.GB", "1.2345GB", "-1GB", "1e3MB", "1..5GB", "99999999999TB", "2GBs"] {
             assert_eq!(parse_size(text), None, "{text}");
         }

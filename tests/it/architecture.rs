@@ -1,0 +1,87 @@
+//! The shape that ARCHITECTURE.md promises, read off the source.
+
+use std::path::Path;
+
+/// Which modules each may name; what is not listed here may not exist.
+const MAY_NAME: &[(&str, &[&str])] = &[
+    ("diagnostic", &[]),
+    ("digest", &[]),
+    ("instant", &[]),
+    ("project", &["diagnostic", "digest"]),
+    ("functions", &["project"]),
+    ("engine", &["functions"]),
+    ("store", &["digest", "project", "instant"]),
+    ("plan", &["diagnostic", "digest", "engine", "functions", "project", "store"]),
+    ("ingest", &["digest", "plan", "project", "store"]),
+    ("clean", &["ingest", "plan", "project", "store"]),
+    ("transform", &["digest", "plan", "project", "store"]),
+    ("check", &["digest", "engine", "plan", "project", "store", "transform"]),
+    ("publish", &["check", "digest", "plan", "store"]),
+    ("golden", &["diagnostic", "engine", "plan", "project", "store"]),
+    ("run", &["check", "clean", "digest", "engine", "ingest", "instant", "plan", "project", "publish", "store", "transform"]),
+];
+
+fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push((path.to_str().unwrap().replace('\\', "/"), std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+fn modules() -> Vec<(String, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    files.sort();
+    files
+        .into_iter()
+        .map(|(path, text)| {
+            let inside = path.strip_prefix(root.to_str().unwrap()).unwrap().trim_start_matches('/').to_owned();
+            let module = inside.split(['/', '.']).next().unwrap().to_owned();
+            (module, inside, text)
+        })
+        .collect()
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let mut wrong = Vec::new();
+    for (module, path, text) in modules() {
+        if matches!(module.as_str(), "lib" | "main" | "cli") {
+            continue;
+        }
+        let Some((_, allowed)) = MAY_NAME.iter().find(|(name, _)| *name == module) else {
+            wrong.push(format!("{path}: module `{module}` is not in the list"));
+            continue;
+        };
+        for (number, line) in text.lines().enumerate() {
+            for named in line.split("crate::").skip(1) {
+                let named: String = named.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+                if !named.is_empty() && named != module && !allowed.contains(&named.as_str()) {
+                    wrong.push(format!("{path}:{}: `{module}` names `{named}`", number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn landed_files_are_read_in_one_place_and_nothing_exits() {
+    let mut wrong = Vec::new();
+    for (module, path, text) in modules() {
+        for (number, line) in text.lines().enumerate() {
+            if line.contains("object_store::") && !line.trim_start().starts_with("//") && module != "ingest" {
+                wrong.push(format!("{path}:{}: only `ingest` names object_store", number + 1));
+            }
+            if line.contains("process::exit") {
+                wrong.push(format!("{path}:{}: only `main` ends the process", number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

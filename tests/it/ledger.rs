@@ -1,0 +1,121 @@
+//! No row vanishes: the ledger of datasets over the lives of their files.
+
+use crate::scratch::Scratch;
+
+const LEDGER: &str = "select file, records, accepted, quarantined, blank, clean, exact_duplicates, superseded, late, quarantined_in_clean, copy_of from dq_ledger order by sequence";
+
+#[test]
+fn a_landed_file_s_records_are_all_accounted_for() {
+    let scratch = Scratch::orders();
+    scratch.write(
+        "landing/orders-2.csv",
+        "id,at,amount\n2,2024-03-02T09:00:00Z,25.00\n2,2024-03-02T09:00:00Z,25.00\n\nx,2024-03-02T09:00:00Z,1.00\n4,2024-03-02T09:00:00Z\n1,2024-02-01T00:00:00Z,9.00\n",
+    );
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(
+        scratch.rows(LEDGER),
+        ["landing/orders-1.csv,3,2,0,1,1,0,1,0,0,", "landing/orders-2.csv,8,3,2,2,1,1,1,0,0,"].map(str::to_owned).map(|row| row.replace(",8,3,2,2,", ",7,3,2,2,"))
+    );
+    assert_eq!(
+        scratch.rows("select line, byte_offset, reason, column_name, arrow_cast(record, 'Utf8') from dq_quarantine order by line"),
+        ["5,70,E_TYPE,id,\"x,2024-03-02T09:00:00Z,1.00", "\"", "6,99,E_FIELDS,,\"4,2024-03-02T09:00:00Z", "\""]
+    );
+}
+
+/// Returns the rows of the dataset as its KPI sees them.
+fn orders(scratch: &Scratch) -> Vec<String> {
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    scratch.rows("select id, day, amount from fct_order order by id")
+}
+
+#[test]
+fn a_row_that_moves_and_comes_back_is_where_it_belongs() {
+    let scratch = Scratch::orders();
+    assert_eq!(orders(&scratch), ["1,2024-03-01,10.00", "2,2024-03-01,20.00"]);
+    // A later version moves order 2 to another day.
+    scratch.write("landing/orders-2.csv", "id,at,amount\n2,2024-03-04T09:00:00Z,22.00\n");
+    assert_eq!(orders(&scratch), ["1,2024-03-01,10.00", "2,2024-03-04,22.00"]);
+    // The file is corrected and no longer has it: the version that it had superseded comes back.
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-04T09:00:00Z,30.00\n");
+    assert_eq!(orders(&scratch), ["1,2024-03-01,10.00", "2,2024-03-01,20.00", "3,2024-03-04,30.00"]);
+    // A removed file stays admitted.
+    std::fs::remove_file(scratch.path("landing/orders-2.csv")).unwrap();
+    assert_eq!(orders(&scratch).len(), 3);
+    // A copy under another name counts once, and is told.
+    scratch.write("landing/orders-9.csv", "id,at,amount\n3,2024-03-04T09:00:00Z,30.00\n");
+    assert_eq!(orders(&scratch).len(), 3);
+    assert_eq!(scratch.rows("select file, copy_of, clean from dq_ledger where copy_of is not null"), ["landing/orders-9.csv,landing/orders-2.csv,0"]);
+}
+
+#[test]
+fn files_that_change_mean_what_the_contract_says() {
+    let contract = |mode: &str| {
+        format!("from = \"landing/orders-*.csv\"\nformat = {{ type = \"csv\" }}\nfiles = \"{mode}\"\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n")
+    };
+    let day_two = "id,at,amount\n3,2024-03-02T10:00:00Z,30.00\n";
+    for (mode, expected) in [("replace", vec!["3"]), ("append", vec!["1", "2", "3"]), ("snapshot", vec!["3"])] {
+        let scratch = Scratch::orders();
+        scratch.write("schemas/sources/orders.toml", &contract(mode));
+        assert_eq!(orders(&scratch).len(), 2, "{mode}");
+        scratch.write("landing/orders-1.csv", day_two);
+        let _ = orders(&scratch);
+        assert_eq!(scratch.rows("select id from fct_order order by id"), expected, "{mode}");
+    }
+    // A snapshot's newest file is the whole truth, under whatever name it comes.
+    let scratch = Scratch::orders();
+    scratch.write("schemas/sources/orders.toml", &contract("snapshot"));
+    let _ = orders(&scratch);
+    scratch.write("landing/orders-2.csv", day_two);
+    let _ = orders(&scratch);
+    assert_eq!(scratch.rows("select id from fct_order"), ["3"]);
+}
+
+#[test]
+fn values_from_the_path_are_part_of_a_file_s_identity() {
+    let scratch = Scratch::orders();
+    scratch.write("schemas/sources/stock.toml", "from = \"landing/stock/{day}/all.csv\"\nformat = { type = \"csv\" }\n[columns]\nday = \"date!\"\nsku = \"string!\"\nn = \"int64\"\n");
+    scratch.write("sql/staging/stg_stock.sql", "select day, sku, n from stock\n");
+    scratch.write("sql/marts/fct_stock.sql", "select day, sku, n from stg_stock\n");
+    // Two days' equal dumps stay two.
+    scratch.write("landing/stock/2024-03-01/all.csv", "sku,n\na,1\n");
+    scratch.write("landing/stock/2024-03-02/all.csv", "sku,n\na,1\n");
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(scratch.rows("select day, sku, n from fct_stock order by day"), ["2024-03-01,a,1", "2024-03-02,a,1"]);
+}
+
+#[test]
+fn too_many_rejected_records_of_one_file_stop_the_run() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    scratch.write("landing/orders-2.csv", "id,at,amount\n5,2024-03-02T09:00:00Z,1.00\nx,2024-03-02T09:00:00Z,1.00\ny,2024-03-02T09:00:00Z,1.00\n");
+    let said = scratch.run(&["run"]).exits(1);
+    assert_eq!(
+        said.stderr,
+        "error: 2 of the 3 records of `landing/orders-2.csv` (66.67 %) do not fit the contract; at most 50.00 % may\n  landing/orders-2.csv:3: E_TYPE in `id`: expected a whole number, found `x`\n  landing/orders-2.csv:4: E_TYPE in `id`: expected a whole number, found `y`\nhelp: mend the file, the contract, or its `rejected_share`; nothing of this run was published\n"
+    );
+    assert_eq!(scratch.rows("select count(*) from fct_order"), ["2"]);
+}
+
+#[test]
+fn a_changed_contract_reads_again_and_says_when_it_cannot() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    let contract = std::fs::read_to_string(scratch.path("schemas/sources/orders.toml")).unwrap();
+    scratch.write("schemas/sources/orders.toml", &contract.replace("decimal(10,2)\"", "decimal(12,3)\""));
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(scratch.rows("select amount from fct_order order by id"), ["10.000", "20.000"]);
+    std::fs::remove_file(scratch.path("landing/orders-1.csv")).unwrap();
+    scratch.write("schemas/sources/orders.toml", &contract);
+    let said = scratch.run(&["run"]).exits(1);
+    assert!(said.stderr.contains("`landing/orders-1.csv` has to be read again because the contract of `orders` changed"), "{}", said.stderr);
+    assert_eq!(scratch.rows("select amount from fct_order order by id"), ["10.000", "20.000"]);
+}
+
+#[test]
+fn a_link_out_of_the_landing_folder_is_refused() {
+    let scratch = Scratch::orders();
+    scratch.write("elsewhere/secret.csv", "id,at,amount\n8,2024-03-02T09:00:00Z,1.00\n");
+    std::os::unix::fs::symlink(scratch.path("elsewhere/secret.csv"), scratch.path("landing/orders-8.csv")).unwrap();
+    let said = scratch.run(&["run"]).exits(1);
+    assert!(said.stderr.contains("a link to a file elsewhere"), "{}", said.stderr);
+}

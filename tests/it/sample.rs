@@ -1,0 +1,83 @@
+//! The project that is shipped: its golden tests, its words, its plan, and its figures.
+
+use std::path::Path;
+
+use crate::scratch::{Scratch, copy};
+
+fn shipped() -> Scratch {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let scratch = Scratch::empty();
+    for folder in ["jobs", "sql", "schemas", "data-samples", "tests/models"] {
+        copy(&root.join(folder), scratch.path(folder).as_std_path());
+    }
+    std::fs::copy(root.join("opsmart.toml"), scratch.path("opsmart.toml")).unwrap();
+    scratch
+}
+
+#[test]
+fn every_model_has_a_golden_test_and_passes_it() {
+    let scratch = shipped();
+    let said = scratch.run(&["test", "--output", "json"]).exits(0);
+    let result: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+    let mut models = 0;
+    for folder in std::fs::read_dir(scratch.path("sql")).unwrap().map(|entry| entry.unwrap().path()) {
+        if folder.ends_with("checks") {
+            continue;
+        }
+        for model in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            models += 1;
+            let test = scratch.path("tests/models").join(model.with_extension("slt").file_name().unwrap().to_str().unwrap());
+            assert!(test.exists(), "{test} is missing");
+        }
+    }
+    assert_eq!(result["passed"], models);
+}
+
+#[test]
+fn the_ledger_of_the_samples_closes_and_every_column_has_words() {
+    let scratch = shipped();
+    let _ = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
+    assert_eq!(
+        scratch.rows("select file from dq_ledger where records <> accepted + quarantined + blank or accepted <> clean + exact_duplicates + superseded + late + quarantined_in_clean"),
+        [""; 0]
+    );
+    // Counted with Python's csv and json modules when the samples were made; see data-samples/README.md.
+    assert_eq!(
+        scratch.rows("select dataset, sum(accepted), sum(quarantined), sum(clean) from dq_ledger group by dataset order by dataset"),
+        [
+            "agents,15,1,15",
+            "kpi_targets,25,1,25",
+            "kri_thresholds,10,0,10",
+            "market_prices,12259,3,12249",
+            "ticket_events,14531,6,14519",
+            "tickets,1165,6,1020",
+            "user_events,31255,4,31220"
+        ]
+    );
+    // The metadata is what BI tools show, so every published column must have all of its words.
+    let files = scratch.files("warehouse/published/current/_metadata");
+    assert_eq!(files.len(), 1);
+    let sql = scratch.path("warehouse/published/current/views.sql");
+    let views = std::fs::read_to_string(sql).unwrap();
+    for line in views.lines().filter(|line| line.starts_with("comment on column")) {
+        assert_eq!(line.matches(" | ").count(), 3, "{line}");
+    }
+}
+
+#[test]
+fn two_plans_of_one_project_are_the_same_byte_for_byte() {
+    let scratch = shipped();
+    let plan = || scratch.run(&["plan", "--as-of", "2024-07-01", "--output", "json"]).exits(0).stdout;
+    let first = plan();
+    assert_eq!(first, plan());
+    let _ = scratch.run(&["run", "--as-of", "2024-07-01", "--quiet"]).exits(0);
+    assert_eq!(scratch.run(&["plan", "--as-of", "2024-07-01"]).exits(0).stdout, "nothing to do: 7 datasets and 18 tables are as they should be\n");
+}
+
+#[test]
+fn a_job_reaches_what_it_names_and_all_that_depends_on_it() {
+    let scratch = shipped();
+    let _ = scratch.run(&["run", "market", "--as-of", "2024-07-01", "--quiet"]).exits(0);
+    let tables = scratch.rows("select count(*) from kpi_market_daily");
+    assert_eq!(tables, ["12249"]);
+}
