@@ -123,10 +123,10 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
         Err(error) => return Err(StoreError::Lock(error).into()),
     };
     let memory = args.memory.or(suite.project.settings.memory_bytes);
-    let mut resources = Resources::of_this_machine(memory, Some(store.spill_folder()));
-    resources.threads = args.threads.map_or(resources.threads, usize::from);
     let started = Utc::now();
     let id = run_id(started);
+    let mut resources = Resources::of_this_machine(memory, Some(store.spill_folder(&id)));
+    resources.threads = args.threads.map_or(resources.threads, usize::from);
     let job = run::Job { store: &store, reach: &reach, as_of, resources, id: id.clone(), project: digest.clone() };
     let runtime = runtime()?;
     let mut progress = Progress::new(printer);
@@ -140,6 +140,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     drop(progress);
     // Threads that are still writing must not keep the process; what they write is named by nothing.
     runtime.shutdown_timeout(Duration::from_secs(10));
+    store.remove_spills(&id);
     let record = Record { store: &store, id: &id, started, choice: &args.choice, project: &digest };
     let exit = match ended {
         Ended::By(outcome) => match *outcome {

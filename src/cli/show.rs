@@ -4,6 +4,7 @@ use arrow::array::RecordBatch;
 use arrow::csv::WriterBuilder;
 use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use datafusion::prelude::SessionContext;
 
@@ -54,7 +55,7 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let sql = if is_name { format!("select * from \"{}\"", args.what.replace('"', "\"\"")) } else { args.what.clone() };
     let file = SourceFile::new("query", if is_name { args.what.clone() } else { sql.clone() });
     let query = Query::parse(&SourceFile::new("query", sql))?;
-    let resources = Resources::of_this_machine(project.settings.memory_bytes, Some(store.spill_folder()));
+    let resources = Resources::of_this_machine(project.settings.memory_bytes, Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok());
     let session = engine::session(&resources).map_err(RunError::Engine)?;
     know_tables(&session, project, &store, &snapshot, &query, &file)?;
     let plan = plan_query(&session.state(), &file, &query)?;

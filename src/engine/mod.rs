@@ -56,6 +56,10 @@ pub fn session(resources: &Resources) -> Result<SessionContext> {
     options.execution.parquet.schema_force_view_types = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.collect_statistics = true;
+    if let Some(folder) = &resources.spill {
+        // DataFusion makes missing folders too, but two runs that start together stumble over each other there.
+        std::fs::create_dir_all(folder)?;
+    }
     let disk = DiskManagerBuilder::default().with_mode(match &resources.spill {
         Some(folder) => DiskManagerMode::Directories(vec![folder.clone().into_std_path_buf()]),
         None => DiskManagerMode::Disabled,

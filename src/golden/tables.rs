@@ -94,7 +94,7 @@ impl<'a> GivenTables<'a> {
     /// Returns the columns that a dataset or model has in the project.
     fn schema_of(&self, name: &str) -> Option<SchemaRef> {
         let source = self.suite.project.sources.get(name).map(source_schema);
-        source.or_else(|| self.suite.tables.get(name).map(|table| Arc::clone(&table.schema)))
+        source.or_else(|| self.suite.tables.get(name).map(|table| nullable(&table.schema)))
     }
 
     fn drop(&mut self, name: &str) -> Result<(), TestFailure> {
@@ -219,10 +219,13 @@ fn fill(table: &str, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBa
         }
     };
     let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
-    let nullable: SchemaRef = Arc::new(arrow::datatypes::Schema::new(
-        schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true)).collect::<Vec<_>>(),
-    ));
-    Ok(RecordBatch::try_new(nullable, columns)?)
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
+}
+
+/// A test may give a null where the project's own rows have none.
+fn nullable(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    Arc::new(arrow::datatypes::Schema::new(fields.collect::<Vec<_>>()))
 }
 
 fn column_type(kind: &arrow::datatypes::DataType) -> DefaultColumnType {

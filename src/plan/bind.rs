@@ -3,14 +3,14 @@
 //! The tables of the project are empty here, but have the names and types that they will have, so what binds here
 //! binds in the run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::common::diagnostic::Diagnostic as BinderDiagnostic;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result as BinderResult, SchemaError};
+use datafusion::common::{DataFusionError, Location, Result as BinderResult, SchemaError};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, WindowFunctionDefinition};
@@ -96,9 +96,12 @@ pub(super) fn stored_schema(model: &Model, query: &Query, schema: &Schema) -> Re
     let mut mistakes = Diagnostics::default();
     let mut seen = BTreeSet::new();
     let mut fields = Vec::with_capacity(schema.fields().len());
-    let mistake = |message: String| Diagnostic::new(Code::OutputColumn, output_place(model, query), message);
-    for field in schema.fields() {
+    for (position, field) in schema.fields().iter().enumerate() {
         let name = field.name();
+        let mistake = |message: String| {
+            let bytes = query.output(&model.file, position, name).unwrap_or_else(|| last_select(&model.file));
+            Diagnostic::new(Code::OutputColumn, model.file.at(bytes), message)
+        };
         let is_plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') && !name.starts_with('_');
         if !is_plain {
             mistakes.push(
@@ -141,11 +144,10 @@ fn stored_type(kind: &DataType) -> Option<DataType> {
     })
 }
 
-/// The last SELECT list is where an output column is made, as nearly as the text alone can tell.
-fn output_place(model: &Model, _: &Query) -> crate::diagnostic::Place {
-    let text = model.file.text.to_lowercase();
-    let at = text.rfind("select").unwrap_or(0);
-    model.file.at(at..(at + "select".len()).min(text.len()))
+/// The last SELECT is where an output column is made, as nearly as the text alone can tell.
+fn last_select(file: &SourceFile) -> std::ops::Range<usize> {
+    let at = file.text.to_ascii_lowercase().rfind("select").unwrap_or(0);
+    at..at + "select".len()
 }
 
 fn order_is_missing(call: &FunctionCall) -> bool {
@@ -156,7 +158,7 @@ fn order_is_missing(call: &FunctionCall) -> bool {
 
 /// Finds the functions of a plan whose result depends on more than their arguments.
 fn volatile_functions(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> Diagnostics {
-    let mut names: BTreeMap<String, Volatility> = BTreeMap::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
     let _ = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {
             expression.apply(|expression| {
@@ -172,30 +174,34 @@ fn volatile_functions(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> D
                 if let Some((name, volatility)) = function
                     && volatility != Volatility::Immutable
                 {
-                    names.insert(name.to_owned(), volatility);
+                    names.insert(name.to_owned());
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     });
     let mut mistakes = Diagnostics::default();
-    for name in names.keys() {
-        let is_clock = ["now", "current_date", "current_time", "current_timestamp", "today"].contains(&name.as_str());
-        let places: Vec<_> = query.functions().iter().filter(|call| call.name.text == *name || is_clock && is_clock_word(&call.name.text)).collect();
-        let help = if is_clock {
+    let mut told = BTreeSet::new();
+    let mut tell = |at: crate::diagnostic::Place, name: &str| {
+        let help = if is_clock_word(name) {
             "use `$as_of`, the one clock of a run"
         } else {
             "published tables must come out the same every time; take the value from a landed file or from `[vars]`"
         };
         let message = format!("`{name}` gives another result each time");
-        if places.is_empty() {
-            mistakes.push(Diagnostic::new(Code::NotImmutable, file.whole(), message.clone()).help(help));
-        }
-        for call in places {
-            let at = file.at(call.name.bytes.clone());
-            mistakes.push(Diagnostic::new(Code::NotImmutable, at, message.clone()).label("not immutable").help(help));
+        mistakes.push(Diagnostic::new(Code::NotImmutable, at, message).label("not immutable").help(help));
+    };
+    // The clock goes by several words, which the plan does not keep apart.
+    let reads_clock = names.iter().any(|name| is_clock_word(name));
+    for call in query.functions() {
+        let name = call.name.text.as_str();
+        if names.contains(name) || reads_clock && is_clock_word(name) {
+            told.insert(name);
+            tell(file.at(call.name.bytes.clone()), name);
         }
     }
+    let is_told = |name: &str| told.contains(name) || is_clock_word(name) && told.iter().any(|word| is_clock_word(word));
+    names.iter().filter(|name| !is_told(name)).for_each(|name| tell(file.whole(), name));
     mistakes
 }
 
@@ -210,12 +216,7 @@ fn translate(session: &SessionState, file: &SourceFile, query: &Query, error: &D
         let told = error.diagnostic();
         let at = told.and_then(|told| told.span).map_or_else(
             || file.whole(),
-            |span| {
-                let offset = |place: datafusion::common::Location| {
-                    file.offset(usize::try_from(place.line).unwrap_or(1), usize::try_from(place.column).unwrap_or(1))
-                };
-                file.at(offset(span.start)..offset(span.end))
-            },
+            |span| file.at(offset(file, span.start)..offset(file, span.end)),
         );
         let root = error.find_root();
         let text = told.map_or_else(|| root.strip_backtrace(), |told| told.message.clone());
@@ -225,11 +226,15 @@ fn translate(session: &SessionState, file: &SourceFile, query: &Query, error: &D
             unknown_function(session, name, at)
         } else {
             let at = if at.bytes.is_empty() { place_of_quoted(file, query, &text).unwrap_or(at) } else { at };
-            binding_mistake(at, &text, told)
+            binding_mistake(file, at, &text, told)
         };
         mistakes.push(diagnostic);
     }
     mistakes
+}
+
+fn offset(file: &SourceFile, place: Location) -> usize {
+    file.offset(usize::try_from(place.line).unwrap_or(1), usize::try_from(place.column).unwrap_or(1))
 }
 
 fn schema_mistake(error: &SchemaError, at: crate::diagnostic::Place, text: &str) -> Diagnostic {
@@ -254,7 +259,7 @@ fn schema_mistake(error: &SchemaError, at: crate::diagnostic::Place, text: &str)
                 .label("which one?")
                 .help(format!("write the table before it, for example `t.{}`", field.name))
         }
-        _ => binding_mistake(at, text, None),
+        _ => binding_mistake(&at.file.clone(), at, text, None),
     }
 }
 
@@ -270,22 +275,33 @@ fn unknown_function(session: &SessionState, name: &str, at: crate::diagnostic::P
         .maybe_help(did_you_mean(name, known))
 }
 
-fn binding_mistake(at: crate::diagnostic::Place, text: &str, told: Option<&BinderDiagnostic>) -> Diagnostic {
+fn binding_mistake(file: &SourceFile, at: crate::diagnostic::Place, text: &str, told: Option<&BinderDiagnostic>) -> Diagnostic {
     let code = if text.contains("No function matches") || text.contains("failed to match any signature") || text.contains("does not support") && text.contains("Function") {
         Code::UnknownFunction
     } else {
         Code::Binding
     };
+    // A function's own words are wrapped in those of everything that called it.
+    let own = text.split_once("coercion failed with: ").and_then(|(_, rest)| rest.split_once(". No function matches")).map(|(own, _)| own);
+    if let Some(own) = own {
+        return Diagnostic::new(code, at, own.trim_start_matches("Error during planning: "));
+    }
     let first = text.lines().next().unwrap_or(text).trim_start_matches("Error during planning: ");
     let mut letters = first.chars();
     let message: String = letters.next().map_or_else(String::new, |c| c.to_lowercase().chain(letters).collect());
     let mut help: Vec<String> = text.lines().skip(1).map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    let mut mistake = Diagnostic::new(code, at, message);
     if let Some(told) = told {
-        help.extend(told.notes.iter().map(|note| note.message.clone()));
+        for note in &told.notes {
+            match note.span {
+                Some(span) => mistake = mistake.related(file.at(offset(file, span.start)..offset(file, span.end)), &note.message),
+                None => help.push(note.message.clone()),
+            }
+        }
         help.extend(told.helps.iter().map(|help| help.message.clone()));
     }
     let help = if help.is_empty() { None } else { Some(help.join("\n")) };
-    Diagnostic::new(code, at, message).maybe_help(help)
+    mistake.maybe_help(help)
 }
 
 /// The analyser's errors have no place, but quote the function that they speak of.

@@ -8,7 +8,7 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArguments, SetExpr, Statement, Value, visit_expressions, visit_expressions_mut, visit_relations,
+    self, Expr, FunctionArguments, SelectItem, SetExpr, Spanned, Statement, Value, visit_expressions, visit_expressions_mut, visit_relations,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 use regex::Regex;
@@ -94,6 +94,14 @@ impl Query {
 
     pub(super) fn functions(&self) -> &[FunctionCall] {
         &self.functions
+    }
+
+    /// Returns the bytes of the `position`-th output column where it is written, or else of the last place that names
+    /// a column so.
+    pub(super) fn output(&self, file: &SourceFile, position: usize, name: &str) -> Option<Range<usize>> {
+        let Statement::Query(query) = self.statement.as_ref() else { return None };
+        let span = outer_item(&query.body, position).or_else(|| named_item(query, name))?;
+        Some(bytes(file, span)).filter(|bytes| !bytes.is_empty())
     }
 
     /// Returns whether the outermost query has a LIMIT or FETCH without an ORDER BY.
@@ -182,6 +190,40 @@ fn writes(body: &SetExpr) -> Option<&'static str> {
     }
 }
 
+/// Returns where an item of the outermost SELECT list is named, or written if it has no name.
+fn outer_item(body: &SetExpr, position: usize) -> Option<Span> {
+    match body {
+        SetExpr::Select(select) => {
+            let is_listed = |item: &SelectItem| matches!(item, SelectItem::ExprWithAlias { .. } | SelectItem::UnnamedExpr(_));
+            select.projection.iter().all(is_listed).then(|| select.projection.get(position)).flatten().map(item_span)
+        }
+        SetExpr::Query(query) => outer_item(&query.body, position),
+        SetExpr::SetOperation { left, .. } => outer_item(left, position),
+        _ => None,
+    }
+}
+
+/// Returns where the last item called `name` stands in a query or its CTEs.
+fn named_item(query: &ast::Query, name: &str) -> Option<Span> {
+    let here = match query.body.as_ref() {
+        SetExpr::Select(select) => select.projection.iter().rev().find(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => alias.value.eq_ignore_ascii_case(name),
+            SelectItem::UnnamedExpr(expression) => expression.to_string().eq_ignore_ascii_case(name),
+            _ => false,
+        }),
+        _ => None,
+    };
+    let inside = || query.with.iter().flat_map(|with| with.cte_tables.iter().rev()).find_map(|cte| named_item(&cte.query, name));
+    here.map(item_span).or_else(inside)
+}
+
+fn item_span(item: &SelectItem) -> Span {
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => alias.span,
+        other => other.span(),
+    }
+}
+
 fn reads(file: &SourceFile, statement: &Statement) -> Result<Vec<Spelled>, DataFusionError> {
     let whole = ParsedStatement::Statement(Box::new(statement.clone()));
     let (tables, _) = resolve_table_references(&whole, true)?;
@@ -260,9 +302,8 @@ pub(super) fn bytes(file: &SourceFile, span: Span) -> Range<usize> {
 }
 
 fn not_one_select(file: &SourceFile, bytes: Range<usize>, words: &str) -> Diagnostic {
-    Diagnostic::new(Code::NotOneSelect, file.at(bytes), format!("`{}` is not exactly one SELECT", file.path))
-        .label(words)
-        .help("a model is one SELECT; what else should happen belongs into a job or a contract")
+    Diagnostic::new(Code::NotOneSelect, file.at(bytes), format!("a model is exactly one SELECT: {words}"))
+        .help("what else should happen belongs into a job or a contract")
 }
 
 /// Returns the bytes of the first word that is not in a comment.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::arrow::array::StringArray;
+use datafusion::arrow::compute::{CastOptions, cast_with_options};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::bind;
 use super::graph;
@@ -14,7 +16,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
 use crate::digest::{Digest, Parts};
 use crate::engine;
 use crate::functions;
-use crate::project::{Layer, Model, Project, Settings, SourceContract, Spelled, Variable};
+use crate::project::{Layer, Model, Project, Rules, Settings, SourceContract, Spelled, Variable};
 
 /// The variable that holds the logical clock.
 pub const CLOCK: &str = "as_of";
@@ -225,6 +227,12 @@ impl Suite {
                 );
             }
         }
+        for ((column, of), place) in contract.columns.iter().zip(&contract.places.columns) {
+            let Ok(field) = schema.field_with_name(column) else { continue };
+            if let Some(message) = rule_mistake(column, &of.rules, field.data_type()) {
+                mistakes.push(Diagnostic::new(Code::RuleType, contract.file.at(place.clone()), message));
+            }
+        }
     }
 
     /// Returns the edges from each dataset or model to the models that read it.
@@ -271,6 +279,20 @@ pub fn variable_value(settings: &Settings, name: &str) -> Option<Variable> {
         "reporting_zone" => Some(Variable::Text(settings.reporting_zone.name().to_owned())),
         _ => settings.vars.get(name).cloned(),
     }
+}
+
+/// Returns what is wrong with a column's rules, now that its type is known.
+fn rule_mistake(column: &str, rules: &Rules, kind: &DataType) -> Option<String> {
+    let texts = rules.values.iter().chain(&rules.min).chain(&rules.max);
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let does_not_fit = |text: &&String| cast_with_options(&StringArray::from(vec![text.as_str()]), kind, &options).is_err();
+    if let Some(text) = texts.clone().find(does_not_fit) {
+        return Some(format!("`{column}` is of type {kind}, and `{text}` is no value of it"));
+    }
+    if rules.pattern.is_some() && *kind != DataType::Utf8 {
+        return Some(format!("`{column}` is of type {kind}, and `pattern` is for text"));
+    }
+    None
 }
 
 fn references(project: &Project, model: &Model, query: &Query, mistakes: &mut Diagnostics) {

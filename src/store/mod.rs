@@ -7,6 +7,7 @@
 //! refs/main                       the one thing that changes
 //! published/                      what BI tools open; derived from the reference
 //! runs/<id>/                      what each run did
+//! tmp/<id>/                       what the queries of a run spill
 //! locks/                          kernel locks, free when their process dies
 //! ```
 //!
@@ -156,10 +157,21 @@ impl Store {
         self.root.join(&file.path)
     }
 
-    /// Returns the folder that queries may spill to.
+    /// Returns the folder that the queries of a run may spill to.
     #[must_use]
-    pub fn spill_folder(&self) -> Utf8PathBuf {
-        self.root.join("tmp")
+    pub fn spill_folder(&self, run: &str) -> Utf8PathBuf {
+        self.root.join("tmp").join(run)
+    }
+
+    /// Removes the spill folder of a run that has ended, and those that killed runs left behind more than a day ago.
+    pub fn remove_spills(&self, run: &str) {
+        let _ = std::fs::remove_dir_all(self.spill_folder(run));
+        for entry in self.root.join("tmp").read_dir_utf8().into_iter().flatten().flatten() {
+            let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|made| made.elapsed().unwrap_or_default());
+            if age.is_ok_and(|age| age > Duration::from_secs(24 * 60 * 60)) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     /// Returns what the reference says, or nothing before the first publication.
@@ -241,8 +253,9 @@ impl Store {
         crash_point("flip.before-reference");
         let path = self.reference_path();
         let bytes = serde_json::to_vec(next).map_err(|error| StoreError::Damaged { path: path.clone(), reason: error.to_string() })?;
-        self.disk.replace(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
+        // From here on it is not certain that nothing names our files: an error may come after the deed.
         self.files_are_named();
+        self.disk.replace(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
         crash_point("flip.after-reference");
         Ok(())
     }

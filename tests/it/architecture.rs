@@ -58,7 +58,10 @@ fn arrows_point_one_way() {
             wrong.push(format!("{path}: module `{module}` is not in the list"));
             continue;
         };
-        for (number, line) in text.lines().enumerate() {
+        if path.ends_with("/tests.rs") {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
             for named in line.split("crate::").skip(1) {
                 let named: String = named.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
                 if !named.is_empty() && named != module && !allowed.contains(&named.as_str()) {

@@ -12,8 +12,8 @@ use chrono::{DateTime, FixedOffset, TimeZone, Utc};
 use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
     Compression, FileInput, FileProblem, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
-use opsmart::store::Ledger;
 };
+use opsmart::store::Ledger;
 use opsmart::project::{FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words};
 use proptest::prelude::*;
 

@@ -7,22 +7,22 @@ use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
 /// A project folder that goes when it is dropped.
-pub struct Scratch {
+pub(crate) struct Scratch {
     folder: TempDir,
 }
 
 /// What a command printed and how it ended.
 #[must_use = "look at what the command said"]
-pub struct Said {
-    pub exit: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Said {
+    pub(crate) exit: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Said {
     /// Asserts that the command ended with `exit`, and gives back what it said.
     #[track_caller]
-    pub fn exits(self, exit: i32) -> Self {
+    pub(crate) fn exits(self, exit: i32) -> Self {
         assert_eq!(self.exit, exit, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
@@ -30,26 +30,26 @@ impl Said {
 
 impl Scratch {
     /// An empty folder.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
     /// A project with the given files, each as `path`, `text`.
-    pub fn with(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn with(files: &[(&str, &str)]) -> Self {
         let scratch = Self::empty();
         files.iter().for_each(|(path, text)| scratch.write(path, text));
         scratch
     }
 
     /// A copy of a folder.
-    pub fn copy_of(folder: &Path) -> Self {
+    pub(crate) fn copy_of(folder: &Path) -> Self {
         let scratch = Self::empty();
         copy(folder, scratch.folder.path());
         scratch
     }
 
     /// A copy of a folder in which links stay links.
-    pub fn copy_of_links(folder: &Path) -> Self {
+    pub(crate) fn copy_of_links(folder: &Path) -> Self {
         let scratch = Self::empty();
         let from = format!("{}/.", folder.display());
         let status = Command::new("cp").args(["-a", &from]).arg(scratch.folder.path()).status().unwrap();
@@ -58,7 +58,7 @@ impl Scratch {
     }
 
     /// A small project: orders by day, kept by key, one staging model, one mart, one KPI, one check.
-    pub fn orders() -> Self {
+    pub(crate) fn orders() -> Self {
         Self::with(&[
             ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
             ("jobs/orders.toml", "ingest = [\"orders\"]\n"),
@@ -81,22 +81,22 @@ impl Scratch {
         ])
     }
 
-    pub fn root(&self) -> &Utf8Path {
+    pub(crate) fn root(&self) -> &Utf8Path {
         Utf8Path::from_path(self.folder.path()).unwrap()
     }
 
-    pub fn path(&self, path: &str) -> Utf8PathBuf {
+    pub(crate) fn path(&self, path: &str) -> Utf8PathBuf {
         self.root().join(path)
     }
 
     /// Writes a file, its folders as well.
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_opsmart"));
         command.current_dir(self.folder.path()).args(arguments).env("NO_COLOR", "1");
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OPSMART_")) {
@@ -106,19 +106,19 @@ impl Scratch {
     }
 
     /// Runs `opsmart` with `arguments`.
-    pub fn run(&self, arguments: &[&str]) -> Said {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Said {
         said(self.command(arguments).output().unwrap())
     }
 
     /// Runs a SELECT and returns its rows as CSV without a header.
     #[track_caller]
-    pub fn rows(&self, sql: &str) -> Vec<String> {
+    pub(crate) fn rows(&self, sql: &str) -> Vec<String> {
         let said = self.run(&["show", "--format", "csv", "--limit", "0", sql]).exits(0);
         said.stdout.lines().skip(1).map(str::to_owned).collect()
     }
 
     /// Returns every file below a folder with its bytes, sorted; links are followed.
-    pub fn files(&self, folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn files(&self, folder: &str) -> Vec<(PathBuf, Vec<u8>)> {
         let mut found = Vec::new();
         collect(self.path(folder).as_std_path(), &mut found);
         found.sort();
@@ -126,7 +126,7 @@ impl Scratch {
     }
 }
 
-pub fn said(output: Output) -> Said {
+pub(crate) fn said(output: Output) -> Said {
     Said {
         exit: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -145,7 +145,7 @@ fn collect(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
     }
 }
 
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
