@@ -21,7 +21,12 @@ pub(super) fn promises(table: &str, contract: &ModelContract, schema: &Schema) -
     let from = format!("select * from {}", identifier(table));
     if !contract.key.is_empty() {
         let key = contract.key.iter().map(|column| identifier(column)).collect::<Vec<_>>().join(", ");
-        let missing = contract.key.iter().map(|column| format!("{} is null", identifier(column))).collect::<Vec<_>>().join(" or ");
+        let missing = contract
+            .key
+            .iter()
+            .map(|column| format!("{} is null", identifier(column)))
+            .collect::<Vec<_>>()
+            .join(" or ");
         promises.push(Promise {
             check: format!("{table}.key"),
             message: format!("the key ({}) of `{table}` must not be null", contract.key.join(", ")),
@@ -30,7 +35,10 @@ pub(super) fn promises(table: &str, contract: &ModelContract, schema: &Schema) -
         promises.push(Promise {
             check: format!("{table}.key"),
             message: format!("the key ({}) of `{table}` must be unique", contract.key.join(", ")),
-            sql: format!("select {key}, count(*) as \"rows\" from {} group by {key} having count(*) > 1", identifier(table)),
+            sql: format!(
+                "select {key}, count(*) as \"rows\" from {} group by {key} having count(*) > 1",
+                identifier(table)
+            ),
         });
     }
     for (column, rules) in contract.columns.iter().map(|(column, of)| (column, &of.rules)) {
@@ -47,8 +55,13 @@ pub(super) fn promises(table: &str, contract: &ModelContract, schema: &Schema) -
             promise("required", "must not be null".to_owned(), format!("{name} is null"));
         }
         if !rules.values.is_empty() {
-            let values = rules.values.iter().map(|value| literal(value, field.data_type())).collect::<Vec<_>>().join(", ");
-            promise("values", format!("must be one of {}", rules.values.join(", ")), format!("{name} not in ({values})"));
+            let values =
+                rules.values.iter().map(|value| literal(value, field.data_type())).collect::<Vec<_>>().join(", ");
+            promise(
+                "values",
+                format!("must be one of {}", rules.values.join(", ")),
+                format!("{name} not in ({values})"),
+            );
         }
         if let Some(min) = &rules.min {
             promise("min", format!("must be at least {min}"), format!("{name} < {}", literal(min, field.data_type())));
@@ -65,7 +78,11 @@ pub(super) fn promises(table: &str, contract: &ModelContract, schema: &Schema) -
 }
 
 /// Asks about one promise.
-pub(super) async fn ask(session: &SessionContext, promise: &Promise, limit: usize) -> Result<Option<Finding>, CheckError> {
+pub(super) async fn ask(
+    session: &SessionContext,
+    promise: &Promise,
+    limit: usize,
+) -> Result<Option<Finding>, CheckError> {
     let failed = |source| CheckError { check: promise.check.clone(), source };
     let frame = session.sql_with_options(&promise.sql, read_only()).await.map_err(failed)?;
     let (rows, examples) = rows::count_and_keep(frame, limit).await.map_err(failed)?;

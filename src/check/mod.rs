@@ -97,7 +97,13 @@ pub async fn check(
 }
 
 /// Runs one query of `sql/checks/`: its rows are what is wrong.
-async fn ask(session: &SessionContext, suite: &Suite, as_of: DateTime<Utc>, name: &str, limit: usize) -> Result<Option<Finding>, CheckError> {
+async fn ask(
+    session: &SessionContext,
+    suite: &Suite,
+    as_of: DateTime<Utc>,
+    name: &str,
+    limit: usize,
+) -> Result<Option<Finding>, CheckError> {
     let Some(table) = suite.tables.get(name) else { return Ok(None) };
     let failed = |source| CheckError { check: name.to_owned(), source };
     let statement = table.query.statement(|variable| value_at(suite, as_of, variable));

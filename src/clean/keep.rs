@@ -37,7 +37,10 @@ struct Row {
 
 /// Decides about every row of `parts`, which stand in the order of their admission.
 pub(super) fn decide(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result<Vec<Decision>, CleanError> {
-    let all_kept = |part: &Part| Decision { kept: None, counts: CleanCounts { clean: part.content.ledger.accepted, ..CleanCounts::default() } };
+    let all_kept = |part: &Part| Decision {
+        kept: None,
+        counts: CleanCounts { clean: part.content.ledger.accepted, ..CleanCounts::default() },
+    };
     if contract.key.is_empty() {
         return Ok(parts.iter().map(all_kept).collect());
     }
@@ -87,7 +90,13 @@ struct Best {
 }
 
 /// Returns the rows of one bucket that are not kept.
-fn losers(store: &Store, contract: &SourceContract, parts: &[Part], bucket: u64, buckets: u64) -> Result<Vec<Loser>, CleanError> {
+fn losers(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    bucket: u64,
+    buckets: u64,
+) -> Result<Vec<Loser>, CleanError> {
     let order = contract.keep.as_ref().map(Keep::column);
     let prefers_later = !matches!(contract.keep, Some(Keep::First(_)));
     let mut keys = Encoder::new(contract, contract.key.iter().map(String::as_str))?;
@@ -165,9 +174,11 @@ struct Encoder {
 impl Encoder {
     fn new<'a>(contract: &SourceContract, names: impl IntoIterator<Item = &'a str>) -> Result<Self, StoreError> {
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        let fields = names.iter().filter_map(|name| Some(SortField::new(contract.columns.get(name)?.kind.arrow()))).collect();
+        let fields =
+            names.iter().filter_map(|name| Some(SortField::new(contract.columns.get(name)?.kind.arrow()))).collect();
         let table = contract.name.clone();
-        let converter = RowConverter::new(fields).map_err(|source| StoreError::Rows { table: table.clone(), source })?;
+        let converter =
+            RowConverter::new(fields).map_err(|source| StoreError::Rows { table: table.clone(), source })?;
         Ok(Self { names, converter, table })
     }
 
@@ -183,13 +194,20 @@ impl Encoder {
             return Ok(rows);
         }
         let columns: Vec<ArrayRef> = self.names.iter().filter_map(|name| batch.column_by_name(name).cloned()).collect();
-        self.converter.convert_columns(&columns).map_err(|source| StoreError::Rows { table: self.table.clone(), source })
+        self.converter
+            .convert_columns(&columns)
+            .map_err(|source| StoreError::Rows { table: self.table.clone(), source })
     }
 }
 
 /// Says of every loser whether it equals, in every column, its winner or a loser of the same key that is counted as
 /// superseded already.
-fn exact_duplicates(store: &Store, contract: &SourceContract, parts: &[Part], lost: &[Loser]) -> Result<Vec<bool>, CleanError> {
+fn exact_duplicates(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    lost: &[Loser],
+) -> Result<Vec<bool>, CleanError> {
     let mut hashes: HashMap<Row, u128> = HashMap::with_capacity(lost.len() * 2);
     for loser in lost {
         hashes.insert(loser.row, 0);
@@ -198,7 +216,9 @@ fn exact_duplicates(store: &Store, contract: &SourceContract, parts: &[Part], lo
     let names: Vec<&str> = contract.columns.keys().map(String::as_str).collect();
     for (part_number, part) in parts.iter().enumerate() {
         let part_number = u32::try_from(part_number).unwrap_or(u32::MAX);
-        let Some(file) = part.content.rows.as_ref().filter(|_| hashes.keys().any(|row| row.part == part_number)) else { continue };
+        let Some(file) = part.content.rows.as_ref().filter(|_| hashes.keys().any(|row| row.part == part_number)) else {
+            continue;
+        };
         let mut hasher: Option<RowHasher> = None;
         let mut row = Row { part: part_number, row: 0 };
         for batch in read_batches(&store.path(file), &names)? {

@@ -41,7 +41,11 @@ pub(super) fn write(
             hash: content.hash.as_str(),
             copy_of,
             ledger: if is_first { content.ledger } else { Ledger::default() },
-            counts: if is_first { counts.get(&path.content).copied().unwrap_or_default() } else { CleanCounts::default() },
+            counts: if is_first {
+                counts.get(&path.content).copied().unwrap_or_default()
+            } else {
+                CleanCounts::default()
+            },
             unknown_columns: &content.unknown_columns,
         });
     }
@@ -56,9 +60,13 @@ pub(super) fn write(
 
 /// Returns the columns in the order of the table's schema.
 fn columns(contract: &SourceContract, rows: &[Row]) -> Vec<ArrayRef> {
-    let text = |get: &dyn Fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(rows.iter().map(get).collect::<StringArray>()) };
-    let count = |get: &dyn Fn(&Row) -> u64| -> ArrayRef { Arc::new(rows.iter().map(|row| Some(get(row).cast_signed())).collect::<Int64Array>()) };
-    let landed: TimestampMicrosecondArray = rows.iter().map(|row| Some(row.path.landed_at.timestamp_micros())).collect();
+    let text =
+        |get: &dyn Fn(&Row) -> Option<String>| -> ArrayRef { Arc::new(rows.iter().map(get).collect::<StringArray>()) };
+    let count = |get: &dyn Fn(&Row) -> u64| -> ArrayRef {
+        Arc::new(rows.iter().map(|row| Some(get(row).cast_signed())).collect::<Int64Array>())
+    };
+    let landed: TimestampMicrosecondArray =
+        rows.iter().map(|row| Some(row.path.landed_at.timestamp_micros())).collect();
     vec![
         text(&|_| Some(contract.name.clone())),
         text(&|row| Some(row.path.path.clone())),

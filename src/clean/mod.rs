@@ -18,7 +18,9 @@ use arrow::compute::filter_record_batch;
 use crate::ingest::{Raw, stored_row_schema};
 use crate::plan::{dataset_fingerprint, in_order, live_paths};
 use crate::project::{Project, SourceContract};
-use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Partition, Store, StoreError, TableState, read_batches};
+use crate::store::{
+    CleanCounts, ColumnState, Content, DataFile, Landed, Partition, Store, StoreError, TableState, read_batches,
+};
 
 /// A dataset, cleaned. Only [`clean`] makes it.
 #[derive(Debug)]
@@ -65,7 +67,12 @@ struct Part {
 ///
 /// # Errors
 /// When rows cannot be read or written.
-pub async fn clean(store: &Store, project: &Project, contract: &SourceContract, raw: Raw) -> Result<Cleaned, CleanError> {
+pub async fn clean(
+    store: &Store,
+    project: &Project,
+    contract: &SourceContract,
+    raw: Raw,
+) -> Result<Cleaned, CleanError> {
     let (store, contract) = (store.clone(), contract.clone());
     let columns = columns(project, &contract);
     let dataset = contract.name.clone();
@@ -93,7 +100,12 @@ pub fn columns(project: &Project, contract: &SourceContract) -> Vec<ColumnState>
     contract.columns.iter().map(describe).collect()
 }
 
-fn clean_blocking(store: &Store, contract: &SourceContract, columns: Vec<ColumnState>, raw: Raw) -> Result<Cleaned, CleanError> {
+fn clean_blocking(
+    store: &Store,
+    contract: &SourceContract,
+    columns: Vec<ColumnState>,
+    raw: Raw,
+) -> Result<Cleaned, CleanError> {
     let live = live_paths(contract.files, &raw.paths);
     let parts: Vec<Part> = in_order(&live)
         .into_iter()
@@ -113,7 +125,10 @@ fn clean_blocking(store: &Store, contract: &SourceContract, columns: Vec<ColumnS
     for (part, decision) in parts.iter().zip(decided) {
         let accepted = part.content.ledger.accepted;
         if decision.counts.total() != accepted || !part.content.ledger.balanced() {
-            let file = live.iter().find(|path| path.content == part.identity).map_or_else(String::new, |path| path.path.clone());
+            let file = live
+                .iter()
+                .find(|path| path.content == part.identity)
+                .map_or_else(String::new, |path| path.path.clone());
             return Err(CleanError::Unbalanced { file, counts: decision.counts, accepted });
         }
         counts.add(&decision.counts);
@@ -142,7 +157,12 @@ fn clean_blocking(store: &Store, contract: &SourceContract, columns: Vec<ColumnS
 }
 
 /// Writes the rows of a file that `kept` marks to a file of their own; nothing when it marks none.
-fn copy_kept(store: &Store, contract: &SourceContract, rows: &DataFile, kept: &BooleanArray) -> Result<Option<DataFile>, CleanError> {
+fn copy_kept(
+    store: &Store,
+    contract: &SourceContract,
+    rows: &DataFile,
+    kept: &BooleanArray,
+) -> Result<Option<DataFile>, CleanError> {
     if kept.true_count() == 0 {
         return Ok(None);
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Failure, Global, load};
-use crate::cli::print::Printer;
+use crate::cli::print::{Printer, document};
 use crate::plan::{Kind, Suite};
 use crate::run::Exit;
 
@@ -17,7 +17,7 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
     let (jobs, datasets, models) = (suite.project.jobs.len(), suite.project.sources.len(), suite.tables.len() - checks);
     if printer.is_json() {
         let counts = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "checks": checks });
-        printer.document(&counts);
+        document(&counts);
     }
     printer.say(&format!("ok: {jobs} jobs, {datasets} datasets, {models} models, {checks} checks\n"));
     Ok(Exit::Done)

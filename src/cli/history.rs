@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{Failure, Global, load, open_store, report};
-use crate::cli::print::Printer;
+use crate::cli::print::{Printer, answer, document};
 use crate::run::Exit;
 
 /// Lists the runs that published, failed or were interrupted, newest first. A run that found nothing new leaves no
@@ -20,12 +20,13 @@ pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) ->
     let project = load(global)?;
     let store = open_store(&project);
     let in_force = store.reference()?.map(|reference| reference.snapshot.to_string());
-    let mut records: Vec<Value> = store.run_files("run.json").iter().rev().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
+    let mut records: Vec<Value> =
+        store.run_files("run.json").iter().rev().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
     if args.limit > 0 {
         records.truncate(args.limit);
     }
     if printer.is_json() {
-        printer.document(&records);
+        document(&records);
         return Ok(Exit::Done);
     }
     if records.is_empty() {
@@ -33,7 +34,7 @@ pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) ->
         return Ok(Exit::Done);
     }
     let rows = records.iter().map(|record| line(record, in_force.as_deref()));
-    printer.answer(&report::table(&["Run", "jobs", "status", "tables", "seconds", "snapshot", ""], rows));
+    answer(&report::table(&["Run", "jobs", "status", "tables", "seconds", "snapshot", ""], rows));
     Ok(Exit::Done)
 }
 
@@ -41,7 +42,8 @@ fn line(record: &Value, in_force: Option<&str>) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let report = &record["report"];
     let snapshot = text(&report["snapshot"]);
-    let chosen: Vec<String> = ["jobs", "select"].iter().flat_map(|key| record[key].as_array().into_iter().flatten()).map(text).collect();
+    let chosen: Vec<String> =
+        ["jobs", "select"].iter().flat_map(|key| record[key].as_array().into_iter().flatten()).map(text).collect();
     vec![
         text(&record["run"]),
         if chosen.is_empty() { "all".to_owned() } else { chosen.join(" ") },

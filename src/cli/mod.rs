@@ -58,7 +58,7 @@ struct Global {
     #[arg(long, global = true, env = "OPSMART_OUTPUT", value_enum, default_value_t = Output::Text, value_name = "FORM")]
     output: Output,
 
-    /// How log lines on stderr are written; OPSMART_LOG says which are
+    /// How log lines on stderr are written; `OPSMART_LOG` says which are
     #[arg(long, global = true, env = "OPSMART_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
     log_format: LogFormat,
 }

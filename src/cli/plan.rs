@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::run::Choice;
 use super::{Failure, Global, load, open_store, runtime};
-use crate::cli::print::Printer;
+use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::plan::{DatasetStep, FileWhy, Need, Plan, Suite, Why};
 use crate::project;
@@ -29,9 +29,9 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
     let job = Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project };
     let plan = runtime()?.block_on(plan_run(&suite, &job))?;
     if printer.is_json() {
-        printer.document(&document(&plan));
+        document(&as_json(&plan));
     } else {
-        printer.answer(&text(&plan));
+        answer(&text(&plan));
     }
     Ok(Exit::Done)
 }
@@ -60,7 +60,11 @@ fn text(plan: &Plan) -> String {
     let count = |wanted: fn(&Need) -> bool| plan.models.iter().filter(|step| wanted(&step.need)).count();
     let (must, may) = (count(|need| matches!(need, Need::Must(_))), count(|need| matches!(need, Need::May(_))));
     let files: usize = plan.datasets.iter().map(|step| step.files.len()).sum();
-    text.push_str(&format!("{files} files to read; at least {must} and at most {} of {} tables to build\n", must + may, plan.models.len()));
+    text.push_str(&format!(
+        "{files} files to read; at least {must} and at most {} of {} tables to build\n",
+        must + may,
+        plan.models.len()
+    ));
     text
 }
 
@@ -77,15 +81,23 @@ fn dataset_words(step: &DatasetStep) -> String {
         };
     }
     let of = |why: FileWhy| step.files.iter().filter(|file| file.why == why).count();
-    let parts = [(FileWhy::New, "new"), (FileWhy::Changed, "changed"), (FileWhy::Young, "too young to tell"), (FileWhy::Contract, "under a changed contract")];
-    let told: Vec<String> = parts.into_iter().filter(|(why, _)| of(*why) > 0).map(|(why, words)| format!("{} {words}", of(why))).collect();
+    let parts = [
+        (FileWhy::New, "new"),
+        (FileWhy::Changed, "changed"),
+        (FileWhy::Young, "too young to tell"),
+        (FileWhy::Contract, "under a changed contract"),
+    ];
+    let told: Vec<String> =
+        parts.into_iter().filter(|(why, _)| of(*why) > 0).map(|(why, words)| format!("{} {words}", of(why))).collect();
     format!("read {}{known}", told.join(", "))
 }
 
 fn need_words(need: &Need, must: &str) -> String {
     match need {
         Need::No => "up to date".to_owned(),
-        Need::May(inputs) => format!("{must} if {} come{} out different", list(inputs), if inputs.len() == 1 { "s" } else { "" }),
+        Need::May(inputs) => {
+            format!("{must} if {} come{} out different", list(inputs), if inputs.len() == 1 { "s" } else { "" })
+        }
         Need::Must(why) => format!("{must}: {}", why_words(*why)),
     }
 }
@@ -109,7 +121,7 @@ fn list(names: &[String]) -> String {
     }
 }
 
-fn document(plan: &Plan) -> serde_json::Value {
+fn as_json(plan: &Plan) -> serde_json::Value {
     let need = |need: &Need| match need {
         Need::No => serde_json::json!({ "need": "no" }),
         Need::May(inputs) => serde_json::json!({ "need": "may", "if_changed": inputs }),
@@ -123,7 +135,9 @@ fn document(plan: &Plan) -> serde_json::Value {
     let datasets = plan.datasets.iter().map(|dataset| {
         let mut value = step(&dataset.name, &dataset.need);
         value["known_files"] = dataset.known_files.into();
-        let files = dataset.files.iter().map(|file| serde_json::json!({ "path": file.listed.path, "because": format!("{:?}", file.why).to_lowercase() }));
+        let files = dataset.files.iter().map(
+            |file| serde_json::json!({ "path": file.listed.path, "because": format!("{:?}", file.why).to_lowercase() }),
+        );
         value["read"] = files.collect();
         value
     });

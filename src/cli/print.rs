@@ -22,6 +22,20 @@ pub(super) fn colour_allowed() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
+/// Writes what was asked for to stdout. A reader that went away is no mistake of ours.
+pub(super) fn answer(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes a JSON document as the last line of stdout, after everything on stderr.
+pub(super) fn document(value: &impl Serialize) {
+    let _ = std::io::stderr().flush();
+    if let Ok(text) = serde_json::to_string(value) {
+        answer(&format!("{text}\n"));
+    }
+}
+
 impl Printer {
     pub(super) fn new(quiet: bool, json: bool) -> Self {
         Self { quiet, json }
@@ -35,20 +49,6 @@ impl Printer {
     /// Returns whether people want to hear of progress.
     pub(super) fn is_quiet(&self) -> bool {
         self.quiet
-    }
-
-    /// Writes what was asked for to stdout. A reader that went away is no mistake of ours.
-    pub(super) fn answer(&self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    }
-
-    /// Writes a JSON document as the last line of stdout, after everything on stderr.
-    pub(super) fn document(&self, value: &impl Serialize) {
-        let _ = std::io::stderr().flush();
-        if let Ok(text) = serde_json::to_string(value) {
-            self.answer(&format!("{text}\n"));
-        }
     }
 
     /// Tells people something, unless they asked for quiet.
@@ -67,7 +67,7 @@ impl Printer {
         };
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
         if self.json {
-            self.document(&failure_document(failure, exit));
+            document(&failure_document(failure, exit));
         }
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Failure, Global, load, open_store};
-use crate::cli::print::Printer;
+use crate::cli::print::{Printer, document};
 use crate::run::Exit;
 use crate::store::Reference;
 
@@ -14,7 +14,9 @@ pub(super) struct ReleaseArgs {}
 pub(super) fn release(global: &Global, _: &ReleaseArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
     let store = open_store(&project);
-    let Some(reference) = store.reference()? else { return Err(Failure::usage("nothing has been published yet", None)) };
+    let Some(reference) = store.reference()? else {
+        return Err(Failure::usage("nothing has been published yet", None));
+    };
     let Some(held) = &reference.held else {
         printer.say(&format!("nothing is held: snapshot {} is in force\n", reference.snapshot.short()));
         return Ok(Exit::Done);
@@ -23,7 +25,7 @@ pub(super) fn release(global: &Global, _: &ReleaseArgs, printer: &Printer) -> Re
     store.flip(Some(&reference), &next)?;
     store.refresh_published()?;
     if printer.is_json() {
-        printer.document(&next);
+        document(&next);
     }
     printer.say(&format!("snapshot {} is in force\n", next.snapshot.short()));
     Ok(Exit::Done)

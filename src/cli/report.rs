@@ -7,14 +7,20 @@ use crate::run::{RunReport, Status};
 /// Returns the report as text: the row ledger, the tables, the headline numbers, and where the output lies.
 pub(super) fn text(report: &RunReport) -> String {
     if report.status == Status::NothingNew && report.tables.is_empty() {
-        return format!("nothing new: the tables in {}/current are up to date ({:.2} s)\n", report.published, report.seconds);
+        return format!(
+            "nothing new: the tables in {}/current are up to date ({:.2} s)\n",
+            report.published, report.seconds
+        );
     }
     let mut text = String::new();
     if !report.datasets.is_empty() {
         text.push_str(&ledger(report));
     }
     if !report.tables.is_empty() {
-        let rows = report.tables.iter().map(|table| vec![table.table.clone(), grouped(table.rows), format!("{:.2}", table.seconds)]);
+        let rows = report
+            .tables
+            .iter()
+            .map(|table| vec![table.table.clone(), grouped(table.rows), format!("{:.2}", table.seconds)]);
         text.push_str(&table(&["Table", "rows", "seconds"], rows));
         text.push('\n');
     }
@@ -37,7 +43,18 @@ pub(super) fn text(report: &RunReport) -> String {
 }
 
 fn ledger(report: &RunReport) -> String {
-    let head = ["Dataset", "files", "records", "accepted", "set aside", "blank", "clean", "duplicates", "superseded", "seconds"];
+    let head = [
+        "Dataset",
+        "files",
+        "records",
+        "accepted",
+        "set aside",
+        "blank",
+        "clean",
+        "duplicates",
+        "superseded",
+        "seconds",
+    ];
     let rows = report.datasets.iter().map(|dataset| {
         let counts = [
             dataset.files as u64,
@@ -56,7 +73,11 @@ fn ledger(report: &RunReport) -> String {
     });
     let mut text = table(&head, rows);
     for dataset in report.datasets.iter().filter(|dataset| !dataset.unknown_columns.is_empty()) {
-        text.push_str(&format!("  {}: the contract does not know {}\n", dataset.dataset, dataset.unknown_columns.join(", ")));
+        text.push_str(&format!(
+            "  {}: the contract does not know {}\n",
+            dataset.dataset,
+            dataset.unknown_columns.join(", ")
+        ));
     }
     text.push('\n');
     text
@@ -81,7 +102,7 @@ pub(super) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -95,6 +116,9 @@ mod tests {
 
     #[test]
     fn counts_are_grouped_by_three() {
-        assert_eq!(["0", "999", "1,000", "31,106", "1,234,567"], [0, 999, 1000, 31106, 1_234_567].map(grouped).as_slice());
+        assert_eq!(
+            ["0", "999", "1,000", "31,106", "1,234,567"],
+            [0, 999, 1000, 31106, 1_234_567].map(grouped).as_slice()
+        );
     }
 }

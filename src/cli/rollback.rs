@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Failure, Global, load, open_store};
-use crate::cli::print::Printer;
+use crate::cli::print::{Printer, document};
 use crate::digest::Digest;
 use crate::run::Exit;
 use crate::store::{Held, Reference, Store, StoreError};
@@ -19,18 +19,23 @@ pub(super) struct RollbackArgs {
 pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
     let store = open_store(&project);
-    let Some(reference) = store.reference()? else { return Err(Failure::usage("nothing has been published yet", None)) };
+    let Some(reference) = store.reference()? else {
+        return Err(Failure::usage("nothing has been published yet", None));
+    };
     let target = match &args.snapshot {
         Some(beginning) => named(&store, &reference, beginning)?,
         None => store.snapshot(&reference.snapshot)?.parent.ok_or_else(|| {
-            Failure::usage(format!("snapshot {} is the first; there is none before it", reference.snapshot.short()), None)
+            Failure::usage(
+                format!("snapshot {} is the first; there is none before it", reference.snapshot.short()),
+                None,
+            )
         })?,
     };
     let next = Reference { snapshot: target.clone(), held: Some(Held { waiting: reference.newest().clone() }) };
     store.flip(Some(&reference), &next)?;
     store.refresh_published()?;
     if printer.is_json() {
-        printer.document(&next);
+        document(&next);
     }
     printer.say(&format!("snapshot {} is in force and held; `opsmart release` ends that\n", target.short()));
     Ok(Exit::Done)

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::progress::Progress;
 use super::{Failure, Global, load, open_store, report, runtime};
-use crate::cli::print::Printer;
+use crate::cli::print::{Printer, document};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::digest::Digest;
 use crate::engine::Resources;
@@ -70,7 +70,8 @@ impl Choice {
                 let line = SourceFile::new("command line", name.as_str());
                 let known = suite.project.jobs.keys().map(String::as_str);
                 let list = format!("jobs are: {}", suite.project.jobs.keys().cloned().collect::<Vec<_>>().join(", "));
-                let mistake = Diagnostic::new(Code::UnknownJob, line.at(0..name.len()), format!("job `{name}` does not exist"));
+                let mistake =
+                    Diagnostic::new(Code::UnknownJob, line.at(0..name.len()), format!("job `{name}` does not exist"));
                 return Err(Failure::Project(mistake.help(did_you_mean(name, known).unwrap_or(list)).into()));
             };
             jobs.push(job);
@@ -94,7 +95,9 @@ impl Choice {
         let zone = suite.project.settings.reporting_zone;
         let start = midnight.and_then(|midnight| midnight.and_local_timezone(zone).earliest());
         let help = "write a date such as 2024-07-01, or an instant such as 2024-07-01T08:00:00Z".to_owned();
-        start.map(|start| Some(start.with_timezone(&Utc))).ok_or_else(|| Failure::usage(format!("--as-of {text} is not a time"), Some(help)))
+        start
+            .map(|start| Some(start.with_timezone(&Utc)))
+            .ok_or_else(|| Failure::usage(format!("--as-of {text} is not a time"), Some(help)))
     }
 
     /// Returns the names of the locks to take: one for each job, so that a job never runs twice at once.
@@ -175,7 +178,8 @@ enum Ended {
 /// Waits for SIGINT or SIGTERM.
 async fn signal() -> Exit {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -187,7 +191,7 @@ async fn signal() -> Exit {
 fn tell(printer: &Printer, report: &RunReport) {
     printer.say(&report::text(report));
     if printer.is_json() {
-        printer.document(report);
+        document(report);
     }
 }
 
@@ -247,7 +251,9 @@ fn parse_on_locked(text: &str) -> Result<OnLocked, String> {
         "skip" => Ok(OnLocked::Skip),
         _ => {
             let duration = text.strip_prefix("wait=").and_then(parse_duration);
-            duration.map(OnLocked::Wait).ok_or_else(|| "write fail, skip, or wait= and a duration such as 30s, 10m or 2h".to_owned())
+            duration
+                .map(OnLocked::Wait)
+                .ok_or_else(|| "write fail, skip, or wait= and a duration such as 30s, 10m or 2h".to_owned())
         }
     }
 }

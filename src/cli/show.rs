@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use datafusion::prelude::SessionContext;
 
 use super::{Failure, Global, load, open_store, report, runtime};
-use crate::cli::print::Printer;
+use crate::cli::print::{Printer, answer};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::{self, Resources};
 use crate::plan::{Query, Suite, plan_query};
@@ -48,14 +48,20 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let project = load(global)?;
     let store = open_store(&project);
     let reference = store.reference()?.ok_or_else(|| {
-        Failure::usage("nothing has been published yet", Some("`opsmart run` builds and publishes the tables".to_owned()))
+        Failure::usage(
+            "nothing has been published yet",
+            Some("`opsmart run` builds and publishes the tables".to_owned()),
+        )
     })?;
     let snapshot = store.snapshot(&reference.snapshot)?;
     let is_name = !args.what.contains(char::is_whitespace);
     let sql = if is_name { format!("select * from \"{}\"", args.what.replace('"', "\"\"")) } else { args.what.clone() };
     let file = SourceFile::new("query", if is_name { args.what.clone() } else { sql.clone() });
     let query = Query::parse(&SourceFile::new("query", sql))?;
-    let resources = Resources::of_this_machine(project.settings.memory_bytes, Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok());
+    let resources = Resources::of_this_machine(
+        project.settings.memory_bytes,
+        Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok(),
+    );
     let session = engine::session(&resources).map_err(RunError::Engine)?;
     know_tables(&session, project, &store, &snapshot, &query, &file)?;
     let plan = plan_query(&session.state(), &file, &query)?;
@@ -71,7 +77,7 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let (batches, is_cut) = cut(batches, args.limit);
     let form = if printer.is_json() { Form::Json } else { args.format };
     let text = write(&batches, form).map_err(|error| failed(error.into()))?;
-    printer.answer(&text);
+    answer(&text);
     if is_cut {
         printer.say(&format!("the first {} rows; --limit 0 prints all\n", args.limit));
     }
@@ -92,7 +98,8 @@ fn know_tables(
     if let Some(unknown) = query.reads().iter().find(|read| !is_stored(&read.text) && !is_view(&read.text)) {
         let known = snapshot.tables.keys().chain(project.models.keys()).map(String::as_str);
         let bytes = file.text.find(&unknown.text).map_or(0..0, |at| at..at + unknown.text.len());
-        let mistake = Diagnostic::new(Code::UnknownTable, file.at(bytes), format!("table `{}` does not exist", unknown.text));
+        let mistake =
+            Diagnostic::new(Code::UnknownTable, file.at(bytes), format!("table `{}` does not exist", unknown.text));
         let list = format!("tables are: {}", snapshot.tables.keys().cloned().collect::<Vec<_>>().join(", "));
         return Err(Failure::Project(mistake.help(did_you_mean(&unknown.text, known).unwrap_or(list)).into()));
     }
@@ -152,7 +159,11 @@ fn as_table(batches: &[RecordBatch]) -> Result<String, arrow::error::ArrowError>
     let options = FormatOptions::default().with_null("");
     let mut rows = Vec::new();
     for batch in batches {
-        let formatters = batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options)).collect::<Result<Vec<_>, _>>()?;
+        let formatters = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column, &options))
+            .collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
             rows.push(formatters.iter().map(|formatter| printable(&formatter.value(row).to_string())).collect());
         }

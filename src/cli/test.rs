@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{Failure, Global, load, runtime};
-use crate::cli::print::Printer;
+use crate::cli::print::{Printer, document};
 use crate::golden::{self, GoldenError};
 use crate::plan::Suite;
 use crate::run::Exit;
@@ -23,7 +23,8 @@ pub(super) struct TestArgs {
 
 pub(super) fn test(global: &Global, args: &TestArgs, printer: &Printer) -> Result<Exit, Failure> {
     let suite = Suite::compile(load(global)?)?;
-    let files = golden::tests(&suite, &args.models).map_err(|GoldenError { message, help }| Failure::usage(message, help))?;
+    let files =
+        golden::tests(&suite, &args.models).map_err(|GoldenError { message, help }| Failure::usage(message, help))?;
     let runtime = runtime()?;
     let mut failures = Vec::new();
     for file in &files {
@@ -36,8 +37,9 @@ pub(super) fn test(global: &Global, args: &TestArgs, printer: &Printer) -> Resul
     failures.iter().for_each(|(model, words)| printer.say(&format!("\n{model}: {words}\n")));
     let passed = files.len() - failures.len();
     if printer.is_json() {
-        let failed: Vec<_> = failures.iter().map(|(model, words)| serde_json::json!({ "model": model, "message": words })).collect();
-        printer.document(&serde_json::json!({ "passed": passed, "failed": failed }));
+        let failed: Vec<_> =
+            failures.iter().map(|(model, words)| serde_json::json!({ "model": model, "message": words })).collect();
+        document(&serde_json::json!({ "passed": passed, "failed": failed }));
     }
     if failures.is_empty() {
         printer.say(&format!("{passed} passed, 0 failed\n"));

@@ -64,8 +64,12 @@ pub fn session(resources: &Resources) -> Result<SessionContext> {
         Some(folder) => DiskManagerMode::Directories(vec![folder.clone().into_std_path_buf()]),
         None => DiskManagerMode::Disabled,
     });
-    let pool = TrackConsumersPool::new(FairSpillPool::new(resources.memory_bytes), std::num::NonZero::<usize>::MIN.saturating_add(2));
-    let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).with_memory_pool(Arc::new(pool)).build_arc()?;
+    let pool = TrackConsumersPool::new(
+        FairSpillPool::new(resources.memory_bytes),
+        std::num::NonZero::<usize>::MIN.saturating_add(2),
+    );
+    let runtime =
+        RuntimeEnvBuilder::new().with_disk_manager_builder(disk).with_memory_pool(Arc::new(pool)).build_arc()?;
     let session = SessionContext::new_with_config_rt(config, runtime);
     functions::register(&session);
     Ok(session)

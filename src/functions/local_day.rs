@@ -39,7 +39,9 @@ impl ScalarUDFImpl for LocalDay {
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let [instant, zone] = given else {
-            return plan_err!("`local_day` takes an instant and a zone, for example local_day(created_at, 'Asia/Shanghai')");
+            return plan_err!(
+                "`local_day` takes an instant and a zone, for example local_day(created_at, 'Asia/Shanghai')"
+            );
         };
         if !matches!(instant, DataType::Timestamp(_, _) | DataType::Null) {
             return plan_err!("`local_day` takes a timestamp first, not {instant}");
@@ -131,7 +133,8 @@ impl Clock {
         let day = local.date_naive().num_days_from_ce() - EPOCH_FROM_CE;
         // Offsets change on quarter hours at the finest, so a quarter of an hour lies within one local day.
         let start = micros.div_euclid(HOUR / 4) * (HOUR / 4);
-        self.known = (local.date_naive() >= NaiveDate::from_ymd_opt(1972, 1, 1)?).then_some((start..start + HOUR / 4, day));
+        self.known =
+            (local.date_naive() >= NaiveDate::from_ymd_opt(1972, 1, 1)?).then_some((start..start + HOUR / 4, day));
         Some(day)
     }
 }

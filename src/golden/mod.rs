@@ -78,7 +78,8 @@ pub async fn run(suite: &Suite, test: &GoldenTest, bless: bool) -> Result<(), St
     if bless {
         let validator = sqllogictest::default_validator;
         let columns = sqllogictest::default_column_validator;
-        let updated = runner.update_test_file(&test.path, " ", validator, sqllogictest::default_normalizer, columns).await;
+        let updated =
+            runner.update_test_file(&test.path, " ", validator, sqllogictest::default_normalizer, columns).await;
         return updated.map_err(|error| error.to_string());
     }
     runner.run_file_async(&test.path).await.map_err(|error| error.display(false).to_string())

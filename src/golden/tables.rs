@@ -108,7 +108,8 @@ impl<'a> GivenTables<'a> {
 
     fn set(&mut self, assignment: &str) -> Result<(), TestFailure> {
         self.forget_derived()?;
-        let (name, value) = assignment.split_once('=').ok_or_else(|| TestFailure("write set name = value".to_owned()))?;
+        let (name, value) =
+            assignment.split_once('=').ok_or_else(|| TestFailure("write set name = value".to_owned()))?;
         let (name, text) = (name.trim(), value.trim().trim_matches('\''));
         let known = self.value(name).ok_or_else(|| TestFailure(format!("variable `{name}` is not declared")))?;
         let parsed = match known {
@@ -159,8 +160,9 @@ impl<'a> GivenTables<'a> {
         let file = SourceFile::new("query", sql);
         let query = Query::parse(&file).map_err(|mistake| TestFailure(mistake.message))?;
         self.build(&query).await?;
-        let plan = plan_query(&self.session.state(), &file, &query)
-            .map_err(|mistakes| TestFailure(mistakes.iter().map(|m| m.message.clone()).collect::<Vec<_>>().join("; ")))?;
+        let plan = plan_query(&self.session.state(), &file, &query).map_err(|mistakes| {
+            TestFailure(mistakes.iter().map(|m| m.message.clone()).collect::<Vec<_>>().join("; "))
+        })?;
         let frame = self.session.execute_logical_plan(plan).await?;
         let types = frame.schema().fields().iter().map(|field| column_type(field.data_type())).collect();
         let options = FormatOptions::default();
@@ -184,7 +186,8 @@ impl AsyncDB for GivenTables<'_> {
     async fn run(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, TestFailure> {
         let sql = sql.trim().trim_end_matches(';');
         let mut words = sql.split_whitespace();
-        let (first, second) = (words.next().unwrap_or_default().to_lowercase(), words.next().unwrap_or_default().to_lowercase());
+        let (first, second) =
+            (words.next().unwrap_or_default().to_lowercase(), words.next().unwrap_or_default().to_lowercase());
         match (first.as_str(), second.as_str()) {
             ("create", "table") => self.create(sql).await?,
             ("drop", "table") => self.drop(words.next().unwrap_or_default())?,

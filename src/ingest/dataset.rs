@@ -16,7 +16,7 @@ use super::quarantine::SetAside;
 use crate::digest::{Digest, Parts};
 use crate::plan::{DatasetStep, FileStep, Listed, OwnTable, live_paths};
 use crate::project::{FilesMode, Limits, SourceContract};
-use crate::store::{Content, Landed, LandedPath, DataFile, ParquetFile, Store, StoreError};
+use crate::store::{Content, DataFile, Landed, LandedPath, ParquetFile, Store, StoreError};
 
 /// The column that names the landed file of a stored row. SQL does not see it.
 pub const FILE_COLUMN: &str = "_file";
@@ -69,7 +69,9 @@ pub enum IngestError {
         source: std::io::Error,
     },
     /// Too many of a file's records were set aside.
-    #[error("{set_aside} of the {records} records of `{path}` ({share:.2} %) do not fit the contract; at most {allowed:.2} % may")]
+    #[error(
+        "{set_aside} of the {records} records of `{path}` ({share:.2} %) do not fit the contract; at most {allowed:.2} % may"
+    )]
     Rejected {
         /// The file.
         path: String,
@@ -151,11 +153,18 @@ pub async fn ingest(
 
 impl Raw {
     /// Puts one file that was read into the books.
-    fn admit(&mut self, store: &Store, contract: &SourceContract, file: &FileStep, reading: Reading) -> Result<(), IngestError> {
+    fn admit(
+        &mut self,
+        store: &Store,
+        contract: &SourceContract,
+        file: &FileStep,
+        reading: Reading,
+    ) -> Result<(), IngestError> {
         let Reading { identity, content, examples } = reading;
         let listed = &file.listed;
         let of_path = |path: &LandedPath| path.path == listed.path;
-        let is_as_before = self.paths.iter().rev().find(|path| of_path(path)).is_some_and(|path| path.content == identity);
+        let is_as_before =
+            self.paths.iter().rev().find(|path| of_path(path)).is_some_and(|path| path.content == identity);
         let is_known = self.contents.contains_key(&identity);
         if is_known {
             // A copy, or a file that was touched and not changed: its rows are there already.
@@ -187,7 +196,8 @@ impl Raw {
     }
 
     fn drop_dead_contents(&mut self, store: &Store, contract: &SourceContract) {
-        let live: Vec<&str> = live_paths(contract.files, &self.paths).iter().map(|path| path.content.as_str()).collect();
+        let live: Vec<&str> =
+            live_paths(contract.files, &self.paths).iter().map(|path| path.content.as_str()).collect();
         self.contents.retain(|identity, content| {
             let lives = live.contains(&identity.as_str());
             if !lives {
@@ -204,7 +214,12 @@ fn discard(store: &Store, content: &Content) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share is for people and a threshold of a few digits")]
-fn reject_if_too_many(contract: &SourceContract, listed: &Listed, content: &Content, examples: Vec<String>) -> Result<(), IngestError> {
+fn reject_if_too_many(
+    contract: &SourceContract,
+    listed: &Listed,
+    content: &Content,
+    examples: Vec<String>,
+) -> Result<(), IngestError> {
     let ledger = &content.ledger;
     let records = ledger.accepted + ledger.quarantined;
     let share = ledger.quarantined as f64 / records.max(1) as f64;
@@ -252,13 +267,15 @@ fn read_bytes(
     listed: &Listed,
     bytes: Box<dyn Read + Send>,
 ) -> Result<Reading, IngestError> {
-    let captures: Vec<(String, String)> = contract.from.captures().iter().cloned().zip(listed.captures.iter().cloned()).collect();
+    let captures: Vec<(String, String)> =
+        contract.from.captures().iter().cloned().zip(listed.captures.iter().cloned()).collect();
     let input = FileInput { contract, limits, captures: &captures, compression: Compression::of(&listed.path) };
     let mut hashing = Hashing { inner: bytes, hasher: blake3::Hasher::new() };
     let mut tables = Tables::new(store, contract, listed);
     let outcome = read_file(&input, &mut hashing, &mut tables).map_err(|error| ingest_error(listed, error))?;
     // A decoder may stop before trailing bytes; they belong to the file's identity all the same.
-    std::io::copy(&mut hashing, &mut std::io::sink()).map_err(|source| IngestError::Read { path: listed.path.clone(), source })?;
+    std::io::copy(&mut hashing, &mut std::io::sink())
+        .map_err(|source| IngestError::Read { path: listed.path.clone(), source })?;
     let hash = Digest::from_hash(hashing.hasher.finalize());
     let mut identity = Parts::of("landed");
     identity.add(hash.as_str());
@@ -337,10 +354,13 @@ impl<'a> Tables<'a> {
         let schema = OwnTable::Quarantine.schema();
         let file = match &mut self.quarantine {
             Some(file) => file,
-            none => none.insert(self.store.create_parquet(OwnTable::Quarantine.name(), &schema, schema.fields().len())?),
+            none => {
+                none.insert(self.store.create_parquet(OwnTable::Quarantine.name(), &schema, schema.fields().len())?)
+            }
         };
         let batch = self.aside.take(&self.contract.name, self.path, &schema);
-        let batch = batch.map_err(|source| StoreError::Rows { table: OwnTable::Quarantine.name().to_owned(), source })?;
+        let batch =
+            batch.map_err(|source| StoreError::Rows { table: OwnTable::Quarantine.name().to_owned(), source })?;
         file.write(&batch)
     }
 
@@ -348,7 +368,8 @@ impl<'a> Tables<'a> {
         self.write_aside()?;
         let rows: Option<DataFile> = self.rows.map(ParquetFile::finish).transpose()?;
         let quarantine = self.quarantine.map(ParquetFile::finish).transpose()?;
-        let content = Content { hash, ledger: outcome.ledger, rows, quarantine, unknown_columns: outcome.unknown_columns };
+        let content =
+            Content { hash, ledger: outcome.ledger, rows, quarantine, unknown_columns: outcome.unknown_columns };
         Ok(Reading { identity, content, examples: self.examples })
     }
 }
@@ -404,7 +425,8 @@ impl Aside {
     }
 
     fn take(&mut self, dataset: &str, path: &str, schema: &SchemaRef) -> Result<RecordBatch, arrow::error::ArrowError> {
-        let repeat = |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, self.rows))) };
+        let repeat =
+            |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, self.rows))) };
         let (dataset, path) = (repeat(dataset), repeat(path));
         self.rows = 0;
         RecordBatch::try_new(

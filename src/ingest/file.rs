@@ -10,12 +10,12 @@ use super::chunk::Chunk;
 use super::csv::{Csv, too_long};
 use super::decode::{Compression, Decoder};
 use super::header::Wanted;
-use crate::store::Ledger;
 use super::ndjson::Ndjson;
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::{Reason, SetAside};
 use super::record::{Found, Records, Step, View};
 use crate::project::{Format, Limits, SourceContract};
+use crate::store::Ledger;
 
 /// What must be known to read one file.
 #[derive(Debug, Clone, Copy)]

@@ -65,7 +65,11 @@ impl LandingFolder {
     /// When the folder exists and cannot be opened.
     pub fn open(root: &Utf8Path, pattern: &LandingPattern) -> Result<Self, ListingError> {
         let folder = root.join(pattern.folder());
-        let prefix = if pattern.folder().as_str().is_empty() { String::new() } else { format!("{}/", pattern.folder().as_str().trim_end_matches('/')) };
+        let prefix = if pattern.folder().as_str().is_empty() {
+            String::new()
+        } else {
+            format!("{}/", pattern.folder().as_str().trim_end_matches('/'))
+        };
         let store = if folder.is_dir() {
             let opened = LocalFileSystem::new_with_prefix(&folder);
             Some(opened.map_err(|source| ListingError::List { folder: folder.clone(), source })?)
@@ -85,7 +89,8 @@ impl LandingFolder {
     pub async fn list(&self, pattern: &LandingPattern) -> Result<Vec<Listed>, ListingError> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
         let folder = || self.folder.clone();
-        let all: Vec<_> = store.list(None).try_collect().await.map_err(|source| ListingError::List { folder: folder(), source })?;
+        let all: Vec<_> =
+            store.list(None).try_collect().await.map_err(|source| ListingError::List { folder: folder(), source })?;
         let now = Utc::now();
         let mut listed = Vec::new();
         for meta in all {
@@ -94,7 +99,14 @@ impl LandingFolder {
             self.refuse_what_is_not_plain(meta.location.as_ref())?;
             let age = now.signed_duration_since(meta.last_modified).to_std().unwrap_or_default();
             let tag = meta.e_tag.unwrap_or_else(|| format!("{}-{}", meta.last_modified.timestamp_micros(), meta.size));
-            listed.push(Listed { path, tag, bytes: meta.size, landed_at: meta.last_modified, is_young: age < SETTLED, captures });
+            listed.push(Listed {
+                path,
+                tag,
+                bytes: meta.size,
+                landed_at: meta.last_modified,
+                is_young: age < SETTLED,
+                captures,
+            });
         }
         listed.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(listed)
@@ -108,7 +120,10 @@ impl LandingFolder {
         let inside = path.strip_prefix(&self.prefix).unwrap_or(path);
         let open = |source| ListingError::Open { path: Utf8PathBuf::from(path), source };
         let Some(store) = &self.store else {
-            return Err(open(object_store::Error::NotFound { path: path.to_owned(), source: "its folder does not exist".into() }));
+            return Err(open(object_store::Error::NotFound {
+                path: path.to_owned(),
+                source: "its folder does not exist".into(),
+            }));
         };
         let location = StorePath::parse(inside).map_err(|error| open(error.into()))?;
         let found = store.get(&location).await.map_err(open)?;

@@ -32,11 +32,11 @@ mod split;
 mod tests;
 
 pub use batch::{LINE_COLUMN, OFFSET_COLUMN, row_schema};
-pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
 pub(crate) use dataset::stored_row_schema;
-pub use listing::{LandingFolder, ListingError};
+pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
 pub use decode::Compression;
 pub use file::{FileInput, Outcome, Sink, read_file};
+pub use listing::{LandingFolder, ListingError};
 pub use parse::{Misfit, scalar};
 pub use problem::{FileProblem, ReadError};
 pub use quarantine::{Reason, SetAside};

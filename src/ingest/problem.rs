@@ -5,8 +5,8 @@ use std::io;
 use arrow::error::ArrowError;
 
 use super::decode::Compression;
-use crate::store::Ledger;
 use super::parse::Misfit;
+use crate::store::Ledger;
 
 /// What is wrong with a file as a whole: one finding instead of a million records set aside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

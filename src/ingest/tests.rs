@@ -13,9 +13,9 @@ use proptest::prelude::*;
 
 use super::file::{Pace, read_at};
 use super::*;
-use crate::store::Ledger;
 use crate::diagnostic::SourceFile;
 use crate::project::{FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words};
+use crate::store::Ledger;
 
 /// One record set aside, owned.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -25,7 +25,16 @@ use crate::project::{Model, Variable, timestamp};
 
 /// Functions whose result depends on the order of the rows that they see.
 const ORDERED_FUNCTIONS: [&str; 11] = [
-    "array_agg", "string_agg", "first_value", "last_value", "nth_value", "row_number", "lag", "lead", "ntile", "rank",
+    "array_agg",
+    "string_agg",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "row_number",
+    "lag",
+    "lead",
+    "ntile",
+    "rank",
     "dense_rank",
 ];
 
@@ -42,9 +51,13 @@ pub(super) fn bind(
     let mut mistakes = Diagnostics::default();
     for call in query.functions().iter().filter(|call| order_is_missing(call)) {
         mistakes.push(
-            Diagnostic::new(Code::OrderNeeded, file.at(call.name.bytes.clone()), format!("`{}` depends on the order of rows", call.name.text))
-                .label("no ORDER BY fixes it")
-                .help("add an ORDER BY that leaves no ties, so that every run gives the same result"),
+            Diagnostic::new(
+                Code::OrderNeeded,
+                file.at(call.name.bytes.clone()),
+                format!("`{}` depends on the order of rows", call.name.text),
+            )
+            .label("no ORDER BY fixes it")
+            .help("add an ORDER BY that leaves no ties, so that every run gives the same result"),
         );
     }
     if query.limits_without_order() {
@@ -102,7 +115,8 @@ pub(super) fn stored_schema(model: &Model, query: &Query, schema: &Schema) -> Re
             let bytes = query.output(&model.file, position, name).unwrap_or_else(|| last_select(&model.file));
             Diagnostic::new(Code::OutputColumn, model.file.at(bytes), message)
         };
-        let is_plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') && !name.starts_with('_');
+        let is_plain =
+            name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') && !name.starts_with('_');
         if !is_plain {
             mistakes.push(
                 mistake(format!("an output column has no name of its own: `{name}`"))
@@ -110,7 +124,10 @@ pub(super) fn stored_schema(model: &Model, query: &Query, schema: &Schema) -> Re
             );
         }
         if !seen.insert(name) {
-            mistakes.push(mistake(format!("two output columns are named `{name}`")).help("give one of them another name with `as`"));
+            mistakes.push(
+                mistake(format!("two output columns are named `{name}`"))
+                    .help("give one of them another name with `as`"),
+            );
         }
         match stored_type(field.data_type()) {
             Some(kind) => fields.push(Field::new(name, kind, true)),
@@ -135,10 +152,15 @@ fn stored_type(kind: &DataType) -> Option<DataType> {
         DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => DataType::Int64,
         DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => DataType::Int64,
         DataType::Float16 | DataType::Float32 | DataType::Float64 => DataType::Float64,
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => DataType::Decimal128(*p, *s),
+        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) => {
+            DataType::Decimal128(*p, *s)
+        }
         DataType::Boolean => DataType::Boolean,
         DataType::Date32 | DataType::Date64 => DataType::Date32,
-        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond, _) => timestamp(),
+        DataType::Timestamp(
+            TimeUnit::Second | TimeUnit::Millisecond | TimeUnit::Microsecond | TimeUnit::Nanosecond,
+            _,
+        ) => timestamp(),
         DataType::Dictionary(_, value) => stored_type(value)?,
         _ => return None,
     })
@@ -200,13 +222,17 @@ fn volatile_functions(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> D
             tell(file.at(call.name.bytes.clone()), name);
         }
     }
-    let is_told = |name: &str| told.contains(name) || is_clock_word(name) && told.iter().any(|word| is_clock_word(word));
+    let is_told =
+        |name: &str| told.contains(name) || is_clock_word(name) && told.iter().any(|word| is_clock_word(word));
     names.iter().filter(|name| !is_told(name)).for_each(|name| tell(file.whole(), name));
     mistakes
 }
 
 fn is_clock_word(word: &str) -> bool {
-    matches!(word, "now" | "current_date" | "current_time" | "current_timestamp" | "today" | "localtime" | "localtimestamp")
+    matches!(
+        word,
+        "now" | "current_date" | "current_time" | "current_timestamp" | "today" | "localtime" | "localtimestamp"
+    )
 }
 
 /// Turns what the binder says into diagnostics at the places that it names.
@@ -214,10 +240,9 @@ fn translate(session: &SessionState, file: &SourceFile, query: &Query, error: &D
     let mut mistakes = Diagnostics::default();
     for error in error.iter() {
         let told = error.diagnostic();
-        let at = told.and_then(|told| told.span).map_or_else(
-            || file.whole(),
-            |span| file.at(offset(file, span.start)..offset(file, span.end)),
-        );
+        let at = told
+            .and_then(|told| told.span)
+            .map_or_else(|| file.whole(), |span| file.at(offset(file, span.start)..offset(file, span.end)));
         let root = error.find_root();
         let text = told.map_or_else(|| root.strip_backtrace(), |told| told.message.clone());
         let diagnostic = if let DataFusionError::SchemaError(schema, _) = root {
@@ -245,7 +270,8 @@ fn schema_mistake(error: &SchemaError, at: crate::diagnostic::Place, text: &str)
                 Some(relation) => format!("column `{}` does not exist in `{relation}`", field.name),
                 None => format!("column `{}` does not exist", field.name),
             };
-            let in_reach: Vec<_> = valid_fields.iter().filter(|c| relation.is_none() || c.relation.as_ref() == relation).collect();
+            let in_reach: Vec<_> =
+                valid_fields.iter().filter(|c| relation.is_none() || c.relation.as_ref() == relation).collect();
             let mut names: Vec<&str> = in_reach.iter().map(|column| column.name.as_str()).collect();
             names.sort_unstable();
             names.dedup();
@@ -275,26 +301,40 @@ fn unknown_function(session: &SessionState, name: &str, at: crate::diagnostic::P
         .maybe_help(did_you_mean(name, known))
 }
 
-fn binding_mistake(file: &SourceFile, at: crate::diagnostic::Place, text: &str, told: Option<&BinderDiagnostic>) -> Diagnostic {
-    let code = if text.contains("No function matches") || text.contains("failed to match any signature") || text.contains("does not support") && text.contains("Function") {
+fn binding_mistake(
+    file: &SourceFile,
+    at: crate::diagnostic::Place,
+    text: &str,
+    told: Option<&BinderDiagnostic>,
+) -> Diagnostic {
+    let code = if text.contains("No function matches")
+        || text.contains("failed to match any signature")
+        || text.contains("does not support") && text.contains("Function")
+    {
         Code::UnknownFunction
     } else {
         Code::Binding
     };
     // A function's own words are wrapped in those of everything that called it.
-    let own = text.split_once("coercion failed with: ").and_then(|(_, rest)| rest.split_once(". No function matches")).map(|(own, _)| own);
+    let own = text
+        .split_once("coercion failed with: ")
+        .and_then(|(_, rest)| rest.split_once(". No function matches"))
+        .map(|(own, _)| own);
     if let Some(own) = own {
         return Diagnostic::new(code, at, own.trim_start_matches("Error during planning: "));
     }
     let first = text.lines().next().unwrap_or(text).trim_start_matches("Error during planning: ");
     let mut letters = first.chars();
     let message: String = letters.next().map_or_else(String::new, |c| c.to_lowercase().chain(letters).collect());
-    let mut help: Vec<String> = text.lines().skip(1).map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    let mut help: Vec<String> =
+        text.lines().skip(1).map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
     let mut mistake = Diagnostic::new(code, at, message);
     if let Some(told) = told {
         for note in &told.notes {
             match note.span {
-                Some(span) => mistake = mistake.related(file.at(offset(file, span.start)..offset(file, span.end)), &note.message),
+                Some(span) => {
+                    mistake = mistake.related(file.at(offset(file, span.start)..offset(file, span.end)), &note.message);
+                }
                 None => help.push(note.message.clone()),
             }
         }
@@ -310,7 +350,9 @@ fn place_of_quoted(file: &SourceFile, query: &Query, text: &str) -> Option<crate
     query
         .functions()
         .iter()
-        .find(|call| lower.contains(&format!("'{}'", call.name.text)) || lower.contains(&format!("{}(", call.name.text)))
+        .find(|call| {
+            lower.contains(&format!("'{}'", call.name.text)) || lower.contains(&format!("{}(", call.name.text))
+        })
         .map(|call| file.at(call.name.bytes.clone()))
 }
 

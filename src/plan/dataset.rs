@@ -110,7 +110,10 @@ pub fn shape(contract: &SourceContract) -> Digest {
     parts.add(contract.from.captures().join(","));
     for (name, column) in &contract.columns {
         parts.add(name);
-        parts.add(format!("{} {:?} {:?} {:?} {:?}", column.kind, column.aliases, column.null, column.formats, column.rules));
+        parts.add(format!(
+            "{} {:?} {:?} {:?} {:?}",
+            column.kind, column.aliases, column.null, column.formats, column.rules
+        ));
         parts.add(if contract.key.contains(name) { "key" } else { "" });
     }
     parts.digest()
@@ -132,7 +135,8 @@ pub(super) fn step(contract: &SourceContract, input: &DatasetInput, snapshot: Op
         Some(_) => None,
     };
     let listed = input.listed.iter().flatten();
-    let files: Vec<FileStep> = listed.filter_map(|listed| Some(FileStep { listed: listed.clone(), why: why(listed)? })).collect();
+    let files: Vec<FileStep> =
+        listed.filter_map(|listed| Some(FileStep { listed: listed.clone(), why: why(listed)? })).collect();
     let known_files = admitted.len() - files.iter().filter(|file| file.why != FileWhy::New).count().min(admitted.len());
     let need = match (&input.landed, snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name))) {
         (Some(landed), Some(entry)) => {
@@ -150,4 +154,3 @@ pub(super) fn step(contract: &SourceContract, input: &DatasetInput, snapshot: Op
     };
     DatasetStep { name: contract.name.clone(), shape, files, known_files, need }
 }
-

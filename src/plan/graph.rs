@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn order(reads: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<String>, Vec<Vec<String>>> {
     let mut waiting: BTreeMap<&str, BTreeSet<&str>> = reads
         .iter()
-        .map(|(name, inputs)| (name.as_str(), inputs.iter().map(String::as_str).filter(|i| reads.contains_key(*i)).collect()))
+        .map(|(name, inputs)| {
+            (name.as_str(), inputs.iter().map(String::as_str).filter(|i| reads.contains_key(*i)).collect())
+        })
         .collect();
     let mut order = Vec::with_capacity(reads.len());
     loop {

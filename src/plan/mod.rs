@@ -19,7 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 pub use bind::{plan_query, plan_statement};
-pub use dataset::{DatasetInput, DatasetStep, FileStep, FileWhy, Listed, dataset_fingerprint, in_order, live_paths, shape};
+pub use dataset::{
+    DatasetInput, DatasetStep, FileStep, FileWhy, Listed, dataset_fingerprint, in_order, live_paths, shape,
+};
 pub use own::OwnTable;
 pub use query::Query;
 pub use select::{SelectorMistake, select, select_all};
@@ -112,7 +114,12 @@ pub struct Reach {
 /// That is: what the jobs or selectors name, everything upstream, and every published table downstream of the datasets
 /// that are taken in, so that no published table contradicts another. Without jobs and selection it is everything.
 #[must_use]
-pub fn reach(suite: &Suite, jobs: &[&crate::project::Job], selected: &BTreeSet<String>, excluded: &BTreeSet<String>) -> Reach {
+pub fn reach(
+    suite: &Suite,
+    jobs: &[&crate::project::Job],
+    selected: &BTreeSet<String>,
+    excluded: &BTreeSet<String>,
+) -> Reach {
     let mut chosen: BTreeSet<String> = selected.clone();
     for job in jobs {
         let ingest: BTreeSet<String> = job.ingest.iter().map(|dataset| dataset.text.clone()).collect();
@@ -159,7 +166,8 @@ pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
         if !(reach.models.contains(name) || reach.checks.contains(name)) {
             continue;
         }
-        let need = if is_check { check_need(table, name, inputs, &moving) } else { model_need(table, name, inputs, &moving) };
+        let need =
+            if is_check { check_need(table, name, inputs, &moving) } else { model_need(table, name, inputs, &moving) };
         if need != Need::No && !is_check {
             moving.insert(name.clone());
         }

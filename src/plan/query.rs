@@ -8,7 +8,8 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArguments, SelectItem, SetExpr, Spanned, Statement, Value, visit_expressions, visit_expressions_mut, visit_relations,
+    self, Expr, FunctionArguments, SelectItem, SetExpr, Spanned, Statement, Value, visit_expressions,
+    visit_expressions_mut, visit_relations,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 use regex::Regex;
@@ -54,7 +55,11 @@ impl Query {
             (Some(ParsedStatement::Statement(statement)), None) => statement,
             (None, _) => return Err(not_one_select(file, file.at(0..0).bytes, "the file has no statement")),
             (Some(_), Some(second)) => {
-                return Err(not_one_select(file, start_of_second(file, &second), "the file has more than one statement"));
+                return Err(not_one_select(
+                    file,
+                    start_of_second(file, &second),
+                    "the file has more than one statement",
+                ));
             }
             (Some(_), None) => return Err(not_one_select(file, first_word(file), "this is not a SELECT")),
         };
@@ -194,7 +199,8 @@ fn writes(body: &SetExpr) -> Option<&'static str> {
 fn outer_item(body: &SetExpr, position: usize) -> Option<Span> {
     match body {
         SetExpr::Select(select) => {
-            let is_listed = |item: &SelectItem| matches!(item, SelectItem::ExprWithAlias { .. } | SelectItem::UnnamedExpr(_));
+            let is_listed =
+                |item: &SelectItem| matches!(item, SelectItem::ExprWithAlias { .. } | SelectItem::UnnamedExpr(_));
             select.projection.iter().all(is_listed).then(|| select.projection.get(position)).flatten().map(item_span)
         }
         SetExpr::Query(query) => outer_item(&query.body, position),
@@ -213,7 +219,8 @@ fn named_item(query: &ast::Query, name: &str) -> Option<Span> {
         }),
         _ => None,
     };
-    let inside = || query.with.iter().flat_map(|with| with.cte_tables.iter().rev()).find_map(|cte| named_item(&cte.query, name));
+    let inside =
+        || query.with.iter().flat_map(|with| with.cte_tables.iter().rev()).find_map(|cte| named_item(&cte.query, name));
     here.map(item_span).or_else(inside)
 }
 
@@ -274,7 +281,9 @@ fn functions(file: &SourceFile, statement: &Statement) -> Vec<FunctionCall> {
                 _ => false,
             };
             let in_window = match &function.over {
-                Some(ast::WindowType::WindowSpec(window)) => !window.order_by.is_empty() || window.window_name.is_some(),
+                Some(ast::WindowType::WindowSpec(window)) => {
+                    !window.order_by.is_empty() || window.window_name.is_some()
+                }
                 // A named window's own clause is elsewhere; DataFusion has resolved it, and the binder sees its order.
                 Some(ast::WindowType::NamedWindow(_)) => true,
                 None => false,
@@ -329,7 +338,8 @@ fn start_of_second(file: &SourceFile, _: &ParsedStatement) -> Range<usize> {
 
 /// Turns a parser's error, whose place stands only in its words, into a diagnostic.
 fn syntax_error(file: &SourceFile, error: &DataFusionError) -> Diagnostic {
-    static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?s)^(.*?) at Line: (\d+), Column: (\d+)").ok());
+    static PLACE: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(?s)^(.*?) at Line: (\d+), Column: (\d+)").ok());
     let words = match error.find_root() {
         DataFusionError::SQL(parser, _) => parser.to_string(),
         other => other.strip_backtrace(),

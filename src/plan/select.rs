@@ -69,7 +69,9 @@ pub(super) fn check_jobs(suite: &Suite, mistakes: &mut Diagnostics) {
     for job in suite.project.jobs.values() {
         for Spelled { text, bytes } in &job.tables {
             if let Err(error) = select(suite, text) {
-                mistakes.push(Diagnostic::new(Code::Selector, job.file.at(bytes.clone()), error.message).maybe_help(error.help));
+                mistakes.push(
+                    Diagnostic::new(Code::Selector, job.file.at(bytes.clone()), error.message).maybe_help(error.help),
+                );
             }
         }
     }
@@ -92,17 +94,27 @@ fn union_of_graph(suite: &Suite, part: &str) -> Result<BTreeSet<String>, Selecto
     let mut all = chosen.clone();
     if let Some(steps) = before {
         all.extend(walk(&chosen, steps, |names| {
-            names.iter().filter_map(|name| suite.tables.get(name)).flat_map(|table| table.reads.iter().cloned()).collect()
+            names
+                .iter()
+                .filter_map(|name| suite.tables.get(name))
+                .flat_map(|table| table.reads.iter().cloned())
+                .collect()
         }));
     }
     if let Some(steps) = after {
         let readers = suite.readers();
-        all.extend(walk(&chosen, steps, |names| names.iter().filter_map(|name| readers.get(name)).flatten().cloned().collect()));
+        all.extend(walk(&chosen, steps, |names| {
+            names.iter().filter_map(|name| readers.get(name)).flatten().cloned().collect()
+        }));
     }
     Ok(all)
 }
 
-fn walk(start: &BTreeSet<String>, steps: &str, next: impl Fn(&BTreeSet<String>) -> BTreeSet<String>) -> BTreeSet<String> {
+fn walk(
+    start: &BTreeSet<String>,
+    steps: &str,
+    next: impl Fn(&BTreeSet<String>) -> BTreeSet<String>,
+) -> BTreeSet<String> {
     let steps = steps.parse::<usize>().unwrap_or(usize::MAX);
     let mut all = start.clone();
     let mut edge = start.clone();
@@ -126,7 +138,8 @@ fn by_method(suite: &Suite, core: &str) -> Result<BTreeSet<String>, SelectorMist
             (found, did_you_mean(core, names().map(String::as_str)))
         }
         Some(("tag", tag)) => {
-            let found = models().filter(|name| contracts.get(*name).is_some_and(|c| c.tags.iter().any(|t| t == tag))).cloned();
+            let found =
+                models().filter(|name| contracts.get(*name).is_some_and(|c| c.tags.iter().any(|t| t == tag))).cloned();
             let tags: BTreeSet<&str> = contracts.values().flat_map(|c| c.tags.iter().map(String::as_str)).collect();
             (found.collect(), did_you_mean(tag, tags))
         }
@@ -142,7 +155,8 @@ fn by_method(suite: &Suite, core: &str) -> Result<BTreeSet<String>, SelectorMist
         Some((method, _)) => {
             return Err(mistake(
                 &format!("`{method}:` is not a way to select"),
-                did_you_mean(method, ["tag", "path", "source"]).or_else(|| Some("select by name, `tag:`, `path:` or `source:`".to_owned())),
+                did_you_mean(method, ["tag", "path", "source"])
+                    .or_else(|| Some("select by name, `tag:`, `path:` or `source:`".to_owned())),
             ));
         }
     };

@@ -110,13 +110,22 @@ impl Suite {
         mistakes.into_result(suite)
     }
 
-    fn bind(&mut self, mut queries: BTreeMap<String, Query>, reads: &BTreeMap<String, BTreeSet<String>>, mistakes: &mut Diagnostics) {
+    fn bind(
+        &mut self,
+        mut queries: BTreeMap<String, Query>,
+        reads: &BTreeMap<String, BTreeSet<String>>,
+        mistakes: &mut Diagnostics,
+    ) {
         let resources = engine::Resources { memory_bytes: usize::MAX, threads: 1, spill: None };
         let session = match engine::session(&resources) {
             Ok(session) => session,
             Err(error) => {
                 let at = self.project.settings.file.whole();
-                mistakes.push(Diagnostic::new(Code::Binding, at, format!("the engine does not start: {}", error.strip_backtrace())));
+                mistakes.push(Diagnostic::new(
+                    Code::Binding,
+                    at,
+                    format!("the engine does not start: {}", error.strip_backtrace()),
+                ));
                 return;
             }
         };
@@ -136,7 +145,8 @@ impl Suite {
             if !reads[name].iter().all(|input| usable.contains(input.as_str())) {
                 continue;
             }
-            if query.variables().iter().any(|variable| variable_value(&self.project.settings, &variable.text).is_none()) {
+            if query.variables().iter().any(|variable| variable_value(&self.project.settings, &variable.text).is_none())
+            {
                 continue;
             }
             let value = |variable: &str| variable_value(&self.project.settings, variable);
@@ -217,13 +227,21 @@ impl Suite {
     fn contract_columns(&self, name: &str, schema: &Schema, mistakes: &mut Diagnostics) {
         let Some(contract) = self.project.contracts.get(name) else { return };
         let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let named = contract.key.iter().zip(&contract.places.key).chain(contract.columns.keys().zip(&contract.places.columns));
+        let named =
+            contract.key.iter().zip(&contract.places.key).chain(contract.columns.keys().zip(&contract.places.columns));
         for (column, place) in named {
             if !columns.contains(&column.as_str()) {
                 mistakes.push(
-                    Diagnostic::new(Code::ContractColumn, contract.file.at(place.clone()), format!("`{name}` has no column `{column}`"))
-                        .label("not among the columns of its SQL")
-                        .help(did_you_mean(column, columns.iter().copied()).unwrap_or_else(|| format!("it has: {}", columns.join(", ")))),
+                    Diagnostic::new(
+                        Code::ContractColumn,
+                        contract.file.at(place.clone()),
+                        format!("`{name}` has no column `{column}`"),
+                    )
+                    .label("not among the columns of its SQL")
+                    .help(
+                        did_you_mean(column, columns.iter().copied())
+                            .unwrap_or_else(|| format!("it has: {}", columns.join(", "))),
+                    ),
                 );
             }
         }
@@ -250,7 +268,8 @@ impl Suite {
     /// Returns every dataset and model that `names` read, directly or not, the names themselves included.
     #[must_use]
     pub fn upstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
-        let reads: BTreeMap<String, BTreeSet<String>> = self.tables.iter().map(|(name, t)| (name.clone(), t.reads.clone())).collect();
+        let reads: BTreeMap<String, BTreeSet<String>> =
+            self.tables.iter().map(|(name, t)| (name.clone(), t.reads.clone())).collect();
         let found = graph::reachable(names.iter().map(String::as_str), &reads);
         found.into_iter().map(str::to_owned).chain(names.iter().cloned()).collect()
     }
@@ -267,7 +286,8 @@ impl Suite {
 /// Returns the columns that SQL sees of a landed dataset.
 #[must_use]
 pub fn source_schema(source: &SourceContract) -> SchemaRef {
-    let fields: Vec<Field> = source.columns.iter().map(|(name, column)| Field::new(name, column.kind.arrow(), true)).collect();
+    let fields: Vec<Field> =
+        source.columns.iter().map(|(name, column)| Field::new(name, column.kind.arrow(), true)).collect();
     Arc::new(Schema::new(fields))
 }
 
@@ -285,7 +305,8 @@ pub fn variable_value(settings: &Settings, name: &str) -> Option<Variable> {
 fn rule_mistake(column: &str, rules: &Rules, kind: &DataType) -> Option<String> {
     let texts = rules.values.iter().chain(&rules.min).chain(&rules.max);
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    let does_not_fit = |text: &&String| cast_with_options(&StringArray::from(vec![text.as_str()]), kind, &options).is_err();
+    let does_not_fit =
+        |text: &&String| cast_with_options(&StringArray::from(vec![text.as_str()]), kind, &options).is_err();
     if let Some(text) = texts.clone().find(does_not_fit) {
         return Some(format!("`{column}` is of type {kind}, and `{text}` is no value of it"));
     }
@@ -305,15 +326,25 @@ fn references(project: &Project, model: &Model, query: &Query, mistakes: &mut Di
     {
         let at = model.file.at(second.bytes.clone());
         let message = format!("`{}` reads more than one landed dataset", model.name);
-        mistakes.push(Diagnostic::new(Code::LayerReads, at, message).help("a staging model tidies one dataset; join in `sql/intermediate/`"));
+        mistakes.push(
+            Diagnostic::new(Code::LayerReads, at, message)
+                .help("a staging model tidies one dataset; join in `sql/intermediate/`"),
+        );
     }
     for variable in query.variables() {
         if variable_value(&project.settings, &variable.text).is_none() {
             let known = project.settings.vars.keys().map(String::as_str).chain([CLOCK, "reporting_zone"]);
             mistakes.push(
-                Diagnostic::new(Code::UnknownVariable, model.file.at(variable.bytes.clone()), format!("variable `${}` is not declared", variable.text))
-                    .label("no such variable")
-                    .help(did_you_mean(&variable.text, known).unwrap_or_else(|| "declare it under `[vars]` in opsmart.toml".to_owned())),
+                Diagnostic::new(
+                    Code::UnknownVariable,
+                    model.file.at(variable.bytes.clone()),
+                    format!("variable `${}` is not declared", variable.text),
+                )
+                .label("no such variable")
+                .help(
+                    did_you_mean(&variable.text, known)
+                        .unwrap_or_else(|| "declare it under `[vars]` in opsmart.toml".to_owned()),
+                ),
             );
         }
     }
@@ -325,25 +356,32 @@ fn reference(project: &Project, model: &Model, read: &Spelled, mistakes: &mut Di
     if project.sources.contains_key(name) {
         if !matches!(model.layer, Layer::Staging | Layer::Checks) {
             mistakes.push(
-                Diagnostic::new(Code::LayerReads, at, format!("`{}` must not read the landed dataset `{name}`", model.name))
-                    .label("a landed dataset")
-                    .help(format!("read it through a staging model, such as `stg_{name}`")),
+                Diagnostic::new(
+                    Code::LayerReads,
+                    at,
+                    format!("`{}` must not read the landed dataset `{name}`", model.name),
+                )
+                .label("a landed dataset")
+                .help(format!("read it through a staging model, such as `stg_{name}`")),
             );
         }
     } else if OwnTable::ALL.iter().any(|own| own.name() == name) {
         if model.layer != Layer::Checks {
             let message = format!("`{}` must not read `{name}`", model.name);
-            mistakes.push(Diagnostic::new(Code::LayerReads, at, message).help("only checks read the suite's own tables"));
+            mistakes
+                .push(Diagnostic::new(Code::LayerReads, at, message).help("only checks read the suite's own tables"));
         }
     } else if let Some(other) = project.models.get(name) {
         if !model.layer.may_read(other.layer) {
-            let allowed: Vec<&str> = Layer::ALL.into_iter().filter(|layer| model.layer.may_read(*layer)).map(Layer::folder).collect();
+            let allowed: Vec<&str> =
+                Layer::ALL.into_iter().filter(|layer| model.layer.may_read(*layer)).map(Layer::folder).collect();
             let help = if allowed.is_empty() {
                 "a staging model reads one landed dataset and nothing else".to_owned()
             } else {
                 format!("models in `sql/{}/` read {}", model.layer.folder(), allowed.join(", "))
             };
-            let message = format!("`{}` must not read `{name}`, which is in `sql/{}/`", model.name, other.layer.folder());
+            let message =
+                format!("`{}` must not read `{name}`, which is in `sql/{}/`", model.name, other.layer.folder());
             mistakes.push(Diagnostic::new(Code::LayerReads, at, message).help(help));
         }
     } else {
@@ -352,7 +390,10 @@ fn reference(project: &Project, model: &Model, read: &Spelled, mistakes: &mut Di
         mistakes.push(
             Diagnostic::new(Code::UnknownTable, at, format!("table `{name}` does not exist"))
                 .label("neither a model nor a landed dataset")
-                .help(did_you_mean(name, known).unwrap_or_else(|| "add `sql/<layer>/<name>.sql` or `schemas/sources/<name>.toml`".to_owned())),
+                .help(
+                    did_you_mean(name, known)
+                        .unwrap_or_else(|| "add `sql/<layer>/<name>.sql` or `schemas/sources/<name>.toml`".to_owned()),
+                ),
         );
     }
 }
@@ -369,8 +410,8 @@ fn circle_mistake(project: &Project, queries: &BTreeMap<String, Query>, circle: 
     let mut mistake = Diagnostic::new(Code::Cycle, place(0), format!("models read each other in a circle: {path}"))
         .label(format!("`{}` reads `{}`", circle[0], next(0)))
         .help("take one of these reads out");
-    for at in 1..circle.len() {
-        mistake = mistake.related(place(at), format!("`{}` reads `{}`", circle[at], next(at)));
+    for (at, name) in circle.iter().enumerate().skip(1) {
+        mistake = mistake.related(place(at), format!("`{name}` reads `{}`", next(at)));
     }
     mistake
 }

@@ -141,4 +141,3 @@ pub struct ModelPlaces {
     /// Of each column under `[columns]`, in order.
     pub columns: Vec<std::ops::Range<usize>>,
 }
-

@@ -86,7 +86,8 @@ impl LandingPattern {
         }
         regex.push('$');
         let special = text.find(['*', '{']).unwrap_or(text.len());
-        let folder = text[..special].rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder });
+        let folder =
+            text[..special].rsplit_once('/').map_or("", |(folder, _)| if folder.is_empty() { "/" } else { folder });
         let regex = Regex::new(&regex).map_err(|_| PatternError::Brace)?;
         Ok(Self { text: text.to_owned(), folder: folder.into(), regex, captures })
     }

@@ -73,7 +73,8 @@ impl Project {
     #[must_use]
     pub fn words(&self, column: &str, own: &Words) -> Words {
         let shared = self.dictionary.get(column);
-        let choose = |own: &Option<String>, shared: Option<&Option<String>>| own.clone().or_else(|| shared.cloned().flatten());
+        let choose =
+            |own: &Option<String>, shared: Option<&Option<String>>| own.clone().or_else(|| shared.cloned().flatten());
         Words {
             description: choose(&own.description, shared.map(|words| &words.description)),
             unit: choose(&own.unit, shared.map(|words| &words.unit)),

@@ -66,18 +66,29 @@ pub enum Published {
 ///
 /// # Errors
 /// [`StoreError::Lost`] when another run published something that this one read or wrote: plan again.
-pub fn publish(store: &Store, suite: &Suite, base: &Base, read: &[String], checked: Checked, by: &Publisher) -> Result<Published, StoreError> {
+pub fn publish(
+    store: &Store,
+    suite: &Suite,
+    base: &Base,
+    read: &[String],
+    checked: Checked,
+    by: &Publisher,
+) -> Result<Published, StoreError> {
     let head = Base::read(store)?;
     if head.reference != base.reference {
         let written = checked.tables.iter().map(|table| &table.table);
-        let same = |name: &String| base.entry(name).map(|entry| &entry.state) == head.entry(name).map(|entry| &entry.state);
+        let same =
+            |name: &String| base.entry(name).map(|entry| &entry.state) == head.entry(name).map(|entry| &entry.state);
         if !written.chain(read).all(same) {
             return Err(StoreError::Lost);
         }
     }
-    let mut tables: BTreeMap<String, TableEntry> = head.snapshot.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
+    let mut tables: BTreeMap<String, TableEntry> =
+        head.snapshot.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
     let mut checks = head.snapshot.as_ref().map(|head| head.checks.clone()).unwrap_or_default();
-    tables.retain(|name, _| suite.project.sources.contains_key(name) || suite.tables.get(name).is_some_and(|t| t.kind.is_stored()));
+    tables.retain(|name, _| {
+        suite.project.sources.contains_key(name) || suite.tables.get(name).is_some_and(|t| t.kind.is_stored())
+    });
     checks.retain(|name, _| suite.tables.contains_key(name));
     checks.extend(checked.passed);
     for state in &checked.tables {

@@ -20,7 +20,11 @@ pub struct ClockError {
 ///
 /// # Errors
 /// When `asked` is before what is published.
-pub fn as_of(settings: &Settings, asked: Option<DateTime<Utc>>, published: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, ClockError> {
+pub fn as_of(
+    settings: &Settings,
+    asked: Option<DateTime<Utc>>,
+    published: Option<DateTime<Utc>>,
+) -> Result<DateTime<Utc>, ClockError> {
     match (asked, published) {
         (Some(asked), Some(published)) if asked < published => {
             Err(ClockError { asked: asked.to_rfc3339(), published: published.to_rfc3339() })

@@ -71,7 +71,9 @@ impl RunError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Broken { .. } | Self::Transform(TransformError::Query { .. } | TransformError::Memory { .. }) | Self::Check(_) => Exit::Data,
+            Self::Broken { .. }
+            | Self::Transform(TransformError::Query { .. } | TransformError::Memory { .. })
+            | Self::Check(_) => Exit::Data,
             Self::Clock(_) => Exit::Usage,
             Self::Listing(ListingError::Refused { .. }) => Exit::Data,
             Self::Listing(_) => Exit::Temporary,
@@ -82,7 +84,9 @@ impl RunError {
                 IngestError::Store(store) => store_exit(store),
                 IngestError::Bug { .. } => Exit::Bug,
             },
-            Self::Clean(CleanError::Store(store)) | Self::Store(store) | Self::Transform(TransformError::Store(store)) => store_exit(store),
+            Self::Clean(CleanError::Store(store))
+            | Self::Store(store)
+            | Self::Transform(TransformError::Store(store)) => store_exit(store),
             Self::Clean(_) | Self::Engine(_) => Exit::Bug,
         }
     }
@@ -91,12 +95,16 @@ impl RunError {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Broken { .. } => "what was published before stands; mend the data or the SQL and run again".to_owned(),
+            Self::Broken { .. } => {
+                "what was published before stands; mend the data or the SQL and run again".to_owned()
+            }
             Self::Clock(_) => "leave --as-of out, or give a later one".to_owned(),
             Self::Ingest(IngestError::Rejected { .. }) => {
                 "mend the file, the contract, or its `rejected_share`; nothing of this run was published".to_owned()
             }
-            Self::Ingest(IngestError::File { .. }) => "mend the file or the contract; nothing of this run was published".to_owned(),
+            Self::Ingest(IngestError::File { .. }) => {
+                "mend the file or the contract; nothing of this run was published".to_owned()
+            }
             Self::Transform(TransformError::Memory { .. }) => {
                 "give it more with --memory, or let the model read or join less at once".to_owned()
             }

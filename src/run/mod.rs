@@ -120,7 +120,16 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         models: plan.models.iter().filter(|step| step.need != Need::No).count(),
     });
     let session = engine::session(&job.resources).map_err(RunError::Engine)?;
-    let mut work = Work { suite, job, base: &base, plan: &plan, session, made: BTreeMap::new(), rebuilt: Vec::new(), contents: BTreeMap::new() };
+    let mut work = Work {
+        suite,
+        job,
+        base: &base,
+        plan: &plan,
+        session,
+        made: BTreeMap::new(),
+        rebuilt: Vec::new(),
+        contents: BTreeMap::new(),
+    };
     for step in &plan.datasets {
         work.dataset(step, states.get(&step.name), &mut report, on).await?;
     }
@@ -149,7 +158,12 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
 }
 
 /// Returns whether descriptions or labels changed: tables stay as they are, but what is told of them does not.
-fn words_changed(suite: &Suite, job: &Job<'_>, base: &Base, datasets: &BTreeMap<String, TableState>) -> Result<bool, StoreError> {
+fn words_changed(
+    suite: &Suite,
+    job: &Job<'_>,
+    base: &Base,
+    datasets: &BTreeMap<String, TableState>,
+) -> Result<bool, StoreError> {
     let Some(snapshot) = &base.snapshot else { return Ok(true) };
     if snapshot.project == job.project {
         return Ok(false);
@@ -211,9 +225,13 @@ impl Work<'_> {
             let landed = before.and_then(|state| state.landed.as_ref());
             let settings = &self.suite.project.settings;
             let threads = self.job.resources.threads;
-            let raw = ingest(self.job.store, &self.suite.project.root, contract, &settings.limits, step, landed, threads).await?;
+            let raw =
+                ingest(self.job.store, &self.suite.project.root, contract, &settings.limits, step, landed, threads)
+                    .await?;
             let is_as_before = landed.is_some_and(|landed| {
-                landed.shape == raw.shape && landed.paths == raw.paths && step.need != Need::Must(crate::plan::Why::Contract)
+                landed.shape == raw.shape
+                    && landed.paths == raw.paths
+                    && step.need != Need::Must(crate::plan::Why::Contract)
             });
             if !is_as_before {
                 let cleaned = clean(self.job.store, &self.suite.project, contract, raw).await?;
@@ -261,11 +279,13 @@ impl Work<'_> {
             }
             number += 1;
             on(Event::Building { model: name.clone(), number, total });
-            let Built { state } = transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from).await?;
+            let Built { state } =
+                transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from).await?;
             let state = self.keep_files_if_equal(state, before)?;
             self.know(&state)?;
             self.rebuilt.push(name.clone());
-            let done = TableReport { table: name.clone(), rows: state.rows(), seconds: started.elapsed().as_secs_f64() };
+            let done =
+                TableReport { table: name.clone(), rows: state.rows(), seconds: started.elapsed().as_secs_f64() };
             on(Event::Built(done.clone()));
             report.tables.push(done);
             self.made.insert(name.clone(), state);
@@ -274,7 +294,11 @@ impl Work<'_> {
     }
 
     /// Where a rebuilt table comes out equal, the files of before stay, so that nothing downstream moves.
-    fn keep_files_if_equal(&self, mut state: TableState, before: Option<&crate::store::TableEntry>) -> Result<TableState, RunError> {
+    fn keep_files_if_equal(
+        &self,
+        mut state: TableState,
+        before: Option<&crate::store::TableEntry>,
+    ) -> Result<TableState, RunError> {
         let Some(entry) = before.filter(|entry| entry.content == state.content()) else { return Ok(state) };
         let known = self.job.store.table(&state.table, &entry.state)?;
         for (partition, known) in state.partitions.iter_mut().zip(known.partitions) {
@@ -322,7 +346,9 @@ impl Work<'_> {
 
     /// Makes the published rows of a table that this run only reads known.
     fn know_published(&mut self, name: &str) -> Result<(), RunError> {
-        let Some(entry) = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.tables.get(name)) else { return Ok(()) };
+        let Some(entry) = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.tables.get(name)) else {
+            return Ok(());
+        };
         let state = self.job.store.table(name, &entry.state)?;
         self.know(&state)
     }

@@ -167,8 +167,11 @@ impl Store {
     pub fn remove_spills(&self, run: &str) {
         let _ = std::fs::remove_dir_all(self.spill_folder(run));
         for entry in self.root.join("tmp").read_dir_utf8().into_iter().flatten().flatten() {
-            let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|made| made.elapsed().unwrap_or_default());
-            if age.is_ok_and(|age| age > Duration::from_secs(24 * 60 * 60)) {
+            let age = entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .map(|made| made.elapsed().unwrap_or_default());
+            if age.is_ok_and(|age| age > Duration::from_hours(24)) {
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
@@ -252,7 +255,8 @@ impl Store {
         }
         crash_point("flip.before-reference");
         let path = self.reference_path();
-        let bytes = serde_json::to_vec(next).map_err(|error| StoreError::Damaged { path: path.clone(), reason: error.to_string() })?;
+        let bytes = serde_json::to_vec(next)
+            .map_err(|error| StoreError::Damaged { path: path.clone(), reason: error.to_string() })?;
         // From here on it is not certain that nothing names our files: an error may come after the deed.
         self.files_are_named();
         self.disk.replace(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
@@ -286,7 +290,8 @@ impl Store {
 
     fn put<T: Serialize>(&self, folder: &str, value: &T) -> Result<Digest, StoreError> {
         let folder = self.root.join(folder);
-        let bytes = serde_json::to_vec(value).map_err(|e| StoreError::Damaged { path: folder.clone(), reason: e.to_string() })?;
+        let bytes = serde_json::to_vec(value)
+            .map_err(|e| StoreError::Damaged { path: folder.clone(), reason: e.to_string() })?;
         let digest = Digest::of(&bytes);
         let path = folder.join(format!("{digest}.json"));
         match self.disk.write(&path, &bytes) {
@@ -307,7 +312,10 @@ impl Store {
     fn read_named<T: DeserializeOwned>(&self, path: &Utf8Path, name: &Digest) -> Result<T, StoreError> {
         let bytes = self.disk.read(path).map_err(|source| StoreError::Read { path: path.to_path_buf(), source })?;
         if Digest::of(&bytes) != *name {
-            return Err(StoreError::Damaged { path: path.to_path_buf(), reason: "its content is not what its name says".to_owned() });
+            return Err(StoreError::Damaged {
+                path: path.to_path_buf(),
+                reason: "its content is not what its name says".to_owned(),
+            });
         }
         parse(path, &bytes)
     }
@@ -330,5 +338,6 @@ impl Store {
 }
 
 fn parse<T: DeserializeOwned>(path: &Utf8Path, bytes: &[u8]) -> Result<T, StoreError> {
-    serde_json::from_slice(bytes).map_err(|error| StoreError::Damaged { path: path.to_path_buf(), reason: error.to_string() })
+    serde_json::from_slice(bytes)
+        .map_err(|error| StoreError::Damaged { path: path.to_path_buf(), reason: error.to_string() })
 }

@@ -27,7 +27,7 @@ use crate::project::timestamp;
 pub const METADATA: &str = "_metadata";
 
 /// How long a generation stays after it was made, so that long queries can end.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const KEPT: Duration = Duration::from_hours(24);
 
 impl Store {
     /// Brings `published/` in line with the reference. Does nothing when it is.
@@ -160,14 +160,16 @@ fn absolute(path: &Utf8Path) -> Utf8PathBuf {
 
 /// Returns the bytes of the table that describes every published column.
 fn metadata_file(tables: &[TableState], snapshot: &Snapshot, path: &Utf8Path) -> Result<Vec<u8>, StoreError> {
-    let rows: Vec<_> = tables.iter().flat_map(|table| table.columns.iter().map(move |column| (table, column))).collect();
+    let rows: Vec<_> =
+        tables.iter().flat_map(|table| table.columns.iter().map(move |column| (table, column))).collect();
     let text = |get: &dyn Fn(&TableState, &super::ColumnState) -> Option<String>| -> ArrayRef {
         Arc::new(rows.iter().map(|(table, column)| get(table, column)).collect::<StringArray>())
     };
     let position = |table: &TableState, name: &str| table.columns.iter().position(|column| column.name == name);
-    let positions = rows.iter().map(|(table, column)| position(table, &column.name).and_then(|p| i64::try_from(p + 1).ok()));
+    let positions =
+        rows.iter().map(|(table, column)| position(table, &column.name).and_then(|p| i64::try_from(p + 1).ok()));
     let counts = rows.iter().map(|(table, _)| i64::try_from(table.rows()).ok());
-    let as_of = TimestampMicrosecondArray::from_iter(rows.iter().map(|_| Some(snapshot.as_of.timestamp_micros())));
+    let as_of = rows.iter().map(|_| Some(snapshot.as_of.timestamp_micros())).collect::<TimestampMicrosecondArray>();
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("table_name", text(&|table, _| Some(table.table.clone()))),
         ("table_description", text(&|table, _| table.description.clone())),
@@ -185,7 +187,12 @@ fn metadata_file(tables: &[TableState], snapshot: &Snapshot, path: &Utf8Path) ->
     ];
     let field = |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
     let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-    debug_assert!(schema.fields().iter().all(|f| matches!(f.data_type(), DataType::Utf8 | DataType::Int64) || *f.data_type() == timestamp()));
+    debug_assert!(
+        schema
+            .fields()
+            .iter()
+            .all(|f| matches!(f.data_type(), DataType::Utf8 | DataType::Int64) || *f.data_type() == timestamp())
+    );
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
         .map_err(|source| StoreError::Rows { table: METADATA.to_owned(), source })?;
@@ -204,7 +211,11 @@ fn views_sql(tables: &[TableState], generation: &Utf8Path) -> String {
     let mut sql = String::from("-- Views over one generation of the published tables. In DuckDB: .read views.sql\n");
     for name in tables.iter().map(|table| table.table.as_str()).chain([METADATA]) {
         let files = generation.join(name).join("*.parquet");
-        sql.push_str(&format!("\ncreate or replace view {} as select * from read_parquet({});\n", identifier(name), text(files.as_str())));
+        sql.push_str(&format!(
+            "\ncreate or replace view {} as select * from read_parquet({});\n",
+            identifier(name),
+            text(files.as_str())
+        ));
         let Some(table) = tables.iter().find(|table| table.table == name) else { continue };
         let about: Vec<&str> = [&table.description, &table.grain].into_iter().flatten().map(String::as_str).collect();
         if !about.is_empty() {

@@ -46,9 +46,9 @@ impl FromStr for RowSum {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parsed = text.split_once(':').and_then(|(rows, sum)| {
-            Some(Self { rows: rows.parse().ok()?, sum: u128::from_str_radix(sum, 16).ok()? })
-        });
+        let parsed = text
+            .split_once(':')
+            .and_then(|(rows, sum)| Some(Self { rows: rows.parse().ok()?, sum: u128::from_str_radix(sum, 16).ok()? }));
         parsed.ok_or_else(|| format!("`{text}` is not a sum over rows"))
     }
 }
@@ -114,7 +114,8 @@ mod tests {
     use super::*;
 
     fn sum(rows: &[(i64, &str)]) -> RowSum {
-        let schema = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)]));
+        let schema =
+            Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)]));
         let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0)));
         let texts: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.1)));
         let batch = RecordBatch::try_new(Arc::clone(&schema), vec![numbers, texts]).unwrap();

@@ -9,9 +9,9 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::ledger::{CleanCounts, Ledger};
 use super::rows::RowSum;
 use crate::digest::{Digest, Parts};
-use super::ledger::{CleanCounts, Ledger};
 use crate::project::ColumnType;
 
 /// All tables at one moment: what a run published, or would publish once released.

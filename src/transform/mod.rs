@@ -97,7 +97,8 @@ pub fn columns(suite: &Suite, name: &str) -> Vec<ColumnState> {
     let Some(table) = suite.tables.get(name) else { return Vec::new() };
     let own = suite.project.contracts.get(name).map(|contract| &contract.columns);
     let describe = |field: &arrow::datatypes::FieldRef| {
-        let own = own.and_then(|columns| columns.get(field.name())).map(|column| column.words.clone()).unwrap_or_default();
+        let own =
+            own.and_then(|columns| columns.get(field.name())).map(|column| column.words.clone()).unwrap_or_default();
         let words = suite.project.words(field.name(), &own);
         Some(ColumnState {
             name: field.name().clone(),

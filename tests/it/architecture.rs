@@ -18,7 +18,22 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("check", &["digest", "engine", "plan", "project", "store", "transform"]),
     ("publish", &["check", "digest", "plan", "store"]),
     ("golden", &["diagnostic", "engine", "plan", "project", "store"]),
-    ("run", &["check", "clean", "digest", "engine", "ingest", "instant", "plan", "project", "publish", "store", "transform"]),
+    (
+        "run",
+        &[
+            "check",
+            "clean",
+            "digest",
+            "engine",
+            "ingest",
+            "instant",
+            "plan",
+            "project",
+            "publish",
+            "store",
+            "transform",
+        ],
+    ),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {

@@ -29,7 +29,12 @@ fn every_mistake_is_told_exactly() {
         if std::env::var_os("OPSMART_BLESS").is_some() {
             std::fs::write(case.join("stderr.txt"), &said.stderr).unwrap();
         } else if said.stderr != expected || said.exit != 2 || !said.stdout.is_empty() {
-            wrong.push(format!("{}: exit {}\n--- expected\n{expected}\n--- got\n{}", case.display(), said.exit, said.stderr));
+            wrong.push(format!(
+                "{}: exit {}\n--- expected\n{expected}\n--- got\n{}",
+                case.display(),
+                said.exit,
+                said.stderr
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

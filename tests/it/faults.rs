@@ -1,5 +1,6 @@
 //! All or nothing: whatever fails, and whenever the process dies, readers see the tables of before or those of after.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -102,7 +103,7 @@ fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Result<RunRepor
     let loaded = project::load(scratch.root(), None).unwrap();
     let digest = project::digest(&loaded, None);
     let suite = Suite::compile(loaded).unwrap();
-    let reach = reach(&suite, &[], &Default::default(), &Default::default());
+    let reach = reach(&suite, &[], &BTreeSet::default(), &BTreeSet::default());
     let store = Store::open(&scratch.path("warehouse"), disk);
     let resources = Resources { memory_bytes: 256 << 20, threads: 2, spill: None };
     let as_of = "2024-07-01T00:00:00Z".parse().ok();
@@ -120,10 +121,18 @@ fn published_sums(generation: &Utf8Path) -> ((i64, i128), (i64, i128)) {
             for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
                 let batch = batch.unwrap();
                 rows.0 += match count {
-                    Some(column) => batch.column_by_name(column).unwrap().as_primitive::<Int64Type>().iter().flatten().sum(),
+                    Some(column) => {
+                        batch.column_by_name(column).unwrap().as_primitive::<Int64Type>().iter().flatten().sum()
+                    }
                     None => i64::try_from(batch.num_rows()).unwrap(),
                 };
-                rows.1 += batch.column_by_name("amount").unwrap().as_primitive::<Decimal128Type>().iter().flatten().sum::<i128>();
+                rows.1 += batch
+                    .column_by_name("amount")
+                    .unwrap()
+                    .as_primitive::<Decimal128Type>()
+                    .iter()
+                    .flatten()
+                    .sum::<i128>();
             }
         }
         rows
@@ -237,10 +246,16 @@ fn a_reader_beside_killed_runs_never_sees_a_mixture() {
 #[test]
 fn a_terminated_run_ends_with_143_and_publishes_nothing() {
     let scratch = published_once();
-    let big: String = (10..400_000).map(|id| format!("{id},2024-03-02T10:00:00Z,1.00\n")).collect();
-    scratch.write("landing/orders-3.csv", &format!("id,at,amount\n{big}"));
+    let mut big = String::from("id,at,amount\n");
+    (10..600_000).for_each(|id| big.push_str(&format!("{id},2024-03-02T10:00:00Z,1.00\n")));
+    scratch.write("landing/orders-3.csv", &big);
+    let stored = || std::fs::read_dir(scratch.path("warehouse/data/orders/all")).unwrap().count();
+    let before = stored();
     let mut child = scratch.command(&["run", "--quiet"]).stderr(std::process::Stdio::null()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    // The large file is the last to be read, and takes a while.
+    while stored() < before + 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     assert_eq!(child.wait().unwrap().code(), Some(143));

@@ -13,8 +13,8 @@ use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
     Compression, FileInput, FileProblem, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
 };
-use opsmart::store::Ledger;
 use opsmart::project::{FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words};
+use opsmart::store::Ledger;
 use proptest::prelude::*;
 
 /// One row: a value for each column of [`COLUMNS`], and where it comes from.

@@ -17,7 +17,9 @@ fn a_landed_file_s_records_are_all_accounted_for() {
         ["landing/orders-1.csv,3,2,0,1,1,0,1,0,0,", "landing/orders-2.csv,7,3,2,2,1,1,1,0,0,"]
     );
     assert_eq!(
-        scratch.rows("select line, byte_offset, reason, column_name, arrow_cast(record, 'Utf8') from dq_quarantine order by line"),
+        scratch.rows(
+            "select line, byte_offset, reason, column_name, arrow_cast(record, 'Utf8') from dq_quarantine order by line"
+        ),
         ["5,72,E_TYPE,id,\"x,2024-03-02T09:00:00Z,1.00", "\"", "6,100,E_FIELDS,,\"4,2024-03-02T09:00:00Z", "\""]
     );
 }
@@ -44,13 +46,18 @@ fn a_row_that_moves_and_comes_back_is_where_it_belongs() {
     // A copy under another name counts once, and is told.
     scratch.write("landing/orders-9.csv", "id,at,amount\n3,2024-03-04T09:00:00Z,30.00\n");
     assert_eq!(orders(&scratch).len(), 3);
-    assert_eq!(scratch.rows("select file, copy_of, clean from dq_ledger where copy_of is not null"), ["landing/orders-9.csv,landing/orders-2.csv,0"]);
+    assert_eq!(
+        scratch.rows("select file, copy_of, clean from dq_ledger where copy_of is not null"),
+        ["landing/orders-9.csv,landing/orders-2.csv,0"]
+    );
 }
 
 #[test]
 fn files_that_change_mean_what_the_contract_says() {
     let contract = |mode: &str| {
-        format!("from = \"landing/orders-*.csv\"\nformat = {{ type = \"csv\" }}\nfiles = \"{mode}\"\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n")
+        format!(
+            "from = \"landing/orders-*.csv\"\nformat = {{ type = \"csv\" }}\nfiles = \"{mode}\"\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n"
+        )
     };
     let day_two = "id,at,amount\n3,2024-03-02T10:00:00Z,30.00\n";
     for (mode, expected) in [("replace", vec!["3"]), ("append", vec!["1", "2", "3"]), ("snapshot", vec!["3"])] {
@@ -87,7 +94,10 @@ fn values_from_the_path_are_part_of_a_file_s_identity() {
 fn too_many_rejected_records_of_one_file_stop_the_run() {
     let scratch = Scratch::orders();
     let _ = scratch.run(&["run"]).exits(0);
-    scratch.write("landing/orders-2.csv", "id,at,amount\n5,2024-03-02T09:00:00Z,1.00\nx,2024-03-02T09:00:00Z,1.00\ny,2024-03-02T09:00:00Z,1.00\n");
+    scratch.write(
+        "landing/orders-2.csv",
+        "id,at,amount\n5,2024-03-02T09:00:00Z,1.00\nx,2024-03-02T09:00:00Z,1.00\ny,2024-03-02T09:00:00Z,1.00\n",
+    );
     let said = scratch.run(&["run"]).exits(1);
     assert_eq!(
         said.stderr,
@@ -107,7 +117,11 @@ fn a_changed_contract_reads_again_and_says_when_it_cannot() {
     std::fs::remove_file(scratch.path("landing/orders-1.csv")).unwrap();
     scratch.write("schemas/sources/orders.toml", &contract);
     let said = scratch.run(&["run"]).exits(1);
-    assert!(said.stderr.contains("`landing/orders-1.csv` has to be read again because the contract of `orders` changed"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("`landing/orders-1.csv` has to be read again because the contract of `orders` changed"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(scratch.rows("select amount from fct_order order by id"), ["10.000", "20.000"]);
 }
 

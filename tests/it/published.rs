@@ -39,7 +39,10 @@ fn an_edit_rebuilds_what_it_changes_and_no_more() {
     let first = built(&scratch);
     assert_eq!(first[0], "fct_order");
     // Another result: both are.
-    scratch.write("sql/marts/fct_order.sql", "select id, local_day(at, $reporting_zone) as day, amount * 2 as amount from stg_orders\n");
+    scratch.write(
+        "sql/marts/fct_order.sql",
+        "select id, local_day(at, $reporting_zone) as day, amount * 2 as amount from stg_orders\n",
+    );
     assert_eq!(built(&scratch), ["fct_order", "kpi_order_daily"]);
     assert_eq!(scratch.rows("select cast(amount as decimal(10,2)) from kpi_order_daily"), ["60.00"]);
 }
@@ -48,7 +51,10 @@ fn an_edit_rebuilds_what_it_changes_and_no_more() {
 fn equal_content_stops_the_wave() {
     let scratch = Scratch::orders();
     let _ = built(&scratch);
-    scratch.write("sql/marts/fct_order.sql", "select id, local_day(at, $reporting_zone) as day, amount from stg_orders where id > 0\n");
+    scratch.write(
+        "sql/marts/fct_order.sql",
+        "select id, local_day(at, $reporting_zone) as day, amount from stg_orders where id > 0\n",
+    );
     assert_eq!(built(&scratch), ["fct_order"]);
 }
 
@@ -56,7 +62,10 @@ fn equal_content_stops_the_wave() {
 fn new_words_rewrite_what_is_told_and_rebuild_nothing() {
     let scratch = Scratch::orders();
     let _ = built(&scratch);
-    scratch.write("schemas/columns.toml", "[amount]\ndescription = \"What was paid\"\nunit = \"CNY\"\nen = \"Amount\"\nzh = \"金额\"\n");
+    scratch.write(
+        "schemas/columns.toml",
+        "[amount]\ndescription = \"What was paid\"\nunit = \"CNY\"\nen = \"Amount\"\nzh = \"金额\"\n",
+    );
     assert_eq!(built(&scratch), [""; 0]);
     let views = std::fs::read_to_string(scratch.path("warehouse/published/current/views.sql")).unwrap();
     assert!(views.contains("'Amount | 金额 | What was paid | [CNY]'"), "{views}");
@@ -68,7 +77,11 @@ fn a_broken_promise_keeps_yesterdays_numbers_and_names_rows() {
     let _ = scratch.run(&["run"]).exits(0);
     scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T09:00:00Z,-5.00\n");
     let said = scratch.run(&["run"]).exits(1);
-    assert!(said.stderr.contains("broken[fct_order.amount.min]: `amount` of `fct_order` must be at least 0"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("broken[fct_order.amount.min]: `amount` of `fct_order` must be at least 0"),
+        "{}",
+        said.stderr
+    );
     assert!(said.stderr.contains("\"id\":3"), "{}", said.stderr);
     assert_eq!(scratch.rows("select count(*), sum(amount) from fct_order"), ["2,30.00"]);
     // The file was never admitted, so mending it is enough.
@@ -117,7 +130,10 @@ fn an_as_of_before_the_published_one_is_refused() {
 #[test]
 fn only_tables_that_use_the_clock_depend_on_it() {
     let scratch = Scratch::orders();
-    scratch.write("sql/kpi/kpi_order_age.sql", "select id, local_day($as_of, $reporting_zone) - day as days from fct_order\n");
+    scratch.write(
+        "sql/kpi/kpi_order_age.sql",
+        "select id, local_day($as_of, $reporting_zone) - day as days from fct_order\n",
+    );
     let at = |day: &str| {
         let said = scratch.run(&["run", "--output", "json", "--as-of", day]).exits(0);
         let report: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
@@ -137,13 +153,23 @@ fn the_result_does_not_depend_on_how_many_threads_worked() {
             crate::scratch::copy(&root.join(folder), scratch.path(folder).as_std_path());
         }
         std::fs::copy(root.join("opsmart.toml"), scratch.path("opsmart.toml")).unwrap();
-        let status = scratch.command(&["run", "--quiet", "--as-of", "2024-07-01"]).env("OPSMART_THREADS", threads).status().unwrap();
+        let status = scratch
+            .command(&["run", "--quiet", "--as-of", "2024-07-01"])
+            .env("OPSMART_THREADS", threads)
+            .status()
+            .unwrap();
         assert!(status.success());
-        let reference: serde_json::Value = serde_json::from_slice(&std::fs::read(scratch.path("warehouse/refs/main")).unwrap()).unwrap();
+        let reference: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(scratch.path("warehouse/refs/main")).unwrap()).unwrap();
         let snapshot = format!("warehouse/snapshots/{}.json", reference["snapshot"].as_str().unwrap());
-        let snapshot: serde_json::Value = serde_json::from_slice(&std::fs::read(scratch.path(&snapshot)).unwrap()).unwrap();
+        let snapshot: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(scratch.path(&snapshot)).unwrap()).unwrap();
         let tables = snapshot["tables"].as_object().unwrap().clone();
-        tables.into_iter().map(|(name, entry)| (name, entry["content"].clone())).filter(|(name, _)| name != "dq_ledger").collect::<Vec<_>>()
+        tables
+            .into_iter()
+            .map(|(name, entry)| (name, entry["content"].clone()))
+            .filter(|(name, _)| name != "dq_ledger")
+            .collect::<Vec<_>>()
     };
     assert_eq!(content("1"), content("8"));
 }
@@ -153,8 +179,11 @@ fn published_files_are_plain_parquet_with_plain_types() {
     let scratch = Scratch::orders();
     let _ = scratch.run(&["run"]).exits(0);
     let current = scratch.path("warehouse/published/current");
-    let read = |table: &str| SerializedFileReader::new(File::open(current.join(table).join("part-0.parquet")).unwrap()).unwrap();
-    let rows: Vec<String> = read("kpi_order_daily").get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+    let read = |table: &str| {
+        SerializedFileReader::new(File::open(current.join(table).join("part-0.parquet")).unwrap()).unwrap()
+    };
+    let rows: Vec<String> =
+        read("kpi_order_daily").get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
     assert_eq!(rows, ["{day: 2024-03-01, orders: 2, amount: 30.00}"]);
     for table in ["fct_order", "dq_ledger", "dq_quarantine", "_metadata"] {
         let reader = read(table);

@@ -26,7 +26,8 @@ fn every_model_has_a_golden_test_and_passes_it() {
         }
         for model in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             models += 1;
-            let test = scratch.path("tests/models").join(model.with_extension("slt").file_name().unwrap().to_str().unwrap());
+            let test =
+                scratch.path("tests/models").join(model.with_extension("slt").file_name().unwrap().to_str().unwrap());
             assert!(test.exists(), "{test} is missing");
         }
     }
@@ -71,7 +72,10 @@ fn two_plans_of_one_project_are_the_same_byte_for_byte() {
     let first = plan();
     assert_eq!(first, plan());
     let _ = scratch.run(&["run", "--as-of", "2024-07-01", "--quiet"]).exits(0);
-    assert_eq!(scratch.run(&["plan", "--as-of", "2024-07-01"]).exits(0).stdout, "nothing to do: 7 datasets and 18 tables are as they should be\n");
+    assert_eq!(
+        scratch.run(&["plan", "--as-of", "2024-07-01"]).exits(0).stdout,
+        "nothing to do: 7 datasets and 18 tables are as they should be\n"
+    );
 }
 
 #[test]

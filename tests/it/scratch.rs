@@ -107,7 +107,7 @@ impl Scratch {
 
     /// Runs `opsmart` with `arguments`.
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
-        said(self.command(arguments).output().unwrap())
+        said(&self.command(arguments).output().unwrap())
     }
 
     /// Runs a SELECT and returns its rows as CSV without a header.
@@ -126,7 +126,7 @@ impl Scratch {
     }
 }
 
-pub(crate) fn said(output: Output) -> Said {
+fn said(output: &Output) -> Said {
     Said {
         exit: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -37,7 +37,8 @@ fn runs_of_different_jobs_at_once_both_publish() {
 #[test]
 fn eight_runs_of_one_project_at_once_publish_one_truth() {
     let scratch = Scratch::orders();
-    let spawn = |_| scratch.command(&["run", "--quiet", "--on-locked", "wait=60s"]).stderr(Stdio::piped()).spawn().unwrap();
+    let spawn =
+        |_| scratch.command(&["run", "--quiet", "--on-locked", "wait=60s"]).stderr(Stdio::piped()).spawn().unwrap();
     let children: Vec<_> = (0..8).map(spawn).collect();
     for child in children {
         let output = child.wait_with_output().unwrap();
