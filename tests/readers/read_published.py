@@ -26,6 +26,7 @@ def same(what, ours, theirs):
 
 
 def main(opsmart):
+    opsmart = Path(opsmart).resolve()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name in FOLDERS:
@@ -55,11 +56,11 @@ def read(root):
     same("columns without words", one(wordless), [(0,)])
 
     # The first implementation of these numbers is ours; here is a second, from the landed files themselves.
-    clicks = f"""(select distinct user_id, session_id, event, cast(timestamp as timestamp) as at
+    clicks = f"""(select distinct user_id, session_id, event, cast(timestamp as timestamp) as stamp
         from read_csv(['{root}/data-samples/behaviour/clickstream-2024-h1.csv.gz'], header = true))"""
-    theirs = one(f"""select cast(at as date) as day, count(distinct user_id) from {clicks}
-        where cast(at as date) between '2024-01-10' and '2024-06-20' group by 1 order by 1""")
-    ours = one("""select day, dau from kpi_user_activity_daily where platform = 'all' and channel = 'all'
+    theirs = one(f"""select cast(stamp as date) as day, count(distinct user_id) from {clicks}
+        where cast(stamp as date) between '2024-01-10' and '2024-06-20' group by 1 order by 1""")
+    ours = one("""select day, dau from kpi_user_activity_daily where platform = 'all' and acquisition_channel = 'all'
         and dau > 0 and day between '2024-01-10' and '2024-06-20' order by 1""")
     same("daily active users", ours, theirs)
     theirs = one(f"""select "Ticker", round(stddev_samp(ret) * sqrt(252), 4) from (
