@@ -63,8 +63,8 @@ pub struct CheckError {
     pub source: DataFusionError,
 }
 
-/// Asks the contracts of `tables`, and the checks in `asked`, which maps each to its fingerprint. The tables must be
-/// known to `session`, and so must be everything that the checks read.
+/// Asks what `asked` names, each with its fingerprint: a model's name stands for its contract, any other for a query of
+/// `sql/checks/`. Everything that they read must be known to `session`, `tables` among it.
 ///
 /// # Errors
 /// When a check cannot be run.
@@ -73,22 +73,25 @@ pub async fn check(
     suite: &Suite,
     as_of: DateTime<Utc>,
     tables: Vec<TableState>,
-    rebuilt: &[String],
     asked: BTreeMap<String, Digest>,
 ) -> Result<Verdict, CheckError> {
     let limit = suite.project.settings.limits.finding_rows;
     let mut findings = Vec::new();
-    let mut count = asked.len();
-    for name in rebuilt {
-        let Some(contract) = suite.project.contracts.get(name) else { continue };
-        let Some(table) = suite.tables.get(name) else { continue };
-        for promise in contract::promises(name, contract, &table.schema) {
-            count += 1;
-            findings.extend(contract::ask(session, &promise, limit).await?);
-        }
-    }
+    let mut count = 0;
     for name in asked.keys() {
-        findings.extend(ask(session, suite, as_of, name, limit).await?);
+        let Some(table) = suite.tables.get(name) else { continue };
+        match suite.project.contracts.get(name).filter(|_| table.kind.is_stored()) {
+            Some(contract) => {
+                for promise in contract::promises(name, contract, &table.schema) {
+                    count += 1;
+                    findings.extend(contract::ask(session, &promise, limit).await?);
+                }
+            }
+            None => {
+                count += 1;
+                findings.extend(ask(session, suite, as_of, name, limit).await?);
+            }
+        }
     }
     if findings.is_empty() {
         return Ok(Verdict::Kept(Checked { tables, passed: asked, asked: count }));

@@ -12,7 +12,7 @@ use crate::run::Exit;
 #[derive(Debug, Args)]
 pub(super) struct HistoryArgs {
     /// Runs to list at most; 0 lists all
-    #[arg(long, value_name = "RUNS", default_value_t = 20)]
+    #[arg(long, env = "OPSMART_LIMIT", value_name = "RUNS", default_value_t = 20)]
     limit: usize,
 }
 

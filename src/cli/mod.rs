@@ -58,7 +58,7 @@ struct Global {
     #[arg(long, global = true, env = "OPSMART_OUTPUT", value_enum, default_value_t = Output::Text, value_name = "FORM")]
     output: Output,
 
-    /// How log lines on stderr are written; `OPSMART_LOG` says which are
+    /// How log lines on stderr are written; `OPSMART_LOG` says which, by default warnings as text, steps as JSON
     #[arg(long, global = true, env = "OPSMART_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, value_name = "FORM")]
     log_format: LogFormat,
 }
@@ -160,13 +160,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     start_log(cli.global.log_format);
     let printer = Printer::new(cli.global.quiet, cli.global.output == Output::Json);
-    let exit = match dispatch(&cli, &printer) {
-        Ok(exit) => exit,
-        Err(failure) => {
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli, &printer)));
+    let exit = match ended {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(failure)) => {
             let exit = failure.exit();
             printer.failure(&failure, exit);
             exit
         }
+        // The panic has said where; nothing was published, because publishing is the last step.
+        Err(_) => Exit::Bug,
     };
     ExitCode::from(exit as u8)
 }
@@ -205,8 +208,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 fn start_log(format: LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("OPSMART_LOG").unwrap_or_else(|_| "warn".into());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Whoever asks for JSON feeds a machine, and a machine wants to know what an operator wants to know tomorrow.
+    let level = if format == LogFormat::Json { "info,datafusion=warn" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("OPSMART_LOG").unwrap_or_else(|_| level.into());
+    // A reader of the log that goes away must not end a run.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // A second start in one process, as tests do it, keeps the first.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(print::colour_allowed()).try_init(),

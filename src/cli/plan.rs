@@ -6,7 +6,7 @@ use super::run::Choice;
 use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
-use crate::plan::{DatasetStep, FileWhy, Need, Plan, Suite, Why};
+use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite, Why};
 use crate::project;
 use crate::run::{Exit, Job, plan_run};
 
@@ -52,11 +52,13 @@ fn text(plan: &Plan) -> String {
         text.push('\n');
     };
     section("Datasets", plan.datasets.iter().map(|step| (step.name.clone(), dataset_words(step))).collect());
-    let words = |steps: &[crate::plan::ModelStep], must: &str| {
+    let words = |steps: Vec<&ModelStep>, must: &str| -> Vec<(String, String)> {
         steps.iter().map(|step| (step.name.clone(), need_words(&step.need, must))).collect()
     };
-    section("Tables", words(&plan.models, "build"));
-    section("Checks", words(&plan.checks, "ask"));
+    let (checks, contracts) = plan.checks.iter().partition(|step| !plan.models.iter().any(|model| model.name == step.name));
+    section("Tables", words(plan.models.iter().collect(), "build"));
+    section("Contracts", words(contracts, "ask"));
+    section("Checks", words(checks, "ask"));
     let count = |wanted: fn(&Need) -> bool| plan.models.iter().filter(|step| wanted(&step.need)).count();
     let (must, may) = (count(|need| matches!(need, Need::Must(_))), count(|need| matches!(need, Need::May(_))));
     let files: usize = plan.datasets.iter().map(|step| step.files.len()).sum();

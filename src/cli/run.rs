@@ -132,7 +132,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     resources.threads = args.threads.map_or(resources.threads, usize::from);
     let job = run::Job { store: &store, reach: &reach, as_of, resources, id: id.clone(), project: digest.clone() };
     let runtime = runtime()?;
-    let mut progress = Progress::new(printer);
+    let progress = Progress::new(printer);
     let ended = runtime.block_on(async {
         let mut on = |event| progress.event(&event);
         tokio::select! {

@@ -26,11 +26,11 @@ pub(super) struct ShowArgs {
     what: String,
 
     /// How rows are written
-    #[arg(long, value_enum, default_value_t = Form::Table)]
+    #[arg(long, env = "OPSMART_FORMAT", value_enum, default_value_t = Form::Table)]
     format: Form,
 
     /// Rows to print at most; 0 prints all
-    #[arg(long, value_name = "ROWS", default_value_t = 50)]
+    #[arg(long, env = "OPSMART_LIMIT", value_name = "ROWS", default_value_t = 50)]
     limit: usize,
 }
 

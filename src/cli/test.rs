@@ -17,7 +17,7 @@ pub(super) struct TestArgs {
     models: Vec<String>,
 
     /// Write what the models return into the tests as what is expected
-    #[arg(long)]
+    #[arg(long, env = "OPSMART_BLESS")]
     bless: bool,
 }
 

@@ -28,6 +28,7 @@ pub use select::{SelectorMistake, select, select_all};
 pub use suite::{CLOCK, Kind, Suite, Table, source_schema, variable_value};
 
 use crate::digest::{Digest, Parts};
+use crate::project::ModelContract;
 use crate::store::Snapshot;
 
 /// What a run would do.
@@ -39,8 +40,11 @@ pub struct Plan {
     pub datasets: Vec<DatasetStep>,
     /// The stored models in reach of the run, each after what it reads.
     pub models: Vec<ModelStep>,
-    /// The checks in reach of the run.
+    /// The checks in reach of the run: those of `sql/checks/`, and under the name of its model each contract that
+    /// promises something.
     pub checks: Vec<ModelStep>,
+    /// Whether the newest snapshot has tables that the project has no longer.
+    pub drops_tables: bool,
 }
 
 /// A model or check.
@@ -83,7 +87,7 @@ impl Plan {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let models = self.models.iter().chain(&self.checks).all(|step| step.need == Need::No);
-        models && self.datasets.iter().all(|step| step.need == Need::No && step.files.is_empty())
+        !self.drops_tables && models && self.datasets.iter().all(|step| step.need == Need::No && step.files.is_empty())
     }
 }
 
@@ -173,8 +177,14 @@ pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
         }
         let steps = if is_check { &mut checks } else { &mut models };
         steps.push(ModelStep { name: name.clone(), need });
+        if let Some(contract) = suite.project.contracts.get(name).filter(|contract| contract.promises_something()) {
+            let need = contract_need(contract, name, inputs, &moving);
+            checks.push(ModelStep { name: name.clone(), need });
+        }
     }
-    Plan { as_of: inputs.as_of, datasets, models, checks }
+    let is_gone = |name: &String| !suite.has_stored(name);
+    let drops_tables = inputs.snapshot.is_some_and(|snapshot| snapshot.tables.keys().any(is_gone));
+    Plan { as_of: inputs.as_of, datasets, models, checks, drops_tables }
 }
 
 /// Returns the fingerprint of a model or check, given the content of each of its inputs.
@@ -207,6 +217,29 @@ fn model_need(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<Stri
     } else {
         Need::May(moved)
     }
+}
+
+/// Returns the fingerprint of the promises of a contract about rows whose digest is `content`.
+#[must_use]
+pub fn contract_fingerprint(contract: &ModelContract, content: Option<&Digest>) -> Digest {
+    let mut parts = Parts::of("contract");
+    parts.add(contract.key.join(","));
+    for (column, of) in &contract.columns {
+        parts.add(column);
+        parts.add(format!("{:?}", of.rules));
+    }
+    parts.add(content.map_or("none", Digest::as_str));
+    parts.digest()
+}
+
+fn contract_need(contract: &ModelContract, name: &str, inputs: &Inputs, moving: &BTreeSet<String>) -> Need {
+    let passed = inputs.snapshot.and_then(|snapshot| snapshot.checks.get(name));
+    let Some(passed) = passed else { return Need::Must(Why::New) };
+    if moving.contains(name) {
+        return Need::May(vec![name.to_owned()]);
+    }
+    let content = inputs.snapshot.and_then(|snapshot| snapshot.tables.get(name)).map(|entry| &entry.content);
+    if contract_fingerprint(contract, content) == *passed { Need::No } else { Need::Must(Why::Contract) }
 }
 
 fn check_need(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<String>) -> Need {

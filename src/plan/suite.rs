@@ -253,6 +253,14 @@ impl Suite {
         }
     }
 
+    /// Returns whether a table of this name is stored: a dataset, a stored model, or one of the suite's own.
+    #[must_use]
+    pub fn has_stored(&self, name: &str) -> bool {
+        self.project.sources.contains_key(name)
+            || self.tables.get(name).is_some_and(|table| table.kind.is_stored())
+            || OwnTable::ALL.iter().any(|own| own.name() == name)
+    }
+
     /// Returns the edges from each dataset or model to the models that read it.
     #[must_use]
     pub fn readers(&self) -> BTreeMap<String, BTreeSet<String>> {

@@ -124,6 +124,14 @@ pub struct ModelContract {
     pub places: ModelPlaces,
 }
 
+impl ModelContract {
+    /// Returns whether there is anything to ask of the rows.
+    #[must_use]
+    pub fn promises_something(&self) -> bool {
+        !self.key.is_empty() || self.columns.values().any(|column| column.rules != Rules::default())
+    }
+}
+
 /// What a model's contract says of one column.
 #[derive(Debug, Clone, Default)]
 pub struct ModelColumn {

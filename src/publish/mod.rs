@@ -86,9 +86,7 @@ pub fn publish(
     let mut tables: BTreeMap<String, TableEntry> =
         head.snapshot.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
     let mut checks = head.snapshot.as_ref().map(|head| head.checks.clone()).unwrap_or_default();
-    tables.retain(|name, _| {
-        suite.project.sources.contains_key(name) || suite.tables.get(name).is_some_and(|t| t.kind.is_stored())
-    });
+    tables.retain(|name, _| suite.has_stored(name));
     checks.retain(|name, _| suite.tables.contains_key(name));
     checks.extend(checked.passed);
     for state in &checked.tables {

@@ -23,7 +23,7 @@ use crate::clean::clean;
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
-use crate::plan::{DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, fingerprint, plan};
+use crate::plan::{DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, contract_fingerprint, fingerprint, plan};
 use crate::publish::{Base, Published, Publisher, publish};
 use crate::store::{Store, StoreError, TableState};
 use crate::transform::{Built, columns, register_stored, register_view, transform};
@@ -54,6 +54,7 @@ pub struct Job<'a> {
 /// Whatever stops it; nothing was published then.
 pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send)) -> Result<RunReport, RunError> {
     let started = Instant::now();
+    tracing::info!(run = job.id, datasets = job.reach.ingest.len(), models = job.reach.models.len(), "run started");
     let mut outcome = Err(RunError::Store(StoreError::Lost));
     for _ in 0..ATTEMPTS {
         outcome = attempt(suite, job, on).await;
@@ -67,6 +68,14 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
     job.store.refresh_published()?;
     report.seconds = started.elapsed().as_secs_f64();
+    tracing::info!(
+        run = job.id,
+        status = ?report.status,
+        snapshot = report.snapshot.as_ref().map(Digest::as_str),
+        promises_kept = report.checks,
+        elapsed_ms = elapsed_ms(started),
+        "run ended"
+    );
     Ok(report)
 }
 
@@ -127,7 +136,6 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         plan: &plan,
         session,
         made: BTreeMap::new(),
-        rebuilt: Vec::new(),
         contents: BTreeMap::new(),
     };
     for step in &plan.datasets {
@@ -155,6 +163,10 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     report.published = job.store.published();
     report.headline = work.headline().await;
     Ok(report)
+}
+
+fn elapsed_ms(started: Instant) -> u64 {
+    u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Returns whether descriptions or labels changed: tables stay as they are, but what is told of them does not.
@@ -203,8 +215,6 @@ struct Work<'a> {
     session: SessionContext,
     /// States that this run made, in place of those of the base.
     made: BTreeMap<String, TableState>,
-    /// Models whose rows this run made.
-    rebuilt: Vec<String>,
     /// The content of every table known so far.
     contents: BTreeMap<String, Digest>,
 }
@@ -244,6 +254,16 @@ impl Work<'_> {
         }
         report.datasets.push(DatasetReport::new(&state, step, started.elapsed()));
         if let Some(done) = report.datasets.last() {
+            tracing::info!(
+                dataset = done.dataset,
+                files_read = done.files_read,
+                records = done.records,
+                accepted = done.accepted,
+                quarantined = done.quarantined,
+                clean = done.counts.clean,
+                elapsed_ms = elapsed_ms(started),
+                "dataset is up to date"
+            );
             on(Event::Read(done.clone()));
         }
         self.know(&state)
@@ -283,9 +303,9 @@ impl Work<'_> {
                 transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from).await?;
             let state = self.keep_files_if_equal(state, before)?;
             self.know(&state)?;
-            self.rebuilt.push(name.clone());
             let done =
                 TableReport { table: name.clone(), rows: state.rows(), seconds: started.elapsed().as_secs_f64() };
+            tracing::info!(table = done.table, rows_out = done.rows, elapsed_ms = elapsed_ms(started), "model built");
             on(Event::Built(done.clone()));
             report.tables.push(done);
             self.made.insert(name.clone(), state);
@@ -318,30 +338,21 @@ impl Work<'_> {
         let mut asked = BTreeMap::new();
         for step in &self.plan.checks {
             let Some(table) = self.suite.tables.get(&step.name) else { continue };
-            if !table.inputs.iter().all(|input| self.contents.contains_key(input)) {
-                continue;
-            }
-            let fingerprint = fingerprint(table, self.plan.as_of, |input| self.contents.get(input).cloned());
+            let fingerprint = match self.suite.project.contracts.get(&step.name) {
+                Some(contract) if table.kind.is_stored() => contract_fingerprint(contract, self.contents.get(&step.name)),
+                _ if !table.inputs.iter().all(|input| self.contents.contains_key(input)) => continue,
+                _ => fingerprint(table, self.plan.as_of, |input| self.contents.get(input).cloned()),
+            };
             let passed = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.checks.get(&step.name));
             if passed != Some(&fingerprint) {
                 asked.insert(step.name.clone(), fingerprint);
             }
         }
-        on(Event::Checking { checks: asked.len() + self.rebuilt.len() });
+        on(Event::Checking { checks: asked.len() });
         let read = self.contents.keys().filter(|name| !self.made.contains_key(*name)).cloned().collect();
         let tables = std::mem::take(&mut self.made).into_values().collect();
-        let contracts = self.contracts_to_ask();
-        let verdict = check(&self.session, self.suite, self.plan.as_of, tables, &contracts, asked).await?;
+        let verdict = check(&self.session, self.suite, self.plan.as_of, tables, asked).await?;
         Ok((read, verdict))
-    }
-
-    /// Contracts are asked about the tables that were rebuilt; of a changed project, about all tables in reach, because
-    /// a promise may be new.
-    fn contracts_to_ask(&self) -> Vec<String> {
-        if self.base.snapshot.as_ref().is_some_and(|snapshot| snapshot.project == self.job.project) {
-            return self.rebuilt.clone();
-        }
-        self.plan.models.iter().map(|step| step.name.clone()).collect()
     }
 
     /// Makes the published rows of a table that this run only reads known.

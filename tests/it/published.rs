@@ -91,6 +91,31 @@ fn a_broken_promise_keeps_yesterdays_numbers_and_names_rows() {
 }
 
 #[test]
+fn a_new_promise_is_asked_about_although_nothing_is_built() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    scratch.write("schemas/models/fct_order.toml", "key = [\"id\"]\n[columns]\namount = { max = 15 }\n");
+    let said = scratch.run(&["run"]).exits(1);
+    assert!(said.stderr.contains("broken[fct_order.amount.max]"), "{}", said.stderr);
+    scratch.write("schemas/models/fct_order.toml", "key = [\"id\"]\n[columns]\namount = { max = 25 }\n");
+    assert_eq!(built(&scratch), [""; 0]);
+    let said = scratch.run(&["run"]).exits(0);
+    assert!(said.stderr.starts_with("nothing new"), "{}", said.stderr);
+}
+
+#[test]
+fn a_model_that_is_gone_is_published_no_more() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    std::fs::remove_file(scratch.path("sql/kpi/kpi_order_daily.sql")).unwrap();
+    std::fs::remove_file(scratch.path("sql/checks/assert_days_add_up.sql")).unwrap();
+    assert_eq!(built(&scratch), [""; 0]);
+    assert!(!scratch.path("warehouse/published/current/kpi_order_daily").exists());
+    assert!(scratch.path("warehouse/published/current/fct_order").exists());
+    let _ = scratch.run(&["run", "--exit-on-skip"]).exits(99);
+}
+
+#[test]
 fn a_failing_check_of_the_project_publishes_nothing() {
     let scratch = Scratch::orders();
     let _ = scratch.run(&["run"]).exits(0);

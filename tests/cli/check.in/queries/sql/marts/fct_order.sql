@@ -1,0 +1,2 @@
+-- One row per order.
+select id, ammount, at from stg_orders

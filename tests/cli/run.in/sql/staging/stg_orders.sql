@@ -1,0 +1,2 @@
+-- One row per order.
+select id, at, amount from orders
