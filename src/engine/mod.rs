@@ -4,6 +4,8 @@
 //! takes more memory than it was given, and opens no file that was not registered. Only SELECTs get through
 //! [`read_only`]. Knows nothing of projects or the warehouse.
 
+mod one_row;
+
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -71,6 +73,7 @@ pub fn session(resources: &Resources) -> Result<SessionContext> {
     let runtime =
         RuntimeEnvBuilder::new().with_disk_manager_builder(disk).with_memory_pool(Arc::new(pool)).build_arc()?;
     let session = SessionContext::new_with_config_rt(config, runtime);
+    session.add_analyzer_rule(Arc::new(one_row::OneRowStaysOne));
     functions::register(&session);
     Ok(session)
 }
