@@ -99,7 +99,7 @@ impl Disk for FailingDisk {
 }
 
 /// Runs a project in this process, on the given disk.
-fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Result<RunReport, RunError> {
+pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Result<RunReport, RunError> {
     let loaded = project::load(scratch.root(), None).unwrap();
     let digest = project::digest(&loaded, None);
     let suite = Suite::compile(loaded).unwrap();
@@ -244,7 +244,13 @@ fn a_reader_beside_killed_runs_never_sees_a_mixture() {
 }
 
 #[test]
-fn a_terminated_run_ends_with_143_and_publishes_nothing() {
+fn an_interrupted_run_says_so_and_publishes_nothing() {
+    for (signal, exit) in [("-INT", 130), ("-TERM", 143)] {
+        interrupted(signal, exit);
+    }
+}
+
+fn interrupted(signal: &str, exit: i32) {
     let scratch = published_once();
     let mut big = String::from("id,at,amount\n");
     (10..600_000).for_each(|id| big.push_str(&format!("{id},2024-03-02T10:00:00Z,1.00\n")));
@@ -256,8 +262,8 @@ fn a_terminated_run_ends_with_143_and_publishes_nothing() {
     while stored() < before + 2 {
         std::thread::sleep(Duration::from_millis(1));
     }
-    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(child.wait().unwrap().code(), Some(exit));
     assert_eq!(assert_whole(&scratch), BEFORE);
 }

@@ -4,6 +4,7 @@
 mod architecture;
 mod broken_projects;
 mod faults;
+mod histories;
 mod ingest;
 mod ledger;
 mod published;
