@@ -83,7 +83,7 @@ pub(super) async fn ask(
     promise: &Promise,
     limit: usize,
 ) -> Result<Option<Finding>, CheckError> {
-    let failed = |source| CheckError { check: promise.check.clone(), source };
+    let failed = |error| CheckError { check: promise.check.clone(), error };
     let frame = session.sql_with_options(&promise.sql, read_only()).await.map_err(failed)?;
     let (rows, examples) = rows::count_and_keep(frame, limit).await.map_err(failed)?;
     if rows == 0 {

@@ -55,12 +55,12 @@ pub struct Checked {
 
 /// Why a check could not be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("check `{check}` failed to run: {}", source.strip_backtrace().lines().next().unwrap_or_default())]
+#[error("check `{check}` failed to run: {}", error.find_root().strip_backtrace().lines().next().unwrap_or_default())]
 pub struct CheckError {
     /// The check.
     pub check: String,
     /// What DataFusion says.
-    pub source: DataFusionError,
+    pub error: DataFusionError,
 }
 
 /// Asks what `asked` names, each with its fingerprint: a model's name stands for its contract, any other for a query of
@@ -108,7 +108,7 @@ async fn ask(
     limit: usize,
 ) -> Result<Option<Finding>, CheckError> {
     let Some(table) = suite.tables.get(name) else { return Ok(None) };
-    let failed = |source| CheckError { check: name.to_owned(), source };
+    let failed = |error| CheckError { check: name.to_owned(), error };
     let statement = table.query.statement(|variable| value_at(suite, as_of, variable));
     let plan = plan_statement(&session.state(), statement).map_err(failed)?;
     let frame = session.execute_logical_plan(plan).await.map_err(failed)?;

@@ -83,7 +83,7 @@ fn columns(contract: &SourceContract, rows: &[Row]) -> Vec<ArrayRef> {
         count(&|row| row.counts.exact_duplicates),
         count(&|row| row.counts.superseded),
         count(&|row| row.counts.late),
-        count(&|row| row.counts.quarantined),
+        count(&|row| row.counts.quarantined_in_clean),
         Arc::new(rows.iter().map(|row| rejected_share(&row.ledger)).collect::<Float64Array>()),
         text(&|row| if row.unknown_columns.is_empty() { None } else { Some(row.unknown_columns.join(", ")) }),
     ]

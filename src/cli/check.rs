@@ -19,6 +19,8 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
         let counts = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "checks": checks });
         document(&counts);
     }
-    printer.say(&format!("ok: {jobs} jobs, {datasets} datasets, {models} models, {checks} checks\n"));
+    let counts = [(jobs, "job"), (datasets, "dataset"), (models, "model"), (checks, "check")];
+    let counted = |(count, noun): (usize, &str)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    printer.say(&format!("ok: {}\n", counts.map(counted).join(", ")));
     Ok(Exit::Done)
 }

@@ -51,6 +51,10 @@ fn line(record: &Value, in_force: Option<&str>) -> Vec<String> {
         report["tables"].as_array().map_or(String::new(), |tables| tables.len().to_string()),
         report["seconds"].as_f64().map_or(String::new(), |seconds| format!("{seconds:.2}")),
         snapshot.chars().take(12).collect(),
-        if !snapshot.is_empty() && in_force == Some(&snapshot) { "in force".to_owned() } else { String::new() },
+        if !snapshot.is_empty() && in_force == Some(&snapshot) {
+            "in force".to_owned()
+        } else {
+            text(&record["error"])
+        },
     ]
 }

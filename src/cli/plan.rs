@@ -39,7 +39,10 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
 fn text(plan: &Plan) -> String {
     if plan.is_idle() {
         let (datasets, models) = (plan.datasets.len(), plan.models.len());
-        return format!("nothing to do: {datasets} datasets and {models} tables are as they should be\n");
+        return format!(
+            "nothing to do: {datasets} datasets and {models} tables are as they should be\n{}",
+            nothing_landed(plan)
+        );
     }
     let mut text = String::new();
     let mut section = |title: &str, lines: Vec<(String, String)>| {
@@ -55,7 +58,11 @@ fn text(plan: &Plan) -> String {
     let words = |steps: Vec<&ModelStep>, must: &str| -> Vec<(String, String)> {
         steps.iter().map(|step| (step.name.clone(), need_words(&step.need, must))).collect()
     };
-    let (checks, contracts) = plan.checks.iter().partition(|step| !plan.models.iter().any(|model| model.name == step.name));
+    let (checks, contracts) =
+        plan.checks.iter().partition(|step| !plan.models.iter().any(|model| model.name == step.name));
+    let dropped =
+        plan.dropped.iter().map(|name| (name.clone(), "published no more: the project does not have it".to_owned()));
+    section("Dropped", dropped.collect());
     section("Tables", words(plan.models.iter().collect(), "build"));
     section("Contracts", words(contracts, "ask"));
     section("Checks", words(checks, "ask"));
@@ -70,12 +77,22 @@ fn text(plan: &Plan) -> String {
     text
 }
 
+/// Says which datasets have no files at all: a run is content with that, a person rarely is.
+fn nothing_landed(plan: &Plan) -> String {
+    let line =
+        |step: &DatasetStep| Some(format!("  {}: no file has landed as `{}`\n", step.name, step.nothing_at.as_ref()?));
+    plan.datasets.iter().filter_map(line).collect()
+}
+
 fn dataset_words(step: &DatasetStep) -> String {
     let known = match step.known_files {
         0 => String::new(),
         1 => ", 1 file is known".to_owned(),
         n => format!(", {n} files are known"),
     };
+    if let Some(pattern) = &step.nothing_at {
+        return format!("no file has landed as `{pattern}`");
+    }
     if step.files.is_empty() {
         return match &step.need {
             Need::No => format!("up to date{known}"),

@@ -8,8 +8,11 @@ use crate::run::{RunReport, Status};
 pub(super) fn text(report: &RunReport) -> String {
     if report.status == Status::NothingNew && report.tables.is_empty() {
         return format!(
-            "nothing new: the tables in {}/current are up to date ({:.2} s)\n",
-            report.published, report.seconds
+            "nothing new: the tables in {}/current are up to date ({:.2} s)\n{}{}",
+            report.published,
+            report.seconds,
+            nothing_landed(report),
+            held(report)
         );
     }
     let mut text = String::new();
@@ -33,13 +36,23 @@ pub(super) fn text(report: &RunReport) -> String {
     let at = report.as_of.format("%Y-%m-%d %H:%M UTC");
     let end = match (&report.status, &report.snapshot) {
         (Status::Published, Some(id)) => format!("Published to {}/current: snapshot {}", report.published, id.short()),
-        (Status::Held, Some(id)) => {
-            format!("Built snapshot {}, which waits: a rollback is in force until `opsmart release`", id.short())
-        }
+        (Status::Held, Some(id)) => format!("Built snapshot {}, which waits", id.short()),
         _ => "Everything came out as it was; nothing was written".to_owned(),
     };
+    text.push_str(&nothing_landed(report));
     text.push_str(&format!("{end}, as of {at}, {promises}, {:.2} s\n", report.seconds));
+    text.push_str(&held(report));
     text
+}
+
+fn held(report: &RunReport) -> String {
+    let Some(snapshot) = &report.held else { return String::new() };
+    format!("A rollback holds snapshot {} in force until `opsmart release`\n", snapshot.short())
+}
+
+fn nothing_landed(report: &RunReport) -> String {
+    let line = |(dataset, pattern): &(String, String)| format!("No file of {dataset} has landed as `{pattern}`\n");
+    report.nothing_landed.iter().map(line).collect()
 }
 
 fn ledger(report: &RunReport) -> String {
@@ -77,6 +90,13 @@ fn ledger(report: &RunReport) -> String {
             "  {}: the contract does not know {}\n",
             dataset.dataset,
             dataset.unknown_columns.join(", ")
+        ));
+    }
+    let set_aside: u64 = report.datasets.iter().map(|dataset| dataset.quarantined).sum();
+    if set_aside > 0 {
+        text.push_str(&format!(
+            "  {} set aside, each with its reason: opsmart show dq_quarantine\n",
+            grouped(set_aside)
         ));
     }
     text.push('\n');

@@ -6,12 +6,12 @@ use super::{Failure, Global, load, open_store};
 use crate::cli::print::{Printer, document};
 use crate::digest::Digest;
 use crate::run::Exit;
-use crate::store::{Held, Reference, Store, StoreError};
+use crate::store::{Held, Reference, Snapshot, Store, StoreError};
 
 /// Puts an earlier snapshot in force and holds it: later runs build, but what they build waits for `opsmart release`.
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
-    /// Snapshot to go back to, or the beginning of its name; by default the one before that in force
+    /// Snapshot to go back to, or the beginning of its name; by default the newest before that in force whose tables differ
     #[arg(value_name = "SNAPSHOT")]
     snapshot: Option<String>,
 }
@@ -24,12 +24,7 @@ pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) 
     };
     let target = match &args.snapshot {
         Some(beginning) => named(&store, &reference, beginning)?,
-        None => store.snapshot(&reference.snapshot)?.parent.ok_or_else(|| {
-            Failure::usage(
-                format!("snapshot {} is the first; there is none before it", reference.snapshot.short()),
-                None,
-            )
-        })?,
+        None => before(&store, &reference.snapshot)?,
     };
     let next = Reference { snapshot: target.clone(), held: Some(Held { waiting: reference.newest().clone() }) };
     store.flip(Some(&reference), &next)?;
@@ -39,6 +34,23 @@ pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) 
     }
     printer.say(&format!("snapshot {} is in force and held; `opsmart release` ends that\n", target.short()));
     Ok(Exit::Done)
+}
+
+/// Finds the newest ancestor whose tables hold something else. A snapshot may differ from its parent in what is known
+/// of files and words alone.
+fn before(store: &Store, id: &Digest) -> Result<Digest, Failure> {
+    let contents = |snapshot: &Snapshot| -> Vec<(String, Digest)> {
+        snapshot.tables.iter().map(|(name, entry)| (name.clone(), entry.content.clone())).collect()
+    };
+    let mut snapshot = store.snapshot(id)?;
+    let in_force = contents(&snapshot);
+    while let Some(parent) = snapshot.parent {
+        snapshot = store.snapshot(&parent)?;
+        if contents(&snapshot) != in_force {
+            return Ok(parent);
+        }
+    }
+    Err(Failure::usage(format!("there is no other snapshot before {}", id.short()), None))
 }
 
 /// Finds the one snapshot in the line of ancestors whose name begins so.

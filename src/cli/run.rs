@@ -155,7 +155,10 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
                 if report.status == Status::NothingNew && args.exit_on_skip { Exit::NothingNew } else { Exit::Done }
             }
             Err(error) => {
-                record.write(&"failed", error.exit(), Some(&error), None);
+                // What was asked for in a wrong way is between us and whoever asked.
+                if error.exit() != Exit::Usage {
+                    record.write(&"failed", error.exit(), Some(&error), None);
+                }
                 return Err(error.into());
             }
         },

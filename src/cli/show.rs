@@ -1,7 +1,10 @@
 //! `opsmart show`.
 
-use arrow::array::RecordBatch;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::csv::WriterBuilder;
+use arrow::datatypes::{Field, Schema};
 use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use camino::Utf8PathBuf;
@@ -18,6 +21,9 @@ use crate::run::{Exit, RunError};
 use crate::store::{Snapshot, Store};
 use crate::transform::{TransformError, register_stored, register_view};
 
+/// How many rows people want to see at once.
+const TABLE_ROWS: usize = 50;
+
 /// Prints a table, or the result of a SELECT, as it is in force. Reads only.
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
@@ -29,9 +35,9 @@ pub(super) struct ShowArgs {
     #[arg(long, env = "OPSMART_FORMAT", value_enum, default_value_t = Form::Table)]
     format: Form,
 
-    /// Rows to print at most; 0 prints all
-    #[arg(long, env = "OPSMART_LIMIT", value_name = "ROWS", default_value_t = 50)]
-    limit: usize,
+    /// Rows to print at most; by default 50 in a table for people, and all of them otherwise; 0 prints all
+    #[arg(long, env = "OPSMART_LIMIT", value_name = "ROWS")]
+    limit: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -65,21 +71,23 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let session = engine::session(&resources).map_err(RunError::Engine)?;
     know_tables(&session, project, &store, &snapshot, &query, &file)?;
     let plan = plan_query(&session.state(), &file, &query)?;
+    let form = if printer.is_json() { Form::Json } else { args.format };
+    let limit = args.limit.unwrap_or(if form == Form::Table { TABLE_ROWS } else { 0 });
     let batches = runtime()?.block_on(async {
         let mut frame = session.execute_logical_plan(plan).await?;
-        if args.limit > 0 {
-            frame = frame.limit(0, Some(args.limit + 1))?;
+        if limit > 0 {
+            frame = frame.limit(0, Some(limit + 1))?;
         }
         frame.collect().await
     });
-    let failed = |source| Failure::Run(TransformError::Query { model: "query".to_owned(), source }.into());
+    let failed = |error| Failure::Run(TransformError::Query { model: "query".to_owned(), error }.into());
     let batches = batches.map_err(failed)?;
-    let (batches, is_cut) = cut(batches, args.limit);
-    let form = if printer.is_json() { Form::Json } else { args.format };
+    let (batches, is_cut) = cut(batches, limit);
+    let batches = batches.iter().map(readable).collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.into()))?;
     let text = write(&batches, form).map_err(|error| failed(error.into()))?;
     answer(&text);
     if is_cut {
-        printer.say(&format!("the first {} rows; --limit 0 prints all\n", args.limit));
+        printer.say(&format!("the first {limit} rows; --limit 0 prints all\n"));
     }
     Ok(Exit::Done)
 }
@@ -118,6 +126,27 @@ fn know_tables(
         register_view(session, &suite, name, snapshot.as_of).map_err(RunError::Engine)?;
     }
     Ok(())
+}
+
+/// Turns bytes into the text that they most likely are: the records in `dq_quarantine` are read by people.
+fn readable(batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let text = |column: &ArrayRef| -> ArrayRef {
+        let Some(bytes) = column.as_binary_opt::<i32>() else { return Arc::clone(column) };
+        let words =
+            bytes.iter().map(|bytes| Some(String::from_utf8_lossy(bytes?).trim_end_matches(['\r', '\n']).to_owned()));
+        Arc::new(words.collect::<StringArray>())
+    };
+    let columns: Vec<(String, ArrayRef)> = batch
+        .schema()
+        .fields()
+        .iter()
+        .zip(batch.columns())
+        .map(|(field, column)| (field.name().clone(), text(column)))
+        .collect();
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, column)| Field::new(name, column.data_type().clone(), true)).collect();
+    let arrays = columns.into_iter().map(|(_, column)| column).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
 }
 
 fn cut(batches: Vec<RecordBatch>, limit: usize) -> (Vec<RecordBatch>, bool) {

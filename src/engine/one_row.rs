@@ -55,7 +55,13 @@ mod tests {
 
     async fn rows(sql: &str) -> usize {
         let session = session(&Resources { memory_bytes: 1 << 26, threads: 2, spill: None }).unwrap();
-        session.sql("create table t as select * from (values (1), (2)) as v(x)").await.unwrap().collect().await.unwrap();
+        session
+            .sql("create table t as select * from (values (1), (2)) as v(x)")
+            .await
+            .unwrap()
+            .collect()
+            .await
+            .unwrap();
         let batches = session.sql(sql).await.unwrap().collect().await.unwrap();
         batches.iter().map(arrow::array::RecordBatch::num_rows).sum()
     }

@@ -4,6 +4,7 @@ use std::io::Read;
 
 use super::decode::Decoder;
 use super::problem::{FileProblem, ReadError};
+use crate::digest::Digest;
 
 /// A window that slides over the decoded file.
 ///
@@ -19,12 +20,22 @@ pub(super) struct Chunk<R: Read> {
     base: u64,
     ended: bool,
     file_limit: u64,
+    hasher: blake3::Hasher,
 }
 
 impl<R: Read> Chunk<R> {
     pub(super) fn new(decoder: Decoder<R>, chunk_bytes: usize, record_limit: usize, file_limit: u64) -> Self {
         let most = chunk_bytes + record_limit + 1;
-        Self { decoder, bytes: vec![0; chunk_bytes], filled: 0, most, base: 0, ended: false, file_limit }
+        Self {
+            decoder,
+            bytes: vec![0; chunk_bytes],
+            filled: 0,
+            most,
+            base: 0,
+            ended: false,
+            file_limit,
+            hasher: blake3::Hasher::new(),
+        }
     }
 
     /// Returns the bytes in the window.
@@ -42,6 +53,11 @@ impl<R: Read> Chunk<R> {
         self.ended
     }
 
+    /// Returns the digest of the decoded file as far as it has been read.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::from_hash(self.hasher.finalize())
+    }
+
     /// Lets go of the first `used` bytes and reads on until the window is full or the file at its end.
     pub(super) fn refill<E>(&mut self, used: usize) -> Result<(), ReadError<E>> {
         self.bytes.copy_within(used..self.filled, 0);
@@ -55,6 +71,7 @@ impl<R: Read> Chunk<R> {
         let room = &mut self.bytes[self.filled..];
         let decoded = self.base + self.filled as u64;
         let read = self.decoder.fill(room).map_err(|error| self.decoder.explain(error, decoded))?;
+        self.hasher.update(&room[..read]);
         self.ended = read < room.len();
         self.filled += read;
         if decoded + read as u64 > self.file_limit {

@@ -70,7 +70,7 @@ pub enum IngestError {
     },
     /// Too many of a file's records were set aside.
     #[error(
-        "{set_aside} of the {records} records of `{path}` ({share:.2} %) do not fit the contract; at most {allowed:.2} % may"
+        "{set_aside} of the {records} records of `{path}` do not fit the contract; its `rejected_share` allows {allowed}"
     )]
     Rejected {
         /// The file.
@@ -79,10 +79,8 @@ pub enum IngestError {
         set_aside: u64,
         /// Of how many, blank ones left out.
         records: u64,
-        /// As a percentage.
-        share: f64,
-        /// The percentage that the contract allows.
-        allowed: f64,
+        /// How many the contract allows of so many.
+        allowed: u64,
         /// The first few of them: line, rule, column and message.
         examples: Vec<String>,
     },
@@ -213,7 +211,12 @@ fn discard(store: &Store, content: &Content) {
     content.rows.iter().chain(&content.quarantine).for_each(|file| store.discard(file));
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a share is for people and a threshold of a few digits")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a share from 0 to 1 of a number of records is one"
+)]
 fn reject_if_too_many(
     contract: &SourceContract,
     listed: &Listed,
@@ -222,18 +225,11 @@ fn reject_if_too_many(
 ) -> Result<(), IngestError> {
     let ledger = &content.ledger;
     let records = ledger.accepted + ledger.quarantined;
-    let share = ledger.quarantined as f64 / records.max(1) as f64;
-    if share <= contract.rejected_share {
+    let allowed = (records as f64 * contract.rejected_share).floor() as u64;
+    if ledger.quarantined <= allowed {
         return Ok(());
     }
-    Err(IngestError::Rejected {
-        path: listed.path.clone(),
-        set_aside: ledger.quarantined,
-        records,
-        share: share * 100.0,
-        allowed: contract.rejected_share * 100.0,
-        examples,
-    })
+    Err(IngestError::Rejected { path: listed.path.clone(), set_aside: ledger.quarantined, records, allowed, examples })
 }
 
 /// One file, read.
@@ -270,20 +266,15 @@ fn read_bytes(
     let captures: Vec<(String, String)> =
         contract.from.captures().iter().cloned().zip(listed.captures.iter().cloned()).collect();
     let input = FileInput { contract, limits, captures: &captures, compression: Compression::of(&listed.path) };
-    let mut hashing = Hashing { inner: bytes, hasher: blake3::Hasher::new() };
     let mut tables = Tables::new(store, contract, listed);
-    let outcome = read_file(&input, &mut hashing, &mut tables).map_err(|error| ingest_error(listed, error))?;
-    // A decoder may stop before trailing bytes; they belong to the file's identity all the same.
-    std::io::copy(&mut hashing, &mut std::io::sink())
-        .map_err(|source| IngestError::Read { path: listed.path.clone(), source })?;
-    let hash = Digest::from_hash(hashing.hasher.finalize());
+    let outcome = read_file(&input, bytes, &mut tables).map_err(|error| ingest_error(listed, error))?;
     let mut identity = Parts::of("landed");
-    identity.add(hash.as_str());
+    identity.add(outcome.content.as_str());
     captures.iter().for_each(|(column, value)| {
         identity.add(column);
         identity.add(value);
     });
-    tables.finish(identity.digest().to_string(), hash, outcome).map_err(IngestError::from)
+    tables.finish(identity.digest().to_string(), outcome).map_err(IngestError::from)
 }
 
 fn ingest_error(listed: &Listed, error: ReadError<StoreError>) -> IngestError {
@@ -293,20 +284,6 @@ fn ingest_error(listed: &Listed, error: ReadError<StoreError>) -> IngestError {
         ReadError::Read(source) => IngestError::Read { path, source },
         ReadError::Sink(store) => IngestError::Store(store),
         other => IngestError::Bug { path, reason: other.to_string() },
-    }
-}
-
-/// Hashes what passes through.
-struct Hashing {
-    inner: Box<dyn Read + Send>,
-    hasher: blake3::Hasher,
-}
-
-impl Read for Hashing {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let length = self.inner.read(buffer)?;
-        self.hasher.update(&buffer[..length]);
-        Ok(length)
     }
 }
 
@@ -364,12 +341,17 @@ impl<'a> Tables<'a> {
         file.write(&batch)
     }
 
-    fn finish(mut self, identity: String, hash: Digest, outcome: Outcome) -> Result<Reading, StoreError> {
+    fn finish(mut self, identity: String, outcome: Outcome) -> Result<Reading, StoreError> {
         self.write_aside()?;
         let rows: Option<DataFile> = self.rows.map(ParquetFile::finish).transpose()?;
         let quarantine = self.quarantine.map(ParquetFile::finish).transpose()?;
-        let content =
-            Content { hash, ledger: outcome.ledger, rows, quarantine, unknown_columns: outcome.unknown_columns };
+        let content = Content {
+            hash: outcome.content,
+            ledger: outcome.ledger,
+            rows,
+            quarantine,
+            unknown_columns: outcome.unknown_columns,
+        };
         Ok(Reading { identity, content, examples: self.examples })
     }
 }

@@ -14,6 +14,7 @@ use super::ndjson::Ndjson;
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::{Reason, SetAside};
 use super::record::{Found, Records, Step, View};
+use crate::digest::Digest;
 use crate::project::{Format, Limits, SourceContract};
 use crate::store::Ledger;
 
@@ -45,6 +46,8 @@ pub trait Sink {
 /// What is known of a file that has been read to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
+    /// Digest of its decoded bytes.
+    pub content: Digest,
     /// Its counts, which balance.
     pub ledger: Ledger,
     /// Names that the file has and the contract does not know, in the order of their first appearance; at most a
@@ -163,7 +166,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         if !self.ledger.balanced() {
             return Err(ReadError::Unbalanced(self.ledger));
         }
-        Ok(Outcome { ledger: self.ledger, unknown_columns })
+        Ok(Outcome { content: self.chunk.digest(), ledger: self.ledger, unknown_columns })
     }
 
     /// Takes in the first chunk and looks at what the file starts with.

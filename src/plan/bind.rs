@@ -335,6 +335,7 @@ fn binding_mistake(
                 Some(span) => {
                     mistake = mistake.related(file.at(offset(file, span.start)..offset(file, span.end)), &note.message);
                 }
+                None if note.message.starts_with("has type") => help.push(format!("the other side {}", note.message)),
                 None => help.push(note.message.clone()),
             }
         }

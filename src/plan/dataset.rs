@@ -38,6 +38,8 @@ pub struct DatasetStep {
     pub files: Vec<FileStep>,
     /// How many admitted files need not be read.
     pub known_files: usize,
+    /// Where its files should be, when none has ever been there: a mistake more often than not.
+    pub nothing_at: Option<String>,
     /// Whether and why it is made again.
     pub need: Need,
 }
@@ -152,5 +154,7 @@ pub(super) fn step(contract: &SourceContract, input: &DatasetInput, snapshot: Op
         }
         _ => Need::Must(Why::New),
     };
-    DatasetStep { name: contract.name.clone(), shape, files, known_files, need }
+    let is_empty = admitted.is_empty() && files.is_empty();
+    let nothing_at = is_empty.then(|| contract.from.to_string());
+    DatasetStep { name: contract.name.clone(), shape, files, known_files, nothing_at, need }
 }

@@ -43,8 +43,8 @@ pub struct Plan {
     /// The checks in reach of the run: those of `sql/checks/`, and under the name of its model each contract that
     /// promises something.
     pub checks: Vec<ModelStep>,
-    /// Whether the newest snapshot has tables that the project has no longer.
-    pub drops_tables: bool,
+    /// Tables of the newest snapshot that the project has no longer.
+    pub dropped: Vec<String>,
 }
 
 /// A model or check.
@@ -87,7 +87,9 @@ impl Plan {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let models = self.models.iter().chain(&self.checks).all(|step| step.need == Need::No);
-        !self.drops_tables && models && self.datasets.iter().all(|step| step.need == Need::No && step.files.is_empty())
+        self.dropped.is_empty()
+            && models
+            && self.datasets.iter().all(|step| step.need == Need::No && step.files.is_empty())
     }
 }
 
@@ -183,8 +185,12 @@ pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
         }
     }
     let is_gone = |name: &String| !suite.has_stored(name);
-    let drops_tables = inputs.snapshot.is_some_and(|snapshot| snapshot.tables.keys().any(is_gone));
-    Plan { as_of: inputs.as_of, datasets, models, checks, drops_tables }
+    let dropped = inputs
+        .snapshot
+        .iter()
+        .flat_map(|snapshot| snapshot.tables.keys().filter(|name| is_gone(name)).cloned())
+        .collect();
+    Plan { as_of: inputs.as_of, datasets, models, checks, dropped }
 }
 
 /// Returns the fingerprint of a model or check, given the content of each of its inputs.
@@ -212,10 +218,9 @@ fn model_need(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<Stri
         if moved.is_empty() { Need::No } else { Need::May(moved) }
     } else if table.uses_clock && as_before(snapshot.as_of) {
         Need::Must(Why::Clock)
-    } else if moved.is_empty() {
-        Need::Must(Why::Meaning)
     } else {
-        Need::May(moved)
+        // With the inputs as they are published the fingerprint is another one, so it is not the inputs alone.
+        Need::Must(Why::Meaning)
     }
 }
 

@@ -45,7 +45,7 @@ const QUARANTINE: [Column; 8] = [
 const LEDGER: [Column; 18] = [
     ("dataset", ColumnType::String, "Landed dataset", "name", "Dataset", "数据集"),
     ("file", ColumnType::String, "Path of the landed file", "path", "File", "文件"),
-    ("content", ColumnType::String, "Digest of the file's bytes", "digest", "File digest", "文件摘要"),
+    ("content", ColumnType::String, "Digest of the file's decoded bytes", "digest", "File digest", "文件摘要"),
     ("landed_at", ColumnType::Timestamp, "When the file had landed", "timestamp", "Landed at", "到达时间"),
     ("sequence", ColumnType::Int64, "Order of admission within the dataset", "number", "Sequence", "序号"),
     (

@@ -8,7 +8,7 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    self, Expr, FunctionArguments, SelectItem, SetExpr, Spanned, Statement, Value, visit_expressions,
+    self, BinaryOperator, Expr, FunctionArguments, SelectItem, SetExpr, Spanned, Statement, Value, visit_expressions,
     visit_expressions_mut, visit_relations,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
@@ -68,6 +68,9 @@ impl Query {
         };
         if let Some(word) = writes(&query.body) {
             return Err(not_one_select(file, first_word(file), word));
+        }
+        if let Some(mistake) = swallowed_condition(file, &statement) {
+            return Err(mistake);
         }
         let reads = reads(file, &statement).map_err(|error| syntax_error(file, &error))?;
         Ok(Self {
@@ -193,6 +196,26 @@ fn writes(body: &SetExpr) -> Option<&'static str> {
         SetExpr::Query(query) => writes(&query.body),
         _ => None,
     }
+}
+
+/// Finds `a is distinct from b and c`, which the parser reads as `a is distinct from (b and c)`: a condition that
+/// quietly means something else.
+fn swallowed_condition(file: &SourceFile, statement: &Statement) -> Option<Diagnostic> {
+    let found = visit_expressions(statement, |expression| {
+        if let Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) = expression
+            && let Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or | BinaryOperator::Xor, .. } =
+                right.as_ref()
+        {
+            return ControlFlow::Break(bytes(file, expression.span()));
+        }
+        ControlFlow::Continue(())
+    });
+    let ControlFlow::Break(at) = found else { return None };
+    let message = "`is distinct from` takes the `and` or `or` after it into its right side";
+    Some(
+        Diagnostic::new(Code::SqlSyntax, file.at(at), message)
+            .help("put parentheses around the comparison: (a is distinct from b)"),
+    )
 }
 
 /// Returns where an item of the outermost SELECT list is named, or written if it has no name.

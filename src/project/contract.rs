@@ -11,7 +11,7 @@ use crate::diagnostic::SourceFile;
 ///
 /// - `columns` is not empty and keeps the order of the file.
 /// - Every column that `key`, `keep` or a capture of `from` names is in `columns`; key columns are required.
-/// - `keep` and `key` come together: without a key nothing is superseded.
+/// - `keep` needs a `key`. A key without `keep` keeps the row of the later file, and of one file the later record.
 #[derive(Debug, Clone)]
 pub struct SourceContract {
     /// The dataset's name: the file's stem.

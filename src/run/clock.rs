@@ -6,12 +6,21 @@ use crate::project::{Settings, Tick};
 
 /// Why a clock was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("--as-of {asked} is before {published}, up to which the tables are published")]
-pub struct ClockError {
-    /// What was asked for.
-    pub asked: String,
-    /// What is published.
-    pub published: String,
+pub enum ClockError {
+    /// The tables are published for a later clock.
+    #[error("--as-of {asked} is before {published}, up to which the tables are published")]
+    Past {
+        /// What was asked for.
+        asked: String,
+        /// What is published.
+        published: String,
+    },
+    /// The clock would be ahead of the machine's, and could not come back.
+    #[error("--as-of {asked} has not come yet")]
+    Future {
+        /// What was asked for.
+        asked: String,
+    },
 }
 
 /// Returns the clock of a run: `asked`, or else now, cut to the project's tick.
@@ -19,7 +28,7 @@ pub struct ClockError {
 /// It never goes back: where the machine's clock does, the published one stands.
 ///
 /// # Errors
-/// When `asked` is before what is published.
+/// When `asked` is before what is published, or has not come yet.
 pub fn as_of(
     settings: &Settings,
     asked: Option<DateTime<Utc>>,
@@ -27,8 +36,9 @@ pub fn as_of(
 ) -> Result<DateTime<Utc>, ClockError> {
     match (asked, published) {
         (Some(asked), Some(published)) if asked < published => {
-            Err(ClockError { asked: asked.to_rfc3339(), published: published.to_rfc3339() })
+            Err(ClockError::Past { asked: asked.to_rfc3339(), published: published.to_rfc3339() })
         }
+        (Some(asked), _) if asked > Utc::now() => Err(ClockError::Future { asked: asked.to_rfc3339() }),
         (Some(asked), _) => Ok(asked),
         (None, published) => {
             let now = cut(settings, Utc::now());

@@ -98,7 +98,8 @@ impl RunError {
             Self::Broken { .. } => {
                 "what was published before stands; mend the data or the SQL and run again".to_owned()
             }
-            Self::Clock(_) => "leave --as-of out, or give a later one".to_owned(),
+            Self::Clock(ClockError::Past { .. }) => "leave --as-of out, or give a later one".to_owned(),
+            Self::Clock(ClockError::Future { .. }) => "leave --as-of out, or give an earlier one".to_owned(),
             Self::Ingest(IngestError::Rejected { .. }) => {
                 "mend the file, the contract, or its `rejected_share`; nothing of this run was published".to_owned()
             }

@@ -23,7 +23,9 @@ use crate::clean::clean;
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
-use crate::plan::{DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, contract_fingerprint, fingerprint, plan};
+use crate::plan::{
+    DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, contract_fingerprint, fingerprint, plan,
+};
 use crate::publish::{Base, Published, Publisher, publish};
 use crate::store::{Store, StoreError, TableState};
 use crate::transform::{Built, columns, register_stored, register_view, transform};
@@ -119,6 +121,13 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     let base = Base::read(job.store)?;
     let (plan, states) = look(suite, job, &base).await?;
     let mut report = RunReport::new(&job.id, plan.as_of);
+    let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));
+    report.nothing_landed = nothing_landed.collect();
+    report.held = base
+        .reference
+        .as_ref()
+        .filter(|reference| reference.held.is_some())
+        .map(|reference| reference.snapshot.clone());
     if plan.is_idle() && !words_changed(suite, job, &base, &states)? {
         report.status = Status::NothingNew;
         report.published = job.store.published();
@@ -129,15 +138,8 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         models: plan.models.iter().filter(|step| step.need != Need::No).count(),
     });
     let session = engine::session(&job.resources).map_err(RunError::Engine)?;
-    let mut work = Work {
-        suite,
-        job,
-        base: &base,
-        plan: &plan,
-        session,
-        made: BTreeMap::new(),
-        contents: BTreeMap::new(),
-    };
+    let mut work =
+        Work { suite, job, base: &base, plan: &plan, session, made: BTreeMap::new(), contents: BTreeMap::new() };
     for step in &plan.datasets {
         work.dataset(step, states.get(&step.name), &mut report, on).await?;
     }
@@ -339,7 +341,9 @@ impl Work<'_> {
         for step in &self.plan.checks {
             let Some(table) = self.suite.tables.get(&step.name) else { continue };
             let fingerprint = match self.suite.project.contracts.get(&step.name) {
-                Some(contract) if table.kind.is_stored() => contract_fingerprint(contract, self.contents.get(&step.name)),
+                Some(contract) if table.kind.is_stored() => {
+                    contract_fingerprint(contract, self.contents.get(&step.name))
+                }
                 _ if !table.inputs.iter().all(|input| self.contents.contains_key(input)) => continue,
                 _ => fingerprint(table, self.plan.as_of, |input| self.contents.get(input).cloned()),
             };

@@ -79,10 +79,14 @@ pub struct RunReport {
     pub snapshot: Option<Digest>,
     /// The datasets in its reach.
     pub datasets: Vec<DatasetReport>,
+    /// Datasets of which no file has ever landed, and where they should: a mistake more often than not.
+    pub nothing_landed: Vec<(String, String)>,
     /// The tables that it built, in order.
     pub tables: Vec<TableReport>,
     /// How many promises it asked about.
     pub checks: usize,
+    /// The snapshot in force, when a rollback holds it.
+    pub held: Option<Digest>,
     /// Labels and values of the headline model.
     pub headline: Vec<(String, String)>,
     /// What BI tools open.
@@ -136,8 +140,10 @@ impl RunReport {
             as_of,
             snapshot: None,
             datasets: Vec::new(),
+            nothing_landed: Vec::new(),
             tables: Vec::new(),
             checks: 0,
+            held: None,
             headline: Vec::new(),
             published: Utf8PathBuf::new(),
             seconds: 0.0,

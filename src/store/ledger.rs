@@ -80,14 +80,14 @@ pub struct CleanCounts {
     /// Rows that came too late to count.
     pub late: u64,
     /// Rows set aside by rules across rows.
-    pub quarantined: u64,
+    pub quarantined_in_clean: u64,
 }
 
 impl CleanCounts {
     /// Returns how many rows there were.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.clean + self.exact_duplicates + self.superseded + self.late + self.quarantined
+        self.clean + self.exact_duplicates + self.superseded + self.late + self.quarantined_in_clean
     }
 
     /// Counts the rows of another file in.
@@ -96,7 +96,7 @@ impl CleanCounts {
         self.exact_duplicates += other.exact_duplicates;
         self.superseded += other.superseded;
         self.late += other.late;
-        self.quarantined += other.quarantined;
+        self.quarantined_in_clean += other.quarantined_in_clean;
     }
 }
 

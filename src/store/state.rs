@@ -154,7 +154,7 @@ pub struct LandedPath {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
-    /// Digest of its bytes as they landed.
+    /// Digest of its decoded bytes: a file that is packed or unpacked stays the same.
     pub hash: Digest,
     /// What became of its records.
     pub ledger: Ledger,

@@ -31,12 +31,12 @@ pub struct Built {
 #[derive(Debug, thiserror::Error)]
 pub enum TransformError {
     /// The query failed.
-    #[error("`{model}` failed: {}", first_line(.source))]
+    #[error("`{model}` failed: {}", first_line(error))]
     Query {
         /// The model.
         model: String,
-        /// What DataFusion says.
-        source: DataFusionError,
+        /// What DataFusion says; its own words are the innermost, so they are not told as a chain.
+        error: DataFusionError,
     },
     /// The query needs more memory than it may use, and cannot spill.
     #[error("`{model}` needs more memory than it may use: {detail}")]
@@ -67,7 +67,7 @@ pub async fn transform(
         return Err(query_error(name, DataFusionError::Internal("there is no such model".to_owned())));
     };
     let file = match execute(store, session, suite, name, table, as_of).await {
-        Err(TransformError::Query { source, .. }) if is_out_of_memory(&source) => {
+        Err(TransformError::Query { error, .. }) if is_out_of_memory(&error) => {
             // A hash join holds its build side in memory; a merge join sorts, and sorts can spill.
             let patient = session.clone();
             patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = false;
@@ -165,8 +165,8 @@ async fn execute(
     Ok(finished.map_err(|error| query(DataFusionError::Execution(error.to_string())))??)
 }
 
-fn query_error(model: &str, source: DataFusionError) -> TransformError {
-    TransformError::Query { model: model.to_owned(), source }
+fn query_error(model: &str, error: DataFusionError) -> TransformError {
+    TransformError::Query { model: model.to_owned(), error }
 }
 
 fn is_out_of_memory(error: &DataFusionError) -> bool {
@@ -175,14 +175,14 @@ fn is_out_of_memory(error: &DataFusionError) -> bool {
 
 fn out_of_memory(model: &str, error: TransformError) -> TransformError {
     match error {
-        TransformError::Query { source, .. } if is_out_of_memory(&source) => {
-            TransformError::Memory { model: model.to_owned(), detail: first_line(&source) }
+        TransformError::Query { error, .. } if is_out_of_memory(&error) => {
+            TransformError::Memory { model: model.to_owned(), detail: first_line(&error) }
         }
         other => other,
     }
 }
 
 fn first_line(error: &DataFusionError) -> String {
-    let text = error.strip_backtrace();
+    let text = error.find_root().strip_backtrace();
     text.lines().next().unwrap_or_default().to_owned()
 }

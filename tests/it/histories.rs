@@ -73,7 +73,11 @@ impl Model {
     /// Returns the rows in the order in which they count; a content counts once.
     fn rows(&self) -> Vec<Order> {
         let mut seen = BTreeSet::new();
-        self.admitted.iter().filter(|(_, content)| seen.insert(content.clone())).flat_map(|(_, content)| content.clone()).collect()
+        self.admitted
+            .iter()
+            .filter(|(_, content)| seen.insert(content.clone()))
+            .flat_map(|(_, content)| content.clone())
+            .collect()
     }
 
     fn kept(&self) -> BTreeSet<Order> {
@@ -133,7 +137,9 @@ fn kept(scratch: &Scratch) -> BTreeSet<Order> {
         let at = batch.column_by_name("at").unwrap().as_primitive::<TimestampMicrosecondType>().values().to_vec();
         let amount = batch.column_by_name("amount").unwrap().as_primitive::<Decimal128Type>().values().to_vec();
         let second = |micros: i64| micros / 1_000_000 % 60;
-        (0..batch.num_rows()).map(|n| (id[n], second(at[n]), i64::try_from(amount[n] / 100).unwrap())).collect::<Vec<_>>()
+        (0..batch.num_rows())
+            .map(|n| (id[n], second(at[n]), i64::try_from(amount[n] / 100).unwrap()))
+            .collect::<Vec<_>>()
     };
     let all: Vec<Order> = published(scratch, "fct_order").iter().flat_map(rows).collect();
     let distinct: BTreeSet<Order> = all.iter().copied().collect();
@@ -142,7 +148,9 @@ fn kept(scratch: &Scratch) -> BTreeSet<Order> {
 }
 
 fn total(scratch: &Scratch, column: &str) -> i64 {
-    let sum = |batch: &RecordBatch| -> i64 { batch.column_by_name(column).unwrap().as_primitive::<Int64Type>().iter().flatten().sum() };
+    let sum = |batch: &RecordBatch| -> i64 {
+        batch.column_by_name(column).unwrap().as_primitive::<Int64Type>().iter().flatten().sum()
+    };
     published(scratch, "dq_ledger").iter().map(sum).sum()
 }
 
