@@ -34,7 +34,8 @@ pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) ->
         return Ok(Exit::Done);
     }
     let rows = records.iter().map(|record| line(record, in_force.as_deref()));
-    answer(&report::table(&["Run", "jobs", "status", "tables", "seconds", "snapshot", ""], rows));
+    let head = ["Run", "jobs", "status", "tables", "seconds", "snapshot", ""];
+    answer(&report::aligned(&head, |column| matches!(column, 3 | 4), rows));
     Ok(Exit::Done)
 }
 

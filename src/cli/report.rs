@@ -105,12 +105,21 @@ fn ledger(report: &RunReport) -> String {
 
 /// Returns a table whose first column is text and whose others are numbers.
 pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    aligned(head, |column| column > 0, rows)
+}
+
+/// Returns a table in which the columns that hold numbers stand to the right.
+pub(super) fn aligned(
+    head: &[&str],
+    is_number: impl Fn(usize) -> bool,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_header(head.to_vec());
     rows.into_iter().for_each(|row| {
         table.add_row(row);
     });
-    for column in table.column_iter_mut().skip(1) {
+    for (_, column) in table.column_iter_mut().enumerate().filter(|(number, _)| is_number(*number)) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let lines = table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();

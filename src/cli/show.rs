@@ -197,7 +197,7 @@ fn as_table(batches: &[RecordBatch]) -> Result<String, arrow::error::ArrowError>
             rows.push(formatters.iter().map(|formatter| printable(&formatter.value(row).to_string())).collect());
         }
     }
-    Ok(report::table(&head, rows))
+    Ok(report::aligned(&head, |column| schema.field(column).data_type().is_numeric(), rows))
 }
 
 /// Data may hold what steers a terminal; a table for people shows it and does not send it.
