@@ -30,7 +30,7 @@ readers: ## Read the published tables with DuckDB, installed for this into targe
 
 .PHONY: bless
 bless: ## Write what the code prints into the expected transcripts and mistakes; read the difference before you commit
-	OPSMART_BLESS=1 TRYCMD=overwrite $(CARGO) test --test it
+	BLESS=1 TRYCMD=overwrite $(CARGO) test --test it
 
 .PHONY: clean
 clean: ## Remove what was built and published here

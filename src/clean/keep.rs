@@ -4,7 +4,7 @@
 //! bucket is told by its hash, and a bucket is small enough to be held in memory whatever the size of the dataset.
 //! Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::row::{RowConverter, SortField};
@@ -213,10 +213,11 @@ fn exact_duplicates(
         hashes.insert(loser.row, 0);
         hashes.insert(loser.winner, 0);
     }
+    let concerned: HashSet<u32> = hashes.keys().map(|row| row.part).collect();
     let names: Vec<&str> = contract.columns.keys().map(String::as_str).collect();
     for (part_number, part) in parts.iter().enumerate() {
         let part_number = u32::try_from(part_number).unwrap_or(u32::MAX);
-        let Some(file) = part.content.rows.as_ref().filter(|_| hashes.keys().any(|row| row.part == part_number)) else {
+        let Some(file) = part.content.rows.as_ref().filter(|_| concerned.contains(&part_number)) else {
             continue;
         };
         let mut hasher: Option<RowHasher> = None;
@@ -243,15 +244,11 @@ fn exact_duplicates(
             }
         }
     }
-    let mut seen: HashMap<Row, Vec<u128>> = HashMap::new();
+    let mut seen: HashMap<Row, HashSet<u128>> = HashMap::new();
     let is_duplicate = |loser: &Loser| {
         let hash = hashes[&loser.row];
-        let counted = seen.entry(loser.winner).or_insert_with(|| vec![hashes[&loser.winner]]);
-        let is_duplicate = counted.contains(&hash);
-        if !is_duplicate {
-            counted.push(hash);
-        }
-        is_duplicate
+        let counted = seen.entry(loser.winner).or_insert_with(|| HashSet::from([hashes[&loser.winner]]));
+        !counted.insert(hash)
     };
     Ok(lost.iter().map(is_duplicate).collect())
 }

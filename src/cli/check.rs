@@ -2,11 +2,14 @@
 
 use clap::Args;
 
+use super::report::counted;
 use super::{Failure, Global, load};
 use crate::cli::print::{Printer, document};
 use crate::plan::{Kind, Suite};
 use crate::run::Exit;
 
+/// Check the whole project without running anything
+///
 /// Reads every file of the project, binds every SELECT, and reports every mistake at its place.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {}
@@ -15,12 +18,11 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
     let suite = Suite::compile(load(global)?)?;
     let checks = suite.tables.values().filter(|table| table.kind == Kind::Check).count();
     let (jobs, datasets, models) = (suite.project.jobs.len(), suite.project.sources.len(), suite.tables.len() - checks);
-    if printer.is_json() {
-        let counts = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "checks": checks });
-        document(&counts);
-    }
     let counts = [(jobs, "job"), (datasets, "dataset"), (models, "model"), (checks, "check")];
-    let counted = |(count, noun): (usize, &str)| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
-    printer.say(&format!("ok: {}\n", counts.map(counted).join(", ")));
+    printer.say(&format!("ok: {}\n", counts.map(|(count, noun)| counted(count, noun)).join(", ")));
+    if printer.is_json() {
+        let summary = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "checks": checks });
+        document(&summary);
+    }
     Ok(Exit::Done)
 }

@@ -7,6 +7,8 @@ use super::{Failure, Global, load, open_store, report};
 use crate::cli::print::{Printer, answer, document};
 use crate::run::Exit;
 
+/// List the runs that did something
+///
 /// Lists the runs that published, failed or were interrupted, newest first. A run that found nothing new leaves no
 /// trace.
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -51,10 +52,10 @@ struct Global {
     env: Option<String>,
 
     /// Say nothing unless something is wrong
-    #[arg(short, long, global = true, env = "OPSMART_QUIET")]
+    #[arg(short, long, global = true, env = "OPSMART_QUIET", value_parser = FalseyValueParser::new())]
     quiet: bool,
 
-    /// What stdout carries: text for people, or one JSON document as the last line
+    /// What stdout carries: text for people, or JSON, one document a line
     #[arg(long, global = true, env = "OPSMART_OUTPUT", value_enum, default_value_t = Output::Text, value_name = "FORM")]
     output: Output,
 
@@ -81,21 +82,13 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check the whole project without running anything
     Check(check::CheckArgs),
-    /// Show what a run would do, and why
     Plan(plan::PlanArgs),
-    /// Take in what has landed, bring tables up to date and publish them
     Run(run::RunArgs),
-    /// Run the golden tests of the project's models
     Test(test::TestArgs),
-    /// Print a table, or the result of a SELECT over the tables in force
     Show(show::ShowArgs),
-    /// List the runs that did something
     History(history::HistoryArgs),
-    /// Put an earlier snapshot in force, and hold it there
     Rollback(rollback::RollbackArgs),
-    /// End a rollback: put the newest snapshot in force
     Release(release::ReleaseArgs),
 }
 

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::report::counted;
 use super::run::Choice;
 use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, answer, document};
@@ -10,6 +11,8 @@ use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite, Why};
 use crate::project;
 use crate::run::{Exit, Job, plan_run};
 
+/// Show what a run would do, and why
+///
 /// Looks at what is published and what has landed, and prints what a run would do and what it need not, each with its
 /// reason. Nothing is read into the warehouse and nothing is written.
 #[derive(Debug, Args)]
@@ -38,11 +41,8 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
 
 fn text(plan: &Plan) -> String {
     if plan.is_idle() {
-        let (datasets, models) = (plan.datasets.len(), plan.models.len());
-        return format!(
-            "nothing to do: {datasets} datasets and {models} tables are as they should be\n{}",
-            nothing_landed(plan)
-        );
+        let (datasets, models) = (counted(plan.datasets.len(), "dataset"), counted(plan.models.len(), "table"));
+        return format!("nothing to do: {datasets} and {models} are as they should be\n{}", nothing_landed(plan));
     }
     let mut text = String::new();
     let mut section = |title: &str, lines: Vec<(String, String)>| {
@@ -70,9 +70,10 @@ fn text(plan: &Plan) -> String {
     let (must, may) = (count(|need| matches!(need, Need::Must(_))), count(|need| matches!(need, Need::May(_))));
     let files: usize = plan.datasets.iter().map(|step| step.files.len()).sum();
     text.push_str(&format!(
-        "{files} files to read; at least {must} and at most {} of {} tables to build\n",
-        must + may,
-        plan.models.len()
+        "{} to read; {} of {} to build\n",
+        counted(files, "file"),
+        if may == 0 { must.to_string() } else { format!("{must} to {}", must + may) },
+        counted(plan.models.len(), "table")
     ));
     text
 }

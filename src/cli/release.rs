@@ -7,7 +7,9 @@ use crate::cli::print::{Printer, document};
 use crate::run::Exit;
 use crate::store::Reference;
 
-/// Ends a rollback: puts the newest snapshot in force, whether it was built before the rollback or since.
+/// End a rollback: put the newest snapshot in force
+///
+/// Puts the newest snapshot in force, whether it was built before the rollback or since.
 #[derive(Debug, Args)]
 pub(super) struct ReleaseArgs {}
 
@@ -19,14 +21,17 @@ pub(super) fn release(global: &Global, _: &ReleaseArgs, printer: &Printer) -> Re
     };
     let Some(held) = &reference.held else {
         printer.say(&format!("nothing is held: snapshot {} is in force\n", reference.snapshot.short()));
+        if printer.is_json() {
+            document(&reference);
+        }
         return Ok(Exit::Done);
     };
     let next = Reference { snapshot: held.waiting.clone(), held: None };
     store.flip(Some(&reference), &next)?;
     store.refresh_published()?;
+    printer.say(&format!("snapshot {} is in force\n", next.snapshot.short()));
     if printer.is_json() {
         document(&next);
     }
-    printer.say(&format!("snapshot {} is in force\n", next.snapshot.short()));
     Ok(Exit::Done)
 }

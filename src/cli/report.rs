@@ -32,7 +32,7 @@ pub(super) fn text(report: &RunReport) -> String {
         text.push_str(&table(&["Headline", ""], rows));
         text.push('\n');
     }
-    let promises = format!("{} promise{} kept", report.checks, if report.checks == 1 { "" } else { "s" });
+    let promises = format!("{} kept", counted(report.checks, "promise"));
     let at = report.as_of.format("%Y-%m-%d %H:%M UTC");
     let end = match (&report.status, &report.snapshot) {
         (Status::Published, Some(id)) => format!("Published to {}/current: snapshot {}", report.published, id.short()),
@@ -124,6 +124,11 @@ pub(super) fn aligned(
     }
     let lines = table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
     lines.join("\n") + "\n"
+}
+
+/// Returns a count and its noun.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Returns a count with a comma after every three digits.

@@ -8,7 +8,9 @@ use crate::digest::Digest;
 use crate::run::Exit;
 use crate::store::{Held, Reference, Snapshot, Store, StoreError};
 
-/// Puts an earlier snapshot in force and holds it: later runs build, but what they build waits for `opsmart release`.
+/// Put an earlier snapshot in force, and hold it there
+///
+/// What BI tools open goes back with it; later runs build, but what they build waits for `opsmart release`.
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
     /// Snapshot to go back to, or the beginning of its name; by default the newest before that in force whose tables differ
@@ -29,10 +31,10 @@ pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) 
     let next = Reference { snapshot: target.clone(), held: Some(Held { waiting: reference.newest().clone() }) };
     store.flip(Some(&reference), &next)?;
     store.refresh_published()?;
+    printer.say(&format!("snapshot {} is in force and held; `opsmart release` ends that\n", target.short()));
     if printer.is_json() {
         document(&next);
     }
-    printer.say(&format!("snapshot {} is in force and held; `opsmart release` ends that\n", target.short()));
     Ok(Exit::Done)
 }
 
@@ -61,7 +63,7 @@ fn named(store: &Store, reference: &Reference, beginning: &str) -> Result<Digest
         next = match store.snapshot(&id) {
             Ok(snapshot) => snapshot.parent,
             // Old snapshots may have been removed; what is left of the line can still be named.
-            Err(StoreError::Read { .. }) => break,
+            Err(StoreError::Damaged { .. }) => break,
             Err(error) => return Err(error.into()),
         };
         if id.as_str().starts_with(beginning) {

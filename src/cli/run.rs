@@ -17,6 +17,8 @@ use crate::project;
 use crate::run::{self, Exit, RunError, RunReport, Status};
 use crate::store::{LockError, OnLocked, Store, StoreError};
 
+/// Take in what has landed, bring tables up to date and publish them
+///
 /// Takes in what has landed, brings every table up to date that depends on it, checks them, and publishes all of them
 /// at once. Without jobs and selectors it does so for the whole project.
 #[derive(Debug, Args)]
@@ -24,7 +26,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) choice: Choice,
 
-    /// Memory for queries, such as 2GB; by default 60 % of what the machine allows
+    /// Memory for queries, such as 2GB; by default what opsmart.toml says, or 60 % of what the machine allows
     #[arg(long, env = "OPSMART_MEMORY", value_name = "SIZE", value_parser = parse_memory)]
     memory: Option<u64>,
 
@@ -37,7 +39,7 @@ pub(super) struct RunArgs {
     on_locked: OnLocked,
 
     /// End with 99 instead of 0 when there was nothing to do
-    #[arg(long, env = "OPSMART_EXIT_ON_SKIP")]
+    #[arg(long, env = "OPSMART_EXIT_ON_SKIP", value_parser = clap::builder::FalseyValueParser::new())]
     exit_on_skip: bool,
 }
 
@@ -121,6 +123,9 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
         Ok(locks) => locks,
         Err(LockError::Held { name }) if args.on_locked == OnLocked::Skip => {
             printer.say(&format!("skipped: another run holds `{name}`\n"));
+            if printer.is_json() {
+                document(&serde_json::json!({ "status": "skipped", "held": name }));
+            }
             return Ok(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done });
         }
         Err(error) => return Err(StoreError::Lock(error).into()),
@@ -166,6 +171,9 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
             store.discard_unnamed();
             record.write(&"interrupted", exit, None, None);
             printer.say("interrupted, nothing published\n");
+            if printer.is_json() {
+                document(&serde_json::json!({ "status": "interrupted", "exit": exit as u8 }));
+            }
             exit
         }
     };

@@ -9,22 +9,25 @@ use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
+use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
 use super::{Failure, Global, load, open_store, report, runtime};
 use crate::cli::print::{Printer, answer};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::{self, Resources};
-use crate::plan::{Query, Suite, plan_query};
+use crate::plan::{Kind, Query, Suite, plan_query};
 use crate::project::Project;
 use crate::run::{Exit, RunError};
-use crate::store::{Snapshot, Store};
+use crate::store::{METADATA, Snapshot, Store};
 use crate::transform::{TransformError, register_stored, register_view};
 
 /// How many rows people want to see at once.
 const TABLE_ROWS: usize = 50;
 
-/// Prints a table, or the result of a SELECT, as it is in force. Reads only.
+/// Print a table, or the result of a SELECT over the tables in force
+///
+/// Reads only: the warehouse stays as it is.
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     /// Name of a table, or a SELECT over tables
@@ -63,7 +66,12 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let is_name = !args.what.contains(char::is_whitespace);
     let sql = if is_name { format!("select * from \"{}\"", args.what.replace('"', "\"\"")) } else { args.what.clone() };
     let file = SourceFile::new("query", if is_name { args.what.clone() } else { sql.clone() });
-    let query = Query::parse(&SourceFile::new("query", sql))?;
+    let query = Query::parse(&SourceFile::new("query", sql)).map_err(|mistake| match mistake.code {
+        Code::NotOneSelect => {
+            Failure::usage("only a SELECT can be shown", Some("`show` reads and changes nothing".to_owned()))
+        }
+        _ => mistake.into(),
+    })?;
     let resources = Resources::of_this_machine(
         project.settings.memory_bytes,
         Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok(),
@@ -101,7 +109,7 @@ fn know_tables(
     query: &Query,
     file: &SourceFile,
 ) -> Result<(), Failure> {
-    let is_stored = |name: &str| snapshot.tables.contains_key(name);
+    let is_stored = |name: &str| snapshot.tables.contains_key(name) || name == METADATA;
     let is_view = |name: &str| project.models.contains_key(name);
     if let Some(unknown) = query.reads().iter().find(|read| !is_stored(&read.text) && !is_view(&read.text)) {
         let known = snapshot.tables.keys().chain(project.models.keys()).map(String::as_str);
@@ -112,8 +120,16 @@ fn know_tables(
         return Err(Failure::Project(mistake.help(did_you_mean(&unknown.text, known).unwrap_or(list)).into()));
     }
     let register = |name: &str| -> Result<(), Failure> {
+        if name == METADATA {
+            let (schema, batches) = store.metadata()?;
+            let table = MemTable::try_new(schema, vec![batches]).map_err(RunError::Engine)?;
+            return session
+                .register_table(name, Arc::new(table))
+                .map(|_| ())
+                .map_err(|error| RunError::Engine(error).into());
+        }
         let state = store.table(name, &snapshot.tables[name].state)?;
-        register_stored(session, store, &state).map_err(|error| RunError::Engine(error).into())
+        register_stored(session, store, &state).map_err(|error| RunError::engine(error).into())
     };
     if query.reads().iter().all(|read| is_stored(&read.text)) {
         return query.reads().iter().try_for_each(|read| register(&read.text));
@@ -121,6 +137,11 @@ fn know_tables(
     let suite = Suite::compile(project)?;
     let wanted = query.reads().iter().map(|read| read.text.clone()).collect();
     let upstream = suite.upstream(&wanted);
+    let is_view = |name: &String| suite.tables.get(name).is_some_and(|table| table.kind == Kind::View);
+    if let Some(missing) = upstream.iter().find(|name| !is_stored(name) && !is_view(name)) {
+        let help = Some("`opsmart run` builds and publishes it".to_owned());
+        return Err(Failure::usage(format!("`{missing}` has never been published"), help));
+    }
     upstream.iter().filter(|name| is_stored(name)).try_for_each(|name| register(name))?;
     for name in suite.order.iter().filter(|name| upstream.contains(*name) && !is_stored(name)) {
         register_view(session, &suite, name, snapshot.as_of).map_err(RunError::Engine)?;

@@ -8,7 +8,9 @@ use crate::golden::{self, GoldenError};
 use crate::plan::Suite;
 use crate::run::Exit;
 
-/// Runs the golden tests in `tests/models/`: given rows, expected rows, in the format of sqllogictest. Nothing of the
+/// Run the golden tests of the project's models
+///
+/// Runs the tests in `tests/models/`: given rows, expected rows, in the format of sqllogictest. Nothing of the
 /// warehouse is read.
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
@@ -17,7 +19,7 @@ pub(super) struct TestArgs {
     models: Vec<String>,
 
     /// Write what the models return into the tests as what is expected
-    #[arg(long, env = "OPSMART_BLESS")]
+    #[arg(long, env = "OPSMART_BLESS", value_parser = clap::builder::FalseyValueParser::new())]
     bless: bool,
 }
 

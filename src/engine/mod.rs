@@ -58,6 +58,9 @@ pub fn session(resources: &Resources) -> Result<SessionContext> {
     options.execution.parquet.schema_force_view_types = false;
     options.execution.parquet.pushdown_filters = true;
     options.execution.collect_statistics = true;
+    // Kept back for merging spills; as much as the default would be most of a small limit.
+    let share = resources.memory_bytes / (8 * resources.threads.max(1));
+    options.execution.sort_spill_reservation_bytes = share.clamp(64 << 10, 10 << 20);
     if let Some(folder) = &resources.spill {
         // DataFusion makes missing folders too, but two runs that start together stumble over each other there.
         std::fs::create_dir_all(folder)?;

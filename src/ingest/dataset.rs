@@ -1,6 +1,6 @@
 //! Takes in what is new among the landed files of one dataset.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -132,6 +132,12 @@ pub async fn ingest(
         && before.shape == step.shape
     {
         raw.contents.clone_from(&before.contents);
+    } else if contract.files != FilesMode::Append {
+        // Of a path that was appended to before, the last content is what it holds.
+        let mut seen = BTreeSet::new();
+        raw.paths.reverse();
+        raw.paths.retain(|path| seen.insert(path.path.clone()));
+        raw.paths.reverse();
     }
     let mut files = step.files.iter();
     while let Some(reading) = readings.try_next().await? {
@@ -178,7 +184,7 @@ impl Raw {
             }
             return Ok(());
         }
-        if contract.files == FilesMode::Replace {
+        if contract.files != FilesMode::Append {
             self.paths.retain(|path| !of_path(path));
         }
         self.paths.push(LandedPath {

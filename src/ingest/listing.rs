@@ -3,6 +3,7 @@
 //! Files are listed through `object_store`. On a local disk a link that leads out of the landing folder, and whatever
 //! is not a plain file, is refused: listing follows no path out of its root.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -79,7 +80,7 @@ impl LandingFolder {
         Ok(Self { folder, prefix, store })
     }
 
-    /// Returns the files that match `pattern`, by path: the order of their admission.
+    /// Returns the files that match `pattern`, by path, numbers in it by their value: the order of their admission.
     ///
     /// Times of landing would be another order, but they do not survive a copy or a checkout, and a first run on two
     /// copies of the same files must come out the same.
@@ -89,16 +90,25 @@ impl LandingFolder {
     pub async fn list(&self, pattern: &LandingPattern) -> Result<Vec<Listed>, ListingError> {
         let Some(store) = &self.store else { return Ok(Vec::new()) };
         let folder = || self.folder.clone();
-        let all: Vec<_> =
-            store.list(None).try_collect().await.map_err(|source| ListingError::List { folder: folder(), source })?;
+        // A pattern that stays in its folder needs no walk through all that lies below it.
+        let text = pattern.to_string();
+        let is_flat = !text[self.prefix.len()..].contains('/') && !text.contains("**");
+        let found = if is_flat {
+            store.list_with_delimiter(None).await.map(|listed| listed.objects)
+        } else {
+            store.list(None).try_collect::<Vec<_>>().await
+        };
+        let all = found.map_err(|source| ListingError::List { folder: folder(), source })?;
         let now = Utc::now();
         let mut listed = Vec::new();
         for meta in all {
             let path = format!("{}{}", self.prefix, meta.location);
             let Some(captures) = pattern.matches(&path) else { continue };
-            self.refuse_what_is_not_plain(meta.location.as_ref())?;
+            let changed = self.refuse_what_is_not_plain(meta.location.as_ref())?;
             let age = now.signed_duration_since(meta.last_modified).to_std().unwrap_or_default();
             let tag = meta.e_tag.unwrap_or_else(|| format!("{}-{}", meta.last_modified.timestamp_micros(), meta.size));
+            // A file can be rewritten in place and its time set back; the time of the change of its entry cannot.
+            let tag = format!("{tag}-{changed:x}");
             listed.push(Listed {
                 path,
                 tag,
@@ -108,7 +118,7 @@ impl LandingFolder {
                 captures,
             });
         }
-        listed.sort_by(|a, b| a.path.cmp(&b.path));
+        listed.sort_by(|a, b| natural(&a.path).cmp(&natural(&b.path)).then_with(|| a.path.cmp(&b.path)));
         Ok(listed)
     }
 
@@ -133,7 +143,7 @@ impl LandingFolder {
         }
     }
 
-    fn refuse_what_is_not_plain(&self, inside: &str) -> Result<(), ListingError> {
+    fn refuse_what_is_not_plain(&self, inside: &str) -> Result<i64, ListingError> {
         let path = self.folder.join(inside);
         let refused = |what| ListingError::Refused { path: path.clone(), what, folder: self.folder.clone() };
         let (Ok(real), Ok(root)) = (path.canonicalize_utf8(), self.folder.canonicalize_utf8()) else {
@@ -142,11 +152,31 @@ impl LandingFolder {
         if !real.starts_with(&root) {
             return Err(refused("a link to a file elsewhere"));
         }
-        if !real.is_file() {
-            return Err(refused("not a plain file"));
+        match std::fs::metadata(&real) {
+            Ok(found) if found.is_file() => Ok(found.ctime() * 1_000_000 + found.ctime_nsec() / 1000),
+            _ => Err(refused("not a plain file")),
         }
-        Ok(())
     }
+}
+
+/// Returns a key by which `orders-9` comes before `orders-10`: runs of digits by their value, the rest as it is.
+fn natural(path: &str) -> Vec<(u8, String)> {
+    let mut parts: Vec<(u8, String)> = Vec::new();
+    for c in path.chars() {
+        let kind = u8::from(!c.is_ascii_digit());
+        match parts.last_mut() {
+            Some((known, text)) if *known == kind => text.push(c),
+            _ => parts.push((kind, c.to_string())),
+        }
+    }
+    for (kind, text) in &mut parts {
+        if *kind == 0 {
+            let digits = text.trim_start_matches('0');
+            // The number of digits first, so that texts compare as numbers of any length.
+            *text = format!("{:06}{digits}", digits.len());
+        }
+    }
+    parts
 }
 
 /// Reads a stream of byte chunks as one sequence of bytes. Blocks, so it must not be used on an async thread.
@@ -172,5 +202,17 @@ impl std::io::Read for StreamReader {
         let length = self.chunk.len().min(buffer.len());
         buffer[..length].copy_from_slice(&self.chunk.split_to(length));
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_paths_count_by_their_value() {
+        let mut paths = ["in/a-10.csv", "in/a-9.csv", "in/a-2024-01.csv", "in/b.csv", "in/a-09.csv", "in/a.csv"];
+        paths.sort_by_key(|path| (natural(path), *path));
+        assert_eq!(paths, ["in/a-09.csv", "in/a-9.csv", "in/a-10.csv", "in/a-2024-01.csv", "in/a.csv", "in/b.csv"]);
     }
 }

@@ -23,19 +23,17 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean}
 use crate::engine::read_only;
 use crate::project::{Model, Variable, timestamp};
 
-/// Functions whose result depends on the order of the rows that they see.
-const ORDERED_FUNCTIONS: [&str; 11] = [
+/// Aggregates whose result depends on the order of the rows that they see.
+const ORDERED_AGGREGATES: [&str; 9] = [
+    "any_value",
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
     "array_agg",
-    "string_agg",
     "first_value",
     "last_value",
     "nth_value",
-    "row_number",
-    "lag",
-    "lead",
-    "ntile",
-    "rank",
-    "dense_rank",
+    "string_agg",
 ];
 
 /// Binds one SELECT against the tables known to `session`.
@@ -50,27 +48,25 @@ pub(super) fn bind(
 ) -> Result<LogicalPlan, Diagnostics> {
     let mut mistakes = Diagnostics::default();
     for call in query.functions().iter().filter(|call| order_is_missing(call)) {
-        mistakes.push(
-            Diagnostic::new(
-                Code::OrderNeeded,
-                file.at(call.name.bytes.clone()),
-                format!("`{}` depends on the order of rows", call.name.text),
-            )
-            .label("no ORDER BY fixes it")
-            .help("add an ORDER BY that leaves no ties, so that every run gives the same result"),
-        );
+        mistakes.push(order_needed(file.at(call.name.bytes.clone()), &call.name.text));
     }
-    if query.limits_without_order() {
-        let at = file.text.to_lowercase().rfind("limit").unwrap_or(0);
+    for unordered in query.unordered(file) {
+        let help = if unordered.clause == "TABLESAMPLE" {
+            "choose rows by what they hold, so that every run keeps the same ones"
+        } else {
+            "add an ORDER BY that leaves no ties, so that every run keeps the same rows"
+        };
+        let message = format!("{} keeps rows by their order", unordered.clause);
         mistakes.push(
-            Diagnostic::new(Code::OrderNeeded, file.at(at..at + 5), "LIMIT keeps rows by their order".to_owned())
+            Diagnostic::new(Code::OrderNeeded, file.at(unordered.bytes), message)
                 .label("no ORDER BY fixes it")
-                .help("add an ORDER BY that leaves no ties, so that every run keeps the same rows"),
+                .help(help),
         );
     }
     match plan_statement(session, query.statement(value)) {
         Ok(plan) => {
             mistakes.extend(volatile_functions(file, query, &plan));
+            mistakes.extend(unordered_windows(file, query, &plan));
             mistakes.into_result(plan)
         }
         Err(error) => {
@@ -100,7 +96,7 @@ pub(super) fn register_empty(session: &SessionContext, name: &str, schema: &Sche
 
 /// Returns the schema that a model's result has once it is stored.
 ///
-/// Text becomes `Utf8`, instants microseconds of UTC, narrow and unsigned integers `Int64`, dictionaries their values;
+/// Text becomes `Utf8`, instants microseconds of UTC (finer digits are cut off), narrow and unsigned integers `Int64`, dictionaries their values;
 /// every column may be null. All of that loses nothing, or the run fails.
 ///
 /// # Errors
@@ -173,9 +169,54 @@ fn last_select(file: &SourceFile) -> std::ops::Range<usize> {
 }
 
 fn order_is_missing(call: &FunctionCall) -> bool {
-    let name = call.name.text.as_str();
-    let is_plain_aggregate = matches!(name, "array_agg" | "string_agg" | "first_value" | "last_value" | "nth_value");
-    !call.is_ordered && ORDERED_FUNCTIONS.contains(&name) && (call.is_windowed || is_plain_aggregate)
+    !call.is_ordered && !call.is_windowed && ORDERED_AGGREGATES.contains(&call.name.text.as_str())
+}
+
+/// Finds window functions over rows whose order nothing fixes. The bound plan is asked, because a named window is
+/// written elsewhere in the text.
+fn unordered_windows(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> Diagnostics {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let _ = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|expression| {
+                if let Expr::WindowFunction(call) = expression
+                    && call.params.order_by.is_empty()
+                {
+                    match &call.fun {
+                        WindowFunctionDefinition::WindowUDF(function) => drop(names.insert(function.name().to_owned())),
+                        WindowFunctionDefinition::AggregateUDF(function) => {
+                            let whole = &call.params.window_frame;
+                            let is_whole = whole.start_bound.is_unbounded() && whole.end_bound.is_unbounded();
+                            if !is_whole || ORDERED_AGGREGATES.contains(&function.name()) {
+                                names.insert(function.name().to_owned());
+                            }
+                        }
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    let mut mistakes = Diagnostics::default();
+    for name in names {
+        let place =
+            query.functions().iter().find(|call| call.is_windowed && !call.is_ordered && call.name.text == name);
+        let place = place.or_else(|| query.functions().iter().find(|call| call.is_windowed && call.name.text == name));
+        let at = place.map_or_else(|| file.whole(), |call| file.at(call.name.bytes.clone()));
+        mistakes.push(order_needed(at, &name));
+    }
+    mistakes
+}
+
+fn order_needed(at: crate::diagnostic::Place, name: &str) -> Diagnostic {
+    let help = if name.starts_with("approx_") {
+        "it estimates from rows as they come; `percentile_cont` and `median` are exact"
+    } else {
+        "add an ORDER BY that leaves no ties, so that every run gives the same result"
+    };
+    Diagnostic::new(Code::OrderNeeded, at, format!("`{name}` depends on the order of rows"))
+        .label("no ORDER BY fixes it")
+        .help(help)
 }
 
 /// Finds the functions of a plan whose result depends on more than their arguments.

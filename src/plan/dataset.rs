@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{Need, Why};
 use crate::digest::{Digest, Parts};
 use crate::engine;
-use crate::project::{FilesMode, SourceContract};
+use crate::project::{FilesMode, Limits, SourceContract};
 use crate::store::{Landed, LandedPath, Snapshot};
 
 /// A landed file, as a listing shows it.
@@ -105,11 +105,12 @@ pub fn dataset_fingerprint(contract: &SourceContract, shape: &Digest, paths: &[L
 
 /// Returns the digest of the part of a contract that shapes what is read from a file.
 #[must_use]
-pub fn shape(contract: &SourceContract) -> Digest {
+pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
     let mut parts = Parts::of("shape");
     parts.add(engine::VERSION);
     parts.add(format!("{:?} {}", contract.format, contract.parse_zone.name()));
     parts.add(contract.from.captures().join(","));
+    parts.add(format!("{:?} {}", contract.files, limits.record_bytes));
     for (name, column) in &contract.columns {
         parts.add(name);
         parts.add(format!(
@@ -121,8 +122,13 @@ pub fn shape(contract: &SourceContract) -> Digest {
     parts.digest()
 }
 
-pub(super) fn step(contract: &SourceContract, input: &DatasetInput, snapshot: Option<&Snapshot>) -> DatasetStep {
-    let shape = shape(contract);
+pub(super) fn step(
+    contract: &SourceContract,
+    limits: &Limits,
+    input: &DatasetInput,
+    snapshot: Option<&Snapshot>,
+) -> DatasetStep {
+    let shape = shape(contract, limits);
     let admitted: BTreeMap<&str, &str> = input
         .landed
         .iter()

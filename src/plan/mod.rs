@@ -145,8 +145,11 @@ pub fn reach(
     wanted.extend(suite.downstream(&ingest).into_iter().filter(|name| !excluded.contains(name)));
     // What lies downstream may read datasets of other jobs; those count as they were published last.
     let wanted = suite.upstream(&wanted);
-    let of_kind = |kind: &dyn Fn(Kind) -> bool| {
-        wanted.iter().filter(|name| suite.tables.get(*name).is_some_and(|table| kind(table.kind))).cloned().collect()
+    let ingest = ingest.into_iter().filter(|name| !excluded.contains(name)).collect();
+    let of_kind = |kind: &dyn Fn(Kind) -> bool| -> BTreeSet<String> {
+        let is_wanted =
+            |name: &&String| !excluded.contains(*name) && suite.tables.get(*name).is_some_and(|table| kind(table.kind));
+        wanted.iter().filter(is_wanted).cloned().collect()
     };
     Reach { ingest, models: of_kind(&Kind::is_stored), checks: of_kind(&|kind| kind == Kind::Check) }
 }
@@ -158,7 +161,7 @@ pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
     let mut datasets = Vec::new();
     for (name, input) in &inputs.datasets {
         let Some(contract) = suite.project.sources.get(name) else { continue };
-        let step = dataset::step(contract, input, inputs.snapshot);
+        let step = dataset::step(contract, &suite.project.settings.limits, input, inputs.snapshot);
         if step.need != Need::No || !step.files.is_empty() {
             moving.insert(name.clone());
         }

@@ -8,8 +8,8 @@ use datafusion::common::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, Expr, FunctionArguments, SelectItem, SetExpr, Spanned, Statement, Value, visit_expressions,
-    visit_expressions_mut, visit_relations,
+    self, BinaryOperator, Expr, FunctionArguments, SelectItem, SetExpr, Spanned, Statement, Value, Visit, Visitor,
+    visit_expressions, visit_expressions_mut, visit_relations,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 use regex::Regex;
@@ -112,10 +112,11 @@ impl Query {
         Some(bytes(file, span)).filter(|bytes| !bytes.is_empty())
     }
 
-    /// Returns whether the outermost query has a LIMIT or FETCH without an ORDER BY.
-    pub(super) fn limits_without_order(&self) -> bool {
-        let Statement::Query(query) = self.statement.as_ref() else { return false };
-        (query.limit_clause.is_some() || query.fetch.is_some()) && query.order_by.is_none()
+    /// Returns the places where rows are chosen by their order, or by lot, and nothing fixes which.
+    pub(super) fn unordered(&self, file: &SourceFile) -> Vec<Unordered> {
+        let mut finder = UnorderedFinder { file, found: Vec::new() };
+        let _ = self.statement.visit(&mut finder);
+        finder.found
     }
 
     /// Returns the statement with every variable replaced by the literal that `value` gives for it. A variable without
@@ -195,6 +196,61 @@ fn writes(body: &SetExpr) -> Option<&'static str> {
         SetExpr::SetOperation { left, right, .. } => writes(left).or_else(|| writes(right)),
         SetExpr::Query(query) => writes(&query.body),
         _ => None,
+    }
+}
+
+/// A clause that chooses rows by an order that nothing fixes.
+#[derive(Debug)]
+pub(super) struct Unordered {
+    pub(super) clause: &'static str,
+    pub(super) bytes: Range<usize>,
+}
+
+struct UnorderedFinder<'a> {
+    file: &'a SourceFile,
+    found: Vec<Unordered>,
+}
+
+impl UnorderedFinder<'_> {
+    fn distinct_on(&mut self, body: &SetExpr) {
+        match body {
+            SetExpr::Select(select) => {
+                if let Some(ast::Distinct::On(columns)) = &select.distinct {
+                    self.add("DISTINCT ON", columns.first().map_or_else(|| select.span(), Spanned::span));
+                }
+            }
+            SetExpr::SetOperation { left, right, .. } => {
+                self.distinct_on(left);
+                self.distinct_on(right);
+            }
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, clause: &'static str, span: Span) {
+        self.found.push(Unordered { clause, bytes: bytes(self.file, span) });
+    }
+}
+
+impl Visitor for UnorderedFinder<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &ast::Query) -> ControlFlow<()> {
+        if query.order_by.is_none() {
+            if query.limit_clause.is_some() || query.fetch.is_some() {
+                let limit = query.limit_clause.as_ref().map_or_else(|| query.span(), Spanned::span);
+                self.add("LIMIT", limit);
+            }
+            self.distinct_on(&query.body);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &ast::TableFactor) -> ControlFlow<()> {
+        if let ast::TableFactor::Table { sample: Some(_), name, .. } = table {
+            self.add("TABLESAMPLE", name.span());
+        }
+        ControlFlow::Continue(())
     }
 }
 

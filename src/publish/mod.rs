@@ -122,7 +122,8 @@ pub fn publish(
         parent: head.reference.as_ref().map(|reference| reference.newest().clone()),
         run: by.run.clone(),
         project: by.project.clone(),
-        as_of: by.as_of,
+        // On top of a run with a later clock, the clock does not go back.
+        as_of: head.snapshot.as_ref().map_or(by.as_of, |head| head.as_of.max(by.as_of)),
         tables,
         checks,
     };

@@ -31,7 +31,7 @@ pub enum Exit {
     Terminated = 143,
 }
 
-/// Why a run stopped. Nothing was published.
+/// Why a run stopped. Nothing was published, but for [`RunError::Behind`].
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Built tables break promises.
@@ -61,20 +61,44 @@ pub enum RunError {
     /// The warehouse cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The tables are in force, but what BI tools open is still the generation before.
+    #[error("the new tables are in force, but `published/` could not be brought up to date")]
+    Behind(#[source] StoreError),
+    /// A model reads what was never published and is not in reach of the run.
+    #[error("`{model}` reads `{input}`, which was never published and is not in reach of this run")]
+    MissingInput {
+        /// The model.
+        model: String,
+        /// What it reads.
+        input: String,
+    },
     /// DataFusion does not start or does not take a table.
     #[error("the engine failed: {}", .0.strip_backtrace())]
     Engine(DataFusionError),
 }
 
 impl RunError {
+    /// Wraps what DataFusion says, unless it only hands on what the store said.
+    #[must_use]
+    pub fn engine(error: DataFusionError) -> Self {
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<StoreError>() {
+                Ok(store) => Self::Store(*store),
+                Err(inner) => Self::Engine(DataFusionError::External(inner)),
+            },
+            error => Self::Engine(error),
+        }
+    }
+
     /// Returns what the failure means to whoever started the run.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
+            Self::Transform(TransformError::Query { error, .. }) if is_disk_full(error) => Exit::Temporary,
             Self::Broken { .. }
             | Self::Transform(TransformError::Query { .. } | TransformError::Memory { .. })
             | Self::Check(_) => Exit::Data,
-            Self::Clock(_) => Exit::Usage,
+            Self::Clock(_) | Self::MissingInput { .. } => Exit::Usage,
             Self::Listing(ListingError::Refused { .. }) => Exit::Data,
             Self::Listing(_) => Exit::Temporary,
             Self::Ingest(error) => match error {
@@ -87,6 +111,7 @@ impl RunError {
             Self::Clean(CleanError::Store(store))
             | Self::Store(store)
             | Self::Transform(TransformError::Store(store)) => store_exit(store),
+            Self::Behind(store) => store_exit(store),
             Self::Clean(_) | Self::Engine(_) => Exit::Bug,
         }
     }
@@ -110,17 +135,28 @@ impl RunError {
                 "give it more with --memory, or let the model read or join less at once".to_owned()
             }
             Self::Store(StoreError::Lock(LockError::Held { .. })) => "wait for it with --on-locked wait=10m".to_owned(),
+            Self::MissingInput { .. } => "leave it out of --exclude, or exclude the model too".to_owned(),
+            Self::Store(StoreError::Damaged { .. }) | Self::Behind(StoreError::Damaged { .. }) => {
+                "restore the file from a backup, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()
+            }
+            Self::Behind(_) => "the next run, rollback or release does it".to_owned(),
             Self::Store(StoreError::Lost) => "other runs published three times meanwhile; try again".to_owned(),
             _ => return None,
         })
     }
 }
 
+/// A full disk under a spilling query.
+fn is_disk_full(error: &DataFusionError) -> bool {
+    matches!(error.find_root(), DataFusionError::IoError(error) if error.kind() == std::io::ErrorKind::StorageFull)
+}
+
 fn store_exit(error: &StoreError) -> Exit {
     match error {
         StoreError::Read { .. } | StoreError::Write { .. } | StoreError::Lock(_) | StoreError::Lost => Exit::Temporary,
         // A result that its own column cannot hold.
-        StoreError::Rows { .. } => Exit::Data,
-        StoreError::Damaged { .. } | StoreError::Parquet { .. } => Exit::Bug,
+        // So is a warehouse that somebody else damaged: trying again does not help, and it is no bug of ours.
+        StoreError::Rows { .. } | StoreError::Damaged { .. } => Exit::Data,
+        StoreError::Parquet { .. } => Exit::Bug,
     }
 }

@@ -24,7 +24,7 @@ use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
 use crate::plan::{
-    DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, contract_fingerprint, fingerprint, plan,
+    DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, contract_fingerprint, fingerprint, plan, shape,
 };
 use crate::publish::{Base, Published, Publisher, publish};
 use crate::store::{Store, StoreError, TableState};
@@ -68,7 +68,7 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     job.store.discard_unnamed();
     let mut report = outcome?;
     // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
-    job.store.refresh_published()?;
+    job.store.refresh_published().map_err(RunError::Behind)?;
     report.seconds = started.elapsed().as_secs_f64();
     tracing::info!(
         run = job.id,
@@ -109,7 +109,9 @@ async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeM
             input.landed.clone_from(&state.landed);
             states.insert(name.clone(), state);
         }
-        if is_taken_in || input.landed.is_none() {
+        let is_reshaped =
+            input.landed.as_ref().is_some_and(|landed| landed.shape != shape(contract, &suite.project.settings.limits));
+        if is_taken_in || is_reshaped || input.landed.is_none() {
             input.listed = Some(LandingFolder::open(&suite.project.root, &contract.from)?.list(&contract.from).await?);
         }
         inputs.datasets.insert(name.clone(), input);
@@ -138,8 +140,16 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         models: plan.models.iter().filter(|step| step.need != Need::No).count(),
     });
     let session = engine::session(&job.resources).map_err(RunError::Engine)?;
-    let mut work =
-        Work { suite, job, base: &base, plan: &plan, session, made: BTreeMap::new(), contents: BTreeMap::new() };
+    let mut work = Work {
+        suite,
+        job,
+        base: &base,
+        plan: &plan,
+        session,
+        made: BTreeMap::new(),
+        read: BTreeSet::new(),
+        contents: BTreeMap::new(),
+    };
     for step in &plan.datasets {
         work.dataset(step, states.get(&step.name), &mut report, on).await?;
     }
@@ -150,6 +160,8 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         Verdict::Broken { findings } => return Err(RunError::Broken { findings }),
     };
     report.checks = checked.asked;
+    // Asked before the flip: once the tables are in force nothing can interrupt the run any more.
+    report.headline = work.headline().await;
     on(Event::Publishing);
     let by = Publisher { run: job.id.clone(), project: job.project.clone(), as_of: plan.as_of };
     let published = publish(job.store, suite, &base, &read, checked, &by)?;
@@ -163,7 +175,6 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         Published::Unchanged => None,
     };
     report.published = job.store.published();
-    report.headline = work.headline().await;
     Ok(report)
 }
 
@@ -217,6 +228,8 @@ struct Work<'a> {
     session: SessionContext,
     /// States that this run made, in place of those of the base.
     made: BTreeMap<String, TableState>,
+    /// Tables that something made by this run was made from.
+    read: BTreeSet<String>,
     /// The content of every table known so far.
     contents: BTreeMap<String, Digest>,
 }
@@ -299,7 +312,11 @@ impl Work<'_> {
                 number += usize::from(step.need != Need::No);
                 continue;
             }
+            if let Some(input) = table.inputs.iter().find(|input| !self.contents.contains_key(*input)) {
+                return Err(RunError::MissingInput { model: name.clone(), input: input.clone() });
+            }
             number += 1;
+            self.read.extend(table.inputs.iter().cloned());
             on(Event::Building { model: name.clone(), number, total });
             let Built { state } =
                 transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from).await?;
@@ -323,6 +340,10 @@ impl Work<'_> {
     ) -> Result<TableState, RunError> {
         let Some(entry) = before.filter(|entry| entry.content == state.content()) else { return Ok(state) };
         let known = self.job.store.table(&state.table, &entry.state)?;
+        if known.files().any(|file| self.job.store.assure(file).is_err()) {
+            // What is there no longer cannot be kept: the new files mend it.
+            return Ok(state);
+        }
         for (partition, known) in state.partitions.iter_mut().zip(known.partitions) {
             for file in std::mem::replace(&mut partition.files, known.files) {
                 self.job.store.discard(&file);
@@ -349,11 +370,12 @@ impl Work<'_> {
             };
             let passed = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.checks.get(&step.name));
             if passed != Some(&fingerprint) {
+                self.read.extend(table.inputs.iter().cloned());
                 asked.insert(step.name.clone(), fingerprint);
             }
         }
         on(Event::Checking { checks: asked.len() });
-        let read = self.contents.keys().filter(|name| !self.made.contains_key(*name)).cloned().collect();
+        let read = self.read.iter().filter(|name| !self.made.contains_key(*name)).cloned().collect();
         let tables = std::mem::take(&mut self.made).into_values().collect();
         let verdict = check(&self.session, self.suite, self.plan.as_of, tables, asked).await?;
         Ok((read, verdict))
@@ -369,7 +391,7 @@ impl Work<'_> {
     }
 
     fn know(&mut self, state: &TableState) -> Result<(), RunError> {
-        register_stored(&self.session, self.job.store, state).map_err(RunError::Engine)?;
+        register_stored(&self.session, self.job.store, state).map_err(RunError::engine)?;
         self.contents.insert(state.table.clone(), state.content());
         Ok(())
     }

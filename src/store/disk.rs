@@ -18,8 +18,8 @@ pub trait Disk: Debug + Send + Sync {
     /// Starts a file that must not exist yet.
     fn create(&self, path: &Utf8Path) -> io::Result<Box<dyn NewFile>>;
 
-    /// Makes the names in a folder last through a power cut.
-    fn sync_folder(&self, folder: &Utf8Path) -> io::Result<()>;
+    /// Makes the content of a file, or the names in a folder, last through a power cut.
+    fn sync(&self, path: &Utf8Path) -> io::Result<()>;
 
     /// Puts `bytes` under a name that may exist: whoever reads it sees the old content or the new.
     fn replace(&self, path: &Utf8Path, bytes: &[u8]) -> io::Result<()>;
@@ -65,8 +65,8 @@ impl Disk for LocalDisk {
         Ok(Box::new(LocalFile(BufWriter::with_capacity(1 << 20, file))))
     }
 
-    fn sync_folder(&self, folder: &Utf8Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
+    fn sync(&self, path: &Utf8Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
     }
 
     fn replace(&self, path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
@@ -77,7 +77,7 @@ impl Disk for LocalDisk {
         if written.is_err() {
             let _ = fs::remove_file(&beside);
         }
-        written.and_then(|()| self.sync_folder(parent(path)))
+        written.and_then(|()| self.sync(parent(path)))
     }
 
     fn link(&self, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
@@ -99,12 +99,12 @@ impl Disk for LocalDisk {
         if renamed.is_err() {
             let _ = fs::remove_file(&beside);
         }
-        renamed.and_then(|()| self.sync_folder(parent(path)))
+        renamed.and_then(|()| self.sync(parent(path)))
     }
 
     fn rename_folder(&self, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
         make_parent(to)?;
-        fs::rename(from, to).and_then(|()| self.sync_folder(parent(to)))
+        fs::rename(from, to).and_then(|()| self.sync(parent(to)))
     }
 
     fn remove(&self, path: &Utf8Path) -> io::Result<()> {

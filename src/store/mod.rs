@@ -157,6 +157,21 @@ impl Store {
         self.root.join(&file.path)
     }
 
+    /// Makes sure that a file is there and as long as it was when it was written.
+    ///
+    /// # Errors
+    /// When it is not: a query would find no rows in it and say nothing.
+    pub fn assure(&self, file: &DataFile) -> Result<(), StoreError> {
+        let path = self.path(file);
+        let reason = match std::fs::metadata(&path) {
+            Ok(found) if found.len() == file.bytes => return Ok(()),
+            Ok(found) => format!("it has {} bytes and should have {}", found.len(), file.bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "it is missing".to_owned(),
+            Err(source) => return Err(StoreError::Read { path, source }),
+        };
+        Err(StoreError::Damaged { path, reason })
+    }
+
     /// Returns the folder that the queries of a run may spill to.
     #[must_use]
     pub fn spill_folder(&self, run: &str) -> Utf8PathBuf {
@@ -298,9 +313,10 @@ impl Store {
             Ok(()) => {}
             // The same content under the same name: only whether it is whole has to be asked.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if self.disk.read(&path).is_ok_and(|known| known != bytes) {
-                    self.disk.replace(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
-                }
+                let is_whole = self.disk.read(&path).is_ok_and(|known| known == bytes);
+                // Whoever wrote it may have died before it reached the disk.
+                let kept = if is_whole { self.disk.sync(&path) } else { self.disk.replace(&path, &bytes) };
+                kept.map_err(|source| StoreError::Write { path, source })?;
             }
             Err(source) => return Err(StoreError::Write { path, source }),
         }
@@ -310,7 +326,13 @@ impl Store {
     }
 
     fn read_named<T: DeserializeOwned>(&self, path: &Utf8Path, name: &Digest) -> Result<T, StoreError> {
-        let bytes = self.disk.read(path).map_err(|source| StoreError::Read { path: path.to_path_buf(), source })?;
+        let bytes = self.disk.read(path).map_err(|source| match source.kind() {
+            // Whatever names it was written after it, so waiting will not bring it.
+            io::ErrorKind::NotFound => {
+                StoreError::Damaged { path: path.to_path_buf(), reason: "it is missing".to_owned() }
+            }
+            _ => StoreError::Read { path: path.to_path_buf(), source },
+        })?;
         if Digest::of(&bytes) != *name {
             return Err(StoreError::Damaged {
                 path: path.to_path_buf(),
@@ -331,7 +353,7 @@ impl Store {
     fn sync(&self) -> Result<(), StoreError> {
         let folders = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         for folder in folders {
-            self.disk.sync_folder(&folder).map_err(|source| StoreError::Write { path: folder, source })?;
+            self.disk.sync(&folder).map_err(|source| StoreError::Write { path: folder, source })?;
         }
         Ok(())
     }

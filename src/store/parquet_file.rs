@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
@@ -69,7 +69,7 @@ impl ParquetFile {
     /// Adds the rows of a batch, whose columns are brought to the types of the file.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         let rows = |source| StoreError::Rows { table: self.table.clone(), source };
-        let batch = conform(batch, &self.schema).map_err(rows)?;
+        let batch = conform(batch, &self.schema).and_then(finite).map_err(rows)?;
         self.sum.merge(self.hasher.sum(&batch).map_err(rows)?);
         self.writer.write(&batch).map_err(|source| self.failure(source))
     }
@@ -118,6 +118,19 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, A
     };
     let columns = batch.columns().iter().zip(schema.fields()).map(cast).collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(Arc::clone(schema), columns)
+}
+
+/// Gives a batch back if its floating-point numbers are numbers. NaN and infinity come from divisions by zero, and would
+/// pass every bound that a contract sets.
+fn finite(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let Some(numbers) = column.as_primitive_opt::<Float64Type>() else { continue };
+        if numbers.iter().flatten().any(|number| !number.is_finite()) {
+            let words = format!("column `{}` holds NaN or infinity; divide by nullif(…, 0)", field.name());
+            return Err(ArrowError::ComputeError(words));
+        }
+    }
+    Ok(batch)
 }
 
 /// Reads a Parquet file of the warehouse batch by batch, the named columns only.

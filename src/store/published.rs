@@ -11,14 +11,16 @@
 //! its `views.sql`. Generations are kept for a day.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchReader, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::crash::crash_point;
+use super::lock::Lock;
 use super::{Snapshot, Store, StoreError, TableState};
 use crate::digest::{Digest, Parts};
 use crate::project::timestamp;
@@ -26,17 +28,24 @@ use crate::project::timestamp;
 /// The table that describes the columns of all published tables.
 pub const METADATA: &str = "_metadata";
 
-/// How long a generation stays after it was made, so that long queries can end.
+/// How long a generation stays after it was in force last, so that long queries can end.
 const KEPT: Duration = Duration::from_hours(24);
 
 impl Store {
     /// Brings `published/` in line with the reference. Does nothing when it is.
     pub fn refresh_published(&self) -> Result<(), StoreError> {
+        match self.reference()? {
+            Some(reference) if !self.is_current(&reference.snapshot) => {}
+            _ => return Ok(()),
+        }
+        // One at a time, and the reference read under the lock: two that refresh at once must not go back.
+        let deadline = Some(Instant::now() + Duration::from_secs(60));
+        let _lock = Lock::take(&self.root.join("locks"), ".published", deadline)?;
         let Some(reference) = self.reference()? else { return Ok(()) };
         let id = &reference.snapshot;
         let current = self.published().join("current");
         let target = Utf8PathBuf::from(format!("gen/{id}"));
-        if current.read_link_utf8().is_ok_and(|now| now == target) && current.join("views.sql").exists() {
+        if self.is_current(id) {
             return Ok(());
         }
         let generation = self.published().join(&target);
@@ -44,16 +53,34 @@ impl Store {
             self.make_generation(id, &generation)?;
         }
         crash_point("published.before-current");
+        // Its readers have a day from now on, however long it has been in force.
+        let _ = current.canonicalize_utf8().and_then(|old| std::fs::File::open(old)?.set_modified(SystemTime::now()));
         self.disk.point(&current, &target).map_err(|source| StoreError::Write { path: current, source })?;
         crash_point("published.after-current");
         self.remove_old_generations(id);
         Ok(())
     }
 
+    /// Reads the table that describes the published columns, as it is in force.
+    pub fn metadata(&self) -> Result<(SchemaRef, Vec<RecordBatch>), StoreError> {
+        let path = self.published().join("current").join(METADATA).join("part-0.parquet");
+        let file = std::fs::File::open(&path).map_err(|source| StoreError::Read { path: path.clone(), source })?;
+        let parquet = |source| StoreError::Parquet { path: path.clone(), source };
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)?.build().map_err(parquet)?;
+        let schema = reader.schema();
+        let batches = reader.collect::<Result<Vec<_>, _>>();
+        Ok((schema, batches.map_err(|source| StoreError::Rows { table: METADATA.to_owned(), source })?))
+    }
+
     /// Returns the folder that BI tools open.
     #[must_use]
     pub fn published(&self) -> Utf8PathBuf {
         self.root.join("published")
+    }
+
+    fn is_current(&self, id: &Digest) -> bool {
+        let current = self.published().join("current");
+        current.read_link_utf8().is_ok_and(|now| now == format!("gen/{id}")) && current.join("views.sql").exists()
     }
 
     fn make_generation(&self, id: &Digest, generation: &Utf8Path) -> Result<(), StoreError> {
@@ -81,7 +108,7 @@ impl Store {
         self.disk.write(&metadata, &metadata_file(&tables, &snapshot, &metadata)?).map_err(write(&metadata))?;
         let views = draft.join("views.sql");
         self.disk.write(&views, views_sql(&tables, &absolute(generation)).as_bytes()).map_err(write(&views))?;
-        self.disk.sync_folder(&draft).map_err(write(&draft))?;
+        self.disk.sync(&draft).map_err(write(&draft))?;
         crash_point("published.before-generation");
         match self.disk.rename_folder(&draft, generation) {
             // Another process made it meanwhile: it is the same.
@@ -93,6 +120,7 @@ impl Store {
     /// Returns the folder of a table's files below `published/`, made if it is not there yet.
     fn table_folder(&self, state: &TableState) -> Result<Utf8PathBuf, StoreError> {
         let mut parts = Parts::of("folder");
+        state.columns.iter().for_each(|column| parts.add(format!("{} {}", column.name, column.kind)));
         state.files().for_each(|file| parts.add(&file.path));
         let relative = Utf8PathBuf::from(format!("tables/{}/{}", state.table, parts.digest().short()));
         let folder = self.published().join(&relative);
@@ -111,7 +139,7 @@ impl Store {
             self.disk.write(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
         }
         let write = |source| StoreError::Write { path: folder.clone(), source };
-        self.disk.sync_folder(&draft).map_err(write)?;
+        self.disk.sync(&draft).map_err(write)?;
         match self.disk.rename_folder(&draft, &folder) {
             Err(_) if folder.exists() => self.disk.remove(&draft).map_err(write)?,
             other => other.map_err(write)?,

@@ -19,8 +19,12 @@ use crate::store::{Store, TableState, schema_of};
 /// The table is a plain listing of Parquet files with the columns that SQL may see.
 ///
 /// # Errors
-/// When a file's path cannot be written as a URL.
+/// When a file is damaged or missing ([`StoreError`](crate::store::StoreError) inside), or its path is no URL.
 pub fn register_stored(session: &SessionContext, store: &Store, state: &TableState) -> Result<()> {
+    // DataFusion takes a file that is not there for one without rows.
+    for file in state.files() {
+        store.assure(file).map_err(|error| DataFusionError::External(Box::new(error)))?;
+    }
     let schema = schema_of(&state.columns);
     session.deregister_table(state.table.as_str())?;
     let mut urls = Vec::new();

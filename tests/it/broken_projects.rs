@@ -26,7 +26,7 @@ fn every_mistake_is_told_exactly() {
         let arguments: Vec<&str> = command.split_whitespace().collect();
         // In a folder of its own, so that no project above it is found.
         let said = Scratch::copy_of(&case).run(&arguments);
-        if std::env::var_os("OPSMART_BLESS").is_some() {
+        if std::env::var_os("BLESS").is_some() {
             std::fs::write(case.join("stderr.txt"), &said.stderr).unwrap();
         } else if said.stderr != expected || said.exit != 2 || !said.stdout.is_empty() {
             wrong.push(format!(

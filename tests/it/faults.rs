@@ -73,8 +73,8 @@ impl Disk for FailingDisk {
         Ok(Box::new(FailingFile { inner, disk: self.clone() }))
     }
 
-    fn sync_folder(&self, folder: &Utf8Path) -> io::Result<()> {
-        self.call(|| LocalDisk.sync_folder(folder))
+    fn sync(&self, path: &Utf8Path) -> io::Result<()> {
+        self.call(|| LocalDisk.sync(path))
     }
 
     fn replace(&self, path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
