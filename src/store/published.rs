@@ -39,7 +39,7 @@ impl Store {
             _ => return Ok(()),
         }
         // One at a time, and the reference read under the lock: two that refresh at once must not go back.
-        let deadline = Some(Instant::now() + Duration::from_secs(60));
+        let deadline = Some(Instant::now() + Duration::from_mins(1));
         let _lock = Lock::take(&self.root.join("locks"), ".published", deadline)?;
         let Some(reference) = self.reference()? else { return Ok(()) };
         let id = &reference.snapshot;

@@ -78,6 +78,31 @@ fn files_that_change_mean_what_the_contract_says() {
 }
 
 #[test]
+fn a_change_of_what_files_mean_counts_from_then_on() {
+    let contract = |mode: &str| {
+        format!(
+            "from = \"landing/orders-*.csv\"\nformat = {{ type = \"csv\" }}\nfiles = \"{mode}\"\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n"
+        )
+    };
+    let ids = |scratch: &Scratch| {
+        let _ = orders(scratch);
+        scratch.rows("select id from fct_order order by id")
+    };
+    let scratch = Scratch::orders();
+    scratch.write("schemas/sources/orders.toml", &contract("append"));
+    assert_eq!(ids(&scratch), ["1", "2"]);
+    scratch.write("landing/orders-1.csv", "id,at,amount\n3,2024-03-02T10:00:00Z,30.00\n");
+    scratch.write("landing/orders-2.csv", "id,at,amount\n4,2024-03-02T10:00:00Z,40.00\n");
+    assert_eq!(ids(&scratch), ["1", "2", "3", "4"]);
+    scratch.write("schemas/sources/orders.toml", &contract("replace"));
+    assert_eq!(ids(&scratch), ["3", "4"]);
+    scratch.write("schemas/sources/orders.toml", &contract("snapshot"));
+    assert_eq!(ids(&scratch), ["4"]);
+    scratch.write("schemas/sources/orders.toml", &contract("replace"));
+    assert_eq!(ids(&scratch), ["3", "4"]);
+}
+
+#[test]
 fn values_from_the_path_are_part_of_a_file_s_identity() {
     let scratch = Scratch::orders();
     scratch.write("schemas/sources/stock.toml", "from = \"landing/stock/{day}/all.csv\"\nformat = { type = \"csv\" }\n[columns]\nday = \"date!\"\nsku = \"string!\"\nn = \"int64\"\n");

@@ -126,6 +126,57 @@ fn a_failing_check_of_the_project_publishes_nothing() {
 }
 
 #[test]
+fn a_missing_file_of_the_warehouse_is_told_and_not_taken_for_no_rows() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    for entry in std::fs::read_dir(scratch.path("warehouse/data/fct_order/all")).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    let said = scratch.run(&["show", "fct_order"]).exits(1);
+    assert!(said.stderr.contains("it is missing"), "{}", said.stderr);
+    scratch.write(
+        "sql/kpi/kpi_order_daily.sql",
+        "select day, count(id) as orders, sum(amount) as amount from fct_order group by day\n",
+    );
+    let said = scratch.run(&["run"]).exits(1);
+    assert!(said.stderr.contains("it is missing"), "{}", said.stderr);
+    // A rebuild of the table itself mends it.
+    scratch.write(
+        "sql/marts/fct_order.sql",
+        "select id + 0 as id, local_day(at, $reporting_zone) as day, amount from stg_orders\n",
+    );
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(scratch.rows("select count(*) from fct_order"), ["2"]);
+}
+
+#[test]
+fn what_is_no_number_is_not_published() {
+    let scratch = Scratch::orders();
+    scratch.write(
+        "sql/kpi/kpi_order_share.sql",
+        "select id, cast(id as double) / cast(id - 1 as double) as share from fct_order\n",
+    );
+    let said = scratch.run(&["run"]).exits(1);
+    assert!(said.stderr.contains("column `share` holds NaN or infinity"), "{}", said.stderr);
+}
+
+#[test]
+fn a_named_window_without_order_is_a_mistake() {
+    let scratch = Scratch::orders();
+    scratch.write(
+        "sql/kpi/kpi_order_rank.sql",
+        "select id, row_number() over w as n from fct_order window w as (partition by amount)\n",
+    );
+    let said = scratch.run(&["check"]).exits(2);
+    assert!(said.stderr.contains("`row_number` depends on the order of rows"), "{}", said.stderr);
+    scratch.write(
+        "sql/kpi/kpi_order_rank.sql",
+        "select id, row_number() over w as n from fct_order window w as (partition by amount order by id)\n",
+    );
+    let _ = scratch.run(&["check"]).exits(0);
+}
+
+#[test]
 fn a_rollback_holds_until_it_is_released() {
     let scratch = Scratch::orders();
     let _ = scratch.run(&["run"]).exits(0);
