@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::print::Printer;
+use super::report::counted;
 use crate::run::Event;
 
 /// How long a run must take before people want to see it move.
@@ -44,12 +45,14 @@ impl Progress {
     pub(super) fn event(&self, event: &Event) {
         let Some(bar) = &self.bar else { return };
         bar.set_message(match event {
-            Event::Planned { files, models } => format!("{files} files to read, up to {models} models to build"),
-            Event::Reading { dataset, files } => format!("reading {files} files of {dataset}"),
+            Event::Planned { files, models } => {
+                format!("{} to read, up to {} to build", counted(*files, "file"), counted(*models, "model"))
+            }
+            Event::Reading { dataset, files } => format!("reading {} of {dataset}", counted(*files, "file")),
             Event::Read(dataset) => format!("read {}", dataset.dataset),
             Event::Building { model, number, total } => format!("building {model}, {number} of {total}"),
             Event::Built(table) => format!("built {}", table.table),
-            Event::Checking { checks } => format!("asking {checks} contracts and checks"),
+            Event::Checking { checks } => format!("asking {}", counted(*checks, "promise")),
             Event::Publishing => "publishing".to_owned(),
         });
     }

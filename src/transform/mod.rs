@@ -176,7 +176,10 @@ fn is_out_of_memory(error: &DataFusionError) -> bool {
 fn out_of_memory(model: &str, error: TransformError) -> TransformError {
     match error {
         TransformError::Query { error, .. } if is_out_of_memory(&error) => {
-            TransformError::Memory { model: model.to_owned(), detail: first_line(&error) }
+            // What follows is a table of the pool's users, which a line has no room for.
+            let line = first_line(&error);
+            let detail = line.split(" with top memory consumers").next().unwrap_or(&line).to_owned();
+            TransformError::Memory { model: model.to_owned(), detail }
         }
         other => other,
     }
