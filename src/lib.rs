@@ -28,6 +28,7 @@ pub mod instant;
 pub mod plan;
 pub mod project;
 pub mod publish;
+pub mod quote;
 pub mod run;
 pub mod store;
 pub mod transform;

@@ -6,6 +6,7 @@ use datafusion::prelude::SessionContext;
 use super::{CheckError, Finding, rows};
 use crate::engine::read_only;
 use crate::project::ModelContract;
+use crate::quote::{identifier, text};
 
 /// One promise: the SELECT returns the rows that break it.
 #[derive(Debug)]
@@ -94,12 +95,4 @@ pub(super) async fn ask(
 
 fn literal(value: &str, kind: &DataType) -> String {
     format!("arrow_cast({}, {})", text(value), text(&kind.to_string()))
-}
-
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -52,7 +52,7 @@ impl Progress {
             Event::Read(dataset) => format!("read {}", dataset.dataset),
             Event::Building { model, number, total } => format!("building {model}, {number} of {total}"),
             Event::Built(table) => format!("built {}", table.table),
-            Event::Checking { checks } => format!("asking {}", counted(*checks, "promise")),
+            Event::Checking { checks } => format!("asking {checks} contracts and checks"),
             Event::Publishing => "publishing".to_owned(),
         });
     }

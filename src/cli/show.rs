@@ -18,6 +18,7 @@ use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::{self, Resources};
 use crate::plan::{Kind, Query, Suite, plan_query};
 use crate::project::Project;
+use crate::quote::identifier;
 use crate::run::{Exit, RunError};
 use crate::store::{METADATA, Snapshot, Store};
 use crate::transform::{TransformError, register_stored, register_view};
@@ -64,7 +65,7 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     })?;
     let snapshot = store.snapshot(&reference.snapshot)?;
     let is_name = !args.what.contains(char::is_whitespace);
-    let sql = if is_name { format!("select * from \"{}\"", args.what.replace('"', "\"\"")) } else { args.what.clone() };
+    let sql = if is_name { format!("select * from {}", identifier(&args.what)) } else { args.what.clone() };
     let file = SourceFile::new("query", if is_name { args.what.clone() } else { sql.clone() });
     let query = Query::parse(&SourceFile::new("query", sql)).map_err(|mistake| match mistake.code {
         Code::NotOneSelect => {

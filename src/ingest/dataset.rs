@@ -32,8 +32,6 @@ pub struct Raw {
     pub(crate) next_sequence: u64,
     pub(crate) paths: Vec<LandedPath>,
     pub(crate) contents: BTreeMap<String, Content>,
-    /// Identities of contents that this run read, copies included.
-    pub(crate) read: Vec<String>,
 }
 
 /// Why a dataset could not be taken in.
@@ -126,7 +124,6 @@ pub async fn ingest(
         next_sequence: before.map_or(0, |before| before.next_sequence),
         paths: before.map(|before| before.paths.clone()).unwrap_or_default(),
         contents: BTreeMap::new(),
-        read: Vec::new(),
     };
     if let Some(before) = before
         && before.shape == step.shape
@@ -177,7 +174,6 @@ impl Raw {
             reject_if_too_many(contract, listed, &content, examples)?;
             self.contents.insert(identity.clone(), content);
         }
-        self.read.push(identity.clone());
         if is_as_before {
             for path in self.paths.iter_mut().rev().filter(|path| of_path(path)).take(1) {
                 path.tag.clone_from(&listed.tag);

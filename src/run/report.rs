@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::engine::read_only;
 use crate::plan::DatasetStep;
+use crate::quote::identifier;
 use crate::store::{CleanCounts, Ledger, TableState};
 
 /// Something that happened in a run.
@@ -184,7 +185,7 @@ impl DatasetReport {
 
 /// Returns the last two columns of the headline model as texts, in the order of its first column.
 pub(super) async fn headline(session: &SessionContext, model: &str) -> Result<Vec<(String, String)>> {
-    let sql = format!("select * from \"{model}\" order by 1");
+    let sql = format!("select * from {} order by 1", identifier(model));
     let batches = session.sql_with_options(&sql, read_only()).await?.collect().await?;
     let options = FormatOptions::default().with_null("–");
     let mut rows = Vec::new();

@@ -24,6 +24,7 @@ use super::lock::Lock;
 use super::{Snapshot, Store, StoreError, TableState};
 use crate::digest::{Digest, Parts};
 use crate::project::timestamp;
+use crate::quote::{identifier, text};
 
 /// The table that describes the columns of all published tables.
 pub const METADATA: &str = "_metadata";
@@ -260,12 +261,4 @@ fn views_sql(tables: &[TableState], generation: &Utf8Path) -> String {
         }
     }
     sql
-}
-
-fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
