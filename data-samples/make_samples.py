@@ -217,7 +217,7 @@ def write_agents():
 
 
 def write_targets_and_thresholds():
-    header = ["kpi_id", "scope_type", "scope_id", "valid_from", "valid_to", "direction", "target",
+    header = ["metric_id", "scope_type", "scope_id", "valid_from", "valid_to", "direction", "target",
               "floor", "stretch", "weight", "band_low", "band_high"]
     rows = []
 

@@ -10,7 +10,7 @@ targets as (
 targets_with_next as (
 
     select
-        kpi_id,
+        metric_id,
         scope_type,
         scope_id,
         direction,
@@ -23,7 +23,7 @@ targets_with_next as (
         valid_from,
         valid_to,
         lead(valid_from) over (
-            partition by kpi_id, scope_type, scope_id
+            partition by metric_id, scope_type, scope_id
             order by valid_from
         ) as next_valid_from
 
@@ -35,7 +35,7 @@ final as (
 
     select
         ---------- ids
-        kpi_id,
+        metric_id,
         scope_type,
         scope_id,
 

@@ -44,7 +44,7 @@ first_reply_targets as (
 
     from dim_kpi_target
 
-    where kpi_id = 'sla_first_reply_minutes'
+    where metric_id = 'sla_first_reply_minutes'
         and scope_type = 'priority'
 
 ),

@@ -22,15 +22,15 @@ scores as (
     select
         month,
         agent_id,
-        max(attainment) filter (where kpi_id = 'agent_solved')
+        max(attainment) filter (where metric_id = 'agent_solved')
             as attainment_solved,
-        max(attainment) filter (where kpi_id = 'agent_first_reply_minutes')
+        max(attainment) filter (where metric_id = 'agent_first_reply_minutes')
             as attainment_first_reply,
-        max(attainment) filter (where kpi_id = 'agent_sla_rate')
+        max(attainment) filter (where metric_id = 'agent_sla_rate')
             as attainment_sla,
-        max(attainment) filter (where kpi_id = 'agent_csat_rate')
+        max(attainment) filter (where metric_id = 'agent_csat_rate')
             as attainment_csat,
-        max(attainment) filter (where kpi_id = 'agent_reopen_rate')
+        max(attainment) filter (where metric_id = 'agent_reopen_rate')
             as attainment_reopen,
         round(sum(points), 6) as points,
         round(sum(weight) filter (where attainment is not null), 6)

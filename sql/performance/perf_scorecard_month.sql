@@ -28,7 +28,7 @@ actuals as (
 
     select
         month, month_end, agent_id, group_id,
-        'agent_solved' as kpi_id,
+        'agent_solved' as metric_id,
         cast(solved as double) as actual
     from agent_months
 
@@ -36,7 +36,7 @@ actuals as (
 
     select
         month, month_end, agent_id, group_id,
-        'agent_first_reply_minutes' as kpi_id,
+        'agent_first_reply_minutes' as metric_id,
         first_reply_median_minutes as actual
     from agent_months
 
@@ -44,7 +44,7 @@ actuals as (
 
     select
         month, month_end, agent_id, group_id,
-        'agent_sla_rate' as kpi_id,
+        'agent_sla_rate' as metric_id,
         sla_rate as actual
     from agent_months
 
@@ -52,7 +52,7 @@ actuals as (
 
     select
         month, month_end, agent_id, group_id,
-        'agent_csat_rate' as kpi_id,
+        'agent_csat_rate' as metric_id,
         csat_rate as actual
     from agent_months
 
@@ -60,7 +60,7 @@ actuals as (
 
     select
         month, month_end, agent_id, group_id,
-        'agent_reopen_rate' as kpi_id,
+        'agent_reopen_rate' as metric_id,
         reopen_rate as actual
     from agent_months
 
@@ -72,7 +72,7 @@ actuals_with_targets as (
         actuals.month,
         actuals.agent_id,
         actuals.group_id,
-        actuals.kpi_id,
+        actuals.metric_id,
         actuals.actual,
         targets.scope_type as target_scope,
         targets.direction,
@@ -81,7 +81,7 @@ actuals_with_targets as (
         cast(targets.band_high as double) as band_high,
         cast(targets.weight as double) as weight,
         row_number() over (
-            partition by actuals.month, actuals.agent_id, actuals.kpi_id
+            partition by actuals.month, actuals.agent_id, actuals.metric_id
             order by
                 case targets.scope_type
                     when 'agent' then 1
@@ -93,7 +93,7 @@ actuals_with_targets as (
     from actuals
 
     inner join targets
-        on actuals.kpi_id = targets.kpi_id
+        on actuals.metric_id = targets.metric_id
         and actuals.month_end >= targets.valid_from
         and actuals.month_end <= targets.valid_to
         and case targets.scope_type
@@ -110,7 +110,7 @@ attainments as (
         month,
         agent_id,
         group_id,
-        kpi_id,
+        metric_id,
         actual,
         target_scope,
         direction,
@@ -138,7 +138,7 @@ attainments_capped as (
         month,
         agent_id,
         group_id,
-        kpi_id,
+        metric_id,
         actual,
         target_scope,
         direction,
@@ -161,7 +161,7 @@ final as (
         ---------- ids
         month,
         agent_id,
-        kpi_id,
+        metric_id,
         group_id,
 
         ---------- strings

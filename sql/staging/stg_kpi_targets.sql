@@ -11,7 +11,7 @@ renamed as (
 
     select
         ---------- ids
-        kpi_id,
+        metric_id,
         scope_type,
         scope_id,
 
