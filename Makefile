@@ -28,6 +28,10 @@ test: ## Run every test
 readers: ## Read the published tables with DuckDB, installed for this into target/
 	./tests/readers/run.sh
 
+.PHONY: bench
+bench: ## Time opsmart beside DuckDB; BENCH="--events 1000000 --pairs 3" for a short one (builds for speed first)
+	./tests/bench/run.sh $(BENCH)
+
 .PHONY: bless
 bless: ## Write what the code prints into the expected transcripts and mistakes; read the difference before you commit
 	BLESS=1 TRYCMD=overwrite $(CARGO) test --test it

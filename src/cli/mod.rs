@@ -17,7 +17,7 @@ mod test;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -189,7 +189,11 @@ fn load(global: &Global) -> Result<Project, Failure> {
 
 /// Opens the project's warehouse on this machine's disk.
 fn open_store(project: &Project) -> Store {
-    Store::open(&project.root.join(&project.settings.warehouse), std::sync::Arc::new(LocalDisk))
+    store_at(&project.root.join(&project.settings.warehouse))
+}
+
+fn store_at(folder: &Utf8Path) -> Store {
+    Store::open(folder, std::sync::Arc::new(LocalDisk))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use camino::Utf8Path;
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
 
 use super::progress::Progress;
-use super::{Failure, Global, load, open_store, report, runtime};
+use super::{Failure, Global, load, open_store, report, runtime, store_at};
 use crate::cli::print::{Printer, document};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::digest::Digest;
 use crate::engine::Resources;
 use crate::plan::{Reach, Suite, reach, select_all};
 use crate::project;
-use crate::run::{self, Exit, RunError, RunReport, Status};
+use crate::run::{self, Exit, Question, RunError, RunReport, Status};
 use crate::store::{LockError, OnLocked, Store, StoreError};
 
 /// Take in what has landed, bring tables up to date and publish them
@@ -102,6 +103,12 @@ impl Choice {
             .ok_or_else(|| Failure::usage(format!("--as-of {text} is not a time"), Some(help)))
     }
 
+    /// Returns what is asked, to be remembered.
+    fn question(&self, root: &Utf8Path, global: &Global) -> Question {
+        let list = |word: &Option<String>| word.iter().cloned().collect::<Vec<_>>();
+        Question::new(root, &[&list(&global.env), &self.jobs, &self.select, &self.exclude, &list(&self.as_of)])
+    }
+
     /// Returns the names of the locks to take: one for each job, so that a job never runs twice at once.
     fn locks(&self, suite: &Suite) -> BTreeSet<String> {
         if self.jobs.is_empty() || !self.select.is_empty() {
@@ -113,6 +120,15 @@ impl Choice {
 }
 
 pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let root = project::find_root(&global.project_dir)?;
+    let started = Utc::now();
+    let id = run_id(started);
+    let question = args.choice.question(&root, global);
+    let remembered = project::warehouse(&root, global.env.as_deref())
+        .and_then(|folder| run::recall(&root, &store_at(&folder), &question, &id));
+    if let Some(report) = remembered {
+        return Ok(nothing_new(args, printer, &report));
+    }
     let loaded = load(global)?;
     let digest = project::digest(&loaded, global.env.as_deref());
     let suite = Suite::compile(loaded)?;
@@ -131,11 +147,17 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
         Err(error) => return Err(StoreError::Lock(error).into()),
     };
     let memory = args.memory.or(suite.project.settings.memory_bytes);
-    let started = Utc::now();
-    let id = run_id(started);
     let mut resources = Resources::of_this_machine(memory, Some(store.spill_folder(&id)));
     resources.threads = args.threads.map_or(resources.threads, usize::from);
-    let job = run::Job { store: &store, reach: &reach, as_of, resources, id: id.clone(), project: digest.clone() };
+    let job = run::Job {
+        store: &store,
+        reach: &reach,
+        as_of,
+        resources,
+        id: id.clone(),
+        project: digest.clone(),
+        question: Some(&question),
+    };
     let runtime = runtime()?;
     let progress = Progress::new(printer);
     let ended = runtime.block_on(async {
@@ -152,12 +174,11 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     let record = Record { store: &store, id: &id, started, choice: &args.choice, project: &digest };
     let exit = match ended {
         Ended::By(outcome) => match *outcome {
+            Ok(report) if report.status == Status::NothingNew => nothing_new(args, printer, &report),
             Ok(report) => {
-                if report.status != Status::NothingNew {
-                    record.write(&report.status, Exit::Done, None, Some(&report));
-                }
+                record.write(&report.status, Exit::Done, None, Some(&report));
                 tell(printer, &report);
-                if report.status == Status::NothingNew && args.exit_on_skip { Exit::NothingNew } else { Exit::Done }
+                Exit::Done
             }
             Err(error) => {
                 // What was asked for in a wrong way is between us and whoever asked.
@@ -197,6 +218,11 @@ async fn signal() -> Exit {
         _ = interrupt.recv() => Exit::Interrupted,
         _ = terminate.recv() => Exit::Terminated,
     }
+}
+
+fn nothing_new(args: &RunArgs, printer: &Printer, report: &RunReport) -> Exit {
+    tell(printer, report);
+    if args.exit_on_skip { Exit::NothingNew } else { Exit::Done }
 }
 
 fn tell(printer: &Printer, report: &RunReport) {

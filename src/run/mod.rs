@@ -6,6 +6,7 @@
 
 mod clock;
 mod error;
+mod idle;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use datafusion::prelude::SessionContext;
 
 pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
+pub use idle::{Question, recall};
 pub use report::{DatasetReport, Event, RunReport, Status, TableReport};
 
 use crate::check::{Verdict, check};
@@ -48,6 +50,8 @@ pub struct Job<'a> {
     pub id: String,
     /// Digest of the project.
     pub project: Digest,
+    /// What was asked, if it is to be remembered that there was nothing to do.
+    pub question: Option<&'a Question>,
 }
 
 /// Runs what `job` reaches and publishes it.
@@ -112,7 +116,7 @@ async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeM
         let is_reshaped =
             input.landed.as_ref().is_some_and(|landed| landed.shape != shape(contract, &suite.project.settings.limits));
         if is_taken_in || is_reshaped || input.landed.is_none() {
-            input.listed = Some(LandingFolder::open(&suite.project.root, &contract.from)?.list(&contract.from).await?);
+            input.listed = Some(LandingFolder::new(&suite.project.root, &contract.from).list(&contract.from)?);
         }
         inputs.datasets.insert(name.clone(), input);
     }
@@ -121,6 +125,8 @@ async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeM
 
 async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send)) -> Result<RunReport, RunError> {
     let base = Base::read(job.store)?;
+    // Before the listing: what lands in between is new to the next run.
+    let stamps = job.question.and_then(|_| idle::stamps(suite, job));
     let (plan, states) = look(suite, job, &base).await?;
     let mut report = RunReport::new(&job.id, plan.as_of);
     let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));
@@ -133,6 +139,9 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     if plan.is_idle() && !words_changed(suite, job, &base, &states)? {
         report.status = Status::NothingNew;
         report.published = job.store.published();
+        if let Some(reference) = &base.reference {
+            idle::remember(suite, job, reference, &report, stamps);
+        }
         return Ok(report);
     }
     on(Event::Planned {
@@ -259,7 +268,7 @@ impl Work<'_> {
                     && step.need != Need::Must(crate::plan::Why::Contract)
             });
             if !is_as_before {
-                let cleaned = clean(self.job.store, &self.suite.project, contract, raw).await?;
+                let cleaned = clean(self.job.store, &self.suite.project, contract, raw, landed).await?;
                 state = Some(cleaned.state);
             }
         }

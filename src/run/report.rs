@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use chrono::{DateTime, Utc};
 use datafusion::common::Result;
 use datafusion::prelude::SessionContext;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::engine::read_only;
@@ -55,7 +55,7 @@ pub enum Event {
 }
 
 /// How a run ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// New tables are in force.

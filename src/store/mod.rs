@@ -8,6 +8,7 @@
 //! published/                      what BI tools open; derived from the reference
 //! runs/<id>/                      what each run did
 //! tmp/<id>/                       what the queries of a run spill
+//! memory/                         what need not be found out again
 //! locks/                          kernel locks, free when their process dies
 //! ```
 //!
@@ -231,6 +232,22 @@ impl Store {
     pub fn put_run_file(&self, run: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let path = self.root.join("runs").join(run).join(name);
         self.disk.replace(&path, bytes).map_err(|source| StoreError::Write { path, source })
+    }
+
+    /// Remembers something that can be found out again. Where that fails, it will be.
+    pub fn remember(&self, name: &str, value: &impl Serialize) {
+        let path = self.root.join("memory").join(format!("{name}.json"));
+        let written =
+            serde_json::to_vec(value).map_err(io::Error::from).and_then(|bytes| self.disk.replace(&path, &bytes));
+        if let Err(error) = written {
+            tracing::debug!(%path, %error, "not remembered");
+        }
+    }
+
+    /// Returns what was remembered, if it can be read.
+    #[must_use]
+    pub fn recall<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_slice(&self.disk.read(&self.root.join("memory").join(format!("{name}.json"))).ok()?).ok()
     }
 
     /// Returns the records of all runs, oldest first; what cannot be read is left out.

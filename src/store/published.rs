@@ -79,7 +79,9 @@ impl Store {
         self.root.join("published")
     }
 
-    fn is_current(&self, id: &Digest) -> bool {
+    /// Returns whether `published/` shows the snapshot `id`.
+    #[must_use]
+    pub fn is_current(&self, id: &Digest) -> bool {
         let current = self.published().join("current");
         current.read_link_utf8().is_ok_and(|now| now == format!("gen/{id}")) && current.join("views.sql").exists()
     }

@@ -127,6 +127,8 @@ pub struct Landed {
     pub contents: BTreeMap<String, Content>,
     /// What became of the accepted rows, all files together.
     pub counts: CleanCounts,
+    /// Files that hold kept rows of several contents, or of one that lost some, by the digest of what they were made of.
+    pub gathered: BTreeMap<Digest, DataFile>,
     /// The dataset's part of `dq_ledger`.
     pub ledger: DataFile,
 }
