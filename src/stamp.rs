@@ -1,6 +1,6 @@
 //! Stamps: whether files may have changed, told by what the system says of them and not by their bytes.
 //!
-//! A stamp covers name, inode, size, and the times of the last change of content and of entry. A file that was changed
+//! A stamp covers name, inode, size, and the times of the last change of content and of entry. A file that was written
 //! less than two seconds ago proves nothing, because a second change may fall into the same tick of the system's clock:
 //! then there is no stamp, and whoever asks has to read.
 
@@ -23,11 +23,10 @@ pub fn tag(file: &Metadata) -> String {
     format!("{:x}-{:x}-{:x}-{:x}", file.ino(), nanos(file.mtime(), file.mtime_nsec()), file.size(), changed(file))
 }
 
-/// Returns whether a file was changed so recently that its tag proves nothing. One from the future proves nothing either.
+/// Returns whether a file was written so recently that its tag proves nothing. One from the future proves nothing either.
 #[must_use]
 pub fn is_young(file: &Metadata, now: DateTime<Utc>) -> bool {
-    let newest = nanos(file.mtime(), file.mtime_nsec()).max(changed(file)) / 1000;
-    newest > i128::from(now.timestamp_micros() - SETTLED_MICROS)
+    nanos(file.mtime(), file.mtime_nsec()) / 1000 > i128::from(now.timestamp_micros() - SETTLED_MICROS)
 }
 
 fn changed(file: &Metadata) -> i128 {
@@ -74,5 +73,38 @@ impl Stamp {
         parts.add(self.files.to_le_bytes());
         parts.add(self.sum.to_le_bytes());
         self.is_settled.then(|| parts.digest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn stamp(folder: &std::path::Path, names: &[&str]) -> Option<Digest> {
+        let mut stamp = Stamp::now();
+        names.iter().for_each(|name| stamp.add(name, &fs::metadata(folder.join(name)).unwrap()));
+        stamp.digest()
+    }
+
+    #[test]
+    fn a_stamp_is_of_the_files_and_not_of_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let long_ago = SystemTime::now() - Duration::from_hours(1);
+        for name in ["a", "b"] {
+            fs::write(folder.path().join(name), name).unwrap();
+            File::open(folder.path().join(name)).unwrap().set_modified(long_ago).unwrap();
+        }
+        let both = stamp(folder.path(), &["a", "b"]);
+        assert!(both.is_some());
+        assert_eq!(both, stamp(folder.path(), &["b", "a"]));
+        assert_ne!(both, stamp(folder.path(), &["a"]));
+        // The same size, and the time set back: the change of the entry tells.
+        fs::write(folder.path().join("a"), "c").unwrap();
+        assert_eq!(stamp(folder.path(), &["a", "b"]), None);
+        File::open(folder.path().join("a")).unwrap().set_modified(long_ago).unwrap();
+        assert_ne!(both, stamp(folder.path(), &["a", "b"]));
     }
 }

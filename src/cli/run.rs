@@ -106,7 +106,7 @@ impl Choice {
     /// Returns what is asked, to be remembered.
     fn question(&self, root: &Utf8Path, global: &Global) -> Question {
         let list = |word: &Option<String>| word.iter().cloned().collect::<Vec<_>>();
-        Question::new(root, &[&list(&global.env), &self.jobs, &self.select, &self.exclude, &list(&self.as_of)])
+        Question::new(root, "run", &[&list(&global.env), &self.jobs, &self.select, &self.exclude, &list(&self.as_of)])
     }
 
     /// Returns the names of the locks to take: one for each job, so that a job never runs twice at once.

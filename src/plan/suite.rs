@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::array::StringArray;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::execution::context::SessionState;
 
 use super::bind;
 use super::graph;
@@ -84,8 +86,10 @@ impl Suite {
     pub fn compile(project: Project) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::default();
         let mut queries = BTreeMap::new();
-        for model in project.models.values() {
-            match Query::parse(&model.file) {
+        let models: Vec<&Model> = project.models.values().collect();
+        let parsed = in_parallel(&models, |model| Query::parse(&model.file));
+        for (model, parsed) in models.into_iter().zip(parsed) {
+            match parsed {
                 Ok(query) => {
                     references(&project, model, &query, &mut mistakes);
                     queries.insert(model.name.clone(), query);
@@ -97,15 +101,15 @@ impl Suite {
             .iter()
             .map(|(name, query)| (name.clone(), query.reads().iter().map(|read| read.text.clone()).collect()))
             .collect();
-        let order = match graph::order(&reads) {
-            Ok(order) => order,
+        let waves = match graph::waves(&reads) {
+            Ok(waves) => waves,
             Err(circles) => {
                 circles.iter().for_each(|circle| mistakes.push(circle_mistake(&project, &queries, circle)));
                 return Err(sorted(mistakes));
             }
         };
-        let mut suite = Self { project, order, tables: BTreeMap::new() };
-        suite.bind(queries, &reads, &mut mistakes);
+        let mut suite = Self { project, order: waves.concat(), tables: BTreeMap::new() };
+        suite.bind(queries, &waves, &reads, &mut mistakes);
         select::check_jobs(&suite, &mut mistakes);
         mistakes.into_result(suite)
     }
@@ -113,6 +117,7 @@ impl Suite {
     fn bind(
         &mut self,
         mut queries: BTreeMap<String, Query>,
+        waves: &[Vec<String>],
         reads: &BTreeMap<String, BTreeSet<String>>,
         mistakes: &mut Diagnostics,
     ) {
@@ -140,43 +145,49 @@ impl Suite {
         // The session's state is a copy; its catalogue is shared, so tables registered later are seen through it.
         let state = session.state();
         let mut usable: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-        for name in &self.order {
-            let (Some(query), Some(model)) = (queries.remove(name), self.project.models.get(name)) else { continue };
-            if !reads[name].iter().all(|input| usable.contains(input.as_str())) {
-                continue;
+        for wave in waves {
+            let mut candidates = Vec::new();
+            for name in wave {
+                let (Some(query), Some(model)) = (queries.remove(name), self.project.models.get(name)) else {
+                    continue;
+                };
+                let is_known = |variable: &Spelled| variable_value(&self.project.settings, &variable.text).is_some();
+                let is_whole = reads[name].iter().all(|input| usable.contains(input.as_str()));
+                if is_whole && query.variables().iter().all(is_known) {
+                    candidates.push((model, query));
+                }
             }
-            if query.variables().iter().any(|variable| variable_value(&self.project.settings, &variable.text).is_none())
-            {
-                continue;
+            let bound = in_parallel(&candidates, |(model, query)| self.bind_one(&state, model, query));
+            let mut tables = Vec::new();
+            for ((model, query), outcome) in candidates.into_iter().zip(bound) {
+                match outcome {
+                    Ok((kind, schema)) => tables.push((model.name.clone(), kind, query, schema)),
+                    Err(found) => mistakes.extend(found),
+                }
             }
-            let value = |variable: &str| variable_value(&self.project.settings, variable);
-            let plan = match bind::bind(&state, &model.file, &query, value) {
-                Ok(plan) => plan,
-                Err(found) => {
-                    mistakes.extend(found);
+            for (name, kind, query, schema) in tables {
+                let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
+                if kind != Kind::Check && bind::register_empty(&session, &name, &plain).is_err() {
                     continue;
                 }
-            };
-            let kind = self.kind_of(model);
-            let schema = if kind.is_stored() {
-                match bind::stored_schema(model, &query, plan.schema().as_arrow()) {
-                    Ok(schema) => schema,
-                    Err(found) => {
-                        mistakes.extend(found);
-                        continue;
-                    }
-                }
-            } else {
-                Arc::clone(plan.schema().inner())
-            };
-            let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
-            if kind != Kind::Check && bind::register_empty(&session, name, &plain).is_err() {
-                continue;
+                self.contract_columns(&name, &schema, mistakes);
+                let Some((known, reads)) = reads.get_key_value(&name) else { continue };
+                usable.insert(known);
+                let table = self.describe(&name, kind, query, schema, reads);
+                self.tables.insert(name, table);
             }
-            self.contract_columns(name, &schema, mistakes);
-            usable.insert(name);
-            let table = self.describe(name, kind, query, schema, &reads[name]);
-            self.tables.insert(name.clone(), table);
+        }
+    }
+
+    /// Binds one SELECT, all of whose inputs are known to `state`. Returns what is made of its rows, and their columns.
+    fn bind_one(&self, state: &SessionState, model: &Model, query: &Query) -> Result<(Kind, SchemaRef), Diagnostics> {
+        let value = |variable: &str| variable_value(&self.project.settings, variable);
+        let plan = bind::bind(state, &model.file, query, value)?;
+        let kind = self.kind_of(model);
+        if kind.is_stored() {
+            Ok((kind, bind::stored_schema(model, query, plan.schema().as_arrow())?))
+        } else {
+            Ok((kind, Arc::clone(plan.schema().inner())))
         }
     }
 
@@ -322,6 +333,37 @@ fn rule_mistake(column: &str, rules: &Rules, kind: &DataType) -> Option<String> 
         return Some(format!("`{column}` is of type {kind}, and `pattern` is for text"));
     }
     None
+}
+
+/// Asks `work` of every item, on all cores, and returns the answers in order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(items.len().div_ceil(4));
+    if threads < 2 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let mut answers: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let take = || {
+            let mut answers = Vec::new();
+            while let Some((at, item)) =
+                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?)))
+            {
+                answers.push((at, work(item)));
+            }
+            answers
+        };
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
+        let mut answers = take();
+        for helper in helpers {
+            match helper.join() {
+                Ok(more) => answers.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        answers
+    });
+    answers.sort_by_key(|(at, _)| *at);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 fn references(project: &Project, model: &Model, query: &Query, mistakes: &mut Diagnostics) {

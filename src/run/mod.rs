@@ -7,6 +7,7 @@
 mod clock;
 mod error;
 mod idle;
+mod question;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,8 @@ use datafusion::prelude::SessionContext;
 
 pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
-pub use idle::{Question, recall};
+pub use idle::recall;
+pub use question::Question;
 pub use report::{DatasetReport, Event, RunReport, Status, TableReport};
 
 use crate::check::{Verdict, check};
