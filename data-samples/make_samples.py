@@ -561,6 +561,124 @@ def add_event_dirt(month, lines):
         dirt["ticket events: unknown field"] += 1
     return lines
 
+# ---------------------------------------------------------------------- surveys
+
+SCALES = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7)}
+SURVEY_HEADER = ["response_id", "survey_type", "object_type", "object_id", "user_id", "offered_at", "answered_at",
+                 "score", "scale_min", "scale_max", "channel", "agent_id", "comment", "updated_at"]
+SURVEY_WORDS = {True: ["Quick, and it works again.", "很满意，谢谢！", "", "", "Friendly, even twice \"friendly\"."],
+                False: ["Took too long,\nand nobody said why.", "等了很久", "", "Still broken, I fear.", ""]}
+
+
+class Survey:
+    """One question to one user about one ticket, and perhaps an answer."""
+
+    def __init__(self, ticket, kind, offered, agent):
+        self.ticket, self.kind, self.offered, self.agent = ticket, kind, offered, agent
+        self.answered = self.score = None
+        self.comment = ""
+
+    def answer(self, moment, score, comment):
+        if moment < EXPORT_END:
+            self.answered, self.score, self.comment = moment, score, comment
+
+    def row(self, number, until):
+        """As the survey tool knew it at the end of a month."""
+        fields = self.ticket.fields
+        known = self.answered is not None and self.answered < until
+        return [number, self.kind, "ticket", self.ticket.number, fields["requester_id"], stamp(self.offered),
+                stamp(self.answered) if known else "", self.score if known else "", *SCALES[self.kind],
+                "chat" if fields["via_channel"] == "chat" else "email", self.agent,
+                self.comment if known else "", stamp(self.answered if known else self.offered)]
+
+
+def ask_for_opinions(tickets):
+    """CSAT follows the rating in the help desk; NPS and CES go to some of the solved."""
+    dice = Dice(20240101)
+    surveys = []
+    for ticket in tickets:
+        solved = solver = offered = None
+        rating, rated_at = None, None
+        for moment, _, field, value, who, _ in ticket.events:
+            if field == "status" and value == "solved":
+                solved, solver = moment, who
+            if field == "satisfaction_rating" and value == "offered":
+                offered = moment
+            if field == "satisfaction_rating" and value in ("good", "bad"):
+                rating, rated_at = value, moment
+        if solved is None:
+            continue
+        happy = rating == "good" or (rating is None and dice.chance(0.72))
+        if offered is not None:
+            survey = Survey(ticket, "csat", offered, solver)
+            if rating is not None:
+                score = dice.weighted({5: 6, 4: 4} if happy else {1: 4, 2: 4, 3: 2})
+                survey.answer(rated_at + timedelta(seconds=40), score, dice.pick(SURVEY_WORDS[happy]))
+            surveys.append(survey)
+        for kind, chance, good, bad in [
+                ("nps", 0.30, {10: 5, 9: 5, 8: 3, 7: 2, 6: 1}, {0: 2, 3: 2, 5: 2, 6: 2, 7: 2, 8: 1}),
+                ("ces", 0.35, {7: 4, 6: 4, 5: 2, 4: 1}, {1: 2, 2: 3, 3: 3, 4: 2, 5: 1})]:
+            asked = solved + timedelta(hours=24 if kind == "nps" else 1)
+            if not dice.chance(chance) or asked >= EXPORT_END:
+                continue
+            survey = Survey(ticket, kind, asked, solver)
+            if dice.chance(0.4):
+                survey.answer((asked + timedelta(minutes=dice.skewed_minutes(300, 1.2))).replace(microsecond=0),
+                              dice.weighted(good if happy else bad), dice.pick(SURVEY_WORDS[happy]))
+            surveys.append(survey)
+    surveys.sort(key=lambda survey: (survey.offered, survey.ticket.number, survey.kind))
+    return surveys
+
+
+def write_surveys(surveys):
+    """Each month's offers and answers, as they stood at its end (in UTC)."""
+    numbered = list(enumerate(surveys, start=900001))
+    again = 990001
+    for month in range(1, 7):
+        start = datetime(2024, month, 1, tzinfo=timezone.utc)
+        end = datetime(2024, month + 1, 1, tzinfo=timezone.utc)
+        rows = [survey.row(number, end) for number, survey in numbered
+                if start <= survey.offered < end or (survey.answered and start <= survey.answered < end)]
+        answered = [row for row in rows if row[6]]
+        if month == 3:
+            for row in answered[5:8]:  # a second answer to the same question, with an id of its own
+                later = stamp(datetime.strptime(row[6], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+                              + timedelta(hours=5))
+                worse = row[8] if row[7] > row[8] else row[9]
+                rows.append([again] + row[1:6] + [later, worse] + row[8:12] + ["Changed my mind.", later])
+                again += 1
+                dirt["surveys: second answer to one question"] += 1
+            rows.append(answered[2])
+            dirt["surveys: row sent twice"] += 1
+        if month == 4:
+            for row in answered[3:5]:
+                rows.insert(20, row[:7] + [row[9] + 4] + row[8:])
+                rows.remove(row)
+                dirt["surveys: score above its scale"] += 1
+            rows.append(answered[6][:7] + ["five"] + answered[6][8:])
+            dirt["surveys: score in words"] += 1
+            rows.append(answered[7][:1] + ["mood"] + answered[7][2:])
+            dirt["surveys: unknown kind"] += 1
+        if month == 5:
+            for row in answered[8:10]:  # rated while the ticket was still being worked on
+                opened = next(survey for number, survey in numbered if number == row[0]).ticket.fields["created_at"]
+                changed = row[:5] + [opened, opened] + row[7:]  # its version stays the latest
+                rows[rows.index(row)] = changed
+                dirt["surveys: answered before the ticket was solved"] += 1
+            for row in answered[11:14]:
+                rows[rows.index(row)] = row[:7] + [""] + row[8:]
+                dirt["surveys: answer without a score"] += 1
+            for row in answered[15:17]:
+                rows[rows.index(row)] = row[:8] + ["", ""] + row[10:]
+                dirt["surveys: scale left out"] += 1
+            rows.insert(10, [""] + answered[0][1:])
+            dirt["surveys: no id"] += 1
+        if month == 6:
+            rows.append([again, "csat", "ticket", 99999, "u_unknown", rows[0][5], rows[0][5], 3, 1, 5, "email",
+                         "agent_05", "", rows[0][5]])
+            dirt["surveys: ticket that does not exist"] += 1
+        write_bytes(HERE / "tickets" / f"csat_responses-2024-{month:02d}.csv", csv_text(SURVEY_HEADER, rows).encode())
+
 
 def main():
     clicks = read_clickstream()
@@ -570,6 +688,9 @@ def main():
     write_targets_and_thresholds()
     tickets = open_tickets(clicks)
     write_tickets(tickets)
+    surveys = ask_for_opinions(tickets)
+    write_surveys(surveys)
+    print(f"{len(surveys)} surveys")
     print(f"{len(tickets)} tickets, {sum(len(ticket.events) for ticket in tickets)} ticket events")
     for kind in sorted(dirt):
         print(f"{dirt[kind]:5d}  {kind}")
