@@ -248,6 +248,7 @@ def write_targets_and_thresholds():
     add("backlog_days", "company", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
     add("sla_first_reply_minutes", "priority", "low", "2025-01-01", "", "lower", "1,440")
     dirt["kpi targets: thousands separator"] += 1
+    rows += team_targets()
     write_bytes(HERE / "governance" / "kpi_targets.csv", csv_text(header, rows).encode())
 
     header = ["kri_id", "name", "category", "direction", "amber", "red", "owner"]
@@ -560,6 +561,26 @@ def add_event_dirt(month, lines):
         lines.insert(600, broken(lines[590], field_name="mood"))
         dirt["ticket events: unknown field"] += 1
     return lines
+
+def team_targets():
+    """What teams are measured by; the weights of a group add up to 1. The company is not scored."""
+    rows = []
+    for metric, direction, target, weight in [
+            ("support_solved_per_member", "higher", "15", "0.20"),
+            ("support_first_reply_minutes", "lower", "60", "0.20"),
+            ("support_sla_rate", "higher", "0.85", "0.20"),
+            ("support_csat_rate", "higher", "0.85", "0.20"),
+            ("support_first_contact_rate", "higher", "0.50", "0.10"),
+            ("support_reopen_rate", "lower", "0.08", "0.10")]:
+        for group in GROUPS:
+            own = {("support_first_reply_minutes", "chat"): "15", ("support_first_reply_minutes", "technical"): "120",
+                   ("support_solved_per_member", "technical"): "10"}.get((metric, group), target)
+            rows.append([metric, "group", group, "2024-01-01", "", direction, own, "", "", weight, "", ""])
+    for metric, direction, target in [("support_solved_per_member", "higher", "15"),
+                                      ("support_reopen_rate", "lower", "0.08")]:
+        rows.append([metric, "company", "all", "2024-01-01", "", direction, target, "", "", "", "", ""])
+    return rows
+
 
 # ---------------------------------------------------------------------- surveys
 
