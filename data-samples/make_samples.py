@@ -701,6 +701,84 @@ def write_surveys(surveys):
         write_bytes(HERE / "tickets" / f"csat_responses-2024-{month:02d}.csv", csv_text(SURVEY_HEADER, rows).encode())
 
 
+# ---------------------------------------------------------------- risk register
+
+RISK_HEADER = ["risk_id", "title", "category", "owner", "identified_on", "updated_on", "probability", "impact",
+               "probability_pct", "impact_amount", "response", "control", "control_effectiveness",
+               "residual_probability", "residual_impact", "status", "review_due"]
+RISKS = [  # id, title, category, owner, identified; then versions: updated, P, I, %, amount, response, control, e, P, I, status, review
+    ("R-001", "Competitor undercuts our ten best sellers", "market", "pricing", "2023-11-02",
+     ("2023-11-02", 3, 4, 30, 900000, "mitigate", "", "", "", "", "open", "2024-03-31"),
+     ("2024-04-02", 4, 4, 50, 900000, "mitigate", "Weekly price watch", 0.4, "", "", "open", "2024-07-31")),
+    ("R-002", "Demand falls after the summer campaign", "market", "marketing", "2024-02-12",
+     ("2024-02-12", 3, 3, 25, 400000, "accept", "", "", "", "", "open", "2024-06-15")),
+    ("R-003", "A market place changes its commission", "market", "sales", "2024-01-08",
+     ("2024-01-08", 2, 4, 10, 650000, "transfer", "Contract until 2025", 0.5, "", "", "open", "2024-09-30")),
+    ("R-004", "Share prices of the treasury fund fall by a third", "financial", "treasury", "2023-09-20",
+     ("2023-09-20", 2, 5, 8, 2500000, "transfer", "Limits by instrument", 0.6, "", "", "open", "2024-03-20"),
+     ("2024-03-18", 2, 5, 8, 2500000, "transfer", "Limits and stop orders", 0.75, "", "", "open", "2024-09-20")),
+    ("R-005", "Refunds grow faster than sales", "financial", "finance", "2024-03-05",
+     ("2024-03-05", 4, 3, 45, 300000, "mitigate", "Approval above 500", 0.3, "", "", "open", "2024-06-05")),
+    ("R-006", "The largest customer pays late", "financial", "finance", "2023-12-01",
+     ("2023-12-01", 3, 2, 20, 120000, "accept", "Credit limit", 0.5, 2, 2, "open", "2024-12-01")),
+    ("R-007", "First replies break their promise on bad days", "operational", "support", "2024-01-15",
+     ("2024-01-15", 4, 3, 60, 150000, "mitigate", "", "", "", "", "open", "2024-04-15"),
+     ("2024-04-16", 5, 3, 80, 150000, "mitigate", "Standby shift", 0.25, "", "", "open", "2024-05-31"),
+     ("2024-06-03", 5, 4, 80, 220000, "mitigate", "Standby shift", 0.25, "", "", "open", "2024-07-15")),
+    ("R-008", "A warehouse cannot deliver for a week", "operational", "logistics", "2023-10-10",
+     ("2023-10-10", 2, 4, 6, 1200000, "transfer", "Insurance, second warehouse", 0.7, 1, 3, "open", "2024-10-10")),
+    ("R-009", "Wrong answers by the robot reach customers", "operational", "support", "2024-02-01",
+     ("2024-02-01", 3, 2, 30, 40000, "mitigate", "Weekly sample of answers", 0.5, "", "", "open", "2024-08-01")),
+    ("R-010", "Backlog after a public holiday", "operational", "support", "2023-12-20",
+     ("2023-12-20", 3, 2, 50, 20000, "mitigate", "Holiday rota", 0.8, "", "", "open", "2024-02-28"),
+     ("2024-02-20", 2, 2, 20, 20000, "accept", "Holiday rota", 0.8, "", "", "closed", "2024-02-28")),
+    ("R-011", "Personal data kept longer than allowed", "compliance", "legal", "2023-08-01",
+     ("2023-08-01", 3, 5, 15, 3000000, "mitigate", "Quarterly deletion", 0.5, "", "", "open", "2024-02-01"),
+     ("2024-05-06", 3, 5, 15, 3000000, "mitigate", "Deletion by machine", 0.9, "", "", "open", "2024-11-06")),
+    ("R-012", "Consent to marketing is not recorded", "compliance", "legal", "2024-03-11",
+     ("2024-03-11", 4, 4, 40, 800000, "avoid", "", "", "", "", "open", "2024-05-11")),
+    ("R-013", "Export licence expires unnoticed", "compliance", "logistics", "2024-01-22",
+     ("2024-01-22", 1, 4, 3, 500000, "transfer", "Calendar of licences", 0.9, "", "", "open", "2025-01-22")),
+    ("R-014", "One agent knows the payment system", "people", "support", "2023-11-15",
+     ("2023-11-15", 4, 4, 35, 250000, "mitigate", "", "", "", "", "open", "2024-03-15"),
+     ("2024-03-18", 3, 4, 25, 250000, "mitigate", "Second agent trained", 0.5, 2, 4, "open", "2024-09-15")),
+    ("R-015", "Too few people in the evening", "people", "hr", "2024-04-08",
+     ("2024-04-08", 3, 3, 40, 60000, "mitigate", "", "", "", "", "open", "2024-07-08")),
+    ("R-016", "Pay below the market, leavers", "people", "", "2024-02-26",
+     ("2024-02-26", 3, 3, 30, 180000, "accept", "Yearly comparison", 0.2, "", "", "open", "2024-05-26")),
+    ("R-017", "Checkout fails after a release", "technology", "product", "2023-10-02",
+     ("2023-10-02", 4, 5, 45, 1000000, "mitigate", "Tests before release", 0.5, "", "", "open", "2024-04-02"),
+     ("2024-05-30", 5, 5, 70, 1000000, "avoid", "Tests, slow roll-out", 0.6, "", "", "open", "2024-06-30")),
+    ("R-018", "The payment provider is down for a day", "technology", "product", "2023-10-02",
+     ("2023-10-02", 2, 5, 10, 700000, "transfer", "Second provider", 0.8, "", "", "open", "2024-10-02")),
+    ("R-019", "A feed arrives late and nobody notices", "technology", "data", "2024-01-30",
+     ("2024-01-30", 3, 2, "", 30000, "mitigate", "Freshness on the dashboard", 0.7, "", "", "open", "2024-07-30")),
+    ("R-020", "Lost backups of the help desk", "technology", "data", "2024-02-05",
+     ("2024-02-05", 1, 3, 2, "", "accept", "Restore test each quarter", 0.5, "", "", "open", "")),
+]
+
+
+def write_risk_register():
+    """Every version of every risk, newest first, as the register's own export has them."""
+    rows = [[*risk[:5], *version] for risk in RISKS for version in risk[5:]]
+    rows.sort(key=lambda row: (row[5], row[0]), reverse=True)
+    good = next(row for row in rows if row[0] == "R-005")
+    rows.insert(4, good)
+    dirt["risk register: row sent twice"] += 1
+    rows.insert(9, ["R-021", "Strike at the port", "operational", "logistics", "2024-05-02", "2024-05-02", 6, 4, 20,
+                    300000, "transfer", "", "", "", "", "open", "2024-08-02"])
+    dirt["risk register: probability of 6"] += 1
+    rows.insert(15, good[:5] + ["2024-06-05"] + good[6:9] + ["310,000"] + good[10:])
+    dirt["risk register: thousands separator"] += 1
+    rows.insert(20, ["R-022", "Somebody else's risk", "weather", "", "2024-05-02", "2024-05-02", 1, 1, 1, 1, "accept",
+                     "", "", "", "", "open", ""])
+    dirt["risk register: unknown category"] += 1
+    rows.append(["R-015", "Too few people in the evening", "people", "hr", "2024-04-08", "2042-06-20", 1, 1, 1, 0,
+                 "accept", "", "", "", "", "closed", ""])
+    dirt["risk register: version from the future"] += 1
+    write_bytes(HERE / "governance" / "risk_register.csv", csv_text(RISK_HEADER, rows).encode())
+
+
 def main():
     clicks = read_clickstream()
     write_late_clicks(clicks)
@@ -711,6 +789,7 @@ def main():
     write_tickets(tickets)
     surveys = ask_for_opinions(tickets)
     write_surveys(surveys)
+    write_risk_register()
     print(f"{len(surveys)} surveys")
     print(f"{len(tickets)} tickets, {sum(len(ticket.events) for ticket in tickets)} ticket events")
     for kind in sorted(dirt):
