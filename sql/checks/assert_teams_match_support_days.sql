@@ -1,4 +1,5 @@
--- The months of the whole desk are the sums of its days, and teams add up to it.
+-- The months of the whole desk are the sums of its days, and teams add up to
+-- it.
 with
 
 support_days_summed_to_months as (

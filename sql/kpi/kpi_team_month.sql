@@ -1,10 +1,11 @@
 -- One row per month and group: what the team did; `all` is the whole desk.
 -- Everything is counted anew from tickets, never averaged over agents. A ticket
 -- belongs to the group that it has now, as in kpi_support_daily, whoever solved
--- it: first replies and the service level stand in the month of creation, solves
--- in that of the last solve, ratings in that of the latest answer. Handled are
--- tickets on which a person in support did anything in the month. A member
--- counts by his share of a full-time job and the days that he was employed.
+-- it: first replies and the service level stand in the month of creation,
+-- solves in that of the last solve, ratings in that of the latest answer.
+-- Handled are tickets on which a person in support did anything in the month. A
+-- member counts by his share of a full-time job and the days that he was
+-- employed; who says nothing of his share works full time.
 with
 
 agents as (

@@ -1,11 +1,11 @@
 -- One row per risk and day on which it was assessed, with scores and levels.
--- Inherent score = probability * impact, each from 1 to 5. The residual score is
--- that of the residual probability and impact, if both were assessed, else the
--- inherent one * (1 - control effectiveness); a control of unknown effect takes
--- nothing off. Levels begin at $risk_medium_from, $risk_high_from and
+-- Inherent score = probability * impact, each from 1 to 5. The residual score
+-- is that of the residual probability and impact, if both were assessed, else
+-- the inherent one * (1 - control effectiveness); a control of unknown effect
+-- takes nothing off. Levels begin at $risk_medium_from, $risk_high_from and
 -- $risk_extreme_from, so with 5, 10 and 17 a score of 4.999 is low and one of
--- 16.5 is high. On the residual matrix a risk without an assessed cell keeps its
--- impact, and its probability shrinks by the control's effect, rounded up.
+-- 16.5 is high. On the residual matrix a risk without an assessed cell keeps
+-- its impact, and its probability shrinks by the control's effect, rounded up.
 -- Expected loss = probability in percent * amount; the residual one is the same
 -- share of it that the residual score is of the inherent one.
 with

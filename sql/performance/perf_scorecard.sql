@@ -2,8 +2,8 @@
 -- Agents have the metrics of kpi_agent_month, groups and the company those of
 -- kpi_team_month. The target that is valid on the month's last day counts, the
 -- own one before the group's before the company's; without one there is no row.
--- Attainment is actual / target where more is better, target / actual where less
--- is better, 1 inside a band and linear outside; it stays between 0 and
+-- Attainment is actual / target where more is better, target / actual where
+-- less is better, 1 inside a band and linear outside; it stays between 0 and
 -- $attainment_cap. Green from 1, amber from 0.9. The changes are against the
 -- month before and the same month a year before, as a share of it. Ranks go by
 -- attainment among the same kind of scope and equal ones share one; who solved
@@ -24,7 +24,8 @@ agent_months as (
         first_reply_median_minutes,
         sla_rate,
         csat_rate,
-        reopen_rate
+        reopen_rate,
+        is_complete
 
     from kpi_agent_month
 
@@ -45,7 +46,8 @@ team_months as (
         sla_rate,
         csat_rate,
         first_contact_rate,
-        reopen_rate
+        reopen_rate,
+        is_complete
 
     from kpi_team_month
 
@@ -64,7 +66,7 @@ targets as (
 actuals as (
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_solved' as metric_id,
         solved as actual
     from agent_months
@@ -72,7 +74,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_first_reply_minutes' as metric_id,
         first_reply_median_minutes as actual
     from agent_months
@@ -80,7 +82,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_sla_rate' as metric_id,
         sla_rate as actual
     from agent_months
@@ -88,7 +90,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_csat_rate' as metric_id,
         csat_rate as actual
     from agent_months
@@ -96,7 +98,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_reopen_rate' as metric_id,
         reopen_rate as actual
     from agent_months
@@ -104,7 +106,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_solved_per_member' as metric_id,
         solved_per_member as actual
     from team_months
@@ -112,7 +114,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_first_reply_minutes' as metric_id,
         first_reply_median_minutes as actual
     from team_months
@@ -120,7 +122,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_sla_rate' as metric_id,
         sla_rate as actual
     from team_months
@@ -128,7 +130,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_csat_rate' as metric_id,
         csat_rate as actual
     from team_months
@@ -136,7 +138,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_first_contact_rate' as metric_id,
         first_contact_rate as actual
     from team_months
@@ -144,7 +146,7 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible,
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_reopen_rate' as metric_id,
         reopen_rate as actual
     from team_months
@@ -160,6 +162,7 @@ actuals_with_targets as (
         actuals.group_id,
         actuals.metric_id,
         actuals.is_eligible,
+        actuals.is_complete,
         actuals.actual,
         targets.scope_type as target_scope,
         targets.direction,
@@ -208,6 +211,7 @@ attainments as (
         group_id,
         metric_id,
         is_eligible,
+        is_complete,
         actual,
         target_scope,
         direction,
@@ -238,6 +242,7 @@ attainments_capped as (
         group_id,
         metric_id,
         is_eligible,
+        is_complete,
         actual,
         target_scope,
         direction,
@@ -312,7 +317,10 @@ final as (
                 / nullif(years_before.actual, 0) - 1,
             6
         ) as vs_year,
-        attainments_ranked.rank_in_month
+        attainments_ranked.rank_in_month,
+
+        ---------- booleans
+        attainments_capped.is_complete
 
     from attainments_capped
 

@@ -1,7 +1,7 @@
 -- One row per month and team: measures, score and rank.
 -- The score is the weighted mean of the attainments that have data, from the
--- team's own scorecard, not from its agents. A team without a score has no rank;
--- equal scores share one. Tickets without a group are no team.
+-- team's own scorecard, not from its agents. A team without a score has no
+-- rank; equal scores share one. Tickets without a group are no team.
 with
 
 team_months as (

@@ -1,8 +1,8 @@
 -- One row per basis, probability and impact: the risk matrix, all its cells.
--- Closed risks are left out. A cell's score, level and response are those of its
--- probability and impact; the level of a risk on the residual basis can be lower
--- than that of its cell, as the cell rounds its probability up. Losses that
--- nobody estimated add nothing.
+-- Closed risks are left out. A cell's score, level and response are those of
+-- its probability and impact; the level of a risk on the residual basis can be
+-- lower than that of its cell, as the cell rounds its probability up. Losses
+-- that nobody estimated add nothing.
 with
 
 risks as (

@@ -1,11 +1,11 @@
 -- One row per reporting day: what endangers the support desk.
 -- Numbers that end in 7 or 28 are sums over so many days up to the day, over
--- fewer at the beginning; rates and means are null until all the days are there,
--- and where there is nothing to divide by. The key person is who solved most in
--- the 28 days. Incidents are tickets of that type: they count on the day of
--- creation, and the mean time to repair runs from creation to the last solve, on
--- the day of that. Feeds that are late show in the ledger, which models cannot
--- read, so they are not here.
+-- fewer at the beginning; rates and means are null until all the days are
+-- there, and where there is nothing to divide by. The key person is who solved
+-- most in the 28 days. Incidents are tickets of that type: they count on the
+-- day of creation, and the mean time to repair runs from creation to the last
+-- solve, on the day of that. Feeds that are late show in the ledger, which
+-- models cannot read, so they are not here.
 with
 
 support_days as (

@@ -1,6 +1,7 @@
 -- One row per question asked, its latest version. For satisfaction.
--- A scale that was left out is the usual one of its kind. NPS is only asked from
--- 0 to 10 and CES from 1 to 7; an answer on another scale is off its scale.
+-- A scale that was left out is the usual one of its kind. NPS is only asked
+-- from 0 to 10 and CES from 1 to 7; an answer on another scale is off its
+-- scale.
 with
 
 responses as (
