@@ -1,11 +1,11 @@
 -- One row per month, kind of survey and segment: satisfaction, recommendation
 -- and effort. `answered` and the response rate are those of the surveys offered
 -- in the month, whenever the answer came; `n` and all scores rest on the
--- answers given in the month. NPS is in points: % promoters - % detractors.
--- With p and d as their shares, its margin at 95 % is 100 * 1.96 * sqrt((p + d
--- - (p - d)^2) / n). Deleted tickets are left out. Measures of other kinds of
--- survey are null. Few answers are not hidden: the margins say how few they
--- are.
+-- answers given in the month. NPS is in points: % promoters - % detractors. Its
+-- margin at 95 %, with p and d as their shares, is
+--     100 * 1.96 * sqrt((p + d - (p - d)^2) / n).
+-- Deleted tickets are left out. Measures of other kinds of survey are null. Few
+-- answers are not hidden: the margins say how few they are.
 with
 
 surveys as (
