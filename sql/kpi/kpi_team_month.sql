@@ -317,13 +317,13 @@ final as (
         case
             when created_summed_to_months.first_reply_tickets >= $min_sample
                 then round(
-                    created_summed_to_months.first_reply_median_minutes, 2
+                    created_summed_to_months.first_reply_median_minutes, 6
                 )
         end as first_reply_median_minutes,
         case
             when solves_summed_to_months.solved >= $min_sample
                 then round(
-                    solves_summed_to_months.resolution_median_minutes, 2
+                    solves_summed_to_months.resolution_median_minutes, 6
                 )
         end as resolution_median_minutes,
         coalesce(created_summed_to_months.sla_met, 0) as sla_met,
