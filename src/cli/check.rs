@@ -8,7 +8,7 @@ use super::{Failure, Global, load, open_store, store_at};
 use crate::cli::print::{Printer, document};
 use crate::plan::{Kind, Suite};
 use crate::project;
-use crate::run::{Exit, Question};
+use crate::run::{Exit, Memo};
 
 /// Check the whole project without running anything
 ///
@@ -29,9 +29,9 @@ struct Counts {
 pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result<Exit, Failure> {
     let root = project::find_root(&global.project_dir)?;
     let env: Vec<String> = global.env.iter().cloned().collect();
-    let question = Question::new(&root, "check", &[&env]);
+    let memo = Memo::new(&root, "check", &[&env]);
     let store = project::warehouse(&root, global.env.as_deref()).map(|folder| store_at(&folder));
-    if let Some(counts) = store.and_then(|store| question.recall(&store)) {
+    if let Some(counts) = store.and_then(|store| memo.recall(&store)) {
         tell(printer, &counts);
         return Ok(Exit::Done);
     }
@@ -46,7 +46,7 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
     let store = open_store(&suite.project);
     // Whoever only checks a project, as a review does, wants no warehouse made.
     if store.root().is_dir() {
-        question.remember(&store, &counts);
+        memo.remember(&store, &counts);
     }
     tell(printer, &counts);
     Ok(Exit::Done)

@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::engine::Resources;
 use crate::plan::{Reach, Suite, reach, select_all};
 use crate::project;
-use crate::run::{self, Exit, Question, RunError, RunReport, Status};
+use crate::run::{self, Exit, Memo, RunError, RunReport, Status};
 use crate::store::{LockError, OnLocked, Store, StoreError};
 
 /// Take in what has landed, bring tables up to date and publish them
@@ -103,10 +103,10 @@ impl Choice {
             .ok_or_else(|| Failure::usage(format!("--as-of {text} is not a time"), Some(help)))
     }
 
-    /// Returns what is asked, to be remembered.
-    fn question(&self, root: &Utf8Path, global: &Global) -> Question {
+    /// Returns what is asked, so that the answer can be remembered.
+    fn memo(&self, root: &Utf8Path, global: &Global) -> Memo {
         let list = |word: &Option<String>| word.iter().cloned().collect::<Vec<_>>();
-        Question::new(root, "run", &[&list(&global.env), &self.jobs, &self.select, &self.exclude, &list(&self.as_of)])
+        Memo::new(root, "run", &[&list(&global.env), &self.jobs, &self.select, &self.exclude, &list(&self.as_of)])
     }
 
     /// Returns the names of the locks to take: one for each job, so that a job never runs twice at once.
@@ -123,9 +123,9 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     let root = project::find_root(&global.project_dir)?;
     let started = Utc::now();
     let id = run_id(started);
-    let question = args.choice.question(&root, global);
+    let memo = args.choice.memo(&root, global);
     let remembered = project::warehouse(&root, global.env.as_deref())
-        .and_then(|folder| run::recall(&root, &store_at(&folder), &question, &id));
+        .and_then(|folder| run::recall(&root, &store_at(&folder), &memo, &id));
     if let Some(report) = remembered {
         return Ok(nothing_new(args, printer, &report));
     }
@@ -156,7 +156,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
         resources,
         id: id.clone(),
         project: digest.clone(),
-        question: Some(&question),
+        memo: Some(&memo),
     };
     let runtime = runtime()?;
     let progress = Progress::new(printer);

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::clock::next_tick;
-use super::{Job, Question, RunReport};
+use super::{Job, Memo, RunReport};
 use crate::digest::Digest;
 use crate::ingest::LandingFolder;
 use crate::plan::Suite;
@@ -34,8 +34,8 @@ struct Idle {
 
 /// Returns the report of a run that is known to have nothing to do.
 #[must_use]
-pub fn recall(root: &Utf8Path, store: &Store, question: &Question, run: &str) -> Option<RunReport> {
-    let idle: Idle = question.recall(store)?;
+pub fn recall(root: &Utf8Path, store: &Store, memo: &Memo, run: &str) -> Option<RunReport> {
+    let idle: Idle = memo.recall(store)?;
     let reference = store.reference().ok()??;
     let is_same = idle.reference == reference
         && idle.until_micros.is_none_or(|until| Utc::now().timestamp_micros() < until)
@@ -58,7 +58,7 @@ pub fn recall(root: &Utf8Path, store: &Store, question: &Question, run: &str) ->
 
 /// Remembers that a run had nothing to do. `stamps` are those of the landing folders before they were listed.
 pub(super) fn remember(suite: &Suite, job: &Job<'_>, reference: &Reference, report: &RunReport, stamps: Stamps) {
-    let Some(question) = job.question else { return };
+    let Some(memo) = job.memo else { return };
     let Some(landed) = stamps else { return };
     let idle = Idle {
         reference: reference.clone(),
@@ -69,7 +69,7 @@ pub(super) fn remember(suite: &Suite, job: &Job<'_>, reference: &Reference, repo
         held: report.held.clone(),
         published: report.published.clone(),
     };
-    question.remember(job.store, &idle);
+    memo.remember(job.store, &idle);
 }
 
 /// The landing patterns of a run with the stamps of what is there; nothing where one has none.

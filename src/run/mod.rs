@@ -7,7 +7,7 @@
 mod clock;
 mod error;
 mod idle;
-mod question;
+mod memo;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use datafusion::prelude::SessionContext;
 pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
 pub use idle::recall;
-pub use question::Question;
+pub use memo::Memo;
 pub use report::{DatasetReport, Event, RunReport, Status, TableReport};
 
 use crate::check::{Verdict, check};
@@ -53,7 +53,7 @@ pub struct Job<'a> {
     /// Digest of the project.
     pub project: Digest,
     /// What was asked, if it is to be remembered that there was nothing to do.
-    pub question: Option<&'a Question>,
+    pub memo: Option<&'a Memo>,
 }
 
 /// Runs what `job` reaches and publishes it.
@@ -128,7 +128,7 @@ async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeM
 async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send)) -> Result<RunReport, RunError> {
     let base = Base::read(job.store)?;
     // Before the listing: what lands in between is new to the next run.
-    let stamps = job.question.and_then(|_| idle::stamps(suite, job));
+    let stamps = job.memo.and_then(|_| idle::stamps(suite, job));
     let (plan, states) = look(suite, job, &base).await?;
     let mut report = RunReport::new(&job.id, plan.as_of);
     let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));

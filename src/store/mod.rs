@@ -8,7 +8,7 @@
 //! published/                      what BI tools open; derived from the reference
 //! runs/<id>/                      what each run did
 //! tmp/<id>/                       what the queries of a run spill
-//! memory/                         what need not be found out again
+//! memos/                          what need not be found out again
 //! locks/                          kernel locks, free when their process dies
 //! ```
 //!
@@ -236,7 +236,7 @@ impl Store {
 
     /// Remembers something that can be found out again. Where that fails, it will be.
     pub fn remember(&self, name: &str, value: &impl Serialize) {
-        let path = self.root.join("memory").join(format!("{name}.json"));
+        let path = self.root.join("memos").join(format!("{name}.json"));
         let written =
             serde_json::to_vec(value).map_err(io::Error::from).and_then(|bytes| self.disk.replace(&path, &bytes));
         if let Err(error) = written {
@@ -247,7 +247,7 @@ impl Store {
     /// Returns what was remembered, if it can be read.
     #[must_use]
     pub fn recall<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        serde_json::from_slice(&self.disk.read(&self.root.join("memory").join(format!("{name}.json"))).ok()?).ok()
+        serde_json::from_slice(&self.disk.read(&self.root.join("memos").join(format!("{name}.json"))).ok()?).ok()
     }
 
     /// Returns the records of all runs, oldest first; what cannot be read is left out.

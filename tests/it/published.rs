@@ -279,7 +279,7 @@ fn a_remembered_run_sees_every_change() {
     };
     let settle = || {
         let _ = run(99);
-        assert_eq!(scratch.files("warehouse/memory").len(), 1, "the idle run is remembered");
+        assert_eq!(scratch.files("warehouse/memos").len(), 1, "the idle run is remembered");
         let _ = run(99);
     };
     let _ = run(0);
@@ -314,7 +314,7 @@ fn a_remembered_check_sees_every_change() {
     for _ in 0..2 {
         assert_eq!(scratch.run(&["check"]).exits(0).stderr, "ok: 1 job, 1 dataset, 3 models, 1 check\n");
     }
-    assert_eq!(scratch.files("warehouse/memory").len(), 1);
+    assert_eq!(scratch.files("warehouse/memos").len(), 1);
     scratch.write("sql/marts/fct_order.sql", "select id, att from stg_orders\n");
     scratch.age();
     assert!(scratch.run(&["check"]).exits(2).stderr.contains("att"));

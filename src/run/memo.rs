@@ -1,4 +1,4 @@
-//! What was asked of a project, and answers that are remembered.
+//! Memos: what was asked of a project, and the answer, so that it need not be found twice.
 //!
 //! An answer holds as long as the project's files have the stamp that they had before it was found, and the program is
 //! the same. Whatever is in doubt, such as a file that was changed a moment ago or a link, has no stamp, and then the
@@ -14,9 +14,9 @@ use crate::project;
 use crate::stamp;
 use crate::store::Store;
 
-/// A question about a project.
+/// A question about a project, under whose name the answer is kept.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct Memo {
     name: String,
     program: String,
     project: Option<Digest>,
@@ -29,12 +29,12 @@ struct Answer<T> {
     answer: T,
 }
 
-impl Question {
+impl Memo {
     /// Puts together what is asked: `words` are all that was said besides the project. Must be called before the project
     /// is read, so that a change meanwhile is seen.
     #[must_use]
     pub fn new(root: &Utf8Path, kind: &str, words: &[&[String]]) -> Self {
-        let mut parts = Parts::of("question");
+        let mut parts = Parts::of("memo");
         parts.add(root.as_str());
         for list in words {
             parts.add(list.len().to_le_bytes());
