@@ -239,13 +239,28 @@ def write_targets_and_thresholds():
     add("agent_first_reply_minutes", "group", "technical", "2024-01-01", "", "lower", "120", "480", "60", "0.20")
     add("agent_solved", "group", "technical", "2024-01-01", "", "higher", "12", "6", "20", "0.25")
     add("agent_solved", "group", "email", "2024-01-01", "2024-03-31", "higher", "15", "8", "25", "0.25")
-    for kpi, direction, target in [("support_sla_rate", "higher", "0.85"), ("support_csat_rate", "higher", "0.85"),
-                                   ("support_fcr_rate", "higher", "0.55"), ("support_first_reply_minutes", "lower", "45"),
-                                   ("activity_engagement_rate", "higher", "0.9"),
-                                   ("activity_conversion_rate", "higher", "0.12"),
-                                   ("activity_stickiness", "higher", "0.1")]:
-        add(kpi, "company", "all", "2024-01-01", "", direction, target)
-    add("backlog_days", "company", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
+    for kpi, scope_type, scope, direction, target in [
+            ("support_sla_rate", "company", "all", "higher", "0.85"),
+            ("support_sla_rate", "priority", "urgent", "higher", "0.8"),
+            ("support_csat_rate", "company", "all", "higher", "0.85"),
+            ("support_csat_response_rate", "company", "all", "higher", "0.4"),
+            ("support_first_contact_rate", "company", "all", "higher", "0.55"),
+            ("support_one_touch_rate", "company", "all", "higher", "0.5"),
+            ("support_first_reply_minutes", "company", "all", "lower", "45"),
+            ("support_first_reply_minutes", "channel", "chat", "lower", "10"),
+            ("support_full_resolution_minutes", "company", "all", "lower", "720"),
+            ("support_backlog", "company", "all", "lower", "12"),
+            ("behaviour_dau", "company", "all", "higher", "40"),
+            ("behaviour_mau", "company", "all", "higher", "400"),
+            ("behaviour_engagement_rate", "company", "all", "higher", "0.9"),
+            ("behaviour_conversion_rate", "company", "all", "higher", "0.12"),
+            ("behaviour_conversion_rate", "platform", "mobile", "higher", "0.1"),
+            ("behaviour_conversion_rate", "acquisition_channel", "email", "higher", "0.15"),
+            ("behaviour_problem_session_rate", "company", "all", "lower", "0.2"),
+            ("behaviour_stickiness", "company", "all", "higher", "0.1")]:
+        add(kpi, scope_type, scope, "2024-01-01", "", direction, target)
+    add("support_backlog_days", "company", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
+    add("market_price_index", "company", "all", "2024-01-01", "", "band", "1", "", "", "", "0.95", "1.05")
     add("sla_first_reply_minutes", "priority", "low", "2025-01-01", "", "lower", "1,440")
     dirt["kpi targets: thousands separator"] += 1
     write_bytes(HERE / "governance" / "kpi_targets.csv", csv_text(header, rows).encode())
