@@ -557,10 +557,10 @@ measures_with_score as (
         round(
             case
                 when numerators_28 < 28 then null
-                -- A sum that lost its last part may leave dust behind.
-                when denominators_28 = 28
-                    then numerator_28 / nullif(round(denominator_28, 6), 0)
-                else numerator_28 / 28
+                when denominators_28 = 0 then numerator_28 / 28
+                -- What moves out of a sum of floats may leave dust behind.
+                when denominator_28 > 0.000001
+                    then numerator_28 / denominator_28
             end,
             6
         ) as trailing_28_mean,
