@@ -250,7 +250,7 @@ def write_targets_and_thresholds():
             ("support_first_reply_minutes", "channel", "chat", "lower", "10"),
             ("support_full_resolution_minutes", "company", "all", "lower", "720"),
             ("support_backlog", "company", "all", "lower", "12"),
-            ("behaviour_dau", "company", "all", "higher", "40"),
+            ("behaviour_dau", "company", "all", "higher", "30"),
             ("behaviour_mau", "company", "all", "higher", "400"),
             ("behaviour_engagement_rate", "company", "all", "higher", "0.9"),
             ("behaviour_conversion_rate", "company", "all", "higher", "0.12"),
