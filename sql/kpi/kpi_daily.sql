@@ -89,6 +89,44 @@ market_days as (
 
 ),
 
+competitor_prices as (
+
+    select
+        *,
+        is_comparable and currency = $reporting_currency as is_counted
+
+    from kpi_competitor_price
+
+),
+
+competitor_days as (
+
+    select
+        day,
+        'company' as scope_type,
+        'all' as scope_id,
+        sum(own_price) filter (where is_counted) as own_price,
+        sum(their_price) filter (where is_counted) as their_price,
+        count(*) filter (where is_counted) as pairs,
+        bool_and(is_complete) as is_complete
+    from competitor_prices
+    group by day
+
+    union all
+
+    select
+        day,
+        'competitor' as scope_type,
+        competitor as scope_id,
+        sum(own_price) filter (where is_counted) as own_price,
+        sum(their_price) filter (where is_counted) as their_price,
+        count(*) filter (where is_counted) as pairs,
+        bool_and(is_complete) as is_complete
+    from competitor_prices
+    group by day, competitor
+
+),
+
 measures as (
 
     select
@@ -416,6 +454,18 @@ measures as (
         case when vol20 is null then 0 else 20 end as n,
         vol20 is not null as is_complete
     from market_days
+
+    union all
+
+    select
+        'market_price_index' as metric_id,
+        day, scope_type, scope_id,
+        null as median_value,
+        coalesce(own_price, 0) as numerator,
+        coalesce(their_price, 0) as denominator,
+        pairs as n,
+        is_complete
+    from competitor_days
 
 ),
 
