@@ -178,6 +178,79 @@ def write_price_corrections():
     write_bytes(HERE / "market" / "prices-2013-03-corrections.csv", csv_text(header, rows).encode())
 
 
+# ------------------------------------------------------------------ competitors
+
+PRODUCTS = [  # sku, name, our list price in yuan
+    ("sku_01", "Running shoes", 469), ("sku_02", "Rain jacket", 389), ("sku_03", "Backpack 30 l", 299),
+    ("sku_04", "Trekking poles", 219), ("sku_05", "Head lamp", 129), ("sku_06", "Sleeping bag", 559),
+    ("sku_07", "Water bottle", 79), ("sku_08", "Wool socks", 59), ("sku_09", "Two-person tent", 899),
+    ("sku_10", "Camping stove", 249),
+]
+COMPETITORS = {"hypercart": 0.97, "northmart": 1.06, "silkroad": 0.92}  # their price level against ours
+SILENT = {"northmart": (datetime(2024, 5, 6), datetime(2024, 5, 17))}   # the crawler was locked out
+
+
+def write_own_prices():
+    header = ["sku", "product_name", "valid_from", "valid_to", "list_price", "currency"]
+    rows = []
+    for sku, name, price in PRODUCTS:
+        # The stove is new in May; the socks are given up at the end of May.
+        begin = "2024-05-01" if sku == "sku_10" else "2024-01-01"
+        end = "2024-05-31" if sku == "sku_08" else ""
+        rows.append([sku, name, begin, end, f"{price}.00", "CNY"])
+        if sku in ("sku_02", "sku_05", "sku_09"):
+            rows.append([sku, name, "2024-05-20", "", f"{round(price * 0.92)}.00", "CNY"])
+    rows.append(rows[0])
+    dirt["own prices: line sent twice"] += 1
+    rows.append(["sku_03", "Backpack 30 l", "2024-06-01", "", "-299.00", "CNY"])
+    dirt["own prices: negative price"] += 1
+    write_bytes(HERE / "market" / "own_prices.csv", csv_text(header, rows).encode())
+
+
+def write_competitor_prices():
+    """What a crawler saw in three invented shops, from April to June 2024."""
+    header = ["observed_at", "competitor", "sku_ext", "sku", "list_price", "promo_price", "currency", "in_stock"]
+    dice = Dice(202404)
+    rows = []
+    for competitor, level in COMPETITORS.items():
+        for number, (sku, _, price) in enumerate(PRODUCTS, start=1):
+            dollars = competitor == "silkroad" and number in (4, 9)
+            theirs = round(price * level * dice.between(0.94, 1.06) * (0.14 if dollars else 1.0))
+            day, promo_until = datetime(2024, 4, 1), None
+            while day <= datetime(2024, 6, 30):
+                first, last = SILENT.get(competitor, (datetime.max, datetime.min))
+                if not first <= day <= last:
+                    if dice.chance(0.06):
+                        theirs = max(1, round(theirs * dice.between(0.9, 1.1)))
+                    if promo_until is None and dice.chance(0.05):
+                        promo_until = day + timedelta(days=int(dice.between(3, 11)))
+                    if promo_until is not None and day > promo_until:
+                        promo_until = None
+                    promo = f"{theirs * 0.85:.2f}" if promo_until else ""
+                    seen = day + timedelta(hours=6, minutes=int(dice.between(0, 60)))
+                    rows.append([seen.strftime("%Y-%m-%d %H:%M:%S"), competitor, f"{competitor[:2].upper()}-{number:03d}",
+                                 sku, f"{theirs}.00", promo, "USD" if dollars else "CNY",
+                                 "no" if dice.chance(0.05) else "yes"])
+                day += timedelta(days=1 + int(dice.between(0, 3)))
+        rows.append(["2024-06-03 06:30:00", competitor, f"{competitor[:2].upper()}-900", "", "45.00", "", "CNY", "yes"])
+        dirt["competitor prices: product that is not ours"] += 1
+    rows.sort()
+    good = rows[100]
+    rows.insert(120, good)
+    dirt["competitor prices: line sent twice"] += 1
+    rows.insert(200, rows[199][:4] + ["0.00"] + rows[199][5:])
+    dirt["competitor prices: price of nothing"] += 1
+    rows.insert(300, rows[299][:4] + ["\u00a5129.00"] + rows[299][5:])
+    dirt["competitor prices: currency sign in a number"] += 1
+    rows.insert(400, ["2024-05-32 06:10:00"] + rows[399][1:])
+    dirt["competitor prices: day that does not exist"] += 1
+    rows.insert(500, rows[499][:6] + ["yuan"] + rows[499][7:])
+    dirt["competitor prices: unknown currency"] += 1
+    rows.insert(600, rows[599][:7] + ["perhaps"])
+    dirt["competitor prices: neither yes nor no"] += 1
+    write_bytes(HERE / "market" / "competitor_prices-2024-q2.csv.gz", csv_text(header, rows).encode())
+
+
 # ----------------------------------------------------------------------- people
 
 GROUPS = {"chat": "Live chat", "email": "E-mail and web", "payments": "Payments", "technical": "Technical"}
@@ -239,13 +312,28 @@ def write_targets_and_thresholds():
     add("agent_first_reply_minutes", "group", "technical", "2024-01-01", "", "lower", "120", "480", "60", "0.20")
     add("agent_solved", "group", "technical", "2024-01-01", "", "higher", "12", "6", "20", "0.25")
     add("agent_solved", "group", "email", "2024-01-01", "2024-03-31", "higher", "15", "8", "25", "0.25")
-    for kpi, direction, target in [("support_sla_rate", "higher", "0.85"), ("support_csat_rate", "higher", "0.85"),
-                                   ("support_fcr_rate", "higher", "0.55"), ("support_first_reply_minutes", "lower", "45"),
-                                   ("activity_engagement_rate", "higher", "0.9"),
-                                   ("activity_conversion_rate", "higher", "0.12"),
-                                   ("activity_stickiness", "higher", "0.1")]:
-        add(kpi, "company", "all", "2024-01-01", "", direction, target)
-    add("backlog_days", "company", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
+    for kpi, scope_type, scope, direction, target in [
+            ("support_sla_rate", "company", "all", "higher", "0.85"),
+            ("support_sla_rate", "priority", "urgent", "higher", "0.8"),
+            ("support_csat_rate", "company", "all", "higher", "0.85"),
+            ("support_csat_response_rate", "company", "all", "higher", "0.4"),
+            ("support_first_contact_rate", "company", "all", "higher", "0.55"),
+            ("support_one_touch_rate", "company", "all", "higher", "0.5"),
+            ("support_first_reply_minutes", "company", "all", "lower", "45"),
+            ("support_first_reply_minutes", "channel", "chat", "lower", "10"),
+            ("support_full_resolution_minutes", "company", "all", "lower", "720"),
+            ("support_backlog", "company", "all", "lower", "12"),
+            ("behaviour_dau", "company", "all", "higher", "30"),
+            ("behaviour_mau", "company", "all", "higher", "400"),
+            ("behaviour_engagement_rate", "company", "all", "higher", "0.9"),
+            ("behaviour_conversion_rate", "company", "all", "higher", "0.12"),
+            ("behaviour_conversion_rate", "platform", "mobile", "higher", "0.1"),
+            ("behaviour_conversion_rate", "acquisition_channel", "email", "higher", "0.15"),
+            ("behaviour_problem_session_rate", "company", "all", "lower", "0.2"),
+            ("behaviour_stickiness", "company", "all", "higher", "0.1")]:
+        add(kpi, scope_type, scope, "2024-01-01", "", direction, target)
+    add("support_backlog_days", "company", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
+    add("market_price_index", "company", "all", "2024-01-01", "", "band", "1", "", "", "", "0.95", "1.05")
     add("sla_first_reply_minutes", "priority", "low", "2025-01-01", "", "lower", "1,440")
     dirt["kpi targets: thousands separator"] += 1
     rows += team_targets()
@@ -783,6 +871,8 @@ def main():
     clicks = read_clickstream()
     write_late_clicks(clicks)
     write_price_corrections()
+    write_own_prices()
+    write_competitor_prices()
     write_agents()
     write_targets_and_thresholds()
     tickets = open_tickets(clicks)
