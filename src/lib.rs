@@ -30,5 +30,6 @@ pub mod project;
 pub mod publish;
 pub mod quote;
 pub mod run;
+pub mod starter;
 pub mod store;
 pub mod transform;

@@ -12,3 +12,4 @@ mod sample;
 mod scratch;
 mod transcripts;
 mod two_runs;
+mod ways;
