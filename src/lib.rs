@@ -23,6 +23,7 @@ pub mod digest;
 pub mod engine;
 pub mod functions;
 pub mod golden;
+pub mod infer;
 pub mod ingest;
 pub mod instant;
 pub mod plan;

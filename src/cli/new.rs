@@ -2,15 +2,17 @@
 
 use std::io;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
-use super::report::counted;
+use super::report::{counted, grouped};
 use super::{Failure, Global, load};
 use crate::cli::print::{Printer, document};
+use crate::infer::{InferError, Inferred, infer};
 use crate::plan::Suite;
+use crate::project::Project;
 use crate::run::Exit;
-use crate::starter::{NewFile, WriteError, new_check, new_job, new_model, write_new};
+use crate::starter::{NewFile, Read, WriteError, check_table_name, new_check, new_job, new_model, staging, write_new};
 
 /// Write a new contract, model, check or job that works as it stands
 ///
@@ -23,9 +25,24 @@ pub(super) struct NewArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    Source(SourceArgs),
     Model(ModelArgs),
     Check(CheckArgs),
     Job(JobArgs),
+}
+
+/// Read a file and write a contract for files like it
+///
+/// Reads the whole file, and proposes its dialect, types, nulls and key, each with the evidence in a comment; and writes
+/// a staging model with its test. The file stays where it is.
+#[derive(Debug, Args)]
+struct SourceArgs {
+    /// Name of the new dataset
+    name: String,
+
+    /// File of CSV or NDJSON to read, plain or packed as .gz or .zst
+    #[arg(long, env = "OPSMART_FROM", value_name = "FILE")]
+    from: Utf8PathBuf,
 }
 
 /// Write a model with its contract and its test
@@ -66,7 +83,16 @@ struct JobArgs {
 pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
     let root = project.root.clone();
+    let mut facts = serde_json::json!({ "status": "written" });
     let (files, next) = match &args.what {
+        What::Source(args) => {
+            let (files, found) = source(&project, args)?;
+            printer.say(&about(&args.from, &found));
+            facts["records"] = found.records.into();
+            facts["unreadable"] = found.broken.into();
+            facts["questions"] = found.questions.clone().into();
+            (files, after_source(&args.from, &args.name, &found))
+        }
         What::Model(args) => {
             let files = new_model(&Suite::compile(project)?, &args.name, args.from.as_deref())?;
             let next = format!("  opsmart test {}\n  opsmart run\n", args.name);
@@ -85,10 +111,55 @@ pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<
     printer.say(&told(&files));
     printer.say(&format!("\nNext:\n{next}"));
     if printer.is_json() {
-        let paths = files.iter().map(|file| &file.path).collect::<Vec<_>>();
-        document(&serde_json::json!({ "status": "written", "files": paths }));
+        facts["files"] = files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>().into();
+        document(&facts);
     }
     Ok(Exit::Done)
+}
+
+/// Reads the file and returns what is to be written for it, and what was found.
+fn source(project: &Project, args: &SourceArgs) -> Result<(Vec<NewFile>, Inferred), Failure> {
+    check_table_name(project, &args.name)?;
+    check_table_name(project, &format!("stg_{}", args.name))?;
+    let contract = format!("schemas/sources/{}.toml", args.name);
+    let found = infer(project, &args.name, &args.from).map_err(|error| {
+        let exit = match &error {
+            InferError::NoFile { .. } => Exit::Usage,
+            InferError::Read { source, .. } if !is_temporary(source) => Exit::Usage,
+            InferError::Read { .. } => Exit::Temporary,
+            InferError::File { .. } | InferError::Content { .. } => Exit::Data,
+            InferError::Bug { .. } => Exit::Bug,
+        };
+        Failure::Other { exit, message: error.to_string(), help: error.help() }
+    })?;
+    let mut files = vec![NewFile::new(contract, found.contract.as_str())];
+    files.extend(staging(&Read::new_dataset(&args.name, &found.columns, &found.key)));
+    Ok((files, found))
+}
+
+fn about(path: &Utf8Path, found: &Inferred) -> String {
+    let records = format!("{} record{}", grouped(found.records), if found.records == 1 { "" } else { "s" });
+    let mut text = format!("Read {path}: {}, {records} of {}\n", found.dialect, counted(found.columns.len(), "column"));
+    if !found.questions.is_empty() {
+        text.push_str("\nTo be decided by you:\n");
+        found.questions.iter().for_each(|question| text.push_str(&format!("  {question}\n")));
+    }
+    text.push('\n');
+    text
+}
+
+fn after_source(path: &Utf8Path, name: &str, found: &Inferred) -> String {
+    let mut next = String::new();
+    if let Some(folder) = &found.landing.put_into {
+        next.push_str(&format!("  put {path} into {folder}/, where `from` looks for it\n"));
+    }
+    if found.landing.others > 0 {
+        let others = counted(found.landing.others, "other file");
+        next.push_str(&format!("  `from` matches {others} too, which were not read: narrow it, or look at them\n"));
+    }
+    next.push_str(&format!("  read schemas/sources/{name}.toml, and mend what you know better\n"));
+    next.push_str(&format!("  opsmart test stg_{name}\n  opsmart run --select +stg_{name}\n  opsmart show {name}\n"));
+    next
 }
 
 /// Writes new files, all or none.

@@ -1,13 +1,15 @@
 //! A new model: its SQL, its contract and its golden test.
 
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use super::name::{self, unknown_table};
 use super::rows;
 use super::{NewFile, StarterError};
 use crate::diagnostic::SourceFile;
 use crate::plan::{Suite, source_schema, sql_name};
-use crate::project::{Layer, Model, SourceContract};
+use crate::project::{ColumnType, Layer, Model, SourceContract};
 
 /// What a new model reads.
 #[derive(Debug, Clone)]
@@ -19,9 +21,20 @@ pub struct Read {
 }
 
 impl Read {
-    /// A landed dataset.
+    /// A landed dataset that has no contract yet, by its columns.
     #[must_use]
-    pub fn dataset(contract: &SourceContract) -> Self {
+    pub fn new_dataset(name: &str, columns: &[(String, ColumnType)], key: &[String]) -> Self {
+        let fields = columns.iter().map(|(name, kind)| Field::new(name, kind.arrow(), true)).collect::<Vec<_>>();
+        let grain = match key {
+            [] => format!("one row per record of {name}"),
+            key => grain(key, name),
+        };
+        let schema = Arc::new(Schema::new(fields));
+        Self { table: name.to_owned(), schema, key: key.to_vec(), grain: Some(grain) }
+    }
+
+    /// A landed dataset.
+    fn dataset(contract: &SourceContract) -> Self {
         Self {
             table: contract.name.clone(),
             schema: source_schema(contract),
@@ -70,8 +83,8 @@ pub fn new_model(suite: &Suite, name: &str, from: Option<&str>) -> Result<Vec<Ne
 
 /// Returns the staging model of a dataset and its test, but no contract: the dataset has one.
 #[must_use]
-pub fn staging(name: &str, read: &Read) -> Vec<NewFile> {
-    let mut files = model(Layer::Staging, name, read);
+pub fn staging(read: &Read) -> Vec<NewFile> {
+    let mut files = model(Layer::Staging, &format!("stg_{}", read.table), read);
     files.retain(|file| file.path.extension() != Some("toml"));
     files
 }

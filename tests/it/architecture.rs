@@ -18,6 +18,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("transform", &["digest", "plan", "project", "store"]),
     ("check", &["digest", "engine", "plan", "project", "quote", "store", "transform"]),
     ("publish", &["check", "digest", "plan", "store"]),
+    ("infer", &["diagnostic", "ingest", "project"]),
     ("starter", &["diagnostic", "plan", "project"]),
     ("golden", &["diagnostic", "engine", "plan", "project", "store"]),
     (

@@ -5,6 +5,7 @@ mod architecture;
 mod broken_projects;
 mod faults;
 mod histories;
+mod infer;
 mod ingest;
 mod ledger;
 mod published;
