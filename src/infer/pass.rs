@@ -14,7 +14,7 @@ use super::distinct::MEMORY_BYTES;
 use super::names::column_names;
 use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
-use crate::ingest::{Compression, FileInput, Outcome, SetAside, Sink, quoted, read_file};
+use crate::ingest::{Compression, FileInput, Outcome, Reason, SetAside, Sink, quoted, read_file};
 use crate::project::{
     ColumnType, FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words,
 };
@@ -71,7 +71,10 @@ pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Resul
     };
     loop {
         if fields.is_empty() {
-            let help = "give each column of the header a name of its own";
+            let help = match dialect.format {
+                Format::Ndjson => "its objects have no names in them",
+                Format::Csv { .. } => "give each column of the header a name of its own",
+            };
             return Err(InferError::content(input.path, "has no column that a contract could name", help));
         }
         if fields.len() > MOST_COLUMNS {
@@ -174,7 +177,12 @@ fn found(
             ledger.accepted + ledger.quarantined,
             profiles.broken_examples.first().map_or("the first", String::as_str)
         );
-        let help = "convert it first, for example with `iconv -f LATIN1 -t UTF-8`";
+        let is_encoded = profiles.broken_examples.iter().any(|example| example.contains(Reason::Encoding.as_str()));
+        let help = if is_encoded {
+            "convert it first, for example with `iconv -f LATIN1 -t UTF-8`"
+        } else {
+            "mend the file, or what writes it"
+        };
         return Err(InferError::content(input.path, what, help));
     }
     let columns = column_names(&fields, &doubled);
