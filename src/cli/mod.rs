@@ -3,7 +3,10 @@
 //! stdout carries what was asked for and nothing else; reports for people, progress and logs go to stderr.
 
 mod check;
+mod completions;
 mod history;
+mod init;
+mod new;
 mod plan;
 mod print;
 mod progress;
@@ -24,6 +27,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::project::{self, Project};
 use crate::run::{Exit, RunError};
+use crate::starter::StarterError;
 use crate::store::{LocalDisk, Store, StoreError};
 use print::Printer;
 
@@ -82,6 +86,8 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
+    New(new::NewArgs),
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
     Run(run::RunArgs),
@@ -90,6 +96,7 @@ enum Command {
     History(history::HistoryArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Why a command failed.
@@ -118,6 +125,12 @@ impl From<Diagnostic> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         Self::Run(error)
+    }
+}
+
+impl From<StarterError> for Failure {
+    fn from(StarterError { message, help }: StarterError) -> Self {
+        Self::usage(message, help)
     }
 }
 
@@ -170,6 +183,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
     let global = &cli.global;
     match &cli.command {
+        Command::Init(args) => init::init(global, args, printer),
+        Command::New(args) => new::new(global, args, printer),
         Command::Check(args) => check::check(global, args, printer),
         Command::Plan(args) => plan::plan(global, args, printer),
         Command::Run(args) => run::run(global, args, printer),
@@ -178,6 +193,10 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::History(args) => history::history(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
+        Command::Completions(args) => {
+            completions::completions(args);
+            Ok(Exit::Done)
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub use dataset::{
     DatasetInput, DatasetStep, FileStep, FileWhy, Listed, dataset_fingerprint, in_order, live_paths, shape,
 };
 pub use own::OwnTable;
-pub use query::Query;
+pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};
 pub use suite::{CLOCK, Kind, Suite, Table, source_schema, variable_value};
 

@@ -24,7 +24,7 @@ pub use column::{ColumnType, Rules, Words, timestamp};
 pub use contract::{FilesMode, Format, Keep, ModelColumn, ModelContract, ModelPlaces, SourceColumn, SourceContract};
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, PatternError};
-pub use load::{find_root, load, parse_size, stamp, warehouse};
+pub use load::{NAME_RULE, find_root, is_name, load, parse_size, stamp, warehouse};
 pub use model::{Layer, Model};
 pub use settings::{Limits, Settings, Tick, Variable};
 

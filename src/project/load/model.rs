@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::column::{check_name, pattern};
 use super::dictionary::words;
 use super::files::Leaf;
-use super::names::{Names, layer_of};
+use super::names::Names;
 use super::value::{plain, plain_all};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
@@ -22,7 +22,7 @@ pub(super) fn read_all(names: &Names, found: &mut Diagnostics) -> BTreeMap<Strin
             found.push(without_model(name, leaf, names));
         }
         let Some(file) = &leaf.file else { continue };
-        let layer = names.models.get(name).map(|model| model.layer).or_else(|| layer_of(name));
+        let layer = names.models.get(name).map(|model| model.layer).or_else(|| Layer::of(name));
         if let Some(contract) = toml_reader::read(file, found, |table| Some(read(file, table, layer))) {
             contracts.insert(name.clone(), contract);
         }
@@ -33,7 +33,7 @@ pub(super) fn read_all(names: &Names, found: &mut Diagnostics) -> BTreeMap<Strin
 fn without_model(name: &str, leaf: &Leaf, names: &Names) -> Diagnostic {
     let message = format!("there is no model `{name}` for this contract");
     let help = did_you_mean(name, names.models.keys().map(String::as_str)).unwrap_or_else(|| {
-        let folder = layer_of(name).map_or("…", Layer::folder);
+        let folder = Layer::of(name).map_or("…", Layer::folder);
         format!("write `sql/{folder}/{name}.sql`, or remove the contract")
     });
     Diagnostic::new(Code::NoSuchModel, leaf.named().whole(), message).help(help)

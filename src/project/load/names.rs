@@ -160,7 +160,7 @@ fn check_layer(layer: Layer, leaf: &Leaf, found: &mut Diagnostics) -> bool {
         return true;
     }
     let message = format!("`{stem}` does not start with {}", listed(layer.prefixes().iter().copied()));
-    let elsewhere = layer_of(stem).map_or_else(
+    let elsewhere = Layer::of(stem).map_or_else(
         || format!("`sql/{}/` holds tables whose names do", layer.folder()),
         |other| format!("it belongs in `sql/{}/`", other.folder()),
     );
@@ -168,13 +168,8 @@ fn check_layer(layer: Layer, leaf: &Leaf, found: &mut Diagnostics) -> bool {
     false
 }
 
-/// Returns the layer that a name's prefix tells.
-pub(super) fn layer_of(name: &str) -> Option<Layer> {
-    Layer::ALL.into_iter().find(|layer| layer.prefixes().iter().any(|prefix| name.starts_with(prefix)))
-}
-
 fn belongs(stem: &str) -> String {
-    layer_of(stem).map_or_else(
+    Layer::of(stem).map_or_else(
         || format!("the layers are {}", listed(Layer::ALL.map(Layer::folder))),
         |layer| format!("it belongs in `sql/{}/`", layer.folder()),
     )
@@ -235,11 +230,5 @@ mod tests {
         let files = [("sql/kpi/kpi_a.sql", ""), ("sql/kpi/b/kpi_a.sql", "")];
         let found = super::super::tests::mistakes(&files);
         assert_eq!(found, ["sql/kpi/kpi_a.sql:1:1 E0108 two files would both be the table `kpi_a` @"]);
-    }
-
-    #[test]
-    fn a_prefix_tells_the_layer() {
-        assert_eq!(layer_of("fct_orders"), Some(Layer::Marts));
-        assert_eq!(layer_of("orders"), None);
     }
 }
