@@ -12,11 +12,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("functions", &["project"]),
     ("engine", &["functions"]),
     ("store", &["digest", "project", "instant", "quote"]),
-    ("plan", &["diagnostic", "digest", "engine", "functions", "project", "store"]),
+    ("plan", &["diagnostic", "digest", "engine", "functions", "project", "quote", "store"]),
     ("ingest", &["digest", "plan", "project", "store"]),
     ("clean", &["ingest", "plan", "project", "store"]),
     ("transform", &["digest", "plan", "project", "store"]),
-    ("check", &["digest", "engine", "plan", "project", "quote", "store", "transform"]),
+    ("check", &["diagnostic", "digest", "plan", "project", "store", "transform"]),
     ("publish", &["check", "digest", "plan", "store"]),
     ("golden", &["diagnostic", "engine", "plan", "project", "store"]),
     (
