@@ -62,7 +62,7 @@ impl Terms {
     pub fn threshold(&self) -> Option<String> {
         let rows = self.max_rows.map(|rows| format!("max_rows {rows}"));
         let share = self.max_share.map(|share| format!("max_share {share}"));
-        let sample = (self.min_rows > 0).then(|| format!("min_rows {}", self.min_rows));
+        let sample = (self.min_rows > 1).then(|| format!("min_rows {}", self.min_rows));
         let all: Vec<String> = [rows, share, sample].into_iter().flatten().collect();
         (!all.is_empty()).then(|| all.join(", "))
     }
