@@ -537,3 +537,16 @@ fn a_warehouse_of_another_format_is_told_apart_from_a_damaged_one() {
     std::fs::remove_file(scratch.path("warehouse/refs/main")).unwrap();
     let _ = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(0);
 }
+
+#[test]
+fn every_example_of_the_docs_is_a_contract() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/checks.md")).unwrap();
+    let examples: Vec<&str> = docs.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(examples.len() > 12, "{}", examples.len());
+    for example in examples {
+        let scratch = crate::sample::shipped();
+        let path = example.lines().next().unwrap().strip_prefix("# ").unwrap();
+        scratch.write(path, example);
+        let _ = scratch.run(&["check"]).exits(0);
+    }
+}
