@@ -168,6 +168,8 @@ fn as_json(plan: &Plan) -> serde_json::Value {
         "idle": plan.is_idle(),
         "datasets": datasets.collect::<Vec<_>>(),
         "models": plan.models.iter().map(|model| step(&model.name, &model.need)).collect::<Vec<_>>(),
+        "dropped": plan.dropped,
+        "forgotten": plan.forgotten,
         "checks": plan.checks.iter().map(|check| step(&check.name, &check.need)).collect::<Vec<_>>(),
     })
 }

@@ -21,7 +21,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
 use crate::digest::{Digest, Parts};
 use crate::engine;
 use crate::functions;
-use crate::project::{ModelContract, Spelled, Terms, To};
+use crate::project::{ModelColumn, ModelContract, Rules, Spelled, Terms, To};
 use crate::quote::{identifier, text};
 
 /// The variable that stands for the published rows of a table, in the SQL of a promise. Nobody can declare it.
@@ -126,6 +126,7 @@ pub(super) fn of(suite: &Suite, state: &SessionState, name: &str, mistakes: &mut
     let maker = Maker { suite, state, name, contract, schema: &table.schema };
     maker.check_columns(mistakes);
     if !table.kind.is_stored() {
+        maker.nobody_asks(mistakes);
         return Vec::new();
     }
     let mut promises = maker.of_key();
@@ -223,6 +224,22 @@ impl Maker<'_> {
             if let Some(message) = rule_mistake(column, &of.rules, field.data_type()) {
                 mistakes.push(Diagnostic::new(Code::RuleType, contract.file.at(place.clone()), message));
             }
+        }
+    }
+
+    /// The rows of a view are never there to be asked.
+    fn nobody_asks(&self, mistakes: &mut Diagnostics) {
+        let contract = self.contract;
+        let promises = |of: &ModelColumn| of.rules != Rules::default() || of.unique || of.relation.is_some();
+        let columns = contract.columns.values().zip(&contract.places.columns);
+        let column = columns.filter(|(of, _)| promises(of)).map(|(_, place)| place).next();
+        let check = contract.checks.first().map(|check| &check.name.bytes);
+        if let Some(place) = contract.places.key.first().or(column).or(check) {
+            let message = format!("`{}` is a view, and promises are asked of stored tables", self.name);
+            mistakes.push(
+                Diagnostic::new(Code::InvalidValue, contract.file.at(place.clone()), message)
+                    .help("write `stored = true`, or promise it of a model that reads this one"),
+            );
         }
     }
 

@@ -105,7 +105,7 @@ pub fn publish(
     outcomes.extend(checked.outcomes);
     if before.as_ref() != Some(&outcomes) {
         for state in outcomes::tables(store, &outcomes)? {
-            tables.insert(state.table.clone(), put(store, &state)?);
+            put_unless_equal(store, &state, &mut tables)?;
         }
     }
     if let Some(head) = &head.snapshot
@@ -147,6 +147,23 @@ fn put(store: &Store, state: &TableState) -> Result<TableEntry, StoreError> {
         content: state.content(),
         rows: state.rows(),
     })
+}
+
+/// Stores the state of a table, unless it tells what the one in force does: then that one's files stay.
+fn put_unless_equal(
+    store: &Store,
+    state: &TableState,
+    tables: &mut BTreeMap<String, TableEntry>,
+) -> Result<(), StoreError> {
+    if let Some(entry) = tables.get(&state.table).filter(|entry| entry.content == state.content()) {
+        let known = store.table(&state.table, &entry.state)?;
+        if known.columns == state.columns && known.files().all(|file| store.assure(file).is_ok()) {
+            state.files().for_each(|file| store.discard(file));
+            return Ok(());
+        }
+    }
+    tables.insert(state.table.clone(), put(store, state)?);
+    Ok(())
 }
 
 /// Returns the suite's own tables about landed files as they will be once the states in `made` are published, so that checks can read

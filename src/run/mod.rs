@@ -76,6 +76,7 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         status = ?report.status,
         snapshot = report.snapshot.as_ref().map(Digest::as_str),
         promises_kept = report.checks,
+        warnings = report.warnings.len(),
         elapsed_ms = elapsed_ms(started),
         "run ended"
     );

@@ -303,6 +303,10 @@ fn columns_take_limits_too() {
 fn what_breaks_a_promise_is_kept_up_to_a_limit_and_always_the_same() {
     let scratch = readings("[checks]\nlarge = { holds = \"amount > 100\", severity = \"warn\" }\n");
     scratch.write("opsmart.toml", "[paths]\nlanding = \"landing\"\n[limits]\nfinding_rows = 2\n");
+    // The last come first, and the least are kept all the same.
+    let (head, rows) = READINGS.split_once('\n').unwrap();
+    let backwards: Vec<&str> = rows.lines().rev().collect();
+    scratch.write("landing/readings-1.csv", &format!("{head}\n{}\n", backwards.join("\n")));
     let said = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(0);
     assert!(said.stderr.contains("  and 4 more\n"), "{}", said.stderr);
     let rows = scratch.rows("select substr(row_json, 2, 8) from dq_check_row order by row_number");
@@ -357,7 +361,12 @@ fn a_warning_is_published_told_and_remembered() {
     assert_eq!(report["status"], "nothing-new");
     assert_eq!(report["standing_warnings"], serde_json::json!(["fct_reading.parents"]));
     assert_eq!(scratch.files("warehouse"), before);
-    // Something else is published: the warning is carried along, with the clock of the run that asked.
+    // Something else is published: the warning is carried along, with the clock of the run that asked, and its files.
+    let files = || {
+        ["dq_check_result", "dq_check_row"]
+            .map(|table| scratch.path("warehouse/published/current").join(table).canonicalize_utf8().unwrap())
+    };
+    let before = files();
     scratch.write("landing/shops.csv", "shop\na\nb\nc\n");
     let said = scratch.run(&["run", "--as-of", "2024-03-09"]).exits(0);
     assert!(said.stderr.contains("1 warning of an earlier run still stands"), "{}", said.stderr);
@@ -365,6 +374,13 @@ fn a_warning_is_published_told_and_remembered() {
         scratch.rows("select state, severity, kind, table_name, share, asked_at from dq_check_result"),
         ["warned,warn,relation,fct_reading,0.2,2024-03-08T00:00:00Z"]
     );
+    assert_eq!(files(), before);
+    // Another promise is asked: what breaks promises is as it was.
+    scratch.write("schemas/models/dim_shop.toml", "key = [\"shop\"]\n");
+    let _ = scratch.run(&["run", "--as-of", "2024-03-09"]).exits(0);
+    let [results_after, rows_after] = files();
+    assert_ne!(results_after, before[0]);
+    assert_eq!(rows_after, before[1]);
     // Mended data ends it, and its rows go.
     scratch
         .write("landing/readings-2.csv", "id,day,at,shop,amount,parent\n9,2024-03-06,2024-03-06T12:00:00Z,a,10.00,\n");

@@ -49,7 +49,8 @@ fn read(entry: &Value<'_>) -> Option<Check> {
         return None;
     };
     let question = question(&mut table, kind);
-    let filter = sql(&mut table, "where");
+    // How many of the published rows a filter would have chosen is not known.
+    let filter = if *kind == "row_change" { None } else { sql(&mut table, "where") };
     let terms = match *kind {
         "rows" | "newest" | "distinct" => Terms { severity: severity(&mut table), ..Terms::default() },
         "row_change" => Terms {
@@ -338,6 +339,7 @@ mod tests {
             ("a = { rows = { min = 3, max = 2 } }", "1:21 E0107 `min` 3 is greater than `max` 2 @{ min = 3, max = 2 }"),
             ("a = { rows = { min = 3 }, max_rows = 2 }", "1:34 E0104 there is no key `max_rows` here @max_rows"),
             ("a = { row_change = {} }", "1:27 E0105 `up` is missing @{}"),
+            ("a = { row_change = { up = 1 }, where = \"b\" }", "1:39 E0104 there is no key `where` here @where"),
             ("a = { newest = \"x\", within = \"2 weeks\" }", "1:38 E0107 `2 weeks` is not a length of time @2 weeks"),
             ("a = { holds = \"x\", severity = \"info\" }", "1:39 E0107 `severity` cannot be `info` @info"),
             ("a = { holds = \"x\", max_share = 1.5 }", "1:39 E0107 `max_share` cannot be 1.5 @1.5"),

@@ -107,9 +107,15 @@ fn column(entry: &Value<'_>) -> Option<ModelColumn> {
     let unique = table.boolean("unique").unwrap_or(false);
     let relation = table.take("relation").and_then(|value| check::to(&value));
     let terms = terms(&mut table);
+    let rules = Rules { required, values, min, max, pattern };
+    if terms != Terms::default() && rules == Rules::default() && !unique && relation.is_none() {
+        let message = format!("`{}` promises nothing that could be judged", entry.name.text);
+        let mistake = Diagnostic::new(Code::InvalidValue, entry.at(entry.name.bytes.clone()), message);
+        entry.report(mistake.help("add a rule such as `required = true`, or take the limits out"));
+    }
     let words = words(&mut table);
     table.finish();
-    Some(ModelColumn { rules: Rules { required, values, min, max, pattern }, unique, relation, terms, words })
+    Some(ModelColumn { rules, unique, relation, terms, words })
 }
 
 fn values(table: &mut Table<'_>) -> Vec<String> {
@@ -134,7 +140,8 @@ mod tests {
             ("columns.a = \"int64\"", "1:13 E0106 `a` is text, expected a table @\"int64\""),
             ("columns.a.type = \"int64\"", "1:11 E0104 there is no key `type` here @type"),
             ("columns.a.relation = 1", "1:22 E0106 `relation` is an integer, expected text @1"),
-            ("columns.a.max_share = 2", "1:23 E0107 `max_share` cannot be 2 @2"),
+            ("columns.a = { required = true, max_share = 2 }", "1:44 E0107 `max_share` cannot be 2 @2"),
+            ("columns.a = { max_rows = 2 }", "1:9 E0107 `a` promises nothing that could be judged @a"),
             ("of = \"fct_b\"", "1:1 E0104 there is no key `of` here @of"),
             ("columns._a = {}", "1:9 E0107 the column `_a` starts with `_` @_a"),
         ];
