@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Failure, Global, load, open_store, report};
 use crate::cli::print::{Printer, answer, document};
-use crate::run::Exit;
+use crate::run::{Exit, RECORD};
 
 /// List the runs that did something
 ///
@@ -23,7 +23,7 @@ pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) ->
     let store = open_store(&project);
     let in_force = store.reference()?.map(|reference| reference.snapshot.to_string());
     let mut records: Vec<Value> =
-        store.run_files("run.json").iter().rev().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
+        store.run_files(RECORD).iter().rev().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
     if args.limit > 0 {
         records.truncate(args.limit);
     }

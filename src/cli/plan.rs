@@ -8,7 +8,7 @@ use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite, Why};
-use crate::project;
+use crate::project::{self, Layer};
 use crate::run::{Exit, Job, plan_run};
 
 /// Show what a run would do, and why
@@ -58,11 +58,12 @@ fn text(plan: &Plan) -> String {
     let words = |steps: Vec<&ModelStep>, must: &str| -> Vec<(String, String)> {
         steps.iter().map(|step| (step.name.clone(), need_words(&step.need, must))).collect()
     };
-    let (checks, contracts) =
-        plan.checks.iter().partition(|step| !plan.models.iter().any(|model| model.name == step.name));
+    let is_query = |step: &&ModelStep| Layer::Checks.prefixes().iter().any(|prefix| step.name.starts_with(prefix));
+    let (checks, contracts) = plan.checks.iter().partition(is_query);
     let dropped =
         plan.dropped.iter().map(|name| (name.clone(), "published no more: the project does not have it".to_owned()));
-    section("Dropped", dropped.collect());
+    let forgotten = plan.forgotten.iter().map(|name| (name.clone(), "asked no more".to_owned()));
+    section("Dropped", dropped.chain(forgotten).collect());
     section("Tables", words(plan.models.iter().collect(), "build"));
     section("Contracts", words(contracts, "ask"));
     section("Checks", words(checks, "ask"));
@@ -129,6 +130,7 @@ fn why_words(why: Why) -> &'static str {
         Why::Clock => "it uses $as_of, which moved on",
         Why::Files => "files landed",
         Why::Contract => "its contract changed",
+        Why::Promise => "a promise is new or another than before",
     }
 }
 
@@ -166,6 +168,8 @@ fn as_json(plan: &Plan) -> serde_json::Value {
         "idle": plan.is_idle(),
         "datasets": datasets.collect::<Vec<_>>(),
         "models": plan.models.iter().map(|model| step(&model.name, &model.need)).collect::<Vec<_>>(),
+        "dropped": plan.dropped,
+        "forgotten": plan.forgotten,
         "checks": plan.checks.iter().map(|check| step(&check.name, &check.need)).collect::<Vec<_>>(),
     })
 }

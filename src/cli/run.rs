@@ -245,7 +245,7 @@ impl Record<'_> {
     /// Writes the record. A run is not failed for it: what it published is published.
     fn write(&self, status: &impl serde::Serialize, exit: Exit, error: Option<&RunError>, report: Option<&RunReport>) {
         let findings = match error {
-            Some(RunError::Broken { findings }) => Some(findings),
+            Some(RunError::Broken { findings, .. }) => Some(findings),
             _ => None,
         };
         let document = serde_json::json!({
@@ -265,7 +265,7 @@ impl Record<'_> {
         });
         let written = serde_json::to_vec_pretty(&document)
             .map_err(|error| error.to_string())
-            .and_then(|bytes| self.store.put_run_file(self.id, "run.json", &bytes).map_err(|error| error.to_string()));
+            .and_then(|bytes| self.store.put_run_file(self.id, run::RECORD, &bytes).map_err(|error| error.to_string()));
         if let Err(error) = written {
             tracing::warn!(run = self.id, error, "the record of the run was not written");
         }

@@ -11,10 +11,12 @@ use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, FunctionArguments, SelectItem, SetExpr, Spanned, Statement, Value, Visit, Visitor,
     visit_expressions, visit_expressions_mut, visit_relations,
 };
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::{
     ALL_KEYWORDS, ALL_KEYWORDS_INDEX, RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_IDENTIFIER, RESERVED_FOR_TABLE_ALIAS,
 };
-use datafusion::sql::sqlparser::tokenizer::Span;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 use regex::Regex;
 
 use crate::diagnostic::{Code, Diagnostic, SourceFile};
@@ -167,6 +169,18 @@ impl Query {
         });
         ParsedStatement::Statement(statement)
     }
+}
+
+/// Makes sure that the text of `file` is one expression, so that it means the same in parentheses in a longer text.
+///
+/// # Errors
+/// The place of a syntax error, or of what follows the expression.
+pub(super) fn expression(file: &SourceFile) -> Result<(), Diagnostic> {
+    let parsed = Parser::new(&GenericDialect {}).try_with_sql(&file.text).and_then(|mut parser| {
+        parser.parse_expr()?;
+        parser.expect_token(&Token::EOF)
+    });
+    parsed.map(|_| ()).map_err(|error| syntax_error(file, &DataFusionError::SQL(Box::new(error), None)))
 }
 
 fn placeholder(expression: &Expr) -> Option<(&str, Span)> {

@@ -12,6 +12,7 @@ use datafusion::execution::context::SessionState;
 use super::bind;
 use super::graph;
 use super::own::OwnTable;
+use super::promise::{self, Promise};
 use super::query::Query;
 use super::select;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
@@ -55,6 +56,8 @@ pub struct Table {
     pub meaning: Digest,
     /// Whether its SQL, or that of a view it reads, uses `$as_of`.
     pub uses_clock: bool,
+    /// What its rows must keep to.
+    pub promises: Vec<Promise>,
 }
 
 /// What is made of a model's rows.
@@ -170,13 +173,13 @@ impl Suite {
                 if kind != Kind::Check && bind::register_empty(&session, &name, &plain).is_err() {
                     continue;
                 }
-                self.contract_columns(&name, &schema, mistakes);
                 let Some((known, reads)) = reads.get_key_value(&name) else { continue };
                 usable.insert(known);
                 let table = self.describe(&name, kind, query, schema, reads);
                 self.tables.insert(name, table);
             }
         }
+        self.promise(&state, mistakes);
     }
 
     /// Binds one SELECT, all of whose inputs are known to `state`. Returns what is made of its rows, and their columns.
@@ -231,37 +234,32 @@ impl Suite {
                 }
             }
         }
-        Table { kind, query, schema, reads: reads.clone(), inputs, meaning: meaning.digest(), uses_clock }
+        Table {
+            kind,
+            query,
+            schema,
+            reads: reads.clone(),
+            inputs,
+            meaning: meaning.digest(),
+            uses_clock,
+            promises: Vec::new(),
+        }
     }
 
-    /// The promises of a contract must be about columns that the SQL makes.
-    fn contract_columns(&self, name: &str, schema: &Schema, mistakes: &mut Diagnostics) {
-        let Some(contract) = self.project.contracts.get(name) else { return };
-        let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let named =
-            contract.key.iter().zip(&contract.places.key).chain(contract.columns.keys().zip(&contract.places.columns));
-        for (column, place) in named {
-            if !columns.contains(&column.as_str()) {
-                mistakes.push(
-                    Diagnostic::new(
-                        Code::ContractColumn,
-                        contract.file.at(place.clone()),
-                        format!("`{name}` has no column `{column}`"),
-                    )
-                    .label("not among the columns of its SQL")
-                    .help(
-                        did_you_mean(column, columns.iter().copied())
-                            .unwrap_or_else(|| format!("it has: {}", columns.join(", "))),
-                    ),
-                );
+    /// Makes the promises of every table, now that all tables that they may lead to are known.
+    fn promise(&mut self, state: &SessionState, mistakes: &mut Diagnostics) {
+        let made: Vec<_> =
+            self.tables.keys().map(|name| (name.clone(), promise::of(self, state, name, mistakes))).collect();
+        for (name, promises) in made {
+            if let Some(table) = self.tables.get_mut(&name) {
+                table.promises = promises;
             }
         }
-        for ((column, of), place) in contract.columns.iter().zip(&contract.places.columns) {
-            let Ok(field) = schema.field_with_name(column) else { continue };
-            if let Some(message) = rule_mistake(column, &of.rules, field.data_type()) {
-                mistakes.push(Diagnostic::new(Code::RuleType, contract.file.at(place.clone()), message));
-            }
-        }
+    }
+
+    /// Returns all promises, by table.
+    pub fn promises(&self) -> impl Iterator<Item = &Promise> {
+        self.tables.values().flat_map(|table| &table.promises)
     }
 
     /// Returns whether a table of this name is stored: a dataset, a stored model, or one of the suite's own.
@@ -321,7 +319,7 @@ pub fn variable_value(settings: &Settings, name: &str) -> Option<Variable> {
 }
 
 /// Returns what is wrong with a column's rules, now that its type is known.
-fn rule_mistake(column: &str, rules: &Rules, kind: &DataType) -> Option<String> {
+pub(super) fn rule_mistake(column: &str, rules: &Rules, kind: &DataType) -> Option<String> {
     let texts = rules.values.iter().chain(&rules.min).chain(&rules.max);
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let does_not_fit =
@@ -415,8 +413,14 @@ fn reference(project: &Project, model: &Model, read: &Spelled, mistakes: &mut Di
                 .help(format!("read it through a staging model, such as `stg_{name}`")),
             );
         }
-    } else if OwnTable::ALL.iter().any(|own| own.name() == name) {
-        if model.layer != Layer::Checks {
+    } else if let Some(own) = OwnTable::ALL.into_iter().find(|own| own.name() == name) {
+        if own.is_of_checks() {
+            let message = format!("`{}` must not read `{name}`", model.name);
+            mistakes.push(
+                Diagnostic::new(Code::LayerReads, at, message)
+                    .help("it is made of what the checks say, after them all"),
+            );
+        } else if model.layer != Layer::Checks {
             let message = format!("`{}` must not read `{name}`", model.name);
             mistakes
                 .push(Diagnostic::new(Code::LayerReads, at, message).help("only checks read the suite's own tables"));

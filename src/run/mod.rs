@@ -22,17 +22,18 @@ pub use idle::recall;
 pub use memo::Memo;
 pub use report::{DatasetReport, Event, RunReport, Status, TableReport};
 
-use crate::check::{Verdict, check};
+use crate::check::{Question, Verdict, check};
 use crate::clean::clean;
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
-use crate::plan::{
-    DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, contract_fingerprint, fingerprint, plan, shape,
-};
+use crate::plan::{DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, fingerprint, plan, shape};
 use crate::publish::{Base, Published, Publisher, publish};
 use crate::store::{Store, StoreError, TableState};
 use crate::transform::{Built, columns, register_stored, register_view, transform};
+
+/// The file in which a run tells what it did.
+pub const RECORD: &str = "run.json";
 
 /// How often a run plans again after another one published first.
 const ATTEMPTS: usize = 3;
@@ -81,6 +82,7 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         status = ?report.status,
         snapshot = report.snapshot.as_ref().map(Digest::as_str),
         promises_kept = report.checks,
+        warnings = report.warnings.len(),
         elapsed_ms = elapsed_ms(started),
         "run ended"
     );
@@ -100,7 +102,10 @@ pub async fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
 async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<String, TableState>), RunError> {
     let snapshot = base.snapshot.as_ref();
     let as_of = as_of(&suite.project.settings, job.as_of, snapshot.map(|snapshot| snapshot.as_of))?;
-    let needed: BTreeSet<String> = job.reach.models.iter().chain(&job.reach.checks).cloned().collect();
+    // The tables that a contract is asked of count as they are, in reach or not.
+    let is_query = |name: &&String| suite.tables.get(*name).is_some_and(|table| table.kind == Kind::Check);
+    let queries = job.reach.checks.iter().filter(is_query);
+    let needed: BTreeSet<String> = job.reach.models.iter().chain(queries).cloned().collect();
     let upstream = suite.upstream(&needed);
     let mut inputs = Inputs { snapshot, datasets: BTreeMap::new(), as_of };
     let mut states = BTreeMap::new();
@@ -138,9 +143,11 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         .as_ref()
         .filter(|reference| reference.held.is_some())
         .map(|reference| reference.snapshot.clone());
+    let warned_before = base.snapshot.as_ref().map(|snapshot| snapshot.warned.clone()).unwrap_or_default();
     if plan.is_idle() && !words_changed(suite, job, &base, &states)? {
         report.status = Status::NothingNew;
         report.published = job.store.published();
+        report.standing_warnings = warned_before.into_iter().collect();
         if let Some(reference) = &base.reference {
             idle::remember(suite, job, reference, &report, stamps);
         }
@@ -168,9 +175,16 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     let (read, verdict) = work.checks(on).await?;
     let checked = match verdict {
         Verdict::Kept(checked) => checked,
-        Verdict::Broken { findings } => return Err(RunError::Broken { findings }),
+        Verdict::Broken { findings } => {
+            return Err(RunError::Broken { findings, record: job.store.run_file(&job.id, RECORD) });
+        }
     };
-    report.checks = checked.asked;
+    report.checks = checked.kept;
+    report.not_judged = checked.not_judged;
+    report.warnings.clone_from(&checked.warnings);
+    let promised: BTreeSet<&str> = suite.promises().map(|promise| promise.name.as_str()).collect();
+    let stands = |name: &String| promised.contains(name.as_str()) && !checked.outcomes.contains_key(name);
+    report.standing_warnings = warned_before.into_iter().filter(stands).collect();
     // Asked before the flip: once the tables are in force nothing can interrupt the run any more.
     report.headline = work.headline().await;
     on(Event::Publishing);
@@ -369,20 +383,20 @@ impl Work<'_> {
         for state in own {
             self.know(&state)?;
         }
-        let mut asked = BTreeMap::new();
+        let snapshot = self.base.snapshot.as_ref();
+        let mut asked = Vec::new();
         for step in &self.plan.checks {
             let Some(table) = self.suite.tables.get(&step.name) else { continue };
-            let fingerprint = match self.suite.project.contracts.get(&step.name) {
-                Some(contract) if table.kind.is_stored() => {
-                    contract_fingerprint(contract, self.contents.get(&step.name))
+            for promise in &table.promises {
+                let fingerprint = promise.fingerprint(self.plan.as_of, |input| self.contents.get(input).cloned());
+                if snapshot.and_then(|snapshot| snapshot.checks.get(&promise.name)) == Some(&fingerprint) {
+                    continue;
                 }
-                _ if !table.inputs.iter().all(|input| self.contents.contains_key(input)) => continue,
-                _ => fingerprint(table, self.plan.as_of, |input| self.contents.get(input).cloned()),
-            };
-            let passed = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.checks.get(&step.name));
-            if passed != Some(&fingerprint) {
-                self.read.extend(table.inputs.iter().cloned());
-                asked.insert(step.name.clone(), fingerprint);
+                self.read.extend(promise.inputs.iter().cloned());
+                let missing = promise.inputs.iter().find(|input| !self.contents.contains_key(*input)).cloned();
+                let published = snapshot.and_then(|snapshot| snapshot.tables.get(&step.name));
+                let published_rows = published.map(|entry| entry.rows);
+                asked.push(Question { promise, fingerprint, missing, published_rows });
             }
         }
         on(Event::Checking { checks: asked.len() });

@@ -17,7 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("ingest", &["digest", "plan", "project", "stamp", "store"]),
     ("clean", &["digest", "ingest", "plan", "project", "store"]),
     ("transform", &["digest", "plan", "project", "store"]),
-    ("check", &["digest", "engine", "plan", "project", "quote", "store", "transform"]),
+    ("check", &["diagnostic", "digest", "plan", "project", "store", "transform"]),
     ("publish", &["check", "digest", "plan", "store"]),
     ("infer", &["diagnostic", "ingest", "project"]),
     ("starter", &["diagnostic", "plan", "project"]),

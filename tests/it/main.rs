@@ -3,6 +3,7 @@
 
 mod architecture;
 mod broken_projects;
+mod checks;
 mod faults;
 mod histories;
 mod infer;

@@ -4,6 +4,7 @@
 //! cannot be read is one mistake and not also a missing name in every file that mentions it.
 
 mod bound;
+mod check;
 mod column;
 mod dictionary;
 mod files;
