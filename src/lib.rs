@@ -25,6 +25,7 @@ pub mod functions;
 pub mod golden;
 pub mod ingest;
 pub mod instant;
+pub mod page;
 pub mod plan;
 pub mod project;
 pub mod publish;

@@ -4,6 +4,7 @@
 
 mod check;
 mod history;
+mod page;
 mod plan;
 mod print;
 mod progress;
@@ -88,6 +89,7 @@ enum Command {
     Test(test::TestArgs),
     Show(show::ShowArgs),
     History(history::HistoryArgs),
+    Report(page::PageArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
 }
@@ -176,6 +178,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Test(args) => test::test(global, args, printer),
         Command::Show(args) => show::show(global, args, printer),
         Command::History(args) => history::history(global, args, printer),
+        Command::Report(args) => page::page(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
     }

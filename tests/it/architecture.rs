@@ -18,6 +18,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("transform", &["digest", "plan", "project", "store"]),
     ("check", &["digest", "engine", "plan", "project", "quote", "store", "transform"]),
     ("publish", &["check", "digest", "plan", "store"]),
+    ("page", &["digest", "engine", "instant", "project", "quote", "store"]),
     ("golden", &["diagnostic", "engine", "plan", "project", "store"]),
     (
         "run",

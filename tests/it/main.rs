@@ -7,6 +7,7 @@ mod faults;
 mod histories;
 mod ingest;
 mod ledger;
+mod page;
 mod published;
 mod sample;
 mod scratch;
