@@ -9,6 +9,7 @@
 mod bind;
 mod dataset;
 mod graph;
+mod lineage;
 mod own;
 mod query;
 mod select;
@@ -22,6 +23,7 @@ pub use bind::{plan_query, plan_statement};
 pub use dataset::{
     DatasetInput, DatasetStep, FileStep, FileWhy, Listed, dataset_fingerprint, in_order, live_paths, shape,
 };
+pub use lineage::{Lineage, Origin, lineage};
 pub use own::OwnTable;
 pub use query::Query;
 pub use select::{SelectorMistake, select, select_all};
