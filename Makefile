@@ -28,6 +28,10 @@ test: ## Run every test
 readers: ## Read the published tables with DuckDB, installed for this into target/
 	./tests/readers/run.sh
 
+.PHONY: browser
+browser: ## Open the report and the documentation in a browser and judge what it shows
+	./tests/browser/run.sh
+
 .PHONY: bless
 bless: ## Write what the code prints into the expected transcripts and mistakes; read the difference before you commit
 	BLESS=1 TRYCMD=overwrite $(CARGO) test --test it

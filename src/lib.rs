@@ -31,5 +31,6 @@ pub mod project;
 pub mod publish;
 pub mod quote;
 pub mod run;
+pub mod site;
 pub mod store;
 pub mod transform;

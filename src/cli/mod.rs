@@ -3,6 +3,7 @@
 //! stdout carries what was asked for and nothing else; reports for people, progress and logs go to stderr.
 
 mod check;
+mod docs;
 mod history;
 mod page;
 mod plan;
@@ -90,6 +91,7 @@ enum Command {
     Show(show::ShowArgs),
     History(history::HistoryArgs),
     Report(page::PageArgs),
+    Docs(docs::DocsArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
 }
@@ -179,6 +181,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Show(args) => show::show(global, args, printer),
         Command::History(args) => history::history(global, args, printer),
         Command::Report(args) => page::page(global, args, printer),
+        Command::Docs(args) => docs::docs(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
     }

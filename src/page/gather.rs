@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
 use datafusion::common::Result;
 use datafusion::prelude::SessionContext;
 use serde_json::Value;
@@ -290,33 +291,39 @@ async fn grid(session: &SessionContext, state: &TableState, sql: &str, limit: us
     Ok(Grid { table: state.table.clone(), columns, rows, is_cut })
 }
 
-/// Returns what a table is, and how new its newest row is: the latest of its days and instants that is not after the
-/// clock.
-async fn about(session: &SessionContext, from: &Published<'_>, state: &TableState) -> Result<TableAbout> {
-    let as_of = text(&crate::instant::text(&from.snapshot.as_of));
-    let newest = state.columns.iter().filter(|column| matches!(column.kind, ColumnType::Date | ColumnType::Timestamp));
-    let newest: Vec<String> = newest
-        .map(|column| {
-            let instant = format!("arrow_cast({}, 'Timestamp(Microsecond, Some(\"UTC\"))')", identifier(&column.name));
-            let clock = format!("arrow_cast({as_of}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
-            format!("max({instant}) filter (where {instant} <= {clock})")
-        })
+/// Returns how new the newest row of a table is: the latest of its days and instants that is not after the clock.
+///
+/// # Errors
+/// When the table cannot be read.
+pub async fn newest(session: &SessionContext, as_of: &DateTime<Utc>, state: &TableState) -> Result<Option<String>> {
+    let clock = instant(&text(&crate::instant::text(as_of)));
+    let times = state.columns.iter().filter(|column| matches!(column.kind, ColumnType::Date | ColumnType::Timestamp));
+    let times: Vec<String> = times
+        .map(|column| instant(&identifier(&column.name)))
+        .map(|time| format!("max({time}) filter (where {time} <= {clock})"))
         .collect();
-    let newest = if newest.is_empty() {
-        None
-    } else {
-        let sql = format!("select greatest({}, null) from {}", newest.join(", "), identifier(&state.table));
-        let batches = query(session, &sql).await?;
-        let batch = batches.iter().find(|batch| batch.num_rows() > 0);
-        batch.and_then(|batch| value(batch.column(0).as_ref(), 0).as_str().map(str::to_owned))
-    };
+    if times.is_empty() {
+        return Ok(None);
+    }
+    let sql = format!("select greatest({}, null) from {}", times.join(", "), identifier(&state.table));
+    let batches = query(session, &sql).await?;
+    let batch = batches.iter().find(|batch| batch.num_rows() > 0);
+    Ok(batch.and_then(|batch| value(batch.column(0).as_ref(), 0).as_str().map(str::to_owned)))
+}
+
+/// Returns SQL that takes a day for its first moment, so that days and instants can be compared.
+fn instant(sql: &str) -> String {
+    format!("arrow_cast({sql}, 'Timestamp(Microsecond, Some(\"UTC\"))')")
+}
+
+async fn about(session: &SessionContext, from: &Published<'_>, state: &TableState) -> Result<TableAbout> {
     Ok(TableAbout {
         name: state.table.clone(),
         description: state.description.clone(),
         grain: state.grain.clone(),
         rows: state.rows(),
         columns: state.columns.len(),
-        newest,
+        newest: newest(session, &from.snapshot.as_of, state).await?,
     })
 }
 

@@ -18,8 +18,11 @@ use minijinja::{AutoEscape, Environment, Value, context};
 use serde::Serialize;
 
 pub use cells::{Column, Grid};
-pub use gather::{Published, gather};
+pub use gather::{Published, gather, newest};
 pub use series::{Daily, Series};
+
+/// The look that all pages share.
+pub const STYLE: &str = include_str!("base.css");
 
 /// Days of a daily series that the page shows, counted back from its last one.
 pub const DAYS: u32 = 400;
@@ -131,7 +134,7 @@ pub fn render(page: &Page, language: Language) -> Result<String, minijinja::Erro
     environment.get_template("report.html")?.render(context! {
         language => language.tag(),
         data => Value::from_safe_string(inert(&data)),
-        style => Value::from_safe_string([include_str!("uplot/uPlot.min.css"), include_str!("report.css")].join("\n")),
+        style => Value::from_safe_string([include_str!("uplot/uPlot.min.css"), STYLE, include_str!("report.css")].join("\n")),
         uplot => Value::from_safe_string(include_str!("uplot/uPlot.iife.min.js").to_owned()),
         words => Value::from_safe_string(include_str!("words.js").to_owned()),
         script => Value::from_safe_string(include_str!("report.js").to_owned()),

@@ -19,6 +19,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("check", &["digest", "engine", "plan", "project", "quote", "store", "transform"]),
     ("publish", &["check", "digest", "plan", "store"]),
     ("page", &["digest", "engine", "instant", "project", "quote", "store"]),
+    ("site", &["page", "plan", "project"]),
     ("golden", &["diagnostic", "engine", "plan", "project", "store"]),
     (
         "run",

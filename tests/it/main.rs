@@ -11,5 +11,6 @@ mod page;
 mod published;
 mod sample;
 mod scratch;
+mod site;
 mod transcripts;
 mod two_runs;
