@@ -29,7 +29,8 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
     let as_of = args.choice.as_of(&suite)?;
     let store = open_store(&suite.project);
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, None);
-    let job = Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project, memo: None };
+    let job =
+        Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project, memo: None, record: None };
     let plan = runtime()?.block_on(plan_run(&suite, &job))?;
     if printer.is_json() {
         document(&as_json(&plan));
