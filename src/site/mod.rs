@@ -269,7 +269,7 @@ impl Site<'_> {
             grain: source.grain.clone(),
             facts,
             columns,
-            file: &source.file.path.to_string(),
+            file: source.file.path.as_str(),
             text: Some(&source.file.text),
             is_sql: false,
         };
@@ -322,7 +322,7 @@ impl Site<'_> {
             grain: contract.and_then(|contract| contract.grain.clone()),
             facts,
             columns,
-            file: &model.file.path.to_string(),
+            file: model.file.path.as_str(),
             text: Some(&model.file.text),
             is_sql: true,
         };
@@ -555,7 +555,6 @@ fn layer_word(layer: Layer) -> Both {
 }
 
 /// Returns a count with a comma after every three digits.
-#[expect(clippy::needless_pass_by_value, reason = "templates call it with values")]
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let groups: Vec<&str> =
