@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 
 use crate::page::STYLE;
 use crate::plan::{Kind, Lineage, Origin, OwnTable, Suite, Table, select};
-use crate::project::{ColumnType, FilesMode, Format, Keep, Layer, Rules, SourceContract, Words};
+use crate::project::{ColumnType, FilesMode, Format, Keep, Layer, Rules, Severity, SourceContract, Terms, Words};
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
 const DRAWN: usize = 60;
@@ -98,6 +98,15 @@ struct Group {
     word: Both,
     entries: Vec<Entry>,
     is_jobs: bool,
+}
+
+/// Something that a table promises, as its page says it.
+#[derive(Debug, Serialize)]
+struct Promised {
+    name: String,
+    message: String,
+    /// What a broken one means, and what is let pass.
+    terms: String,
 }
 
 /// A list of pages on the page of a job.
@@ -392,13 +401,22 @@ impl Site<'_> {
         }
         let graph = (near.len() > 1).then(|| graph::draw(&near, &self.reads(), name));
         let rows = self.lineage.get(name).map(|lineage| self.links(&lineage.rows)).unwrap_or_default();
+        let promises = self.suite.tables.get(name).map(|table| table.promises.as_slice()).unwrap_or_default();
+        let promises: Vec<Promised> = promises
+            .iter()
+            .map(|promise| Promised {
+                name: promise.name.clone(),
+                message: promise.message.clone(),
+                terms: terms(&promise.terms),
+            })
+            .collect();
         let source = about.text.map(|text| {
             if about.is_sql { highlight::pieces(text, |word| word != name && self.is_known(word)) } else { plain(text) }
         });
         let words = context! {
             kind => folder, name, layer => value(&about.layer), description => about.description,
             grain => about.grain, facts => value(&about.facts), columns => value(&about.columns),
-            row_sources => value(&rows), file => about.file, source => value(&source), is_sql => about.is_sql,
+            row_sources => value(&rows), promises => value(&promises), file => about.file, source => value(&source), is_sql => about.is_sql,
             graph => value(&graph), hrefs => value(&self.hrefs("../")), up => "../",
             now => value(&self.published.and_then(|published| published.tables.get(name))),
         };
@@ -539,6 +557,18 @@ fn rules(rules: &Rules) -> Vec<String> {
     found.extend(rules.max.as_ref().map(|most| format!("at most {most}")));
     found.extend(rules.pattern.as_ref().map(|pattern| format!("matches {pattern}")));
     found
+}
+
+/// Returns what a broken promise means, and what is let pass.
+fn terms(terms: &Terms) -> String {
+    let mut words = vec![match terms.severity {
+        Severity::Error => "stops publishing".to_owned(),
+        Severity::Warn => "warns".to_owned(),
+    }];
+    words.extend(terms.max_rows.map(|rows| format!("from {} rows on", rows + 1)));
+    words.extend(terms.max_share.map(|share| format!("above a share of {share}")));
+    words.extend((terms.min_rows > 0).then(|| format!("judged from {} rows on", terms.min_rows)));
+    words.join(", ")
 }
 
 fn layer_word(layer: Layer) -> Both {
