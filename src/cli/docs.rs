@@ -101,17 +101,15 @@ fn put(folder: &Utf8Path, files: &[File]) -> Result<usize, Failure> {
         let help = "name a folder that is empty or does not exist yet, with --to DIR";
         Failure::usage(message, Some(help.to_owned()))
     };
-    let before = match LocalDisk.read(&at) {
-        Ok(bytes) => serde_json::from_slice::<Manifest>(&bytes).map_err(|error| {
-            refused(format!("`{at}` does not list the files of an earlier `opsmart docs`: {error}"))
-        })?,
-        Err(_) => {
-            let read = |source| StoreError::Read { path: folder.to_path_buf(), source };
-            if folder.exists() && folder.read_dir_utf8().map_err(read)?.next().is_some() {
-                return Err(refused(format!("`{folder}` holds files that `opsmart docs` did not write")));
-            }
-            Manifest::default()
+    let before = if let Ok(bytes) = LocalDisk.read(&at) {
+        serde_json::from_slice::<Manifest>(&bytes)
+            .map_err(|error| refused(format!("`{at}` does not list the files of an earlier `opsmart docs`: {error}")))?
+    } else {
+        let read = |source| StoreError::Read { path: folder.to_path_buf(), source };
+        if folder.exists() && folder.read_dir_utf8().map_err(read)?.next().is_some() {
+            return Err(refused(format!("`{folder}` holds files that `opsmart docs` did not write")));
         }
+        Manifest::default()
     };
     let now: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
     // Listed before they are written, so that whatever an interruption leaves behind is known to be ours.

@@ -114,20 +114,21 @@ async fn daily(
     };
     let values: Vec<String> =
         drawn.iter().chain(told).map(|name| format!("{} as {}", as_number(name), identifier(name))).collect();
+    let sorted = each(&|name| format!("{name} nulls first"));
+    let of_days = each(&|name| format!("d.{name} nulls first"));
+    let same = each(&|name| format!("(d.{name} is not distinct from c.{name})")).replace("), ", ") and ");
+    // No stored column begins with `_`, so these names are free.
     let sql = format!(
-        "with days as (select *, {place} as place from {table} where day is not null), \
-         groups as (select {keys} place, max(day) as last_day from days group by {keys} place), \
-         chosen as (select *, count(*) over () as of_all from groups order by {sorted} last_day limit {limit}) \
-         select c.of_all, {texts} d.day, {values} from days as d \
-         inner join chosen as c on {same} d.place = c.place \
-         where d.day > c.last_day - interval '{DAYS} days' order by {of_days} d.day",
+        "with days as (select *, {place} as _place from {table} where day is not null), \
+         groups as (select {keys} _place, max(day) as _last from days group by {keys} _place), \
+         chosen as (select *, count(*) over () as _all from groups order by _place, {sorted} _last limit {limit}) \
+         select c._all, {texts} d.day, {values} from days as d \
+         inner join chosen as c on {same} d._place = c._place \
+         where d.day > c._last - interval '{DAYS} days' order by d._place, {of_days} d.day",
         table = identifier(&state.table),
         keys = each(&str::to_owned),
-        sorted = format!("place, {}", each(&|name| format!("{name} nulls first"))),
         texts = each(&|name| format!("d.{name}")),
         values = values.join(", "),
-        same = each(&|name| format!("(d.{name} is not distinct from c.{name})")).replace("), ", ") and "),
-        of_days = format!("d.place, {}", each(&|name| format!("d.{name} nulls first"))),
     );
     let batches = query(session, &sql).await?;
     let (series, mixed) = collect(&batches, dimensions.len(), drawn, told);
@@ -159,13 +160,19 @@ fn as_number(name: &str) -> String {
     }
 }
 
+/// What tells one series from another.
+type Key = Vec<Option<String>>;
+
+/// The values of each day.
+type Days = BTreeMap<i32, Vec<Option<f64>>>;
+
 /// Puts rows together that are sorted by series and day; returns the series and how many could not be drawn.
 fn collect(batches: &[RecordBatch], dimensions: usize, drawn: &[&str], told: &[&str]) -> (Vec<Series>, usize) {
-    let mut found: Vec<(Vec<Option<String>>, BTreeMap<i32, Vec<Option<f64>>>, bool)> = Vec::new();
+    let mut found: Vec<(Key, Days, bool)> = Vec::new();
     for batch in batches {
         let Some(days) = batch.column(1 + dimensions).as_primitive_opt::<Date32Type>() else { continue };
         for row in 0..batch.num_rows() {
-            let key: Vec<Option<String>> = (1..=dimensions)
+            let key: Key = (1..=dimensions)
                 .map(|column| {
                     let texts = batch.column(column).as_string_opt::<i32>()?;
                     texts.is_valid(row).then(|| super::cells::cut(texts.value(row)))
@@ -191,7 +198,7 @@ fn collect(batches: &[RecordBatch], dimensions: usize, drawn: &[&str], told: &[&
 }
 
 /// Makes a series of what is known of each day: first the measures `drawn`, then those that are told of one day.
-fn series(key: Vec<Option<String>>, known: &BTreeMap<i32, Vec<Option<f64>>>, drawn: &[&str]) -> Option<Series> {
+fn series(key: Key, known: &Days, drawn: &[&str]) -> Option<Series> {
     let (first, last) = (*known.keys().next()?, *known.keys().next_back()?);
     let values = (0..drawn.len())
         .map(|measure| {

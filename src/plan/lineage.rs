@@ -19,7 +19,7 @@ use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::logical_expr::utils::grouping_set_to_exprlist;
-use datafusion::logical_expr::{Distinct, Expr, JoinType, LogicalPlan, Subquery};
+use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, RecursiveQuery, Subquery};
 
 use super::bind::{plan_statement, register_empty};
 use super::own::OwnTable;
@@ -132,7 +132,7 @@ struct Named {
 /// Follows plans; remembers what the work tables of recursive queries hold so far.
 #[derive(Default)]
 struct Flows {
-    recursive: BTreeMap<String, Vec<BTreeSet<Origin>>>,
+    rounds: BTreeMap<String, Vec<BTreeSet<Origin>>>,
 }
 
 impl Flows {
@@ -141,7 +141,7 @@ impl Flows {
             LogicalPlan::TableScan(scan) => {
                 let table = scan.table_name.table().to_owned();
                 let fields = scan.projected_schema.fields();
-                let columns = match self.recursive.get(&table) {
+                let columns = match self.rounds.get(&table) {
                     Some(columns) => columns.clone(),
                     None => fields
                         .iter()
@@ -169,49 +169,8 @@ impl Flows {
                 flow.rows.extend(made.rows);
                 flow
             }
-            LogicalPlan::Aggregate(node) => {
-                let input = self.of(&node.input, around);
-                let groups: Vec<Expr> = grouping_set_to_exprlist(&node.group_expr)
-                    .map_or_else(|_| node.group_expr.clone(), |groups| groups.into_iter().cloned().collect());
-                let mut flow = self.made_over(&groups, &input, node.input.schema(), around);
-                // Which rows are put together is decided by all groups.
-                let all: Vec<Origin> = flow.columns.iter().flatten().cloned().collect();
-                flow.rows.extend(all);
-                let made = self.made_over(&node.aggr_expr, &input, node.input.schema(), around);
-                // Grouping sets add a column of their own between the groups and the aggregates.
-                let between = node.schema.fields().len().saturating_sub(flow.columns.len() + made.columns.len());
-                flow.columns.extend(std::iter::repeat_n(BTreeSet::new(), between));
-                flow.columns.extend(made.columns);
-                flow.rows.extend(made.rows);
-                flow
-            }
-            LogicalPlan::Join(node) => {
-                let (left, right) = (self.of(&node.left, around), self.of(&node.right, around));
-                let mut flow = Flow::default();
-                flow.rows.extend(left.rows.iter().chain(&right.rows).cloned());
-                for (one, other) in &node.on {
-                    for (side, schema, expression) in
-                        [(&left, node.left.schema(), one), (&right, node.right.schema(), other)]
-                    {
-                        let named = self.named(expression, side, schema, around);
-                        flow.rows.extend(named.origins.into_iter().chain(named.rows));
-                    }
-                }
-                let both: Vec<BTreeSet<Origin>> = left.columns.iter().chain(&right.columns).cloned().collect();
-                if let (Some(filter), Ok(schema)) = (&node.filter, node.left.schema().join(node.right.schema())) {
-                    let sides = Flow { columns: both.clone(), rows: BTreeSet::new() };
-                    let named = self.named(filter, &sides, &schema, around);
-                    flow.rows.extend(named.origins.into_iter().chain(named.rows));
-                }
-                flow.columns = match node.join_type {
-                    JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => both,
-                    JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left.columns,
-                    JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right.columns,
-                };
-                // The mark of a mark join says whether the other side has a match.
-                flow.columns.resize(node.schema.fields().len(), flow.rows.clone());
-                flow
-            }
+            LogicalPlan::Aggregate(node) => self.aggregate(node, around),
+            LogicalPlan::Join(node) => self.join(node, around),
             LogicalPlan::Union(node) => {
                 let mut flow = Flow { columns: vec![BTreeSet::new(); node.schema.fields().len()], ..Flow::default() };
                 for input in &node.inputs {
@@ -242,25 +201,7 @@ impl Flows {
                 let of = |at: &usize| input.columns.get(*at).cloned().unwrap_or_default();
                 Flow { columns: node.dependency_indices.iter().map(of).collect(), rows: input.rows }
             }
-            LogicalPlan::RecursiveQuery(node) => {
-                let mut flow = self.of(&node.static_term, around);
-                let before = self.recursive.insert(node.name.clone(), flow.columns.clone());
-                // Every round can only add, and there are finitely many columns, so this ends.
-                loop {
-                    let mut next = flow.clone();
-                    merge(&mut next, self.of(&node.recursive_term, around));
-                    self.recursive.insert(node.name.clone(), next.columns.clone());
-                    if next == flow {
-                        break;
-                    }
-                    flow = next;
-                }
-                self.recursive.remove(&node.name);
-                if let Some(before) = before {
-                    self.recursive.insert(node.name.clone(), before);
-                }
-                flow
-            }
+            LogicalPlan::RecursiveQuery(node) => self.recursive(node, around),
             LogicalPlan::EmptyRelation(node) => {
                 Flow { columns: vec![BTreeSet::new(); node.schema.fields().len()], rows: BTreeSet::new() }
             }
@@ -282,14 +223,75 @@ impl Flows {
         }
     }
 
-    fn made(&mut self, expressions: &[Expr], input: &LogicalPlan, around: Option<&Scope<'_>>) -> Flow {
-        let flow = self.of(input, around);
-        let mut made = self.made_over(expressions, &flow, input.schema(), around);
-        made.rows.extend(flow.rows);
-        made
+    fn aggregate(&mut self, node: &Aggregate, around: Option<&Scope<'_>>) -> Flow {
+        let input = self.of(&node.input, around);
+        let groups: Vec<Expr> = grouping_set_to_exprlist(&node.group_expr)
+            .map_or_else(|_| node.group_expr.clone(), |groups| groups.into_iter().cloned().collect());
+        let mut flow = self.made_over(&groups, &input, node.input.schema(), around);
+        // Which rows are put together is decided by all groups.
+        let all: Vec<Origin> = flow.columns.iter().flatten().cloned().collect();
+        flow.rows.extend(all);
+        let made = self.made_over(&node.aggr_expr, &input, node.input.schema(), around);
+        // Grouping sets add a column of their own between the groups and the aggregates.
+        let between = node.schema.fields().len().saturating_sub(flow.columns.len() + made.columns.len());
+        flow.columns.extend(std::iter::repeat_n(BTreeSet::new(), between));
+        flow.columns.extend(made.columns);
+        flow.rows.extend(made.rows);
+        flow
     }
 
-    /// Returns what expressions over `input` make, without what decides about the rows of `input`.
+    fn join(&mut self, node: &Join, around: Option<&Scope<'_>>) -> Flow {
+        let (left, right) = (self.of(&node.left, around), self.of(&node.right, around));
+        let mut flow = Flow::default();
+        flow.rows.extend(left.rows.iter().chain(&right.rows).cloned());
+        for (one, other) in &node.on {
+            for (side, schema, expression) in [(&left, node.left.schema(), one), (&right, node.right.schema(), other)] {
+                let named = self.named(expression, side, schema, around);
+                flow.rows.extend(named.origins.into_iter().chain(named.rows));
+            }
+        }
+        let both: Vec<BTreeSet<Origin>> = left.columns.iter().chain(&right.columns).cloned().collect();
+        if let (Some(filter), Ok(schema)) = (&node.filter, node.left.schema().join(node.right.schema())) {
+            let sides = Flow { columns: both.clone(), rows: BTreeSet::new() };
+            let named = self.named(filter, &sides, &schema, around);
+            flow.rows.extend(named.origins.into_iter().chain(named.rows));
+        }
+        flow.columns = match node.join_type {
+            JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => both,
+            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left.columns,
+            JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => right.columns,
+        };
+        // The mark of a mark join says whether the other side has a match.
+        flow.columns.resize(node.schema.fields().len(), flow.rows.clone());
+        flow
+    }
+
+    fn recursive(&mut self, node: &RecursiveQuery, around: Option<&Scope<'_>>) -> Flow {
+        let mut flow = self.of(&node.static_term, around);
+        let before = self.rounds.insert(node.name.clone(), flow.columns.clone());
+        // Every round can only add, and there are finitely many columns, so this ends.
+        loop {
+            let mut next = flow.clone();
+            merge(&mut next, self.of(&node.recursive_term, around));
+            self.rounds.insert(node.name.clone(), next.columns.clone());
+            if next == flow {
+                break;
+            }
+            flow = next;
+        }
+        self.rounds.remove(&node.name);
+        if let Some(before) = before {
+            self.rounds.insert(node.name.clone(), before);
+        }
+        flow
+    }
+
+    fn made(&mut self, expressions: &[Expr], input: &LogicalPlan, around: Option<&Scope<'_>>) -> Flow {
+        let flow = self.of(input, around);
+        self.made_over(expressions, &flow, input.schema(), around)
+    }
+
+    /// Returns what expressions over `input` make.
     fn made_over(&mut self, made: &[Expr], input: &Flow, schema: &DFSchema, around: Option<&Scope<'_>>) -> Flow {
         let mut flow = Flow { columns: Vec::new(), rows: input.rows.clone() };
         for expression in made {

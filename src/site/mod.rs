@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 
 use crate::page::STYLE;
 use crate::plan::{Kind, Lineage, Origin, OwnTable, Suite, Table, select};
-use crate::project::{ColumnType, FilesMode, Format, Keep, Layer, Rules, SourceContract, Words};
+use crate::project::{ColumnType, FilesMode, Format, Keep, Layer, Rules, Severity, SourceContract, Terms, Words};
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
 const DRAWN: usize = 60;
@@ -98,6 +98,15 @@ struct Group {
     word: Both,
     entries: Vec<Entry>,
     is_jobs: bool,
+}
+
+/// Something that a table promises, as its page says it.
+#[derive(Debug, Serialize)]
+struct Promised {
+    name: String,
+    message: String,
+    /// What a broken one means, and what is let pass.
+    terms: String,
 }
 
 /// A list of pages on the page of a job.
@@ -269,7 +278,7 @@ impl Site<'_> {
             grain: source.grain.clone(),
             facts,
             columns,
-            file: &source.file.path.to_string(),
+            file: source.file.path.as_str(),
             text: Some(&source.file.text),
             is_sql: false,
         };
@@ -322,7 +331,7 @@ impl Site<'_> {
             grain: contract.and_then(|contract| contract.grain.clone()),
             facts,
             columns,
-            file: &model.file.path.to_string(),
+            file: model.file.path.as_str(),
             text: Some(&model.file.text),
             is_sql: true,
         };
@@ -392,13 +401,22 @@ impl Site<'_> {
         }
         let graph = (near.len() > 1).then(|| graph::draw(&near, &self.reads(), name));
         let rows = self.lineage.get(name).map(|lineage| self.links(&lineage.rows)).unwrap_or_default();
+        let promises = self.suite.tables.get(name).map(|table| table.promises.as_slice()).unwrap_or_default();
+        let promises: Vec<Promised> = promises
+            .iter()
+            .map(|promise| Promised {
+                name: promise.name.clone(),
+                message: promise.message.clone(),
+                terms: terms(&promise.terms),
+            })
+            .collect();
         let source = about.text.map(|text| {
             if about.is_sql { highlight::pieces(text, |word| word != name && self.is_known(word)) } else { plain(text) }
         });
         let words = context! {
             kind => folder, name, layer => value(&about.layer), description => about.description,
             grain => about.grain, facts => value(&about.facts), columns => value(&about.columns),
-            row_sources => value(&rows), file => about.file, source => value(&source), is_sql => about.is_sql,
+            row_sources => value(&rows), promises => value(&promises), file => about.file, source => value(&source), is_sql => about.is_sql,
             graph => value(&graph), hrefs => value(&self.hrefs("../")), up => "../",
             now => value(&self.published.and_then(|published| published.tables.get(name))),
         };
@@ -541,6 +559,18 @@ fn rules(rules: &Rules) -> Vec<String> {
     found
 }
 
+/// Returns what a broken promise means, and what is let pass.
+fn terms(terms: &Terms) -> String {
+    let mut words = vec![match terms.severity {
+        Severity::Error => "stops publishing".to_owned(),
+        Severity::Warn => "warns".to_owned(),
+    }];
+    words.extend(terms.max_rows.map(|rows| format!("from {} rows on", rows + 1)));
+    words.extend(terms.max_share.map(|share| format!("above a share of {share}")));
+    words.extend((terms.min_rows > 0).then(|| format!("judged from {} rows on", terms.min_rows)));
+    words.join(", ")
+}
+
 fn layer_word(layer: Layer) -> Both {
     let (en, zh) = match layer {
         Layer::Staging => ("Staging", "暂存层"),
@@ -555,7 +585,6 @@ fn layer_word(layer: Layer) -> Both {
 }
 
 /// Returns a count with a comma after every three digits.
-#[expect(clippy::needless_pass_by_value, reason = "templates call it with values")]
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let groups: Vec<&str> =
