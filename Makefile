@@ -28,6 +28,10 @@ test: ## Run every test
 readers: ## Read the published tables with DuckDB, installed for this into target/
 	./tests/readers/run.sh
 
+.PHONY: bench
+bench: ## Time opsmart beside DuckDB; BENCH="--events 1000000 --pairs 3" for a short one (builds for speed first)
+	./tests/bench/run.sh $(BENCH)
+
 .PHONY: browser
 browser: ## Open the report and the documentation in a browser and judge what it shows
 	./tests/browser/run.sh

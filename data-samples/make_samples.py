@@ -178,6 +178,79 @@ def write_price_corrections():
     write_bytes(HERE / "market" / "prices-2013-03-corrections.csv", csv_text(header, rows).encode())
 
 
+# ------------------------------------------------------------------ competitors
+
+PRODUCTS = [  # sku, name, our list price in yuan
+    ("sku_01", "Running shoes", 469), ("sku_02", "Rain jacket", 389), ("sku_03", "Backpack 30 l", 299),
+    ("sku_04", "Trekking poles", 219), ("sku_05", "Head lamp", 129), ("sku_06", "Sleeping bag", 559),
+    ("sku_07", "Water bottle", 79), ("sku_08", "Wool socks", 59), ("sku_09", "Two-person tent", 899),
+    ("sku_10", "Camping stove", 249),
+]
+COMPETITORS = {"hypercart": 0.97, "northmart": 1.06, "silkroad": 0.92}  # their price level against ours
+SILENT = {"northmart": (datetime(2024, 5, 6), datetime(2024, 5, 17))}   # the crawler was locked out
+
+
+def write_own_prices():
+    header = ["sku", "product_name", "valid_from", "valid_to", "list_price", "currency"]
+    rows = []
+    for sku, name, price in PRODUCTS:
+        # The stove is new in May; the socks are given up at the end of May.
+        begin = "2024-05-01" if sku == "sku_10" else "2024-01-01"
+        end = "2024-05-31" if sku == "sku_08" else ""
+        rows.append([sku, name, begin, end, f"{price}.00", "CNY"])
+        if sku in ("sku_02", "sku_05", "sku_09"):
+            rows.append([sku, name, "2024-05-20", "", f"{round(price * 0.92)}.00", "CNY"])
+    rows.append(rows[0])
+    dirt["own prices: line sent twice"] += 1
+    rows.append(["sku_03", "Backpack 30 l", "2024-06-01", "", "-299.00", "CNY"])
+    dirt["own prices: negative price"] += 1
+    write_bytes(HERE / "market" / "own_prices.csv", csv_text(header, rows).encode())
+
+
+def write_competitor_prices():
+    """What a crawler saw in three invented shops, from April to June 2024."""
+    header = ["observed_at", "competitor", "sku_ext", "sku", "list_price", "promo_price", "currency", "in_stock"]
+    dice = Dice(202404)
+    rows = []
+    for competitor, level in COMPETITORS.items():
+        for number, (sku, _, price) in enumerate(PRODUCTS, start=1):
+            dollars = competitor == "silkroad" and number in (4, 9)
+            theirs = round(price * level * dice.between(0.94, 1.06) * (0.14 if dollars else 1.0))
+            day, promo_until = datetime(2024, 4, 1), None
+            while day <= datetime(2024, 6, 30):
+                first, last = SILENT.get(competitor, (datetime.max, datetime.min))
+                if not first <= day <= last:
+                    if dice.chance(0.06):
+                        theirs = max(1, round(theirs * dice.between(0.9, 1.1)))
+                    if promo_until is None and dice.chance(0.05):
+                        promo_until = day + timedelta(days=int(dice.between(3, 11)))
+                    if promo_until is not None and day > promo_until:
+                        promo_until = None
+                    promo = f"{theirs * 0.85:.2f}" if promo_until else ""
+                    seen = day + timedelta(hours=6, minutes=int(dice.between(0, 60)))
+                    rows.append([seen.strftime("%Y-%m-%d %H:%M:%S"), competitor, f"{competitor[:2].upper()}-{number:03d}",
+                                 sku, f"{theirs}.00", promo, "USD" if dollars else "CNY",
+                                 "no" if dice.chance(0.05) else "yes"])
+                day += timedelta(days=1 + int(dice.between(0, 3)))
+        rows.append(["2024-06-03 06:30:00", competitor, f"{competitor[:2].upper()}-900", "", "45.00", "", "CNY", "yes"])
+        dirt["competitor prices: product that is not ours"] += 1
+    rows.sort()
+    good = rows[100]
+    rows.insert(120, good)
+    dirt["competitor prices: line sent twice"] += 1
+    rows.insert(200, rows[199][:4] + ["0.00"] + rows[199][5:])
+    dirt["competitor prices: price of nothing"] += 1
+    rows.insert(300, rows[299][:4] + ["\u00a5129.00"] + rows[299][5:])
+    dirt["competitor prices: currency sign in a number"] += 1
+    rows.insert(400, ["2024-05-32 06:10:00"] + rows[399][1:])
+    dirt["competitor prices: day that does not exist"] += 1
+    rows.insert(500, rows[499][:6] + ["yuan"] + rows[499][7:])
+    dirt["competitor prices: unknown currency"] += 1
+    rows.insert(600, rows[599][:7] + ["perhaps"])
+    dirt["competitor prices: neither yes nor no"] += 1
+    write_bytes(HERE / "market" / "competitor_prices-2024-q2.csv.gz", csv_text(header, rows).encode())
+
+
 # ----------------------------------------------------------------------- people
 
 GROUPS = {"chat": "Live chat", "email": "E-mail and web", "payments": "Payments", "technical": "Technical"}
@@ -239,15 +312,31 @@ def write_targets_and_thresholds():
     add("agent_first_reply_minutes", "group", "technical", "2024-01-01", "", "lower", "120", "480", "60", "0.20")
     add("agent_solved", "group", "technical", "2024-01-01", "", "higher", "12", "6", "20", "0.25")
     add("agent_solved", "group", "email", "2024-01-01", "2024-03-31", "higher", "15", "8", "25", "0.25")
-    for kpi, direction, target in [("support_sla_rate", "higher", "0.85"), ("support_csat_rate", "higher", "0.85"),
-                                   ("support_fcr_rate", "higher", "0.55"), ("support_first_reply_minutes", "lower", "45"),
-                                   ("activity_engagement_rate", "higher", "0.9"),
-                                   ("activity_conversion_rate", "higher", "0.12"),
-                                   ("activity_stickiness", "higher", "0.1")]:
-        add(kpi, "company", "all", "2024-01-01", "", direction, target)
-    add("backlog_days", "company", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
+    for kpi, scope_type, scope, direction, target in [
+            ("support_sla_rate", "company", "all", "higher", "0.85"),
+            ("support_sla_rate", "priority", "urgent", "higher", "0.8"),
+            ("support_csat_rate", "company", "all", "higher", "0.85"),
+            ("support_csat_response_rate", "company", "all", "higher", "0.4"),
+            ("support_first_contact_rate", "company", "all", "higher", "0.55"),
+            ("support_one_touch_rate", "company", "all", "higher", "0.5"),
+            ("support_first_reply_minutes", "company", "all", "lower", "45"),
+            ("support_first_reply_minutes", "channel", "chat", "lower", "10"),
+            ("support_full_resolution_minutes", "company", "all", "lower", "720"),
+            ("support_backlog", "company", "all", "lower", "12"),
+            ("behaviour_dau", "company", "all", "higher", "30"),
+            ("behaviour_mau", "company", "all", "higher", "400"),
+            ("behaviour_engagement_rate", "company", "all", "higher", "0.9"),
+            ("behaviour_conversion_rate", "company", "all", "higher", "0.12"),
+            ("behaviour_conversion_rate", "platform", "mobile", "higher", "0.1"),
+            ("behaviour_conversion_rate", "acquisition_channel", "email", "higher", "0.15"),
+            ("behaviour_problem_session_rate", "company", "all", "lower", "0.2"),
+            ("behaviour_stickiness", "company", "all", "higher", "0.1")]:
+        add(kpi, scope_type, scope, "2024-01-01", "", direction, target)
+    add("support_backlog_days", "company", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
+    add("market_price_index", "company", "all", "2024-01-01", "", "band", "1", "", "", "", "0.95", "1.05")
     add("sla_first_reply_minutes", "priority", "low", "2025-01-01", "", "lower", "1,440")
     dirt["kpi targets: thousands separator"] += 1
+    rows += team_targets()
     write_bytes(HERE / "governance" / "kpi_targets.csv", csv_text(header, rows).encode())
 
     header = ["kri_id", "name", "category", "direction", "amber", "red", "owner"]
@@ -561,15 +650,237 @@ def add_event_dirt(month, lines):
         dirt["ticket events: unknown field"] += 1
     return lines
 
+def team_targets():
+    """What teams are measured by; the weights of a group add up to 1. The company is not scored."""
+    rows = []
+    for metric, direction, target, weight in [
+            ("support_solved_per_member", "higher", "15", "0.20"),
+            ("support_first_reply_minutes", "lower", "60", "0.20"),
+            ("support_sla_rate", "higher", "0.85", "0.20"),
+            ("support_csat_rate", "higher", "0.85", "0.20"),
+            ("support_first_contact_rate", "higher", "0.50", "0.10"),
+            ("support_reopen_rate", "lower", "0.08", "0.10")]:
+        for group in GROUPS:
+            own = {("support_first_reply_minutes", "chat"): "15", ("support_first_reply_minutes", "technical"): "120",
+                   ("support_solved_per_member", "technical"): "10"}.get((metric, group), target)
+            rows.append([metric, "group", group, "2024-01-01", "", direction, own, "", "", weight, "", ""])
+    for metric, direction, target in [("support_solved_per_member", "higher", "15"),
+                                      ("support_reopen_rate", "lower", "0.08")]:
+        rows.append([metric, "company", "all", "2024-01-01", "", direction, target, "", "", "", "", ""])
+    return rows
+
+
+# ---------------------------------------------------------------------- surveys
+
+SCALES = {"csat": (1, 5), "nps": (0, 10), "ces": (1, 7)}
+SURVEY_HEADER = ["response_id", "survey_type", "object_type", "object_id", "user_id", "offered_at", "answered_at",
+                 "score", "scale_min", "scale_max", "channel", "agent_id", "comment", "updated_at"]
+SURVEY_WORDS = {True: ["Quick, and it works again.", "很满意，谢谢！", "", "", "Friendly, even twice \"friendly\"."],
+                False: ["Took too long,\nand nobody said why.", "等了很久", "", "Still broken, I fear.", ""]}
+
+
+class Survey:
+    """One question to one user about one ticket, and perhaps an answer."""
+
+    def __init__(self, ticket, kind, offered, agent):
+        self.ticket, self.kind, self.offered, self.agent = ticket, kind, offered, agent
+        self.answered = self.score = None
+        self.comment = ""
+
+    def answer(self, moment, score, comment):
+        if moment < EXPORT_END:
+            self.answered, self.score, self.comment = moment, score, comment
+
+    def row(self, number, until):
+        """As the survey tool knew it at the end of a month."""
+        fields = self.ticket.fields
+        known = self.answered is not None and self.answered < until
+        return [number, self.kind, "ticket", self.ticket.number, fields["requester_id"], stamp(self.offered),
+                stamp(self.answered) if known else "", self.score if known else "", *SCALES[self.kind],
+                "chat" if fields["via_channel"] == "chat" else "email", self.agent,
+                self.comment if known else "", stamp(self.answered if known else self.offered)]
+
+
+def ask_for_opinions(tickets):
+    """CSAT follows the rating in the help desk; NPS and CES go to some of the solved."""
+    dice = Dice(20240101)
+    surveys = []
+    for ticket in tickets:
+        solved = solver = offered = None
+        rating, rated_at = None, None
+        for moment, _, field, value, who, _ in ticket.events:
+            if field == "status" and value == "solved":
+                solved, solver = moment, who
+            if field == "satisfaction_rating" and value == "offered":
+                offered = moment
+            if field == "satisfaction_rating" and value in ("good", "bad"):
+                rating, rated_at = value, moment
+        if solved is None:
+            continue
+        happy = rating == "good" or (rating is None and dice.chance(0.72))
+        if offered is not None:
+            survey = Survey(ticket, "csat", offered, solver)
+            if rating is not None:
+                score = dice.weighted({5: 6, 4: 4} if happy else {1: 4, 2: 4, 3: 2})
+                survey.answer(rated_at + timedelta(seconds=40), score, dice.pick(SURVEY_WORDS[happy]))
+            surveys.append(survey)
+        for kind, chance, good, bad in [
+                ("nps", 0.30, {10: 5, 9: 5, 8: 3, 7: 2, 6: 1}, {0: 2, 3: 2, 5: 2, 6: 2, 7: 2, 8: 1}),
+                ("ces", 0.35, {7: 4, 6: 4, 5: 2, 4: 1}, {1: 2, 2: 3, 3: 3, 4: 2, 5: 1})]:
+            asked = solved + timedelta(hours=24 if kind == "nps" else 1)
+            if not dice.chance(chance) or asked >= EXPORT_END:
+                continue
+            survey = Survey(ticket, kind, asked, solver)
+            if dice.chance(0.4):
+                survey.answer((asked + timedelta(minutes=dice.skewed_minutes(300, 1.2))).replace(microsecond=0),
+                              dice.weighted(good if happy else bad), dice.pick(SURVEY_WORDS[happy]))
+            surveys.append(survey)
+    surveys.sort(key=lambda survey: (survey.offered, survey.ticket.number, survey.kind))
+    return surveys
+
+
+def write_surveys(surveys):
+    """Each month's offers and answers, as they stood at its end (in UTC)."""
+    numbered = list(enumerate(surveys, start=900001))
+    again = 990001
+    for month in range(1, 7):
+        start = datetime(2024, month, 1, tzinfo=timezone.utc)
+        end = datetime(2024, month + 1, 1, tzinfo=timezone.utc)
+        rows = [survey.row(number, end) for number, survey in numbered
+                if start <= survey.offered < end or (survey.answered and start <= survey.answered < end)]
+        answered = [row for row in rows if row[6]]
+        if month == 3:
+            for row in answered[5:8]:  # a second answer to the same question, with an id of its own
+                later = stamp(datetime.strptime(row[6], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+                              + timedelta(hours=5))
+                worse = row[8] if row[7] > row[8] else row[9]
+                rows.append([again] + row[1:6] + [later, worse] + row[8:12] + ["Changed my mind.", later])
+                again += 1
+                dirt["surveys: second answer to one question"] += 1
+            rows.append(answered[2])
+            dirt["surveys: row sent twice"] += 1
+        if month == 4:
+            for row in answered[3:5]:
+                rows.insert(20, row[:7] + [row[9] + 4] + row[8:])
+                rows.remove(row)
+                dirt["surveys: score above its scale"] += 1
+            rows.append(answered[6][:7] + ["five"] + answered[6][8:])
+            dirt["surveys: score in words"] += 1
+            rows.append(answered[7][:1] + ["mood"] + answered[7][2:])
+            dirt["surveys: unknown kind"] += 1
+        if month == 5:
+            for row in answered[8:10]:  # rated while the ticket was still being worked on
+                opened = next(survey for number, survey in numbered if number == row[0]).ticket.fields["created_at"]
+                changed = row[:5] + [opened, opened] + row[7:]  # its version stays the latest
+                rows[rows.index(row)] = changed
+                dirt["surveys: answered before the ticket was solved"] += 1
+            for row in answered[11:14]:
+                rows[rows.index(row)] = row[:7] + [""] + row[8:]
+                dirt["surveys: answer without a score"] += 1
+            for row in answered[15:17]:
+                rows[rows.index(row)] = row[:8] + ["", ""] + row[10:]
+                dirt["surveys: scale left out"] += 1
+            rows.insert(10, [""] + answered[0][1:])
+            dirt["surveys: no id"] += 1
+        if month == 6:
+            rows.append([again, "csat", "ticket", 99999, "u_unknown", rows[0][5], rows[0][5], 3, 1, 5, "email",
+                         "agent_05", "", rows[0][5]])
+            dirt["surveys: ticket that does not exist"] += 1
+        write_bytes(HERE / "tickets" / f"csat_responses-2024-{month:02d}.csv", csv_text(SURVEY_HEADER, rows).encode())
+
+
+# ---------------------------------------------------------------- risk register
+
+RISK_HEADER = ["risk_id", "title", "category", "owner", "identified_on", "updated_on", "probability", "impact",
+               "probability_pct", "impact_amount", "response", "control", "control_effectiveness",
+               "residual_probability", "residual_impact", "status", "review_due"]
+RISKS = [  # id, title, category, owner, identified; then versions: updated, P, I, %, amount, response, control, e, P, I, status, review
+    ("R-001", "Competitor undercuts our ten best sellers", "market", "pricing", "2023-11-02",
+     ("2023-11-02", 3, 4, 30, 900000, "mitigate", "", "", "", "", "open", "2024-03-31"),
+     ("2024-04-02", 4, 4, 50, 900000, "mitigate", "Weekly price watch", 0.4, "", "", "open", "2024-07-31")),
+    ("R-002", "Demand falls after the summer campaign", "market", "marketing", "2024-02-12",
+     ("2024-02-12", 3, 3, 25, 400000, "accept", "", "", "", "", "open", "2024-06-15")),
+    ("R-003", "A market place changes its commission", "market", "sales", "2024-01-08",
+     ("2024-01-08", 2, 4, 10, 650000, "transfer", "Contract until 2025", 0.5, "", "", "open", "2024-09-30")),
+    ("R-004", "Share prices of the treasury fund fall by a third", "financial", "treasury", "2023-09-20",
+     ("2023-09-20", 2, 5, 8, 2500000, "transfer", "Limits by instrument", 0.6, "", "", "open", "2024-03-20"),
+     ("2024-03-18", 2, 5, 8, 2500000, "transfer", "Limits and stop orders", 0.75, "", "", "open", "2024-09-20")),
+    ("R-005", "Refunds grow faster than sales", "financial", "finance", "2024-03-05",
+     ("2024-03-05", 4, 3, 45, 300000, "mitigate", "Approval above 500", 0.3, "", "", "open", "2024-06-05")),
+    ("R-006", "The largest customer pays late", "financial", "finance", "2023-12-01",
+     ("2023-12-01", 3, 2, 20, 120000, "accept", "Credit limit", 0.5, 2, 2, "open", "2024-12-01")),
+    ("R-007", "First replies break their promise on bad days", "operational", "support", "2024-01-15",
+     ("2024-01-15", 4, 3, 60, 150000, "mitigate", "", "", "", "", "open", "2024-04-15"),
+     ("2024-04-16", 5, 3, 80, 150000, "mitigate", "Standby shift", 0.25, "", "", "open", "2024-05-31"),
+     ("2024-06-03", 5, 4, 80, 220000, "mitigate", "Standby shift", 0.25, "", "", "open", "2024-07-15")),
+    ("R-008", "A warehouse cannot deliver for a week", "operational", "logistics", "2023-10-10",
+     ("2023-10-10", 2, 4, 6, 1200000, "transfer", "Insurance, second warehouse", 0.7, 1, 3, "open", "2024-10-10")),
+    ("R-009", "Wrong answers by the robot reach customers", "operational", "support", "2024-02-01",
+     ("2024-02-01", 3, 2, 30, 40000, "mitigate", "Weekly sample of answers", 0.5, "", "", "open", "2024-08-01")),
+    ("R-010", "Backlog after a public holiday", "operational", "support", "2023-12-20",
+     ("2023-12-20", 3, 2, 50, 20000, "mitigate", "Holiday rota", 0.8, "", "", "open", "2024-02-28"),
+     ("2024-02-20", 2, 2, 20, 20000, "accept", "Holiday rota", 0.8, "", "", "closed", "2024-02-28")),
+    ("R-011", "Personal data kept longer than allowed", "compliance", "legal", "2023-08-01",
+     ("2023-08-01", 3, 5, 15, 3000000, "mitigate", "Quarterly deletion", 0.5, "", "", "open", "2024-02-01"),
+     ("2024-05-06", 3, 5, 15, 3000000, "mitigate", "Deletion by machine", 0.9, "", "", "open", "2024-11-06")),
+    ("R-012", "Consent to marketing is not recorded", "compliance", "legal", "2024-03-11",
+     ("2024-03-11", 4, 4, 40, 800000, "avoid", "", "", "", "", "open", "2024-05-11")),
+    ("R-013", "Export licence expires unnoticed", "compliance", "logistics", "2024-01-22",
+     ("2024-01-22", 1, 4, 3, 500000, "transfer", "Calendar of licences", 0.9, "", "", "open", "2025-01-22")),
+    ("R-014", "One agent knows the payment system", "people", "support", "2023-11-15",
+     ("2023-11-15", 4, 4, 35, 250000, "mitigate", "", "", "", "", "open", "2024-03-15"),
+     ("2024-03-18", 3, 4, 25, 250000, "mitigate", "Second agent trained", 0.5, 2, 4, "open", "2024-09-15")),
+    ("R-015", "Too few people in the evening", "people", "hr", "2024-04-08",
+     ("2024-04-08", 3, 3, 40, 60000, "mitigate", "", "", "", "", "open", "2024-07-08")),
+    ("R-016", "Pay below the market, leavers", "people", "", "2024-02-26",
+     ("2024-02-26", 3, 3, 30, 180000, "accept", "Yearly comparison", 0.2, "", "", "open", "2024-05-26")),
+    ("R-017", "Checkout fails after a release", "technology", "product", "2023-10-02",
+     ("2023-10-02", 4, 5, 45, 1000000, "mitigate", "Tests before release", 0.5, "", "", "open", "2024-04-02"),
+     ("2024-05-30", 5, 5, 70, 1000000, "avoid", "Tests, slow roll-out", 0.6, "", "", "open", "2024-06-30")),
+    ("R-018", "The payment provider is down for a day", "technology", "product", "2023-10-02",
+     ("2023-10-02", 2, 5, 10, 700000, "transfer", "Second provider", 0.8, "", "", "open", "2024-10-02")),
+    ("R-019", "A feed arrives late and nobody notices", "technology", "data", "2024-01-30",
+     ("2024-01-30", 3, 2, "", 30000, "mitigate", "Freshness on the dashboard", 0.7, "", "", "open", "2024-07-30")),
+    ("R-020", "Lost backups of the help desk", "technology", "data", "2024-02-05",
+     ("2024-02-05", 1, 3, 2, "", "accept", "Restore test each quarter", 0.5, "", "", "open", "")),
+]
+
+
+def write_risk_register():
+    """Every version of every risk, newest first, as the register's own export has them."""
+    rows = [[*risk[:5], *version] for risk in RISKS for version in risk[5:]]
+    rows.sort(key=lambda row: (row[5], row[0]), reverse=True)
+    good = next(row for row in rows if row[0] == "R-005")
+    rows.insert(4, good)
+    dirt["risk register: row sent twice"] += 1
+    rows.insert(9, ["R-021", "Strike at the port", "operational", "logistics", "2024-05-02", "2024-05-02", 6, 4, 20,
+                    300000, "transfer", "", "", "", "", "open", "2024-08-02"])
+    dirt["risk register: probability of 6"] += 1
+    rows.insert(15, good[:5] + ["2024-06-05"] + good[6:9] + ["310,000"] + good[10:])
+    dirt["risk register: thousands separator"] += 1
+    rows.insert(20, ["R-022", "Somebody else's risk", "weather", "", "2024-05-02", "2024-05-02", 1, 1, 1, 1, "accept",
+                     "", "", "", "", "open", ""])
+    dirt["risk register: unknown category"] += 1
+    rows.append(["R-015", "Too few people in the evening", "people", "hr", "2024-04-08", "2042-06-20", 1, 1, 1, 0,
+                 "accept", "", "", "", "", "closed", ""])
+    dirt["risk register: version from the future"] += 1
+    write_bytes(HERE / "governance" / "risk_register.csv", csv_text(RISK_HEADER, rows).encode())
+
 
 def main():
     clicks = read_clickstream()
     write_late_clicks(clicks)
     write_price_corrections()
+    write_own_prices()
+    write_competitor_prices()
     write_agents()
     write_targets_and_thresholds()
     tickets = open_tickets(clicks)
     write_tickets(tickets)
+    surveys = ask_for_opinions(tickets)
+    write_surveys(surveys)
+    write_risk_register()
+    print(f"{len(surveys)} surveys")
     print(f"{len(tickets)} tickets, {sum(len(ticket.events) for ticket in tickets)} ticket events")
     for kind in sorted(dirt):
         print(f"{dirt[kind]:5d}  {kind}")

@@ -13,7 +13,13 @@ agent_months as (
 
 scorecard as (
 
-    select * from perf_scorecard_month
+    select
+        *,
+        scope_id as agent_id
+
+    from perf_scorecard
+
+    where scope_type = 'agent'
 
 ),
 

@@ -10,13 +10,9 @@ thresholds as (
 
 ),
 
-support_days as (
+operational_days as (
 
-    select * from kpi_support_daily
-
-    where channel = 'all'
-        and group_id = 'all'
-        and priority = 'all'
+    select * from risk_operational_daily
 
 ),
 
@@ -39,114 +35,6 @@ market_days as (
     from risk_market_daily
 
     group by day
-
-),
-
-solvers as (
-
-    select distinct solver_id
-
-    from fct_ticket
-
-    where is_solved
-        and solver_id is not null
-
-),
-
-solves_of_days as (
-
-    select
-        solved_day as day,
-        solver_id,
-        count(*) as solved
-
-    from fct_ticket
-
-    where is_solved
-        and solver_id is not null
-
-    group by
-        solved_day,
-        solver_id
-
-),
-
-solver_days as (
-
-    select
-        support_days.day,
-        solvers.solver_id,
-        coalesce(solves_of_days.solved, 0) as solved,
-        support_days.is_complete
-
-    from support_days
-
-    cross join solvers
-
-    left join solves_of_days
-        on support_days.day = solves_of_days.day
-        and solvers.solver_id = solves_of_days.solver_id
-
-),
-
-solver_days_with_window as (
-
-    select
-        day,
-        is_complete,
-        sum(solved) over last_28 as solved_28,
-        count(*) over last_28 as days_28
-
-    from solver_days
-
-    window last_28 as (
-        partition by solver_id order by day
-        rows between 27 preceding and current row
-    )
-
-),
-
-key_person_days as (
-
-    select
-        day,
-        is_complete,
-        max(days_28) as days_28,
-        max(solved_28) as solved_by_busiest,
-        sum(solved_28) as solved_by_all
-
-    from solver_days_with_window
-
-    group by
-        day,
-        is_complete
-
-),
-
-support_days_with_windows as (
-
-    select
-        day,
-        is_complete,
-        backlog_eod,
-        count(*) over last_7 as days_7,
-        count(*) over last_28 as days_28,
-        sum(sla_breached) over last_7 as sla_breached_7,
-        sum(sla_decided) over last_7 as sla_decided_7,
-        sum(solved) over last_28 as solved_28,
-        sum(reopened) over last_28 as reopened_28,
-        sum(csat_pos) over last_28 as csat_pos_28,
-        sum(csat_answered) over last_28 as csat_answered_28
-
-    from support_days
-
-    window
-        last_7 as (
-            order by day rows between 6 preceding and current row
-        ),
-        last_28 as (
-            order by day rows between 27 preceding and current row
-        )
 
 ),
 
@@ -177,14 +65,15 @@ activity_days_with_windows as (
 
 parts as (
 
+    -- A rate of the support desk is null while its days are not all there.
     select
         'support_sla_breach_rate_7d' as kri_id,
         day,
         is_complete,
-        days_7 = 7 as is_window_full,
+        sla_breach_rate_7 is not null as is_window_full,
         cast(sla_breached_7 as double) as numerator,
         cast(sla_decided_7 as double) as denominator
-    from support_days_with_windows
+    from operational_days
 
     union all
 
@@ -193,10 +82,10 @@ parts as (
         'support_backlog_days' as kri_id,
         day,
         is_complete,
-        days_28 = 28 as is_window_full,
+        backlog_days is not null as is_window_full,
         cast(backlog_eod as double) as numerator,
         round(cast(solved_28 as double) / 28, 6) as denominator
-    from support_days_with_windows
+    from operational_days
 
     union all
 
@@ -204,10 +93,10 @@ parts as (
         'support_reopen_rate_28d' as kri_id,
         day,
         is_complete,
-        days_28 = 28 as is_window_full,
+        reopen_rate_28 is not null as is_window_full,
         cast(reopened_28 as double) as numerator,
         cast(solved_28 as double) as denominator
-    from support_days_with_windows
+    from operational_days
 
     union all
 
@@ -215,10 +104,10 @@ parts as (
         'support_csat_rate_28d' as kri_id,
         day,
         is_complete,
-        days_28 = 28 as is_window_full,
+        csat_rate_28 is not null as is_window_full,
         cast(csat_pos_28 as double) as numerator,
         cast(csat_answered_28 as double) as denominator
-    from support_days_with_windows
+    from operational_days
 
     union all
 
@@ -226,10 +115,10 @@ parts as (
         'support_key_person_share_28d' as kri_id,
         day,
         is_complete,
-        days_28 = 28 as is_window_full,
-        cast(solved_by_busiest as double) as numerator,
-        cast(solved_by_all as double) as denominator
-    from key_person_days
+        key_person_share_28 is not null as is_window_full,
+        cast(key_person_solved_28 as double) as numerator,
+        cast(solved_by_known_28 as double) as denominator
+    from operational_days
 
     union all
 

@@ -1,24 +1,27 @@
 //! Asks of built tables whether they keep their promises, before anyone sees them.
 //!
-//! Promises are those of a contract (key, required, values, min, max, pattern) and those of `sql/checks/`: a query
-//! that returns what is wrong. A broken promise is data, a [`Finding`], and not an `Err`: all of them are collected,
-//! each with the rows that break it. Only what was kept becomes [`Checked`], and only that can be published.
+//! Promises are those of contracts and those of `sql/checks/`, each a query that returns what is wrong
+//! ([`crate::plan`] makes them). A broken promise is data, a [`Finding`], and not an `Err`: all of them are collected,
+//! each with rows that break it. One that only warns does not stand in the way and is remembered. Only tables whose
+//! promises were kept, but for warnings, become [`Checked`], and only that can be published.
 
-mod contract;
 mod rows;
 
 pub use rows::Row;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
+use datafusion::dataframe::DataFrame;
 use datafusion::prelude::SessionContext;
 use serde::Serialize;
 
+use crate::diagnostic::SourceFile;
 use crate::digest::Digest;
-use crate::plan::{Suite, plan_statement};
-use crate::store::TableState;
+use crate::plan::{PUBLISHED_ROWS, Promise, Query, Suite, Tested, plan_statement};
+use crate::project::{Severity, Variable};
+use crate::store::{Outcome, OutcomeState, Outcomes, TableState};
 use crate::transform::value_at;
 
 /// A promise that the data broke.
@@ -26,22 +29,28 @@ use crate::transform::value_at;
 pub struct Finding {
     /// The promise: a check's name, or a table's with the rule of its contract.
     pub check: String,
+    /// What it means.
+    pub severity: Severity,
     /// What is wrong.
     pub message: String,
     /// How many rows break it.
     pub rows: u64,
-    /// The first of them.
+    /// How many rows it was asked of, where that is known.
+    pub tested: Option<u64>,
+    /// How many may break it, where some may.
+    pub threshold: Option<String>,
+    /// The first of the rows that break it.
     pub examples: Vec<Row>,
 }
 
 /// What the checks said.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Every promise was kept.
+    /// Every promise was kept, but for warnings.
     Kept(Checked),
     /// Some were not.
     Broken {
-        /// Each of them.
+        /// Each of them, warnings last.
         findings: Vec<Finding>,
     },
 }
@@ -50,9 +59,27 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Checked {
     pub(crate) tables: Vec<TableState>,
-    pub(crate) passed: BTreeMap<String, Digest>,
-    /// How many promises were asked about.
-    pub asked: usize,
+    pub(crate) fingerprints: BTreeMap<String, Digest>,
+    pub(crate) outcomes: Outcomes,
+    /// How many promises were kept.
+    pub kept: usize,
+    /// How many could not be judged.
+    pub not_judged: usize,
+    /// The promises that were broken and only warn.
+    pub warnings: Vec<Finding>,
+}
+
+/// A promise to ask about.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The promise.
+    pub promise: &'a Promise,
+    /// Its fingerprint.
+    pub fingerprint: Digest,
+    /// A table that it reads and that was never built, if there is one.
+    pub missing: Option<String>,
+    /// The rows of its own table that were published before.
+    pub published_rows: Option<u64>,
 }
 
 /// Why a check could not be asked.
@@ -65,8 +92,7 @@ pub struct CheckError {
     pub error: DataFusionError,
 }
 
-/// Asks what `asked` names, each with its fingerprint: a model's name stands for its contract, any other for a query of
-/// `sql/checks/`. Everything that they read must be known to `session`, `tables` among it.
+/// Asks `questions`. Everything that they read must be known to `session`, `tables` among it.
 ///
 /// # Errors
 /// When a check cannot be run.
@@ -75,47 +101,136 @@ pub async fn check(
     suite: &Suite,
     as_of: DateTime<Utc>,
     tables: Vec<TableState>,
-    asked: BTreeMap<String, Digest>,
+    questions: Vec<Question<'_>>,
 ) -> Result<Verdict, CheckError> {
-    let limit = suite.project.settings.limits.finding_rows;
-    let mut findings = Vec::new();
-    let mut count = 0;
-    for name in asked.keys() {
-        let Some(table) = suite.tables.get(name) else { continue };
-        if let Some(contract) = suite.project.contracts.get(name).filter(|_| table.kind.is_stored()) {
-            for promise in contract::promises(name, contract, &table.schema) {
-                count += 1;
-                findings.extend(contract::ask(session, &promise, limit).await?);
+    let mut checked = Checked {
+        tables,
+        fingerprints: BTreeMap::new(),
+        outcomes: BTreeMap::new(),
+        kept: 0,
+        not_judged: 0,
+        warnings: Vec::new(),
+    };
+    let mut errors = Vec::new();
+    for question in questions {
+        let promise = question.promise;
+        let answer = ask(session, suite, as_of, &question)
+            .await
+            .map_err(|error| CheckError { check: promise.name.clone(), error })?;
+        match answer.state {
+            State::Kept => checked.kept += 1,
+            State::NotJudged => checked.not_judged += 1,
+            State::Broken if promise.terms.severity == Severity::Warn => {
+                checked.warnings.push(finding(promise, &answer));
             }
-        } else {
-            count += 1;
-            findings.extend(ask(session, suite, as_of, name, limit).await?);
+            State::Broken => errors.push(finding(promise, &answer)),
         }
+        checked.outcomes.insert(promise.name.clone(), outcome(promise, as_of, &answer));
+        checked.fingerprints.insert(promise.name.clone(), question.fingerprint);
     }
-    if findings.is_empty() {
-        return Ok(Verdict::Kept(Checked { tables, passed: asked, asked: count }));
+    if errors.is_empty() {
+        return Ok(Verdict::Kept(checked));
     }
-    Ok(Verdict::Broken { findings })
+    errors.extend(checked.warnings);
+    Ok(Verdict::Broken { findings: errors })
 }
 
-/// Runs one query of `sql/checks/`: its rows are what is wrong.
+enum State {
+    Kept,
+    Broken,
+    NotJudged,
+}
+
+/// What the data says to one question.
+struct Answer {
+    state: State,
+    failing: u64,
+    tested: Option<u64>,
+    rows: Vec<Row>,
+}
+
 async fn ask(
     session: &SessionContext,
     suite: &Suite,
     as_of: DateTime<Utc>,
-    name: &str,
-    limit: usize,
-) -> Result<Option<Finding>, CheckError> {
-    let Some(table) = suite.tables.get(name) else { return Ok(None) };
-    let failed = |error| CheckError { check: name.to_owned(), error };
-    let statement = table.query.statement(|variable| value_at(suite, as_of, variable));
-    let plan = plan_statement(&session.state(), statement).map_err(failed)?;
-    let frame = session.execute_logical_plan(plan).await.map_err(failed)?;
-    let (rows, examples) = rows::count_and_keep(frame, limit).await.map_err(failed)?;
-    if rows == 0 {
-        return Ok(None);
+    question: &Question<'_>,
+) -> Result<Answer, DataFusionError> {
+    let Question { promise, published_rows, missing, .. } = question;
+    let not_judged =
+        |tested: u64| Answer { state: State::NotJudged, failing: 0, tested: Some(tested), rows: Vec::new() };
+    if missing.is_some() {
+        return Ok(not_judged(0));
     }
-    let file = &suite.project.models[name].file.path;
-    let message = format!("`{file}` must return no rows and returns {rows}");
-    Ok(Some(Finding { check: name.to_owned(), message, rows, examples }))
+    let value = |variable: &str| match variable {
+        PUBLISHED_ROWS => published_rows.and_then(|rows| i64::try_from(rows).ok()).map(Variable::Integer),
+        variable => value_at(suite, as_of, variable),
+    };
+    // A change is judged by what it is a change of, and there is none of nothing.
+    if promise.reads_published_rows() {
+        let before = published_rows.unwrap_or(0);
+        if before < promise.terms.min_rows.max(1) {
+            return Ok(not_judged(before));
+        }
+    }
+    let tested = match &promise.tested {
+        Tested::Rows(sql) => Some(rows::count(frame(session, sql, value).await?).await?),
+        Tested::OneValue => Some(1),
+        Tested::Unknown => None,
+    };
+    if let Some(tested) = tested.filter(|tested| !promise.reads_published_rows() && *tested < promise.terms.min_rows) {
+        return Ok(not_judged(tested));
+    }
+    let limit = suite.project.settings.limits.finding_rows;
+    let (failing, rows) = rows::count_and_keep(frame(session, &promise.failing, value).await?, limit).await?;
+    let state = if promise.terms.allow(failing, tested.unwrap_or(0)) { State::Kept } else { State::Broken };
+    Ok(Answer { state, failing, tested, rows })
+}
+
+async fn frame(
+    session: &SessionContext,
+    sql: &str,
+    value: impl Fn(&str) -> Option<Variable>,
+) -> Result<DataFrame, DataFusionError> {
+    let query =
+        Query::parse(&SourceFile::new("check", sql)).map_err(|mistake| DataFusionError::Plan(mistake.message))?;
+    let plan = plan_statement(&session.state(), query.statement(value))?;
+    session.execute_logical_plan(plan).await
+}
+
+fn finding(promise: &Promise, answer: &Answer) -> Finding {
+    Finding {
+        check: promise.name.clone(),
+        severity: promise.terms.severity,
+        message: promise.message.clone(),
+        rows: answer.failing,
+        tested: answer.tested,
+        threshold: promise.terms.threshold(),
+        examples: answer.rows.clone(),
+    }
+}
+
+fn outcome(promise: &Promise, as_of: DateTime<Utc>, answer: &Answer) -> Outcome {
+    Outcome {
+        table: promise.table.clone(),
+        kind: promise.kind.to_owned(),
+        severity: promise.terms.severity,
+        state: match answer.state {
+            State::Kept => OutcomeState::Kept,
+            State::Broken => OutcomeState::Warned,
+            State::NotJudged => OutcomeState::NotJudged,
+        },
+        failing_rows: answer.failing,
+        tested_rows: answer.tested,
+        threshold: promise.terms.threshold(),
+        message: promise.message.clone(),
+        asked_at: as_of,
+        rows: answer.rows.iter().filter_map(|row| serde_json::to_string(row).ok()).collect(),
+    }
+}
+
+/// Returns the names of those that only warn.
+#[must_use]
+pub fn warned(outcomes: &Outcomes) -> BTreeSet<String> {
+    let is_warned = |outcome: &Outcome| outcome.state == OutcomeState::Warned;
+    outcomes.iter().filter(|(_, outcome)| is_warned(outcome)).map(|(name, _)| name.clone()).collect()
 }

@@ -2,25 +2,22 @@
 //!
 //! Promises: `accepted = clean + exact duplicates + superseded + late + quarantined in clean`, for every file, checked
 //! on every run; a row that loses its winner comes back, because every run decides anew from all files that live. Of
-//! the accepted rows nothing is copied that need not change: a file none of whose rows is superseded becomes part of
-//! the dataset as it is. Keys are compared, not only hashed, and decided a bucket at a time, so memory stays flat.
+//! the accepted rows nothing is copied that need not be: a large file none of whose rows is superseded becomes part of
+//! the dataset as it is, and what was copied once serves again. Keys are compared, not only hashed, and decided a bucket at a time, so memory stays flat.
 //!
 //! It knows nothing of how files are parsed or what models make of the rows.
 
+mod gather;
 mod keep;
 mod ledger_table;
 
 use std::collections::BTreeMap;
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
-
-use crate::ingest::{Raw, stored_row_schema};
+use crate::digest::Digest;
+use crate::ingest::Raw;
 use crate::plan::{dataset_fingerprint, in_order, live_paths};
 use crate::project::{Project, SourceContract};
-use crate::store::{
-    CleanCounts, ColumnState, Content, DataFile, Landed, Partition, Store, StoreError, TableState, read_batches,
-};
+use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Partition, Store, StoreError, TableState};
 
 /// A dataset, cleaned. Only [`clean`] makes it.
 #[derive(Debug)]
@@ -63,7 +60,7 @@ struct Part {
     content: Content,
 }
 
-/// Decides among the rows of all files that live, and makes the dataset's state.
+/// Decides among the rows of all files that live, and makes the dataset's state. What `before` copied serves again.
 ///
 /// # Errors
 /// When rows cannot be read or written.
@@ -72,11 +69,13 @@ pub async fn clean(
     project: &Project,
     contract: &SourceContract,
     raw: Raw,
+    before: Option<&Landed>,
 ) -> Result<Cleaned, CleanError> {
     let (store, contract) = (store.clone(), contract.clone());
+    let before = before.map(|before| before.gathered.clone());
     let columns = columns(project, &contract);
     let dataset = contract.name.clone();
-    let work = move || clean_blocking(&store, &contract, columns, raw);
+    let work = move || clean_blocking(&store, &contract, columns, raw, before.as_ref());
     match tokio::task::spawn_blocking(work).await {
         Ok(cleaned) => cleaned,
         Err(error) => Err(CleanError::Bug { dataset, reason: error.to_string() }),
@@ -105,6 +104,7 @@ fn clean_blocking(
     contract: &SourceContract,
     columns: Vec<ColumnState>,
     raw: Raw,
+    before: Option<&BTreeMap<Digest, DataFile>>,
 ) -> Result<Cleaned, CleanError> {
     let live = live_paths(contract.files, &raw.paths);
     let parts: Vec<Part> = in_order(&live)
@@ -112,14 +112,7 @@ fn clean_blocking(
         .filter_map(|identity| Some(Part { content: raw.contents.get(&identity)?.clone(), identity }))
         .collect();
     let decided = keep::decide(store, contract, &parts)?;
-    let mut files = Vec::new();
-    for (part, decision) in parts.iter().zip(&decided) {
-        let Some(rows) = &part.content.rows else { continue };
-        match &decision.kept {
-            None => files.push(rows.clone()),
-            Some(kept) => files.extend(copy_kept(store, contract, rows, kept)?),
-        }
-    }
+    let (files, gathered) = gather::gather(store, contract, &parts, &decided, before)?;
     let mut counts = CleanCounts::default();
     let mut of_content = BTreeMap::new();
     for (part, decision) in parts.iter().zip(decided) {
@@ -150,32 +143,9 @@ fn clean_blocking(
             paths: raw.paths,
             contents: raw.contents,
             counts,
+            gathered,
             ledger,
         }),
     };
     Ok(Cleaned { state, counts })
-}
-
-/// Writes the rows of a file that `kept` marks to a file of their own; nothing when it marks none.
-fn copy_kept(
-    store: &Store,
-    contract: &SourceContract,
-    rows: &DataFile,
-    kept: &BooleanArray,
-) -> Result<Option<DataFile>, CleanError> {
-    if kept.true_count() == 0 {
-        return Ok(None);
-    }
-    let schema = stored_row_schema(contract);
-    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let mut file = store.create_parquet(&contract.name, &schema, contract.columns.len())?;
-    let mut at = 0;
-    for batch in read_batches(&store.path(rows), &names)? {
-        let decode = |source| StoreError::Rows { table: contract.name.clone(), source };
-        let batch = batch.map_err(decode)?;
-        let here = kept.slice(at, batch.num_rows());
-        at += batch.num_rows();
-        file.write(&filter_record_batch(&batch, &here).map_err(decode)?)?;
-    }
-    Ok(Some(file.finish()?))
 }

@@ -1,28 +1,63 @@
 //! `opsmart check`.
 
 use clap::Args;
+use serde::{Deserialize, Serialize};
 
 use super::report::counted;
-use super::{Failure, Global, load};
+use super::{Failure, Global, load, open_store, store_at};
 use crate::cli::print::{Printer, document};
 use crate::plan::{Kind, Suite};
-use crate::run::Exit;
+use crate::project;
+use crate::run::{Exit, Memo};
 
 /// Check the whole project without running anything
 ///
-/// Reads every file of the project, binds every SELECT, and reports every mistake at its place.
+/// Reads every file of the project, binds every SELECT, and reports every mistake at its place. A project that was found
+/// right is remembered in its warehouse, and asked again in a moment.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {}
 
+/// What a project that is right has.
+#[derive(Debug, Serialize, Deserialize)]
+struct Counts {
+    jobs: usize,
+    datasets: usize,
+    models: usize,
+    checks: usize,
+}
+
 pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let root = project::find_root(&global.project_dir)?;
+    let env: Vec<String> = global.env.iter().cloned().collect();
+    let memo = Memo::new(&root, "check", &[&env]);
+    let store = project::warehouse(&root, global.env.as_deref()).map(|folder| store_at(&folder));
+    if let Some(counts) = store.and_then(|store| memo.recall(&store)) {
+        tell(printer, &counts);
+        return Ok(Exit::Done);
+    }
     let suite = Suite::compile(load(global)?)?;
     let checks = suite.tables.values().filter(|table| table.kind == Kind::Check).count();
-    let (jobs, datasets, models) = (suite.project.jobs.len(), suite.project.sources.len(), suite.tables.len() - checks);
-    let counts = [(jobs, "job"), (datasets, "dataset"), (models, "model"), (checks, "check")];
-    printer.say(&format!("ok: {}\n", counts.map(|(count, noun)| counted(count, noun)).join(", ")));
+    let counts = Counts {
+        jobs: suite.project.jobs.len(),
+        datasets: suite.project.sources.len(),
+        models: suite.tables.len() - checks,
+        checks,
+    };
+    let store = open_store(&suite.project);
+    // Whoever only checks a project, as a review does, wants no warehouse made.
+    if store.root().is_dir() {
+        memo.remember(&store, &counts);
+    }
+    tell(printer, &counts);
+    Ok(Exit::Done)
+}
+
+fn tell(printer: &Printer, counts: &Counts) {
+    let Counts { jobs, datasets, models, checks } = *counts;
+    let words = [(jobs, "job"), (datasets, "dataset"), (models, "model"), (checks, "check")];
+    printer.say(&format!("ok: {}\n", words.map(|(count, noun)| counted(count, noun)).join(", ")));
     if printer.is_json() {
         let summary = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "checks": checks });
         document(&summary);
     }
-    Ok(Exit::Done)
 }

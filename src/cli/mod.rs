@@ -3,8 +3,11 @@
 //! stdout carries what was asked for and nothing else; reports for people, progress and logs go to stderr.
 
 mod check;
+mod completions;
 mod docs;
 mod history;
+mod init;
+mod new;
 mod page;
 mod plan;
 mod print;
@@ -19,13 +22,14 @@ mod test;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::project::{self, Project};
 use crate::run::{Exit, RunError};
+use crate::starter::StarterError;
 use crate::store::{LocalDisk, Store, StoreError};
 use print::Printer;
 
@@ -84,6 +88,8 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
+    New(new::NewArgs),
     Check(check::CheckArgs),
     Plan(plan::PlanArgs),
     Run(run::RunArgs),
@@ -94,6 +100,7 @@ enum Command {
     Docs(docs::DocsArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Why a command failed.
@@ -122,6 +129,12 @@ impl From<Diagnostic> for Failure {
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         Self::Run(error)
+    }
+}
+
+impl From<StarterError> for Failure {
+    fn from(StarterError { message, help }: StarterError) -> Self {
+        Self::usage(message, help)
     }
 }
 
@@ -174,6 +187,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
     let global = &cli.global;
     match &cli.command {
+        Command::Init(args) => init::init(global, args, printer),
+        Command::New(args) => new::new(global, args, printer),
         Command::Check(args) => check::check(global, args, printer),
         Command::Plan(args) => plan::plan(global, args, printer),
         Command::Run(args) => run::run(global, args, printer),
@@ -184,6 +199,10 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Docs(args) => docs::docs(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
+        Command::Completions(args) => {
+            completions::completions(args);
+            Ok(Exit::Done)
+        }
     }
 }
 
@@ -195,7 +214,11 @@ fn load(global: &Global) -> Result<Project, Failure> {
 
 /// Opens the project's warehouse on this machine's disk.
 fn open_store(project: &Project) -> Store {
-    Store::open(&project.root.join(&project.settings.warehouse), std::sync::Arc::new(LocalDisk))
+    store_at(&project.root.join(&project.settings.warehouse))
+}
+
+fn store_at(folder: &Utf8Path) -> Store {
+    Store::open(folder, std::sync::Arc::new(LocalDisk))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {

@@ -8,7 +8,7 @@ use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite, Why};
-use crate::project;
+use crate::project::{self, Layer};
 use crate::run::{Exit, Job, plan_run};
 
 /// Show what a run would do, and why
@@ -29,7 +29,8 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
     let as_of = args.choice.as_of(&suite)?;
     let store = open_store(&suite.project);
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, None);
-    let job = Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project };
+    let job =
+        Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project, memo: None, record: None };
     let plan = runtime()?.block_on(plan_run(&suite, &job))?;
     if printer.is_json() {
         document(&as_json(&plan));
@@ -58,11 +59,12 @@ fn text(plan: &Plan) -> String {
     let words = |steps: Vec<&ModelStep>, must: &str| -> Vec<(String, String)> {
         steps.iter().map(|step| (step.name.clone(), need_words(&step.need, must))).collect()
     };
-    let (checks, contracts) =
-        plan.checks.iter().partition(|step| !plan.models.iter().any(|model| model.name == step.name));
+    let is_query = |step: &&ModelStep| Layer::Checks.prefixes().iter().any(|prefix| step.name.starts_with(prefix));
+    let (checks, contracts) = plan.checks.iter().partition(is_query);
     let dropped =
         plan.dropped.iter().map(|name| (name.clone(), "published no more: the project does not have it".to_owned()));
-    section("Dropped", dropped.collect());
+    let forgotten = plan.forgotten.iter().map(|name| (name.clone(), "asked no more".to_owned()));
+    section("Dropped", dropped.chain(forgotten).collect());
     section("Tables", words(plan.models.iter().collect(), "build"));
     section("Contracts", words(contracts, "ask"));
     section("Checks", words(checks, "ask"));
@@ -129,6 +131,7 @@ fn why_words(why: Why) -> &'static str {
         Why::Clock => "it uses $as_of, which moved on",
         Why::Files => "files landed",
         Why::Contract => "its contract changed",
+        Why::Promise => "a promise is new or another than before",
     }
 }
 
@@ -166,6 +169,8 @@ fn as_json(plan: &Plan) -> serde_json::Value {
         "idle": plan.is_idle(),
         "datasets": datasets.collect::<Vec<_>>(),
         "models": plan.models.iter().map(|model| step(&model.name, &model.need)).collect::<Vec<_>>(),
+        "dropped": plan.dropped,
+        "forgotten": plan.forgotten,
         "checks": plan.checks.iter().map(|check| step(&check.name, &check.need)).collect::<Vec<_>>(),
     })
 }

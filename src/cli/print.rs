@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Failure;
 use crate::check::Finding;
 use crate::ingest::IngestError;
+use crate::project::Severity;
 use crate::run::{Exit, RunError};
 
 /// Writes what commands say.
@@ -74,7 +75,7 @@ impl Printer {
 
 fn run_error(error: &RunError) -> String {
     let mut text = String::new();
-    if let RunError::Broken { findings } = error {
+    if let RunError::Broken { findings, .. } = error {
         findings.iter().for_each(|finding| text.push_str(&finding_text(finding)));
     }
     text.push_str(&format!("error: {error}\n"));
@@ -95,8 +96,17 @@ fn run_error(error: &RunError) -> String {
     with_help(&text, error.help().as_deref())
 }
 
-fn finding_text(finding: &Finding) -> String {
-    let mut text = format!("broken[{}]: {}\n", finding.check, finding.message);
+/// Returns a broken promise in words, with rows that break it.
+pub(super) fn finding_text(finding: &Finding) -> String {
+    let word = match finding.severity {
+        Severity::Error => "broken",
+        Severity::Warn => "warned",
+    };
+    let mut text = format!("{word}[{}]: {}\n", finding.check, finding.message);
+    if let Some(threshold) = &finding.threshold {
+        let of = finding.tested.map_or_else(String::new, |tested| format!(" of {tested}"));
+        text.push_str(&format!("  {}{of} rows break it ({threshold})\n", finding.rows));
+    }
     finding.examples.iter().for_each(|row| text.push_str(&format!("  {row}\n")));
     let more = finding.rows.saturating_sub(finding.examples.len() as u64);
     if more > 0 {
@@ -124,7 +134,8 @@ fn failure_document(failure: &Failure, exit: Exit) -> serde_json::Value {
         }
         Failure::Run(error) => {
             document["error"] = error.to_string().into();
-            if let RunError::Broken { findings } = error {
+            if let RunError::Broken { findings, record } = error {
+                document["record"] = record.as_str().into();
                 document["findings"] = serde_json::to_value(findings).unwrap_or_default();
             }
         }

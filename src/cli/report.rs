@@ -2,16 +2,18 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::print::finding_text;
 use crate::run::{RunReport, Status};
 
 /// Returns the report as text: the row ledger, the tables, the headline numbers, and where the output lies.
 pub(super) fn text(report: &RunReport) -> String {
     if report.status == Status::NothingNew && report.tables.is_empty() {
         return format!(
-            "nothing new: the tables in {}/current are up to date ({:.2} s)\n{}{}",
+            "nothing new: the tables in {}/current are up to date ({:.2} s)\n{}{}{}",
             report.published,
             report.seconds,
             nothing_landed(report),
+            standing(report),
             held(report)
         );
     }
@@ -32,7 +34,14 @@ pub(super) fn text(report: &RunReport) -> String {
         text.push_str(&table(&["Headline", ""], rows));
         text.push('\n');
     }
-    let promises = format!("{} kept", counted(report.checks, "promise"));
+    report.warnings.iter().for_each(|finding| text.push_str(&finding_text(finding)));
+    let mut promises = format!("{} kept", counted(report.checks, "promise"));
+    if report.not_judged > 0 {
+        promises.push_str(&format!(", {} not judged", report.not_judged));
+    }
+    if !report.warnings.is_empty() {
+        promises.push_str(&format!(", {}", counted(report.warnings.len(), "warning")));
+    }
     let at = report.as_of.format("%Y-%m-%d %H:%M UTC");
     let end = match (&report.status, &report.snapshot) {
         (Status::Published, Some(id)) => format!("Published to {}/current: snapshot {}", report.published, id.short()),
@@ -41,8 +50,22 @@ pub(super) fn text(report: &RunReport) -> String {
     };
     text.push_str(&nothing_landed(report));
     text.push_str(&format!("{end}, as of {at}, {promises}, {:.2} s\n", report.seconds));
+    text.push_str(&standing(report));
     text.push_str(&held(report));
     text
+}
+
+/// Says which promises are broken and were not asked again: what was published with a warning still has it.
+fn standing(report: &RunReport) -> String {
+    match report.standing_warnings.as_slice() {
+        [] => String::new(),
+        names => format!(
+            "{} of an earlier run still stand{}, see opsmart show dq_check_result: {}\n",
+            counted(names.len(), "warning"),
+            if names.len() == 1 { "s" } else { "" },
+            names.join(", ")
+        ),
+    }
 }
 
 fn held(report: &RunReport) -> String {

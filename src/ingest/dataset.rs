@@ -110,7 +110,7 @@ pub async fn ingest(
     before: Option<&Landed>,
     threads: usize,
 ) -> Result<Raw, IngestError> {
-    let folder = Arc::new(LandingFolder::open(root, &contract.from)?);
+    let folder = Arc::new(LandingFolder::new(root, &contract.from));
     let contract_of_threads = Arc::new(contract.clone());
     let readings = step.files.iter().map(|file| {
         let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract_of_threads));

@@ -261,10 +261,10 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
 }
 
 /// What some programs put at the start of UTF-8 text.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Returns what a file that starts like this is, if it is surely not UTF-8 text.
-fn signature(start: &[u8]) -> Option<&'static str> {
+pub(super) fn signature(start: &[u8]) -> Option<&'static str> {
     const SIGNATURES: [(&[u8], &str); 7] = [
         (b"\xff\xfe", "UTF-16 (save it as UTF-8)"),
         (b"\xfe\xff", "UTF-16 (save it as UTF-8)"),

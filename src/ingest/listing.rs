@@ -1,23 +1,24 @@
 //! Which files have landed.
 //!
-//! Files are listed through `object_store`. On a local disk a link that leads out of the landing folder, and whatever
-//! is not a plain file, is refused: listing follows no path out of its root.
+//! The folder is walked with the system's own calls: object_store resolves every path that it lists, and ten thousand
+//! files have to be listed in a few milliseconds. Promises: a link that leads out of the landing folder, whatever is not
+//! a plain file and a name that is not UTF-8 are refused where they match the pattern; listing follows no path out of its
+//! root. Files are read through `object_store`.
 
-use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::fs::Metadata;
+use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
-use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::digest::Digest;
 use crate::plan::Listed;
 use crate::project::LandingPattern;
-
-/// A file younger than this may still be written to without its tag changing, so its bytes are always compared.
-const SETTLED: Duration = Duration::from_secs(2);
+use crate::stamp::{self, Stamp};
 
 /// Why the landed files could not be listed or opened.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,7 @@ pub enum ListingError {
         /// The folder.
         folder: Utf8PathBuf,
         /// Why.
-        source: object_store::Error,
+        source: io::Error,
     },
     /// A file is a link out of its folder, or no plain file.
     #[error("`{path}` is {what}, and only plain files inside `{folder}` are taken in")]
@@ -56,28 +57,21 @@ pub struct LandingFolder {
     folder: Utf8PathBuf,
     /// What the pattern writes before the paths inside the folder.
     prefix: String,
-    store: Option<LocalFileSystem>,
 }
 
+/// What a walk finds: a path as the pattern writes it, the values it captures, and what is there.
+type Found<'a> = &'a mut dyn FnMut(String, Vec<String>, Metadata);
+
 impl LandingFolder {
-    /// Opens the folder of `pattern`, relative to `root`. A folder that does not exist yet has no files.
-    ///
-    /// # Errors
-    /// When the folder exists and cannot be opened.
-    pub fn open(root: &Utf8Path, pattern: &LandingPattern) -> Result<Self, ListingError> {
+    /// Returns the folder of `pattern`, relative to `root`. A folder that does not exist yet has no files.
+    #[must_use]
+    pub fn new(root: &Utf8Path, pattern: &LandingPattern) -> Self {
         let folder = root.join(pattern.folder());
-        let prefix = if pattern.folder().as_str().is_empty() {
-            String::new()
-        } else {
-            format!("{}/", pattern.folder().as_str().trim_end_matches('/'))
+        let prefix = match pattern.folder().as_str().trim_end_matches('/') {
+            "" if pattern.folder().as_str().is_empty() => String::new(),
+            folder => format!("{folder}/"),
         };
-        let store = if folder.is_dir() {
-            let opened = LocalFileSystem::new_with_prefix(&folder);
-            Some(opened.map_err(|source| ListingError::List { folder: folder.clone(), source })?)
-        } else {
-            None
-        };
-        Ok(Self { folder, prefix, store })
+        Self { folder, prefix }
     }
 
     /// Returns the files that match `pattern`, by path, numbers in it by their value: the order of their admission.
@@ -87,39 +81,96 @@ impl LandingFolder {
     ///
     /// # Errors
     /// When the folder cannot be listed, or a file that matches is not plain.
-    pub async fn list(&self, pattern: &LandingPattern) -> Result<Vec<Listed>, ListingError> {
-        let Some(store) = &self.store else { return Ok(Vec::new()) };
-        let folder = || self.folder.clone();
+    pub fn list(&self, pattern: &LandingPattern) -> Result<Vec<Listed>, ListingError> {
+        let mut listed = Vec::new();
+        let now = Utc::now();
+        self.walk(pattern, &mut |path, captures, found| {
+            let landed_at = found.modified().map_or(DateTime::UNIX_EPOCH, DateTime::from);
+            let is_young = stamp::is_young(&found, now);
+            listed.push(Listed { path, tag: stamp::tag(&found), bytes: found.len(), landed_at, is_young, captures });
+        })?;
+        listed.sort_by_cached_key(|listed| (natural(&listed.path), listed.path.clone()));
+        Ok(listed)
+    }
+
+    /// Returns a digest of what [`Self::list`] would say; nothing where a file is so young that its tag proves nothing.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub fn stamp(&self, pattern: &LandingPattern) -> Result<Option<Digest>, ListingError> {
+        let mut stamp = Stamp::now();
+        self.walk(pattern, &mut |path, _, found| stamp.add(&path, &found))?;
+        Ok(stamp.digest())
+    }
+
+    fn walk(&self, pattern: &LandingPattern, found: Found<'_>) -> Result<(), ListingError> {
+        let root = match self.folder.canonicalize_utf8() {
+            Ok(root) => root,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(ListingError::List { folder: self.folder.clone(), source }),
+        };
         // A pattern that stays in its folder needs no walk through all that lies below it.
         let text = pattern.to_string();
-        let is_flat = !text[self.prefix.len()..].contains('/') && !text.contains("**");
-        let found = if is_flat {
-            store.list_with_delimiter(None).await.map(|listed| listed.objects)
-        } else {
-            store.list(None).try_collect::<Vec<_>>().await
-        };
-        let all = found.map_err(|source| ListingError::List { folder: folder(), source })?;
-        let now = Utc::now();
-        let mut listed = Vec::new();
-        for meta in all {
-            let path = format!("{}{}", self.prefix, meta.location);
-            let Some(captures) = pattern.matches(&path) else { continue };
-            let changed = self.refuse_what_is_not_plain(meta.location.as_ref())?;
-            let age = now.signed_duration_since(meta.last_modified).to_std().unwrap_or_default();
-            let tag = meta.e_tag.unwrap_or_else(|| format!("{}-{}", meta.last_modified.timestamp_micros(), meta.size));
-            // A file can be rewritten in place and its time set back; the time of the change of its entry cannot.
-            let tag = format!("{tag}-{changed:x}");
-            listed.push(Listed {
-                path,
-                tag,
-                bytes: meta.size,
-                landed_at: meta.last_modified,
-                is_young: age < SETTLED,
-                captures,
-            });
+        let is_deep = text[self.prefix.len()..].contains('/') || text.contains("**");
+        self.enter(pattern, "", is_deep, &mut vec![root], found)
+    }
+
+    /// Walks one folder; `above` has the real paths of those that lead to it, the landing folder first.
+    fn enter(
+        &self,
+        pattern: &LandingPattern,
+        inside: &str,
+        is_deep: bool,
+        above: &mut Vec<Utf8PathBuf>,
+        found: Found<'_>,
+    ) -> Result<(), ListingError> {
+        let folder = self.folder.join(inside);
+        let failed = |source| ListingError::List { folder: folder.clone(), source };
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let is_text = name.to_str().is_some();
+            let name = name.to_string_lossy();
+            let path = if inside.is_empty() { name.into_owned() } else { format!("{inside}/{name}") };
+            let kind = entry.file_type().map_err(failed)?;
+            let full = format!("{}{path}", self.prefix);
+            let refused = |what| ListingError::Refused { path: full.clone().into(), what, folder: self.folder.clone() };
+            if kind.is_dir() || (kind.is_symlink() && is_deep && folder.join(&path).is_dir()) {
+                if is_deep && is_text {
+                    let real = self.folder.join(&path).canonicalize_utf8().map_err(|_| refused("a link to nowhere"))?;
+                    if !real.starts_with(&above[0]) {
+                        return Err(refused("a link to a folder elsewhere"));
+                    }
+                    if above.contains(&real) {
+                        return Err(refused("a link that leads in a circle"));
+                    }
+                    above.push(real);
+                    self.enter(pattern, &path, is_deep, above, found)?;
+                    above.pop();
+                }
+                continue;
+            }
+            let Some(captures) = pattern.matches(&full) else { continue };
+            if !is_text {
+                return Err(refused("a file whose name is not UTF-8"));
+            }
+            let metadata = if kind.is_symlink() {
+                let real = self.folder.join(&path).canonicalize_utf8().map_err(|_| refused("a link to nowhere"))?;
+                if !real.starts_with(&above[0]) {
+                    return Err(refused("a link to a file elsewhere"));
+                }
+                real.metadata()
+            } else {
+                entry.metadata()
+            };
+            match metadata {
+                Ok(metadata) if metadata.is_file() => found(full, captures, metadata),
+                // Gone since the folder was read: a file that is not there has not landed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                _ => return Err(refused("not a plain file")),
+            }
         }
-        listed.sort_by(|a, b| natural(&a.path).cmp(&natural(&b.path)).then_with(|| a.path.cmp(&b.path)));
-        Ok(listed)
+        Ok(())
     }
 
     /// Opens a listed file for reading from its beginning to its end, on a blocking thread.
@@ -129,32 +180,12 @@ impl LandingFolder {
     pub async fn read(&self, path: &str) -> Result<Box<dyn std::io::Read + Send>, ListingError> {
         let inside = path.strip_prefix(&self.prefix).unwrap_or(path);
         let open = |source| ListingError::Open { path: Utf8PathBuf::from(path), source };
-        let Some(store) = &self.store else {
-            return Err(open(object_store::Error::NotFound {
-                path: path.to_owned(),
-                source: "its folder does not exist".into(),
-            }));
-        };
+        let store = LocalFileSystem::new_with_prefix(&self.folder).map_err(open)?;
         let location = StorePath::parse(inside).map_err(|error| open(error.into()))?;
         let found = store.get(&location).await.map_err(open)?;
         match found.payload {
             object_store::GetResultPayload::File(file, _) => Ok(Box::new(file)),
             object_store::GetResultPayload::Stream(stream) => Ok(Box::new(StreamReader::new(stream))),
-        }
-    }
-
-    fn refuse_what_is_not_plain(&self, inside: &str) -> Result<i64, ListingError> {
-        let path = self.folder.join(inside);
-        let refused = |what| ListingError::Refused { path: path.clone(), what, folder: self.folder.clone() };
-        let (Ok(real), Ok(root)) = (path.canonicalize_utf8(), self.folder.canonicalize_utf8()) else {
-            return Err(refused("a link to nowhere"));
-        };
-        if !real.starts_with(&root) {
-            return Err(refused("a link to a file elsewhere"));
-        }
-        match std::fs::metadata(&real) {
-            Ok(found) if found.is_file() => Ok(found.ctime() * 1_000_000 + found.ctime_nsec() / 1000),
-            _ => Err(refused("not a plain file")),
         }
     }
 }

@@ -27,6 +27,7 @@ mod problem;
 mod quarantine;
 mod record;
 mod rules;
+mod sample;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
 pub use decode::Compression;
 pub use file::{FileInput, Outcome, Sink, read_file};
 pub use listing::{LandingFolder, ListingError};
-pub use parse::{Misfit, scalar};
+pub use parse::{Misfit, Rank, Reader, scalar};
 pub use problem::{FileProblem, ReadError};
-pub use quarantine::{Reason, SetAside};
+pub use quarantine::{Reason, SetAside, quoted};
+pub use sample::{CsvSample, beginning, split_csv};

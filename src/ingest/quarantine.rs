@@ -100,7 +100,8 @@ pub struct SetAside<'a> {
 const SHOWN_CHARS: usize = 80;
 
 /// Returns `text` in backticks, cut, with everything escaped that could upset a terminal.
-pub(super) fn quoted(text: &[u8]) -> String {
+#[must_use]
+pub fn quoted(text: &[u8]) -> String {
     let mut shown = String::from("`");
     let mut room = SHOWN_CHARS;
     for chunk in text.utf8_chunks() {

@@ -2,33 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Returns the names of `reads` so that each stands after all that it reads and, where that leaves a choice, by the
-/// alphabet. Names that are read but are not keys (landed datasets) are left out.
+/// Returns the names of `reads` in waves: the inputs of each stand in earlier waves, and a wave goes by the alphabet. Names
+/// that are read but are not keys (landed datasets) are left out.
 ///
 /// # Errors
 /// One circle for each group of models that read each other, as the path that leads back to its first name.
-pub(super) fn order(reads: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<String>, Vec<Vec<String>>> {
+pub(super) fn waves(reads: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<Vec<String>>, Vec<Vec<String>>> {
     let mut waiting: BTreeMap<&str, BTreeSet<&str>> = reads
         .iter()
         .map(|(name, inputs)| {
             (name.as_str(), inputs.iter().map(String::as_str).filter(|i| reads.contains_key(*i)).collect())
         })
         .collect();
-    let mut order = Vec::with_capacity(reads.len());
-    loop {
-        let ready: Vec<&str> = waiting.iter().filter(|(_, inputs)| inputs.is_empty()).map(|(name, _)| *name).collect();
-        if ready.is_empty() {
-            break;
-        }
-        for name in ready {
-            waiting.remove(name);
-            waiting.values_mut().for_each(|inputs| {
-                inputs.remove(name);
-            });
-            order.push(name.to_owned());
-        }
+    let mut readers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, inputs) in &waiting {
+        inputs.iter().for_each(|input| readers.entry(input).or_default().push(name));
     }
-    if waiting.is_empty() { Ok(order) } else { Err(circles(&waiting)) }
+    let mut waves = Vec::new();
+    let mut ready: BTreeSet<&str> =
+        waiting.iter().filter(|(_, inputs)| inputs.is_empty()).map(|(name, _)| *name).collect();
+    while !ready.is_empty() {
+        let mut next = BTreeSet::new();
+        for name in &ready {
+            waiting.remove(name);
+            for reader in readers.get(name).into_iter().flatten() {
+                let Some(inputs) = waiting.get_mut(reader) else { continue };
+                inputs.remove(name);
+                if inputs.is_empty() {
+                    next.insert(*reader);
+                }
+            }
+        }
+        waves.push(ready.into_iter().map(str::to_owned).collect());
+        ready = next;
+    }
+    if waiting.is_empty() { Ok(waves) } else { Err(circles(&waiting)) }
 }
 
 /// Returns everything that can be reached from `start` along `edges`, the start left out unless a circle leads to it.
@@ -94,13 +102,13 @@ mod tests {
 
     #[test]
     fn what_is_read_comes_first() {
-        assert_eq!(order(&edges("c:a,b b:a a:raw")).unwrap(), ["a", "b", "c"]);
+        assert_eq!(waves(&edges("d:a c:a,b b:a a:raw")).unwrap(), [vec!["a"], vec!["b", "d"], vec!["c"]]);
     }
 
     #[test]
     fn a_circle_is_told_as_its_path() {
-        assert_eq!(order(&edges("d:c c:b b:a a:c")).unwrap_err(), [["a", "c", "b"]]);
-        assert_eq!(order(&edges("a:a")).unwrap_err(), [["a"]]);
+        assert_eq!(waves(&edges("d:c c:b b:a a:c")).unwrap_err(), [["a", "c", "b"]]);
+        assert_eq!(waves(&edges("a:a")).unwrap_err(), [["a"]]);
     }
 
     #[test]

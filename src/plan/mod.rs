@@ -11,6 +11,7 @@ mod dataset;
 mod graph;
 mod lineage;
 mod own;
+mod promise;
 mod query;
 mod select;
 mod suite;
@@ -25,12 +26,12 @@ pub use dataset::{
 };
 pub use lineage::{Lineage, Origin, lineage};
 pub use own::OwnTable;
-pub use query::Query;
+pub use promise::{PUBLISHED_ROWS, Promise, Tested};
+pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};
 pub use suite::{CLOCK, Kind, Suite, Table, source_schema, variable_value};
 
 use crate::digest::{Digest, Parts};
-use crate::project::ModelContract;
 use crate::store::Snapshot;
 
 /// What a run would do.
@@ -42,11 +43,12 @@ pub struct Plan {
     pub datasets: Vec<DatasetStep>,
     /// The stored models in reach of the run, each after what it reads.
     pub models: Vec<ModelStep>,
-    /// The checks in reach of the run: those of `sql/checks/`, and under the name of its model each contract that
-    /// promises something.
+    /// The promises in reach of the run, by what makes them: a query of `sql/checks/`, or a model by its contract.
     pub checks: Vec<ModelStep>,
     /// Tables of the newest snapshot that the project has no longer.
     pub dropped: Vec<String>,
+    /// Promises of the newest snapshot that the project makes no longer.
+    pub forgotten: Vec<String>,
 }
 
 /// A model or check.
@@ -82,6 +84,8 @@ pub enum Why {
     Files,
     /// Its contract changed.
     Contract,
+    /// It is a promise that was never asked, or that asks something else than before.
+    Promise,
 }
 
 impl Plan {
@@ -90,6 +94,7 @@ impl Plan {
     pub fn is_idle(&self) -> bool {
         let models = self.models.iter().chain(&self.checks).all(|step| step.need == Need::No);
         self.dropped.is_empty()
+            && self.forgotten.is_empty()
             && models
             && self.datasets.iter().all(|step| step.need == Need::No && step.files.is_empty())
     }
@@ -113,7 +118,7 @@ pub struct Reach {
     pub ingest: BTreeSet<String>,
     /// Stored models to bring up to date.
     pub models: BTreeSet<String>,
-    /// Checks of those.
+    /// What makes promises about those: queries of `sql/checks/`, and models by their contracts.
     pub checks: BTreeSet<String>,
 }
 
@@ -153,7 +158,16 @@ pub fn reach(
             |name: &&String| !excluded.contains(*name) && suite.tables.get(*name).is_some_and(|table| kind(table.kind));
         wanted.iter().filter(is_wanted).cloned().collect()
     };
-    Reach { ingest, models: of_kind(&Kind::is_stored), checks: of_kind(&|kind| kind == Kind::Check) }
+    let models = of_kind(&Kind::is_stored);
+    let mut checks = of_kind(&|kind| kind == Kind::Check);
+    // A promise that leads to another table is asked again when that one moves, wherever its own table lies.
+    let is_about = |table: &Table| {
+        table.kind.is_stored()
+            && table.promises.iter().any(|promise| promise.inputs.iter().any(|input| models.contains(input)))
+    };
+    let promising = suite.tables.iter().filter(|(name, table)| !excluded.contains(*name) && is_about(table));
+    checks.extend(promising.map(|(name, _)| name.clone()));
+    Reach { ingest, models, checks }
 }
 
 /// Plans a run.
@@ -171,23 +185,18 @@ pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
     }
     let mut models = Vec::new();
     let mut checks = Vec::new();
-    for name in &suite.order {
+    for name in suite.order.iter().filter(|name| reach.models.contains(*name)) {
         let Some(table) = suite.tables.get(name) else { continue };
-        let is_check = table.kind == Kind::Check;
-        if !(reach.models.contains(name) || reach.checks.contains(name)) {
-            continue;
-        }
-        let need =
-            if is_check { check_need(table, name, inputs, &moving) } else { model_need(table, name, inputs, &moving) };
-        if need != Need::No && !is_check {
+        let need = model_need(table, name, inputs, &moving);
+        if need != Need::No {
             moving.insert(name.clone());
         }
-        let steps = if is_check { &mut checks } else { &mut models };
-        steps.push(ModelStep { name: name.clone(), need });
-        if let Some(contract) = suite.project.contracts.get(name).filter(|contract| contract.promises_something()) {
-            let need = contract_need(contract, name, inputs, &moving);
-            checks.push(ModelStep { name: name.clone(), need });
-        }
+        models.push(ModelStep { name: name.clone(), need });
+    }
+    // A promise may lead to any table, so all that moves has to be known.
+    for name in suite.order.iter().filter(|name| reach.checks.contains(*name)) {
+        let Some(table) = suite.tables.get(name).filter(|table| !table.promises.is_empty()) else { continue };
+        checks.push(ModelStep { name: name.clone(), need: check_need(table, inputs, &moving) });
     }
     let is_gone = |name: &String| !suite.has_stored(name);
     let dropped = inputs
@@ -195,7 +204,13 @@ pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
         .iter()
         .flat_map(|snapshot| snapshot.tables.keys().filter(|name| is_gone(name)).cloned())
         .collect();
-    Plan { as_of: inputs.as_of, datasets, models, checks, dropped }
+    let made: BTreeSet<&str> = suite.promises().map(|promise| promise.name.as_str()).collect();
+    let forgotten = inputs
+        .snapshot
+        .iter()
+        .flat_map(|snapshot| snapshot.checks.keys().filter(|name| !made.contains(name.as_str())).cloned())
+        .collect();
+    Plan { as_of: inputs.as_of, datasets, models, checks, dropped, forgotten }
 }
 
 /// Returns the fingerprint of a model or check, given the content of each of its inputs.
@@ -229,36 +244,38 @@ fn model_need(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<Stri
     }
 }
 
-/// Returns the fingerprint of the promises of a contract about rows whose digest is `content`.
-#[must_use]
-pub fn contract_fingerprint(contract: &ModelContract, content: Option<&Digest>) -> Digest {
-    let mut parts = Parts::of("contract");
-    parts.add(contract.key.join(","));
-    for (column, of) in &contract.columns {
-        parts.add(column);
-        parts.add(format!("{:?}", of.rules));
+/// Returns whether some promise of a table or query must be asked, or may have to be.
+fn check_need(table: &Table, inputs: &Inputs, moving: &BTreeSet<String>) -> Need {
+    let mut may = BTreeSet::new();
+    let mut must = None;
+    for promise in &table.promises {
+        match promise_need(promise, inputs, moving) {
+            Need::Must(why) => must = must.or(Some(why)),
+            Need::May(moved) => may.extend(moved),
+            Need::No => {}
+        }
     }
-    parts.add(content.map_or("none", Digest::as_str));
-    parts.digest()
+    match must {
+        Some(why) => Need::Must(why),
+        None if may.is_empty() => Need::No,
+        None => Need::May(may.into_iter().collect()),
+    }
 }
 
-fn contract_need(contract: &ModelContract, name: &str, inputs: &Inputs, moving: &BTreeSet<String>) -> Need {
-    let passed = inputs.snapshot.and_then(|snapshot| snapshot.checks.get(name));
-    let Some(passed) = passed else { return Need::Must(Why::New) };
-    if moving.contains(name) {
-        return Need::May(vec![name.to_owned()]);
-    }
-    let content = inputs.snapshot.and_then(|snapshot| snapshot.tables.get(name)).map(|entry| &entry.content);
-    if contract_fingerprint(contract, content) == *passed { Need::No } else { Need::Must(Why::Contract) }
-}
-
-fn check_need(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<String>) -> Need {
+fn promise_need(promise: &Promise, inputs: &Inputs, moving: &BTreeSet<String>) -> Need {
     let Some(snapshot) = inputs.snapshot else { return Need::Must(Why::New) };
-    let Some(passed) = snapshot.checks.get(name) else { return Need::Must(Why::New) };
-    let moved: Vec<String> = table.inputs.intersection(moving).cloned().collect();
-    let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content.clone());
+    let Some(asked) = snapshot.checks.get(&promise.name) else { return Need::Must(Why::Promise) };
+    let moved: Vec<String> = promise.inputs.intersection(moving).cloned().collect();
     if !moved.is_empty() {
         return Need::May(moved);
     }
-    if fingerprint(table, inputs.as_of, content) == *passed { Need::No } else { Need::Must(Why::Meaning) }
+    let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content.clone());
+    let as_before = |as_of| promise.fingerprint(as_of, content) == *asked;
+    if as_before(inputs.as_of) {
+        Need::No
+    } else if promise.uses_clock && as_before(snapshot.as_of) {
+        Need::Must(Why::Clock)
+    } else {
+        Need::Must(Why::Promise)
+    }
 }

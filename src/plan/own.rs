@@ -1,4 +1,7 @@
 //! The tables that the suite makes about its own work, beside those of the project.
+//!
+//! `dq_ledger` and `dq_quarantine` lie in the states of the datasets, a part in each; `dq_check_result` and
+//! `dq_check_row` are made from what the promises came to, when tables are published.
 
 use std::sync::Arc;
 
@@ -6,13 +9,17 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use crate::project::{ColumnType, Words};
 
-/// A table about the suite's own work. It lies in the states of the datasets, a part in each, and is published.
+/// A table about the suite's own work. It is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OwnTable {
     /// Every record that was set aside, with its bytes.
     Quarantine,
     /// What became of the records of every landed file.
     Ledger,
+    /// What every promise came to.
+    CheckResult,
+    /// Rows that break promises and were published all the same.
+    CheckRow,
 }
 
 type Column = (&'static str, ColumnType, &'static str, &'static str, &'static str, &'static str);
@@ -105,9 +112,49 @@ const LEDGER: [Column; 18] = [
     ),
 ];
 
+const CHECK_RESULT: [Column; 11] = [
+    (
+        "check_name",
+        ColumnType::String,
+        "Promise: a table's with its rule, or a query of sql/checks",
+        "name",
+        "Check",
+        "检查",
+    ),
+    ("table_name", ColumnType::String, "Table that promises it", "name", "Table", "表"),
+    ("kind", ColumnType::String, "What is asked", "name", "Kind", "类型"),
+    ("severity", ColumnType::String, "error stops publishing, warn does not", "name", "Severity", "严重程度"),
+    ("state", ColumnType::String, "kept, warned, or not_judged for want of rows", "name", "State", "结果"),
+    ("failing_rows", ColumnType::Int64, "Rows that break it", "count", "Failing rows", "不合格行数"),
+    ("tested_rows", ColumnType::Int64, "Rows that it was asked of", "count", "Tested rows", "检查行数"),
+    ("share", ColumnType::Float64, "failing_rows / tested_rows", "ratio", "Failing share", "不合格率"),
+    ("threshold", ColumnType::String, "What is allowed to break it; without, nothing is", "text", "Threshold", "阈值"),
+    ("message", ColumnType::String, "What it promises", "text", "Message", "说明"),
+    ("asked_at", ColumnType::Timestamp, "Clock of the run that asked it last", "timestamp", "Asked at", "检查时间"),
+];
+
+const CHECK_ROW: [Column; 3] = [
+    ("check_name", ColumnType::String, "Promise that the row breaks", "name", "Check", "检查"),
+    (
+        "row_number",
+        ColumnType::Int64,
+        "Place among the rows that are kept of this promise, from 1",
+        "number",
+        "Row number",
+        "行序号",
+    ),
+    ("row_json", ColumnType::String, "Values of the row by column, as a JSON object of texts", "json", "Row", "行内容"),
+];
+
 impl OwnTable {
-    /// Both of them.
-    pub const ALL: [Self; 2] = [Self::Ledger, Self::Quarantine];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Ledger, Self::Quarantine, Self::CheckResult, Self::CheckRow];
+
+    /// Returns whether it tells what the promises came to; otherwise the datasets hold its parts.
+    #[must_use]
+    pub fn is_of_checks(self) -> bool {
+        matches!(self, Self::CheckResult | Self::CheckRow)
+    }
 
     /// Returns the table's name.
     #[must_use]
@@ -115,6 +162,8 @@ impl OwnTable {
         match self {
             Self::Quarantine => "dq_quarantine",
             Self::Ledger => "dq_ledger",
+            Self::CheckResult => "dq_check_result",
+            Self::CheckRow => "dq_check_row",
         }
     }
 
@@ -124,6 +173,8 @@ impl OwnTable {
         match self {
             Self::Quarantine => "Every record that was set aside, with its bytes, place and reason",
             Self::Ledger => "What became of the records of every landed file; nothing is missing",
+            Self::CheckResult => "What every promise came to when it was last asked",
+            Self::CheckRow => "Rows that break a promise and were published all the same, the first few of each",
         }
     }
 
@@ -133,6 +184,8 @@ impl OwnTable {
         match self {
             Self::Quarantine => "one row per record set aside",
             Self::Ledger => "one row per landed file",
+            Self::CheckResult => "one row per promise",
+            Self::CheckRow => "one row per promise and row that breaks it",
         }
     }
 
@@ -141,6 +194,8 @@ impl OwnTable {
         let columns: &'static [Column] = match self {
             Self::Quarantine => &QUARANTINE,
             Self::Ledger => &LEDGER,
+            Self::CheckResult => &CHECK_RESULT,
+            Self::CheckRow => &CHECK_ROW,
         };
         columns.iter().map(|(name, kind, description, unit, en, zh)| {
             let words = [description, unit, en, zh].map(|word| Some((*word).to_owned()));

@@ -11,11 +11,17 @@ use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, Expr, FunctionArguments, SelectItem, SetExpr, Spanned, Statement, Value, Visit, Visitor,
     visit_expressions, visit_expressions_mut, visit_relations,
 };
-use datafusion::sql::sqlparser::tokenizer::Span;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::{
+    ALL_KEYWORDS, ALL_KEYWORDS_INDEX, RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_IDENTIFIER, RESERVED_FOR_TABLE_ALIAS,
+};
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 use regex::Regex;
 
 use crate::diagnostic::{Code, Diagnostic, SourceFile};
 use crate::project::{Spelled, Variable};
+use crate::quote::identifier;
 
 /// One SELECT, parsed.
 ///
@@ -38,6 +44,35 @@ pub(super) struct FunctionCall {
     pub(super) is_ordered: bool,
     /// Whether the call has an OVER clause.
     pub(super) is_windowed: bool,
+}
+
+/// Returns a name as it is to be written in SQL: in quotes where it would mean something else without.
+#[must_use]
+pub fn sql_name(name: &str) -> String {
+    let parse = |sql: String| DFParserBuilder::new(&*sql).build().and_then(|mut parser| parser.parse_statements());
+    let is_column = |parsed: &ParsedStatement| {
+        let ParsedStatement::Statement(statement) = parsed else { return false };
+        let Statement::Query(query) = statement.as_ref() else { return false };
+        let SetExpr::Select(select) = query.body.as_ref() else { return false };
+        match select.projection.as_slice() {
+            [SelectItem::UnnamedExpr(Expr::Identifier(found)), SelectItem::UnnamedExpr(Expr::Identifier(_))] => {
+                found.value == name
+            }
+            _ => false,
+        }
+    };
+    // As golden tests create tables, and as models read them.
+    let is_declared = parse(format!("create table {name} ({name} int, other int)")).is_ok();
+    let is_read = parse(format!("select {name}, other from {name} where {name} is null"));
+    let keyword = ALL_KEYWORDS.iter().position(|keyword| keyword.eq_ignore_ascii_case(name));
+    let keyword = keyword.and_then(|at| ALL_KEYWORDS_INDEX.get(at));
+    let is_reserved = keyword.is_some_and(|keyword| {
+        [RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_TABLE_ALIAS, RESERVED_FOR_IDENTIFIER]
+            .iter()
+            .any(|reserved| reserved.contains(keyword))
+    });
+    let is_plain = !is_reserved && is_declared && is_read.is_ok_and(|parsed| parsed.front().is_some_and(is_column));
+    if is_plain { name.to_owned() } else { identifier(name) }
 }
 
 impl Query {
@@ -134,6 +169,18 @@ impl Query {
         });
         ParsedStatement::Statement(statement)
     }
+}
+
+/// Makes sure that the text of `file` is one expression, so that it means the same in parentheses in a longer text.
+///
+/// # Errors
+/// The place of a syntax error, or of what follows the expression.
+pub(super) fn expression(file: &SourceFile) -> Result<(), Diagnostic> {
+    let parsed = Parser::new(&GenericDialect {}).try_with_sql(&file.text).and_then(|mut parser| {
+        parser.parse_expr()?;
+        parser.expect_token(&Token::EOF)
+    });
+    parsed.map(|_| ()).map_err(|error| syntax_error(file, &DataFusionError::SQL(Box::new(error), None)))
 }
 
 fn placeholder(expression: &Expr) -> Option<(&str, Span)> {

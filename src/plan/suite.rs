@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::array::StringArray;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::execution::context::SessionState;
 
 use super::bind;
 use super::graph;
 use super::own::OwnTable;
+use super::promise::{self, Promise};
 use super::query::Query;
 use super::select;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
@@ -53,6 +56,8 @@ pub struct Table {
     pub meaning: Digest,
     /// Whether its SQL, or that of a view it reads, uses `$as_of`.
     pub uses_clock: bool,
+    /// What its rows must keep to.
+    pub promises: Vec<Promise>,
 }
 
 /// What is made of a model's rows.
@@ -84,8 +89,10 @@ impl Suite {
     pub fn compile(project: Project) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::default();
         let mut queries = BTreeMap::new();
-        for model in project.models.values() {
-            match Query::parse(&model.file) {
+        let models: Vec<&Model> = project.models.values().collect();
+        let parsed = in_parallel(&models, |model| Query::parse(&model.file));
+        for (model, parsed) in models.into_iter().zip(parsed) {
+            match parsed {
                 Ok(query) => {
                     references(&project, model, &query, &mut mistakes);
                     queries.insert(model.name.clone(), query);
@@ -97,15 +104,15 @@ impl Suite {
             .iter()
             .map(|(name, query)| (name.clone(), query.reads().iter().map(|read| read.text.clone()).collect()))
             .collect();
-        let order = match graph::order(&reads) {
-            Ok(order) => order,
+        let waves = match graph::waves(&reads) {
+            Ok(waves) => waves,
             Err(circles) => {
                 circles.iter().for_each(|circle| mistakes.push(circle_mistake(&project, &queries, circle)));
                 return Err(sorted(mistakes));
             }
         };
-        let mut suite = Self { project, order, tables: BTreeMap::new() };
-        suite.bind(queries, &reads, &mut mistakes);
+        let mut suite = Self { project, order: waves.concat(), tables: BTreeMap::new() };
+        suite.bind(queries, &waves, &reads, &mut mistakes);
         select::check_jobs(&suite, &mut mistakes);
         mistakes.into_result(suite)
     }
@@ -113,6 +120,7 @@ impl Suite {
     fn bind(
         &mut self,
         mut queries: BTreeMap<String, Query>,
+        waves: &[Vec<String>],
         reads: &BTreeMap<String, BTreeSet<String>>,
         mistakes: &mut Diagnostics,
     ) {
@@ -140,43 +148,49 @@ impl Suite {
         // The session's state is a copy; its catalogue is shared, so tables registered later are seen through it.
         let state = session.state();
         let mut usable: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-        for name in &self.order {
-            let (Some(query), Some(model)) = (queries.remove(name), self.project.models.get(name)) else { continue };
-            if !reads[name].iter().all(|input| usable.contains(input.as_str())) {
-                continue;
+        for wave in waves {
+            let mut candidates = Vec::new();
+            for name in wave {
+                let (Some(query), Some(model)) = (queries.remove(name), self.project.models.get(name)) else {
+                    continue;
+                };
+                let is_known = |variable: &Spelled| variable_value(&self.project.settings, &variable.text).is_some();
+                let is_whole = reads[name].iter().all(|input| usable.contains(input.as_str()));
+                if is_whole && query.variables().iter().all(is_known) {
+                    candidates.push((model, query));
+                }
             }
-            if query.variables().iter().any(|variable| variable_value(&self.project.settings, &variable.text).is_none())
-            {
-                continue;
+            let bound = in_parallel(&candidates, |(model, query)| self.bind_one(&state, model, query));
+            let mut tables = Vec::new();
+            for ((model, query), outcome) in candidates.into_iter().zip(bound) {
+                match outcome {
+                    Ok((kind, schema)) => tables.push((model.name.clone(), kind, query, schema)),
+                    Err(found) => mistakes.extend(found),
+                }
             }
-            let value = |variable: &str| variable_value(&self.project.settings, variable);
-            let plan = match bind::bind(&state, &model.file, &query, value) {
-                Ok(plan) => plan,
-                Err(found) => {
-                    mistakes.extend(found);
+            for (name, kind, query, schema) in tables {
+                let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
+                if kind != Kind::Check && bind::register_empty(&session, &name, &plain).is_err() {
                     continue;
                 }
-            };
-            let kind = self.kind_of(model);
-            let schema = if kind.is_stored() {
-                match bind::stored_schema(model, &query, plan.schema().as_arrow()) {
-                    Ok(schema) => schema,
-                    Err(found) => {
-                        mistakes.extend(found);
-                        continue;
-                    }
-                }
-            } else {
-                Arc::clone(plan.schema().inner())
-            };
-            let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
-            if kind != Kind::Check && bind::register_empty(&session, name, &plain).is_err() {
-                continue;
+                let Some((known, reads)) = reads.get_key_value(&name) else { continue };
+                usable.insert(known);
+                let table = self.describe(&name, kind, query, schema, reads);
+                self.tables.insert(name, table);
             }
-            self.contract_columns(name, &schema, mistakes);
-            usable.insert(name);
-            let table = self.describe(name, kind, query, schema, &reads[name]);
-            self.tables.insert(name.clone(), table);
+        }
+        self.promise(&state, mistakes);
+    }
+
+    /// Binds one SELECT, all of whose inputs are known to `state`. Returns what is made of its rows, and their columns.
+    fn bind_one(&self, state: &SessionState, model: &Model, query: &Query) -> Result<(Kind, SchemaRef), Diagnostics> {
+        let value = |variable: &str| variable_value(&self.project.settings, variable);
+        let plan = bind::bind(state, &model.file, query, value)?;
+        let kind = self.kind_of(model);
+        if kind.is_stored() {
+            Ok((kind, bind::stored_schema(model, query, plan.schema().as_arrow())?))
+        } else {
+            Ok((kind, Arc::clone(plan.schema().inner())))
         }
     }
 
@@ -220,37 +234,32 @@ impl Suite {
                 }
             }
         }
-        Table { kind, query, schema, reads: reads.clone(), inputs, meaning: meaning.digest(), uses_clock }
+        Table {
+            kind,
+            query,
+            schema,
+            reads: reads.clone(),
+            inputs,
+            meaning: meaning.digest(),
+            uses_clock,
+            promises: Vec::new(),
+        }
     }
 
-    /// The promises of a contract must be about columns that the SQL makes.
-    fn contract_columns(&self, name: &str, schema: &Schema, mistakes: &mut Diagnostics) {
-        let Some(contract) = self.project.contracts.get(name) else { return };
-        let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let named =
-            contract.key.iter().zip(&contract.places.key).chain(contract.columns.keys().zip(&contract.places.columns));
-        for (column, place) in named {
-            if !columns.contains(&column.as_str()) {
-                mistakes.push(
-                    Diagnostic::new(
-                        Code::ContractColumn,
-                        contract.file.at(place.clone()),
-                        format!("`{name}` has no column `{column}`"),
-                    )
-                    .label("not among the columns of its SQL")
-                    .help(
-                        did_you_mean(column, columns.iter().copied())
-                            .unwrap_or_else(|| format!("it has: {}", columns.join(", "))),
-                    ),
-                );
+    /// Makes the promises of every table, now that all tables that they may lead to are known.
+    fn promise(&mut self, state: &SessionState, mistakes: &mut Diagnostics) {
+        let made: Vec<_> =
+            self.tables.keys().map(|name| (name.clone(), promise::of(self, state, name, mistakes))).collect();
+        for (name, promises) in made {
+            if let Some(table) = self.tables.get_mut(&name) {
+                table.promises = promises;
             }
         }
-        for ((column, of), place) in contract.columns.iter().zip(&contract.places.columns) {
-            let Ok(field) = schema.field_with_name(column) else { continue };
-            if let Some(message) = rule_mistake(column, &of.rules, field.data_type()) {
-                mistakes.push(Diagnostic::new(Code::RuleType, contract.file.at(place.clone()), message));
-            }
-        }
+    }
+
+    /// Returns all promises, by table.
+    pub fn promises(&self) -> impl Iterator<Item = &Promise> {
+        self.tables.values().flat_map(|table| &table.promises)
     }
 
     /// Returns whether a table of this name is stored: a dataset, a stored model, or one of the suite's own.
@@ -310,7 +319,7 @@ pub fn variable_value(settings: &Settings, name: &str) -> Option<Variable> {
 }
 
 /// Returns what is wrong with a column's rules, now that its type is known.
-fn rule_mistake(column: &str, rules: &Rules, kind: &DataType) -> Option<String> {
+pub(super) fn rule_mistake(column: &str, rules: &Rules, kind: &DataType) -> Option<String> {
     let texts = rules.values.iter().chain(&rules.min).chain(&rules.max);
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let does_not_fit =
@@ -322,6 +331,37 @@ fn rule_mistake(column: &str, rules: &Rules, kind: &DataType) -> Option<String> 
         return Some(format!("`{column}` is of type {kind}, and `pattern` is for text"));
     }
     None
+}
+
+/// Asks `work` of every item, on all cores, and returns the answers in order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(items.len().div_ceil(4));
+    if threads < 2 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let mut answers: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let take = || {
+            let mut answers = Vec::new();
+            while let Some((at, item)) =
+                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?)))
+            {
+                answers.push((at, work(item)));
+            }
+            answers
+        };
+        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
+        let mut answers = take();
+        for helper in helpers {
+            match helper.join() {
+                Ok(more) => answers.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        answers
+    });
+    answers.sort_by_key(|(at, _)| *at);
+    answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
 fn references(project: &Project, model: &Model, query: &Query, mistakes: &mut Diagnostics) {
@@ -373,8 +413,14 @@ fn reference(project: &Project, model: &Model, read: &Spelled, mistakes: &mut Di
                 .help(format!("read it through a staging model, such as `stg_{name}`")),
             );
         }
-    } else if OwnTable::ALL.iter().any(|own| own.name() == name) {
-        if model.layer != Layer::Checks {
+    } else if let Some(own) = OwnTable::ALL.into_iter().find(|own| own.name() == name) {
+        if own.is_of_checks() {
+            let message = format!("`{}` must not read `{name}`", model.name);
+            mistakes.push(
+                Diagnostic::new(Code::LayerReads, at, message)
+                    .help("it is made of what the checks say, after them all"),
+            );
+        } else if model.layer != Layer::Checks {
             let message = format!("`{}` must not read `{name}`", model.name);
             mistakes
                 .push(Diagnostic::new(Code::LayerReads, at, message).help("only checks read the suite's own tables"));

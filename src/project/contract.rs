@@ -3,7 +3,9 @@
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
+use super::check::{Check, Terms, To};
 use super::column::{ColumnType, Rules, Words};
+use super::job::Spelled;
 use super::landing::LandingPattern;
 use crate::diagnostic::SourceFile;
 
@@ -103,7 +105,10 @@ pub struct SourceColumn {
     pub words: Words,
 }
 
-/// The promises of one published or stored table (`schemas/models/<name>.toml`).
+/// The promises of one published or stored table, or how a query of `sql/checks/` is judged
+/// (`schemas/models/<name>.toml`).
+///
+/// - A contract of a query of `sql/checks/` has no key, columns or checks; `terms` and `of` are for it alone.
 #[derive(Debug, Clone)]
 pub struct ModelContract {
     /// The contract's own text.
@@ -120,16 +125,14 @@ pub struct ModelContract {
     pub stored: bool,
     /// Rules and words of single columns.
     pub columns: IndexMap<String, ModelColumn>,
+    /// Promises about the table as a whole, in order.
+    pub checks: Vec<Check>,
+    /// How the rows of a query of `sql/checks/` are judged.
+    pub terms: Terms,
+    /// The table whose rows a query of `sql/checks/` tests, for shares and samples.
+    pub of: Option<Spelled>,
     /// Where each key of the file stands, for mistakes that only the bound SQL reveals.
     pub places: ModelPlaces,
-}
-
-impl ModelContract {
-    /// Returns whether there is anything to ask of the rows.
-    #[must_use]
-    pub fn promises_something(&self) -> bool {
-        !self.key.is_empty() || self.columns.values().any(|column| column.rules != Rules::default())
-    }
 }
 
 /// What a model's contract says of one column.
@@ -137,6 +140,12 @@ impl ModelContract {
 pub struct ModelColumn {
     /// What its values must keep to.
     pub rules: Rules,
+    /// Whether no value comes twice.
+    pub unique: bool,
+    /// Where each of its values must be found.
+    pub relation: Option<To>,
+    /// How the rows that break one of these are judged.
+    pub terms: Terms,
     /// What it means to people.
     pub words: Words,
 }

@@ -4,6 +4,7 @@
 //! diagnostics, never a panic; nothing is read but the project's own folders. Knows nothing of DataFusion, of the
 //! landed files' content or of the warehouse: whether SQL makes sense is asked by [`crate::plan`].
 
+mod check;
 mod column;
 mod contract;
 mod job;
@@ -20,11 +21,12 @@ use indexmap::IndexMap;
 
 use crate::digest::{Digest, Parts};
 
+pub use check::{Calendar, Check, Question, Severity, Side, Terms, To, Usual};
 pub use column::{ColumnType, Rules, Words, timestamp};
 pub use contract::{FilesMode, Format, Keep, ModelColumn, ModelContract, ModelPlaces, SourceColumn, SourceContract};
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, PatternError};
-pub use load::{find_root, load, parse_size};
+pub use load::{NAME_RULE, find_root, is_name, load, parse_size, stamp, warehouse};
 pub use model::{Layer, Model};
 pub use settings::{Limits, Settings, Tick, Variable};
 

@@ -37,6 +37,12 @@ impl Layer {
     pub const ALL: [Self; 7] =
         [Self::Staging, Self::Intermediate, Self::Marts, Self::Kpi, Self::Performance, Self::Risk, Self::Checks];
 
+    /// Returns the layer that the prefix of a name tells.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layer| layer.prefixes().iter().any(|prefix| name.starts_with(prefix)))
+    }
+
     /// Returns the folder below `sql/`.
     #[must_use]
     pub fn folder(self) -> &'static str {
@@ -83,5 +89,16 @@ impl Layer {
     #[must_use]
     pub fn is_published(self) -> bool {
         matches!(self, Self::Marts | Self::Kpi | Self::Performance | Self::Risk)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_tells_the_layer() {
+        assert_eq!(Layer::of("fct_orders"), Some(Layer::Marts));
+        assert_eq!(Layer::of("orders"), None);
     }
 }

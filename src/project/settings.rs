@@ -6,6 +6,9 @@ use indexmap::IndexMap;
 
 use crate::diagnostic::SourceFile;
 
+/// The folder of the warehouse where `opsmart.toml` names none.
+pub(super) const WAREHOUSE: &str = "warehouse";
+
 /// The settings of a project, with the chosen environment's changes applied.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -4,13 +4,14 @@
 //! another one published is put on top of that one's tables only if nothing that it read or wrote was changed there;
 //! after a rollback nothing is put in force until it is released. It knows nothing of how tables are made.
 
+mod outcomes;
 mod own;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-use crate::check::Checked;
+use crate::check::{Checked, warned};
 use crate::digest::Digest;
 use crate::plan::{OwnTable, Suite};
 use crate::store::{FORMAT, Held, Reference, Snapshot, Store, StoreError, TableEntry, TableState, crash_point};
@@ -87,28 +88,25 @@ pub fn publish(
         head.snapshot.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
     let mut checks = head.snapshot.as_ref().map(|head| head.checks.clone()).unwrap_or_default();
     tables.retain(|name, _| suite.has_stored(name));
-    checks.retain(|name, _| suite.tables.contains_key(name));
-    checks.extend(checked.passed);
+    let promised: BTreeSet<&str> = suite.promises().map(|promise| promise.name.as_str()).collect();
+    checks.retain(|name, _| promised.contains(name.as_str()));
+    checks.extend(checked.fingerprints);
     for state in &checked.tables {
-        let name = state.table.clone();
-        let entry = TableEntry {
-            state: store.put_table(state)?,
-            fingerprint: state.fingerprint.clone(),
-            content: state.content(),
-            rows: state.rows(),
-        };
-        tables.insert(name, entry);
+        tables.insert(state.table.clone(), put(store, state)?);
     }
     // The states of other datasets may have moved on meanwhile, so these two are put together from what is in force.
     let made = checked.tables.into_iter().map(|state| (state.table.clone(), state)).collect();
     for state in preview(store, suite, head.snapshot.as_ref(), &made)? {
-        let entry = TableEntry {
-            state: store.put_table(&state)?,
-            fingerprint: state.fingerprint.clone(),
-            content: state.content(),
-            rows: state.rows(),
-        };
-        tables.insert(state.table.clone(), entry);
+        tables.insert(state.table.clone(), put(store, &state)?);
+    }
+    let before = head.snapshot.as_ref().map(|head| store.outcomes(&head.outcomes)).transpose()?;
+    let mut outcomes = before.clone().unwrap_or_default();
+    outcomes.retain(|name, _| promised.contains(name.as_str()));
+    outcomes.extend(checked.outcomes);
+    if before.as_ref() != Some(&outcomes) {
+        for state in outcomes::tables(store, &outcomes)? {
+            put_unless_equal(store, &state, &mut tables)?;
+        }
     }
     if let Some(head) = &head.snapshot
         && head.tables == tables
@@ -126,6 +124,8 @@ pub fn publish(
         as_of: head.snapshot.as_ref().map_or(by.as_of, |head| head.as_of.max(by.as_of)),
         tables,
         checks,
+        warned: warned(&outcomes),
+        outcomes: store.put_outcomes(&outcomes)?,
     };
     let id = store.put_snapshot(&snapshot)?;
     let (next, published) = match &head.reference {
@@ -139,7 +139,34 @@ pub fn publish(
     Ok(published)
 }
 
-/// Returns the suite's own tables as they will be once the states in `made` are published, so that checks can read
+/// Stores the state of a table, and returns what a snapshot says of it.
+fn put(store: &Store, state: &TableState) -> Result<TableEntry, StoreError> {
+    Ok(TableEntry {
+        state: store.put_table(state)?,
+        fingerprint: state.fingerprint.clone(),
+        content: state.content(),
+        rows: state.rows(),
+    })
+}
+
+/// Stores the state of a table, unless it tells what the one in force does: then that one's files stay.
+fn put_unless_equal(
+    store: &Store,
+    state: &TableState,
+    tables: &mut BTreeMap<String, TableEntry>,
+) -> Result<(), StoreError> {
+    if let Some(entry) = tables.get(&state.table).filter(|entry| entry.content == state.content()) {
+        let known = store.table(&state.table, &entry.state)?;
+        if known.columns == state.columns && known.files().all(|file| store.assure(file).is_ok()) {
+            state.files().for_each(|file| store.discard(file));
+            return Ok(());
+        }
+    }
+    tables.insert(state.table.clone(), put(store, state)?);
+    Ok(())
+}
+
+/// Returns the suite's own tables about landed files as they will be once the states in `made` are published, so that checks can read
 /// them.
 ///
 /// # Errors
@@ -159,5 +186,6 @@ pub fn preview(
             (None, None) => {}
         }
     }
-    Ok(OwnTable::ALL.into_iter().map(|own| own::assemble(own, &parts)).collect())
+    let of_datasets = OwnTable::ALL.into_iter().filter(|own| !own.is_of_checks());
+    Ok(of_datasets.map(|own| own::assemble(own, &parts)).collect())
 }

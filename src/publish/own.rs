@@ -1,12 +1,12 @@
-//! The suite's own tables: the parts that the datasets' states hold, side by side.
+//! The suite's own tables about landed files: the parts that the datasets' states hold, side by side.
 
 use std::collections::BTreeMap;
 
-use crate::digest::Parts;
+use crate::digest::{Digest, Parts};
 use crate::plan::OwnTable;
 use crate::store::{ColumnState, DataFile, Partition, TableState};
 
-/// Puts one of the suite's own tables together from the states of all datasets: a partition for each.
+/// Puts one of these tables together from the states of all datasets: a partition for each.
 pub(super) fn assemble(own: OwnTable, datasets: &BTreeMap<String, TableState>) -> TableState {
     let mut partitions = Vec::new();
     for (name, state) in datasets {
@@ -14,11 +14,17 @@ pub(super) fn assemble(own: OwnTable, datasets: &BTreeMap<String, TableState>) -
         let files: Vec<DataFile> = match own {
             OwnTable::Ledger => vec![landed.ledger.clone()],
             OwnTable::Quarantine => landed.contents.values().filter_map(|content| content.quarantine.clone()).collect(),
+            OwnTable::CheckResult | OwnTable::CheckRow => continue,
         };
         partitions.push(Partition { key: Some(name.clone()), fingerprint: state.fingerprint.clone(), files });
     }
     let mut fingerprint = Parts::of("own");
     partitions.iter().for_each(|partition| fingerprint.add(partition.fingerprint.as_str()));
+    state(own, fingerprint.digest(), partitions)
+}
+
+/// Returns the state of one of the suite's own tables.
+pub(super) fn state(own: OwnTable, fingerprint: Digest, partitions: Vec<Partition>) -> TableState {
     let columns = own.columns().map(|(name, kind, words)| ColumnState {
         name: name.to_owned(),
         kind,
@@ -33,7 +39,7 @@ pub(super) fn assemble(own: OwnTable, datasets: &BTreeMap<String, TableState>) -
         description: Some(own.description().to_owned()),
         grain: Some(own.grain().to_owned()),
         columns: columns.collect(),
-        fingerprint: fingerprint.digest(),
+        fingerprint,
         partitions,
         landed: None,
     }

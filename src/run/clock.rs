@@ -47,6 +47,17 @@ pub fn as_of(
     }
 }
 
+/// Returns when a clock of `as_of` that was not asked for is over: the next tick.
+pub(super) fn next_tick(settings: &Settings, as_of: DateTime<Utc>) -> DateTime<Utc> {
+    let step = match settings.tick {
+        Tick::Minute => TimeDelta::minutes(1),
+        Tick::Hour => TimeDelta::hours(1),
+        // Days have up to 25 hours, and the shortest pair of them is longer than this.
+        Tick::Day => TimeDelta::hours(36),
+    };
+    cut(settings, as_of + step)
+}
+
 fn cut(settings: &Settings, now: DateTime<Utc>) -> DateTime<Utc> {
     match settings.tick {
         Tick::Minute => now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now),

@@ -1,11 +1,13 @@
 //! Why a run stopped, and what that means to whoever started it.
 
+use camino::Utf8PathBuf;
 use datafusion::common::DataFusionError;
 
 use super::clock::ClockError;
 use crate::check::{CheckError, Finding};
 use crate::clean::CleanError;
 use crate::ingest::{IngestError, ListingError};
+use crate::project::Severity;
 use crate::store::{LockError, StoreError};
 use crate::transform::TransformError;
 
@@ -35,10 +37,12 @@ pub enum Exit {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Built tables break promises.
-    #[error("{} broken promise{}, nothing published", .findings.len(), if .findings.len() == 1 { "" } else { "s" })]
+    #[error("{}, nothing published", broken(.findings))]
     Broken {
-        /// Each of them.
+        /// Each of them, warnings last.
         findings: Vec<Finding>,
+        /// Where they are kept.
+        record: Utf8PathBuf,
     },
     /// The clock was refused.
     #[error(transparent)]
@@ -120,9 +124,9 @@ impl RunError {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Broken { .. } => {
-                "what was published before stands; mend the data or the SQL and run again".to_owned()
-            }
+            Self::Broken { record, .. } => format!(
+                "what was published before stands; mend the data or the SQL and run again; `{record}` keeps these rows"
+            ),
             Self::Clock(ClockError::Past { .. }) => "leave --as-of out, or give a later one".to_owned(),
             Self::Clock(ClockError::Future { .. }) => "leave --as-of out, or give an earlier one".to_owned(),
             Self::Ingest(IngestError::Rejected { .. }) => {
@@ -136,6 +140,9 @@ impl RunError {
             }
             Self::Store(StoreError::Lock(LockError::Held { .. })) => "wait for it with --on-locked wait=10m".to_owned(),
             Self::MissingInput { .. } => "leave it out of --exclude, or exclude the model too".to_owned(),
+            Self::Store(StoreError::Format { .. }) | Self::Behind(StoreError::Format { .. }) => {
+                "use the opsmart that wrote it, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()
+            }
             Self::Store(StoreError::Damaged { .. }) | Self::Behind(StoreError::Damaged { .. }) => {
                 "restore the file from a backup, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()
             }
@@ -144,6 +151,11 @@ impl RunError {
             _ => return None,
         })
     }
+}
+
+fn broken(findings: &[Finding]) -> String {
+    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    format!("{errors} broken promise{}", if errors == 1 { "" } else { "s" })
 }
 
 /// A full disk under a spilling query.
@@ -156,7 +168,7 @@ fn store_exit(error: &StoreError) -> Exit {
         StoreError::Read { .. } | StoreError::Write { .. } | StoreError::Lock(_) | StoreError::Lost => Exit::Temporary,
         // A result that its own column cannot hold.
         // So is a warehouse that somebody else damaged: trying again does not help, and it is no bug of ours.
-        StoreError::Rows { .. } | StoreError::Damaged { .. } => Exit::Data,
+        StoreError::Rows { .. } | StoreError::Damaged { .. } | StoreError::Format { .. } => Exit::Data,
         StoreError::Parquet { .. } => Exit::Bug,
     }
 }

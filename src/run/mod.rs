@@ -6,6 +6,9 @@
 
 mod clock;
 mod error;
+mod idle;
+mod memo;
+mod record;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,18 +19,19 @@ use datafusion::prelude::SessionContext;
 
 pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
+pub use idle::recall;
+pub use memo::Memo;
+pub use record::Record;
 pub use report::{DatasetReport, Event, RunReport, Status, TableReport};
 
-use crate::check::{Verdict, check};
+use crate::check::{Question, Verdict, check};
 use crate::clean::clean;
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
-use crate::plan::{
-    DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, contract_fingerprint, fingerprint, plan, shape,
-};
+use crate::plan::{DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, fingerprint, plan, shape};
 use crate::publish::{Base, Published, Publisher, publish};
-use crate::store::{Store, StoreError, TableState};
+use crate::store::{RUN_RECORD, Store, StoreError, TableState};
 use crate::transform::{Built, columns, register_stored, register_view, transform};
 
 /// How often a run plans again after another one published first.
@@ -48,6 +52,10 @@ pub struct Job<'a> {
     pub id: String,
     /// Digest of the project.
     pub project: Digest,
+    /// What was asked, if it is to be remembered that there was nothing to do.
+    pub memo: Option<&'a Memo>,
+    /// What is left behind about the run.
+    pub record: Option<&'a Record<'a>>,
 }
 
 /// Runs what `job` reaches and publishes it.
@@ -67,6 +75,11 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     }
     job.store.discard_unnamed();
     let mut report = outcome?;
+    report.seconds = started.elapsed().as_secs_f64();
+    if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
+        // Before readers get to see the tables, because those about the warehouse tell of this run too.
+        record.write(&report.status, Exit::Done, None, Some(&report));
+    }
     // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
     job.store.refresh_published().map_err(RunError::Behind)?;
     report.seconds = started.elapsed().as_secs_f64();
@@ -75,6 +88,7 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         status = ?report.status,
         snapshot = report.snapshot.as_ref().map(Digest::as_str),
         promises_kept = report.checks,
+        warnings = report.warnings.len(),
         elapsed_ms = elapsed_ms(started),
         "run ended"
     );
@@ -94,7 +108,10 @@ pub async fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
 async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<String, TableState>), RunError> {
     let snapshot = base.snapshot.as_ref();
     let as_of = as_of(&suite.project.settings, job.as_of, snapshot.map(|snapshot| snapshot.as_of))?;
-    let needed: BTreeSet<String> = job.reach.models.iter().chain(&job.reach.checks).cloned().collect();
+    // The tables that a contract is asked of count as they are, in reach or not.
+    let is_query = |name: &&String| suite.tables.get(*name).is_some_and(|table| table.kind == Kind::Check);
+    let queries = job.reach.checks.iter().filter(is_query);
+    let needed: BTreeSet<String> = job.reach.models.iter().chain(queries).cloned().collect();
     let upstream = suite.upstream(&needed);
     let mut inputs = Inputs { snapshot, datasets: BTreeMap::new(), as_of };
     let mut states = BTreeMap::new();
@@ -112,7 +129,7 @@ async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeM
         let is_reshaped =
             input.landed.as_ref().is_some_and(|landed| landed.shape != shape(contract, &suite.project.settings.limits));
         if is_taken_in || is_reshaped || input.landed.is_none() {
-            input.listed = Some(LandingFolder::open(&suite.project.root, &contract.from)?.list(&contract.from).await?);
+            input.listed = Some(LandingFolder::new(&suite.project.root, &contract.from).list(&contract.from)?);
         }
         inputs.datasets.insert(name.clone(), input);
     }
@@ -121,6 +138,8 @@ async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeM
 
 async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send)) -> Result<RunReport, RunError> {
     let base = Base::read(job.store)?;
+    // Before the listing: what lands in between is new to the next run.
+    let stamps = job.memo.and_then(|_| idle::stamps(suite, job));
     let (plan, states) = look(suite, job, &base).await?;
     let mut report = RunReport::new(&job.id, plan.as_of);
     let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));
@@ -130,9 +149,14 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
         .as_ref()
         .filter(|reference| reference.held.is_some())
         .map(|reference| reference.snapshot.clone());
+    let warned_before = base.snapshot.as_ref().map(|snapshot| snapshot.warned.clone()).unwrap_or_default();
     if plan.is_idle() && !words_changed(suite, job, &base, &states)? {
         report.status = Status::NothingNew;
         report.published = job.store.published();
+        report.standing_warnings = warned_before.into_iter().collect();
+        if let Some(reference) = &base.reference {
+            idle::remember(suite, job, reference, &report, stamps);
+        }
         return Ok(report);
     }
     on(Event::Planned {
@@ -157,9 +181,16 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     let (read, verdict) = work.checks(on).await?;
     let checked = match verdict {
         Verdict::Kept(checked) => checked,
-        Verdict::Broken { findings } => return Err(RunError::Broken { findings }),
+        Verdict::Broken { findings } => {
+            return Err(RunError::Broken { findings, record: job.store.run_file(&job.id, RUN_RECORD) });
+        }
     };
-    report.checks = checked.asked;
+    report.checks = checked.kept;
+    report.not_judged = checked.not_judged;
+    report.warnings.clone_from(&checked.warnings);
+    let promised: BTreeSet<&str> = suite.promises().map(|promise| promise.name.as_str()).collect();
+    let stands = |name: &String| promised.contains(name.as_str()) && !checked.outcomes.contains_key(name);
+    report.standing_warnings = warned_before.into_iter().filter(stands).collect();
     // Asked before the flip: once the tables are in force nothing can interrupt the run any more.
     report.headline = work.headline().await;
     on(Event::Publishing);
@@ -259,7 +290,7 @@ impl Work<'_> {
                     && step.need != Need::Must(crate::plan::Why::Contract)
             });
             if !is_as_before {
-                let cleaned = clean(self.job.store, &self.suite.project, contract, raw).await?;
+                let cleaned = clean(self.job.store, &self.suite.project, contract, raw, landed).await?;
                 state = Some(cleaned.state);
             }
         }
@@ -358,20 +389,20 @@ impl Work<'_> {
         for state in own {
             self.know(&state)?;
         }
-        let mut asked = BTreeMap::new();
+        let snapshot = self.base.snapshot.as_ref();
+        let mut asked = Vec::new();
         for step in &self.plan.checks {
             let Some(table) = self.suite.tables.get(&step.name) else { continue };
-            let fingerprint = match self.suite.project.contracts.get(&step.name) {
-                Some(contract) if table.kind.is_stored() => {
-                    contract_fingerprint(contract, self.contents.get(&step.name))
+            for promise in &table.promises {
+                let fingerprint = promise.fingerprint(self.plan.as_of, |input| self.contents.get(input).cloned());
+                if snapshot.and_then(|snapshot| snapshot.checks.get(&promise.name)) == Some(&fingerprint) {
+                    continue;
                 }
-                _ if !table.inputs.iter().all(|input| self.contents.contains_key(input)) => continue,
-                _ => fingerprint(table, self.plan.as_of, |input| self.contents.get(input).cloned()),
-            };
-            let passed = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.checks.get(&step.name));
-            if passed != Some(&fingerprint) {
-                self.read.extend(table.inputs.iter().cloned());
-                asked.insert(step.name.clone(), fingerprint);
+                self.read.extend(promise.inputs.iter().cloned());
+                let missing = promise.inputs.iter().find(|input| !self.contents.contains_key(*input)).cloned();
+                let published = snapshot.and_then(|snapshot| snapshot.tables.get(&step.name));
+                let published_rows = published.map(|entry| entry.rows);
+                asked.push(Question { promise, fingerprint, missing, published_rows });
             }
         }
         on(Event::Checking { checks: asked.len() });

@@ -7,8 +7,9 @@ use camino::Utf8PathBuf;
 use chrono::{DateTime, Utc};
 use datafusion::common::Result;
 use datafusion::prelude::SessionContext;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::check::Finding;
 use crate::digest::Digest;
 use crate::engine::read_only;
 use crate::plan::DatasetStep;
@@ -55,7 +56,7 @@ pub enum Event {
 }
 
 /// How a run ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// New tables are in force.
@@ -84,8 +85,14 @@ pub struct RunReport {
     pub nothing_landed: Vec<(String, String)>,
     /// The tables that it built, in order.
     pub tables: Vec<TableReport>,
-    /// How many promises it asked about.
+    /// How many promises it asked about and found kept.
     pub checks: usize,
+    /// How many it could not judge for want of rows.
+    pub not_judged: usize,
+    /// The promises that it found broken and that only warn.
+    pub warnings: Vec<Finding>,
+    /// The promises that an earlier run found broken, that only warn, and that it had no reason to ask again.
+    pub standing_warnings: Vec<String>,
     /// The snapshot in force, when a rollback holds it.
     pub held: Option<Digest>,
     /// Labels and values of the headline model.
@@ -144,6 +151,9 @@ impl RunReport {
             nothing_landed: Vec::new(),
             tables: Vec::new(),
             checks: 0,
+            not_judged: 0,
+            warnings: Vec::new(),
+            standing_warnings: Vec::new(),
             held: None,
             headline: Vec::new(),
             published: Utf8PathBuf::new(),

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::page::STYLE;
-use crate::plan::{Kind, Lineage, Origin, OwnTable, Suite, Table, select};
+use crate::plan::{Kind, Lineage, Origin, OwnTable, Promise, Suite, Table, select};
 use crate::project::{ColumnType, FilesMode, Format, Keep, Layer, Rules, SourceContract, Words};
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
@@ -98,6 +98,16 @@ struct Group {
     word: Both,
     entries: Vec<Entry>,
     is_jobs: bool,
+}
+
+/// A promise about a table.
+#[derive(Debug, Serialize)]
+struct PromiseRow {
+    name: String,
+    kind: &'static str,
+    severity: &'static str,
+    threshold: Option<String>,
+    message: String,
 }
 
 /// A list of pages on the page of a job.
@@ -400,9 +410,23 @@ impl Site<'_> {
             grain => about.grain, facts => value(&about.facts), columns => value(&about.columns),
             row_sources => value(&rows), file => about.file, source => value(&source), is_sql => about.is_sql,
             graph => value(&graph), hrefs => value(&self.hrefs("../")), up => "../",
+            promises => value(&self.promises(name)),
             now => value(&self.published.and_then(|published| published.tables.get(name))),
         };
         self.render("page.html", &format!("{folder}/{name}.html"), words)
+    }
+
+    /// Returns what is promised about a table, by its contract and by the queries that test it.
+    fn promises(&self, name: &str) -> Vec<PromiseRow> {
+        let of_table = self.suite.promises().filter(|promise| promise.table.as_deref() == Some(name));
+        let row = |promise: &Promise| PromiseRow {
+            name: promise.name.clone(),
+            kind: promise.kind,
+            severity: promise.terms.severity.as_str(),
+            threshold: promise.terms.threshold(),
+            message: promise.message.clone(),
+        };
+        of_table.map(row).collect()
     }
 
     fn render(&self, template: &str, path: &str, words: Value) -> Result<File, minijinja::Error> {

@@ -3,11 +3,13 @@
 //! ```text
 //! data/<table>/all/<id>.parquet   rows; written once, never renamed, never changed
 //! tables/<table>/<digest>.json    states of tables, named by the digest of their bytes
+//! checks/<digest>.json            what every promise came to
 //! snapshots/<digest>.json         table → state; admitted files are in the states of datasets
 //! refs/main                       the one thing that changes
 //! published/                      what BI tools open; derived from the reference
 //! runs/<id>/                      what each run did
 //! tmp/<id>/                       what the queries of a run spill
+//! memos/                          what need not be found out again
 //! locks/                          kernel locks, free when their process dies
 //! ```
 //!
@@ -16,6 +18,7 @@
 //! that nothing names, and no other trace. This is the only module that writes data. It knows nothing of SQL,
 //! contracts or how rows are made.
 
+mod about;
 mod crash;
 mod disk;
 mod ledger;
@@ -36,19 +39,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
+pub use about::{ABOUT, METADATA, RUN_RECORD};
 pub use crash::crash_point;
 pub use disk::{Disk, LocalDisk, NewFile};
 pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Lock, LockError, OnLocked};
 pub use parquet_file::{ParquetFile, conform, read_batches};
-pub use published::METADATA;
 pub use rows::{RowHasher, RowSum};
 pub use state::{
-    ColumnState, Content, DataFile, Landed, LandedPath, Partition, Snapshot, TableEntry, TableState, schema_of,
+    ColumnState, Content, DataFile, Landed, LandedPath, Outcome, OutcomeState, Outcomes, Partition, Snapshot,
+    TableEntry, TableState, schema_of,
 };
 
 /// The version of the formats of states and snapshots.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,14 @@ pub enum StoreError {
         path: Utf8PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// Another version of opsmart wrote this.
+    #[error("`{path}` is written in format {found}, and this opsmart reads and writes format {FORMAT}")]
+    Format {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The version of its format.
+        found: u32,
     },
     /// Parquet could not be written or read.
     #[error("cannot encode or decode `{path}`")]
@@ -204,12 +216,24 @@ impl Store {
 
     /// Returns a snapshot.
     pub fn snapshot(&self, id: &Digest) -> Result<Snapshot, StoreError> {
-        let snapshot: Snapshot = self.read_named(&self.root.join(format!("snapshots/{id}.json")), id)?;
-        if snapshot.format != FORMAT {
-            let path = self.root.join(format!("snapshots/{id}.json"));
-            return Err(StoreError::Damaged { path, reason: format!("format {} is not {FORMAT}", snapshot.format) });
+        let path = self.root.join(format!("snapshots/{id}.json"));
+        let bytes = self.named_bytes(&path, id)?;
+        // Another format may have other keys, so its version is asked for before anything else.
+        let Version { format } = parse(&path, &bytes)?;
+        if format != FORMAT {
+            return Err(StoreError::Format { path, found: format });
         }
-        Ok(snapshot)
+        parse(&path, &bytes)
+    }
+
+    /// Returns what every promise of a snapshot came to.
+    pub fn outcomes(&self, id: &Digest) -> Result<Outcomes, StoreError> {
+        self.read_named(&self.root.join(format!("checks/{id}.json")), id)
+    }
+
+    /// Stores what every promise came to, and returns the digest that names it.
+    pub fn put_outcomes(&self, outcomes: &Outcomes) -> Result<Digest, StoreError> {
+        self.put("checks", outcomes)
     }
 
     /// Returns the state of a table.
@@ -229,16 +253,39 @@ impl Store {
 
     /// Writes a file about a run. Nothing depends on it.
     pub fn put_run_file(&self, run: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.root.join("runs").join(run).join(name);
+        let path = self.run_file(run, name);
         self.disk.replace(&path, bytes).map_err(|source| StoreError::Write { path, source })
     }
 
-    /// Returns the records of all runs, oldest first; what cannot be read is left out.
+    /// Remembers something that can be found out again. Where that fails, it will be.
+    pub fn remember(&self, name: &str, value: &impl Serialize) {
+        let path = self.root.join("memos").join(format!("{name}.json"));
+        let written =
+            serde_json::to_vec(value).map_err(io::Error::from).and_then(|bytes| self.disk.replace(&path, &bytes));
+        if let Err(error) = written {
+            tracing::debug!(%path, %error, "not remembered");
+        }
+    }
+
+    /// Returns what was remembered, if it can be read.
     #[must_use]
-    pub fn run_files(&self, name: &str) -> Vec<Vec<u8>> {
+    pub fn recall<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_slice(&self.disk.read(&self.root.join("memos").join(format!("{name}.json"))).ok()?).ok()
+    }
+
+    /// Returns where a file about a run lies, or would.
+    #[must_use]
+    pub fn run_file(&self, run: &str, name: &str) -> Utf8PathBuf {
+        self.root.join("runs").join(run).join(name)
+    }
+
+    /// Returns the records of the newest runs, at most `limit`, oldest first; what cannot be read is left out.
+    #[must_use]
+    pub fn run_files(&self, name: &str, limit: usize) -> Vec<Vec<u8>> {
         let Ok(entries) = self.root.join("runs").read_dir_utf8() else { return Vec::new() };
         let mut runs: Vec<Utf8PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.into_path())).collect();
         runs.sort();
+        runs.drain(..runs.len().saturating_sub(limit));
         runs.into_iter().filter_map(|run| self.disk.read(&run.join(name)).ok()).collect()
     }
 
@@ -326,6 +373,11 @@ impl Store {
     }
 
     fn read_named<T: DeserializeOwned>(&self, path: &Utf8Path, name: &Digest) -> Result<T, StoreError> {
+        parse(path, &self.named_bytes(path, name)?)
+    }
+
+    /// Returns the bytes of a file that is named by their digest.
+    fn named_bytes(&self, path: &Utf8Path, name: &Digest) -> Result<Vec<u8>, StoreError> {
         let bytes = self.disk.read(path).map_err(|source| match source.kind() {
             // Whatever names it was written after it, so waiting will not bring it.
             io::ErrorKind::NotFound => {
@@ -339,7 +391,7 @@ impl Store {
                 reason: "its content is not what its name says".to_owned(),
             });
         }
-        parse(path, &bytes)
+        Ok(bytes)
     }
 
     /// Remembers a data file that this process made, until a snapshot names it.
@@ -357,6 +409,12 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// What every version of a snapshot says of itself.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
 }
 
 fn parse<T: DeserializeOwned>(path: &Utf8Path, bytes: &[u8]) -> Result<T, StoreError> {

@@ -2,7 +2,7 @@
 //!
 //! Everything here is plain JSON, named by the digest of its bytes, and never changed once written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::ledger::{CleanCounts, Ledger};
 use super::rows::RowSum;
 use crate::digest::{Digest, Parts};
-use crate::project::ColumnType;
+use crate::project::{ColumnType, Severity};
 
 /// All tables at one moment: what a run published, or would publish once released.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +31,66 @@ pub struct Snapshot {
     pub as_of: DateTime<Utc>,
     /// Every table, by name.
     pub tables: BTreeMap<String, TableEntry>,
-    /// Of every check that has passed, the fingerprint with which it did.
+    /// Of every promise, the fingerprint with which it was asked last. None of them stood in the way.
     pub checks: BTreeMap<String, Digest>,
+    /// The promises that were broken and only warn, so that a run that asks nothing can say so.
+    pub warned: BTreeSet<String>,
+    /// The digest that names what every promise came to; see [`Outcomes`].
+    pub outcomes: Digest,
+}
+
+/// What every promise came to when it was last asked, by name.
+pub type Outcomes = BTreeMap<String, Outcome>;
+
+/// What a promise came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// The table that promises it.
+    pub table: Option<String>,
+    /// What was asked.
+    pub kind: String,
+    /// What it would mean if it were broken.
+    pub severity: Severity,
+    /// What it came to.
+    pub state: OutcomeState,
+    /// How many rows break it.
+    pub failing_rows: u64,
+    /// How many it was asked of, where that is known.
+    pub tested_rows: Option<u64>,
+    /// What is allowed to break it.
+    pub threshold: Option<String>,
+    /// What it promises.
+    pub message: String,
+    /// The logical clock of the run that asked.
+    #[serde(with = "crate::instant")]
+    pub asked_at: DateTime<Utc>,
+    /// The first rows that break it, each a JSON object.
+    pub rows: Vec<String>,
+}
+
+/// How a promise stands in published tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeState {
+    /// No more rows break it than may.
+    Kept,
+    /// It is broken, and only warns.
+    Warned,
+    /// Too little was there to judge by.
+    NotJudged,
+}
+
+impl OutcomeState {
+    /// Returns the word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Warned => "warned",
+            Self::NotJudged => "not_judged",
+        }
+    }
 }
 
 /// What a snapshot says of one table, so that a run with nothing to do need not open the table's own state.
@@ -127,6 +185,8 @@ pub struct Landed {
     pub contents: BTreeMap<String, Content>,
     /// What became of the accepted rows, all files together.
     pub counts: CleanCounts,
+    /// Files that hold kept rows of several contents, or of one that lost some, by the digest of what they were made of.
+    pub gathered: BTreeMap<Digest, DataFile>,
     /// The dataset's part of `dq_ledger`.
     pub ledger: DataFile,
 }

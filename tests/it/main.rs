@@ -3,8 +3,10 @@
 
 mod architecture;
 mod broken_projects;
+mod checks;
 mod faults;
 mod histories;
+mod infer;
 mod ingest;
 mod ledger;
 mod page;
@@ -14,3 +16,4 @@ mod scratch;
 mod site;
 mod transcripts;
 mod two_runs;
+mod ways;

@@ -269,3 +269,53 @@ fn published_files_are_plain_parquet_with_plain_types() {
     let columns = scratch.path("warehouse/published/current/_metadata");
     assert!(columns.exists());
 }
+
+#[test]
+fn a_remembered_run_sees_every_change() {
+    let scratch = Scratch::orders();
+    let run = |exit: i32| {
+        scratch.age();
+        scratch.run(&["run", "--exit-on-skip"]).exits(exit)
+    };
+    let settle = || {
+        let _ = run(99);
+        assert_eq!(scratch.files("warehouse/memos").len(), 1, "the idle run is remembered");
+        let _ = run(99);
+    };
+    let _ = run(0);
+    settle();
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T10:00:00Z,5.00\n");
+    let _ = run(0);
+    settle();
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T10:00:00Z,6.00\n");
+    let _ = run(0);
+    settle();
+    scratch.write("sql/kpi/kpi_order_daily.sql", "select day, count(*) as orders from fct_order group by day\n");
+    let _ = run(0);
+    settle();
+    // A clock that moves on is another question, and so is another selection.
+    let _ = scratch.run(&["run", "--exit-on-skip", "--select", "fct_order"]).exits(99);
+    // Readers have lost their way to the tables; the run that finds nothing new shows it to them again.
+    std::fs::remove_file(scratch.path("warehouse/published/current")).unwrap();
+    let _ = run(99);
+    assert!(scratch.path("warehouse/published/current").exists());
+    let _ = scratch.run(&["rollback"]).exits(0);
+    let said = run(99);
+    assert!(said.stderr.contains("rollback"), "{}", said.stderr);
+}
+
+#[test]
+fn a_remembered_check_sees_every_change() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["check"]).exits(0);
+    assert!(scratch.files("warehouse").is_empty(), "who only checks gets no warehouse");
+    let _ = scratch.run(&["run"]).exits(0);
+    scratch.age();
+    for _ in 0..2 {
+        assert_eq!(scratch.run(&["check"]).exits(0).stderr, "ok: 1 job, 1 dataset, 3 models, 1 check\n");
+    }
+    assert_eq!(scratch.files("warehouse/memos").len(), 1);
+    scratch.write("sql/marts/fct_order.sql", "select id, att from stg_orders\n");
+    scratch.age();
+    assert!(scratch.run(&["check"]).exits(2).stderr.contains("att"));
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::scratch::{Scratch, copy};
 
-fn shipped() -> Scratch {
+pub(crate) fn shipped() -> Scratch {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let scratch = Scratch::empty();
     for folder in ["jobs", "sql", "schemas", "data-samples", "tests/models"] {

@@ -96,6 +96,21 @@ impl Scratch {
         std::fs::write(path, text).unwrap();
     }
 
+    /// Makes every file of the project and every landed one old enough to be believed by its time stamps.
+    pub(crate) fn age(&self) {
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
+        let mut files = vec![(self.path("opsmart.toml").into_std_path_buf(), Vec::new())];
+        for folder in ["jobs", "schemas", "sql", "landing"] {
+            files.extend(self.files(folder));
+        }
+        for (path, _) in files {
+            let file = std::fs::File::open(path).unwrap();
+            if file.metadata().unwrap().modified().unwrap() > long_ago + std::time::Duration::from_mins(30) {
+                file.set_modified(long_ago).unwrap();
+            }
+        }
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_opsmart"));
         command.current_dir(self.folder.path()).args(arguments).env("NO_COLOR", "1");

@@ -288,6 +288,43 @@ pub fn scalar(kind: ColumnType, formats: &[String], zone: Tz, text: &str) -> Res
     column.read_one(text).map(Scalar::new)
 }
 
+/// Reads single texts of one type, exactly as cells of a file are read.
+#[derive(Debug)]
+pub struct Reader(Kind);
+
+/// Where a value stands among the others of its type.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub enum Rank {
+    /// Of whole numbers, days, instants, and of false before true.
+    Whole(i64),
+    /// Of numbers with a fraction.
+    Real(f64),
+}
+
+impl Reader {
+    /// Makes a type ready; `formats` and `zone` matter to dates and timestamps only.
+    ///
+    /// # Errors
+    /// A format that is none, or a type that no text stands for.
+    pub fn new(kind: ColumnType, formats: &[String], zone: Tz) -> Result<Self, String> {
+        Column::of_type("", kind, formats, zone, &Rules::default()).map(|column| Self(column.kind))
+    }
+
+    /// Returns the rank of the value that a text without white space around it stands for; nothing if it stands for
+    /// none, or the type has no ranks.
+    #[must_use]
+    pub fn rank(&self, text: &[u8]) -> Option<Rank> {
+        Some(match &self.0 {
+            Kind::Int64(typed) => Rank::Whole(typed.parse.parse(text).ok()?),
+            Kind::Float64(typed) => Rank::Real(typed.parse.parse(text).ok()?),
+            Kind::Boolean(typed) => Rank::Whole(typed.parse.parse(text).ok()?.into()),
+            Kind::Date(typed) => Rank::Whole(typed.parse.parse(text).ok()?.into()),
+            Kind::Timestamp(typed) => Rank::Whole(typed.parse.parse(text).ok()?),
+            Kind::Decimal(_) | Kind::String(_) => return None,
+        })
+    }
+}
+
 /// Makes a type and the rules on its values ready.
 fn typed<P: Parse>(parse: P, rules: &Rules) -> Result<Typed<P>, String> {
     let value = |text: &String| {

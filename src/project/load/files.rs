@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
+use crate::stamp::Stamp;
 
 /// The largest project file that is read. People write these files, so a larger one is a mistake.
 const FILE_BYTES: u64 = 1 << 20;
@@ -50,6 +51,27 @@ pub(super) fn below(root: &Utf8Path, folder: &str, suffix: &str, found: &mut Dia
         walk.enter(Utf8Path::new(folder));
     }
     walk.leaves
+}
+
+/// Adds everything below `folder` to `stamp`. A link has no stamp of its own: what it leads to may change.
+pub(super) fn stamp(root: &Utf8Path, folder: &Utf8Path, stamp: &mut Stamp) -> io::Result<()> {
+    let entries = match fs::read_dir(root.join(folder)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = folder.join(entry.file_name().to_string_lossy().as_ref());
+        let found = entry.metadata()?;
+        if found.is_symlink() {
+            stamp.give_up();
+        } else if found.is_dir() {
+            self::stamp(root, &path, stamp)?;
+        } else {
+            stamp.add(path.as_str(), &found);
+        }
+    }
+    Ok(())
 }
 
 struct Walk<'a> {

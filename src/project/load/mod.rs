@@ -4,6 +4,7 @@
 //! cannot be read is one mistake and not also a missing name in every file that mentions it.
 
 mod bound;
+mod check;
 mod column;
 mod dictionary;
 mod files;
@@ -18,11 +19,13 @@ mod value;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use self::value::parse_size;
+pub use self::value::{NAME_RULE, is_name, parse_size};
 
 use self::names::Names;
 use super::Project;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
+use crate::digest::Digest;
+use crate::stamp::Stamp;
 
 /// The file that marks a project's root.
 const SETTINGS: &str = "opsmart.toml";
@@ -57,6 +60,33 @@ pub fn load(root: &Utf8Path, env: Option<&str>) -> Result<Project, Diagnostics> 
     let Some(settings) = settings else { return Err(found.into_result(()).err().unwrap_or_default()) };
     let root = root.to_owned();
     found.into_result(Project { root, settings, sources, models: names.models, contracts, jobs, dictionary })
+}
+
+/// Returns the folder of the warehouse as `opsmart.toml` alone tells it; nothing where that takes a whole reading of the
+/// project to say, mistakes included.
+#[must_use]
+pub fn warehouse(root: &Utf8Path, env: Option<&str>) -> Option<Utf8PathBuf> {
+    let settings: toml::Table = std::fs::read_to_string(root.join(SETTINGS)).ok()?.parse().ok()?;
+    let chosen = match env {
+        Some(env) => settings.get("env")?.get(env)?.get("warehouse"),
+        None => None,
+    };
+    let folder = match chosen.or_else(|| settings.get("warehouse")) {
+        Some(folder) => folder.as_str()?,
+        None => super::settings::WAREHOUSE,
+    };
+    Some(root.join(folder))
+}
+
+/// Returns a stamp of everything that [`load`] reads in `root`; nothing where there can be none.
+#[must_use]
+pub fn stamp(root: &Utf8Path) -> Option<Digest> {
+    let mut stamp = Stamp::now();
+    stamp.add(SETTINGS, &root.join(SETTINGS).symlink_metadata().ok()?);
+    for folder in ["jobs", "schemas", "sql"] {
+        files::stamp(root, Utf8Path::new(folder), &mut stamp).ok()?;
+    }
+    stamp.digest()
 }
 
 fn no_project() -> Diagnostics {

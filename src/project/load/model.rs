@@ -1,18 +1,20 @@
-//! Reads `schemas/models/<name>.toml`: what a published or stored table promises.
+//! Reads `schemas/models/<name>.toml`: what a published or stored table promises, or how a query of `sql/checks/` is
+//! judged.
 
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 use toml::de::DeValue;
 
+use super::check::{self, terms};
 use super::column::{check_name, pattern};
 use super::dictionary::words;
 use super::files::Leaf;
-use super::names::{Names, layer_of};
+use super::names::Names;
 use super::value::{plain, plain_all};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
-use crate::project::{Layer, ModelColumn, ModelContract, ModelPlaces, Rules};
+use crate::project::{Layer, ModelColumn, ModelContract, ModelPlaces, Rules, Terms};
 
 /// Returns every model's contract that can be read.
 pub(super) fn read_all(names: &Names, found: &mut Diagnostics) -> BTreeMap<String, ModelContract> {
@@ -22,7 +24,7 @@ pub(super) fn read_all(names: &Names, found: &mut Diagnostics) -> BTreeMap<Strin
             found.push(without_model(name, leaf, names));
         }
         let Some(file) = &leaf.file else { continue };
-        let layer = names.models.get(name).map(|model| model.layer).or_else(|| layer_of(name));
+        let layer = names.models.get(name).map(|model| model.layer).or_else(|| Layer::of(name));
         if let Some(contract) = toml_reader::read(file, found, |table| Some(read(file, table, layer))) {
             contracts.insert(name.clone(), contract);
         }
@@ -33,28 +35,55 @@ pub(super) fn read_all(names: &Names, found: &mut Diagnostics) -> BTreeMap<Strin
 fn without_model(name: &str, leaf: &Leaf, names: &Names) -> Diagnostic {
     let message = format!("there is no model `{name}` for this contract");
     let help = did_you_mean(name, names.models.keys().map(String::as_str)).unwrap_or_else(|| {
-        let folder = layer_of(name).map_or("…", Layer::folder);
+        let folder = Layer::of(name).map_or("…", Layer::folder);
         format!("write `sql/{folder}/{name}.sql`, or remove the contract")
     });
     Diagnostic::new(Code::NoSuchModel, leaf.named().whole(), message).help(help)
 }
 
 fn read(file: &SourceFile, mut table: Table<'_>, layer: Option<Layer>) -> ModelContract {
-    let description = plain(table.text("description"));
-    let grain = plain(table.text("grain"));
+    let mut contract = ModelContract {
+        file: file.clone(),
+        description: plain(table.text("description")),
+        grain: None,
+        key: Vec::new(),
+        tags: plain_all(table.distinct_texts("tags")),
+        stored: false,
+        columns: IndexMap::new(),
+        checks: Vec::new(),
+        terms: Terms::default(),
+        of: None,
+        places: ModelPlaces::default(),
+    };
+    if layer == Some(Layer::Checks) {
+        contract.of = table.text("of");
+        contract.terms = terms(&mut table);
+        sample_needed(&table, &contract);
+        table.finish();
+        return contract;
+    }
+    contract.grain = plain(table.text("grain"));
     let key = table.distinct_texts("key");
-    let tags = plain_all(table.distinct_texts("tags"));
-    let stored = stored(&mut table, layer);
-    let mut places = ModelPlaces { key: key.iter().map(|word| word.bytes.clone()).collect(), columns: Vec::new() };
-    let mut columns = IndexMap::new();
+    contract.places.key = key.iter().map(|word| word.bytes.clone()).collect();
+    contract.key = plain_all(key);
+    contract.stored = stored(&mut table, layer);
     for entry in table.names("columns") {
         check_name(&entry);
         let Some(column) = column(&entry) else { continue };
-        places.columns.push(entry.name.bytes.clone());
-        columns.insert(entry.name.text, column);
+        contract.places.columns.push(entry.name.bytes.clone());
+        contract.columns.insert(entry.name.text, column);
     }
+    contract.checks = check::read_all(&mut table);
     table.finish();
-    ModelContract { file: file.clone(), description, grain, key: plain_all(key), tags, stored, columns, places }
+    contract
+}
+
+/// A query alone does not say how many rows it tested.
+fn sample_needed(table: &Table<'_>, contract: &ModelContract) {
+    let needs_sample = contract.terms.max_share.is_some() || contract.terms.min_rows > 0;
+    if needs_sample && !table.has("of") {
+        table.missing("of", "of = \"fct_ticket\"");
+    }
 }
 
 /// Only a view can be chosen to be stored; what is published always is.
@@ -75,9 +104,18 @@ fn column(entry: &Value<'_>) -> Option<ModelColumn> {
     let min = plain(table.take("min").and_then(|value| value.scalar()));
     let max = plain(table.take("max").and_then(|value| value.scalar()));
     let pattern = plain(pattern(&mut table));
+    let unique = table.boolean("unique").unwrap_or(false);
+    let relation = table.take("relation").and_then(|value| check::to(&value));
+    let terms = terms(&mut table);
+    let rules = Rules { required, values, min, max, pattern };
+    if terms != Terms::default() && rules == Rules::default() && !unique && relation.is_none() {
+        let message = format!("`{}` promises nothing that could be judged", entry.name.text);
+        let mistake = Diagnostic::new(Code::InvalidValue, entry.at(entry.name.bytes.clone()), message);
+        entry.report(mistake.help("add a rule such as `required = true`, or take the limits out"));
+    }
     let words = words(&mut table);
     table.finish();
-    Some(ModelColumn { rules: Rules { required, values, min, max, pattern }, words })
+    Some(ModelColumn { rules, unique, relation, terms, words })
 }
 
 fn values(table: &mut Table<'_>) -> Vec<String> {
@@ -101,6 +139,10 @@ mod tests {
             ("columns.a.values = []", "1:20 E0107 `values` is empty, so no value could be right @[]"),
             ("columns.a = \"int64\"", "1:13 E0106 `a` is text, expected a table @\"int64\""),
             ("columns.a.type = \"int64\"", "1:11 E0104 there is no key `type` here @type"),
+            ("columns.a.relation = 1", "1:22 E0106 `relation` is an integer, expected text @1"),
+            ("columns.a = { required = true, max_share = 2 }", "1:44 E0107 `max_share` cannot be 2 @2"),
+            ("columns.a = { max_rows = 2 }", "1:9 E0107 `a` promises nothing that could be judged @a"),
+            ("of = \"fct_b\"", "1:1 E0104 there is no key `of` here @of"),
             ("columns._a = {}", "1:9 E0107 the column `_a` starts with `_` @_a"),
         ];
         for (text, expected) in cases {
@@ -108,5 +150,21 @@ mod tests {
             assert_eq!(mistakes(&files), [format!("schemas/models/fct_a.toml:{expected}")], "{text}");
         }
         assert_eq!(mistakes(&[("sql/staging/stg_a.sql", ""), ("schemas/models/stg_a.toml", "stored = true")]), [""; 0]);
+    }
+
+    #[test]
+    fn the_contract_of_a_query_says_how_it_is_judged() {
+        let cases = [
+            ("severity = \"warn\"", None),
+            ("max_share = 0.1\nof = \"fct_a\"", None),
+            ("max_share = 0.1", Some("1:1 E0105 `of` is missing @")),
+            ("key = [\"a\"]", Some("1:1 E0104 there is no key `key` here @key")),
+        ];
+        for (text, expected) in cases {
+            let files = [("sql/checks/assert_a.sql", ""), ("schemas/models/assert_a.toml", text)];
+            let expected: Vec<_> =
+                expected.iter().map(|words| format!("schemas/models/assert_a.toml:{words}")).collect();
+            assert_eq!(mistakes(&files), expected, "{text}");
+        }
     }
 }

@@ -134,9 +134,12 @@ impl Names {
 /// Reports a file whose stem cannot name a table, and returns whether it can.
 fn check_name(leaf: &Leaf, found: &mut Diagnostics) -> bool {
     let stem = leaf.stem();
-    if stem.starts_with("dq_") || stem == "_metadata" {
+    if ["dq_", "ops_"].iter().any(|prefix| stem.starts_with(prefix)) || ["_metadata", "feed_freshness"].contains(&stem)
+    {
         let message = format!("the name `{stem}` is kept for tables of opsmart's own");
-        found.push(misnamed(leaf, message).help("`dq_…` and `_metadata` tell how the data itself is doing; rename it"));
+        found.push(misnamed(leaf, message).help(
+            "`dq_…`, `ops_…`, `feed_freshness` and `_metadata` tell how the data and the runs are doing; rename it",
+        ));
         return false;
     }
     check_spelling(leaf, found)
@@ -160,7 +163,7 @@ fn check_layer(layer: Layer, leaf: &Leaf, found: &mut Diagnostics) -> bool {
         return true;
     }
     let message = format!("`{stem}` does not start with {}", listed(layer.prefixes().iter().copied()));
-    let elsewhere = layer_of(stem).map_or_else(
+    let elsewhere = Layer::of(stem).map_or_else(
         || format!("`sql/{}/` holds tables whose names do", layer.folder()),
         |other| format!("it belongs in `sql/{}/`", other.folder()),
     );
@@ -168,13 +171,8 @@ fn check_layer(layer: Layer, leaf: &Leaf, found: &mut Diagnostics) -> bool {
     false
 }
 
-/// Returns the layer that a name's prefix tells.
-pub(super) fn layer_of(name: &str) -> Option<Layer> {
-    Layer::ALL.into_iter().find(|layer| layer.prefixes().iter().any(|prefix| name.starts_with(prefix)))
-}
-
 fn belongs(stem: &str) -> String {
-    layer_of(stem).map_or_else(
+    Layer::of(stem).map_or_else(
         || format!("the layers are {}", listed(Layer::ALL.map(Layer::folder))),
         |layer| format!("it belongs in `sql/{}/`", layer.folder()),
     )
@@ -235,11 +233,5 @@ mod tests {
         let files = [("sql/kpi/kpi_a.sql", ""), ("sql/kpi/b/kpi_a.sql", "")];
         let found = super::super::tests::mistakes(&files);
         assert_eq!(found, ["sql/kpi/kpi_a.sql:1:1 E0108 two files would both be the table `kpi_a` @"]);
-    }
-
-    #[test]
-    fn a_prefix_tells_the_layer() {
-        assert_eq!(layer_of("fct_orders"), Some(Layer::Marts));
-        assert_eq!(layer_of("orders"), None);
     }
 }

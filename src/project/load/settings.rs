@@ -9,6 +9,7 @@ use toml::value::{Date, Datetime, Offset, Time};
 use super::names::Names;
 use super::value::{NAME_RULE, is_name, size, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile, did_you_mean};
+use crate::project::settings::WAREHOUSE;
 use crate::project::toml_reader::{self, Table, Value, float, integer, listed};
 use crate::project::{Limits, Settings, Spelled, Tick, Variable};
 
@@ -147,7 +148,7 @@ impl Part {
         let count = |limit: Option<u64>| limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         Settings {
             file: file.clone(),
-            warehouse: self.warehouse.unwrap_or_else(|| "warehouse".to_owned()).into(),
+            warehouse: self.warehouse.unwrap_or_else(|| WAREHOUSE.to_owned()).into(),
             tick,
             reporting_zone,
             memory_bytes: self.memory_bytes,

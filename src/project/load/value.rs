@@ -8,10 +8,11 @@ use crate::project::job::Spelled;
 use crate::project::toml_reader::{Table, Value};
 
 /// What a name looks like, told to people.
-pub(super) const NAME_RULE: &str = "names are of `a` to `z`, `0` to `9` and `_`, and start with a letter";
+pub const NAME_RULE: &str = "names are of `a` to `z`, `0` to `9` and `_`, and start with a letter";
 
 /// Returns whether `text` can name a table, a column, a path or a variable.
-pub(super) fn is_name(text: &str) -> bool {
+#[must_use]
+pub fn is_name(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }

@@ -1,0 +1,402 @@
+-- One row per month and group: what the team did; `all` is the whole desk.
+-- Everything is counted anew from tickets, never averaged over agents. A ticket
+-- belongs to the group that it has now, as in kpi_support_daily, whoever solved
+-- it: first replies and the service level stand in the month of creation,
+-- solves in that of the last solve, ratings in that of the latest answer.
+-- Handled are tickets on which a person in support did anything in the month. A
+-- member counts by his share of a full-time job and the days that he was
+-- employed; who says nothing of his share works full time.
+with
+
+agents as (
+
+    select * from dim_agent
+
+    where not is_bot
+
+),
+
+tickets as (
+
+    select
+        ticket_id,
+        group_id,
+        solver_id,
+        first_reply_minutes,
+        full_resolution_minutes,
+        sla_first_reply_state,
+        csat_rating,
+        is_solved,
+        is_reopened,
+        is_first_contact_resolved,
+        created_day,
+        cast(date_trunc('month', created_day) as date) as created_month,
+        cast(date_trunc('month', solved_day) as date) as solved_month,
+        cast(date_trunc('month', csat_answered_day) as date)
+            as csat_answered_month,
+        updated_at
+
+    from fct_ticket
+
+    where not is_deleted
+
+),
+
+ticket_months_handled as (
+
+    select distinct
+        ticket_id,
+        cast(date_trunc('month', event_day) as date) as month
+
+    from fct_ticket_event
+
+    where is_by_person_in_support
+
+),
+
+clock as (
+
+    select
+        min(created_day) as first_day,
+        local_day(max(updated_at), $reporting_zone) as last_day,
+        least(
+            local_day(max(updated_at), $reporting_zone),
+            local_day($as_of, $reporting_zone)
+        ) as open_day
+
+    from tickets
+
+),
+
+months as (
+
+    select
+        unnest(
+            generate_series(
+                cast(date_trunc('month', first_day) as date),
+                last_day,
+                interval '1 month'
+            )
+        ) as month
+
+    from clock
+
+),
+
+months_with_end as (
+
+    select
+        month,
+        cast(month + interval '1 month' as date) - 1 as month_end
+
+    from months
+
+),
+
+scopes as (
+
+    select * from (
+        values (true), (false)
+    ) as scopes (by_group)
+
+),
+
+groups as (
+
+    select group_id from agents
+
+    union
+
+    select group_id from tickets
+
+    union
+
+    select 'all' as group_id
+
+),
+
+tickets_scoped as (
+
+    select
+        case when scopes.by_group then tickets.group_id else 'all' end
+            as scope_group_id,
+        tickets.*
+
+    from tickets
+
+    cross join scopes
+
+),
+
+handled_summed_to_months as (
+
+    select
+        ticket_months_handled.month,
+        tickets_scoped.scope_group_id as group_id,
+        count(*) as handled
+
+    from ticket_months_handled
+
+    inner join tickets_scoped
+        on ticket_months_handled.ticket_id = tickets_scoped.ticket_id
+
+    group by
+        ticket_months_handled.month,
+        tickets_scoped.scope_group_id
+
+),
+
+created_summed_to_months as (
+
+    select
+        created_month as month,
+        scope_group_id as group_id,
+        count(*) as created,
+        count(first_reply_minutes) as first_reply_tickets,
+        median(first_reply_minutes) as first_reply_median_minutes,
+        count(*) filter (where sla_first_reply_state = 'met') as sla_met,
+        count(*) filter (where sla_first_reply_state in ('met', 'breached'))
+            as sla_decided
+
+    from tickets_scoped
+
+    group by
+        created_month,
+        scope_group_id
+
+),
+
+solves_summed_to_months as (
+
+    select
+        solved_month as month,
+        scope_group_id as group_id,
+        count(*) as solved,
+        count(*) filter (where is_reopened) as reopened_tickets,
+        count(*) filter (where is_first_contact_resolved)
+            as first_contact_tickets,
+        median(full_resolution_minutes) as resolution_median_minutes
+
+    from tickets_scoped
+
+    where is_solved
+        and solved_month is not null
+
+    group by
+        solved_month,
+        scope_group_id
+
+),
+
+solves_summed_to_solvers as (
+
+    select
+        solved_month as month,
+        scope_group_id as group_id,
+        solver_id,
+        count(*) as solved
+
+    from tickets_scoped
+
+    where is_solved
+        and solved_month is not null
+        and solver_id is not null
+
+    group by
+        solved_month,
+        scope_group_id,
+        solver_id
+
+),
+
+key_persons as (
+
+    select
+        month,
+        group_id,
+        max(solved) as key_person_solved,
+        sum(solved) as solved_by_known
+
+    from solves_summed_to_solvers
+
+    group by
+        month,
+        group_id
+
+),
+
+ratings_summed_to_months as (
+
+    select
+        csat_answered_month as month,
+        scope_group_id as group_id,
+        count(*) filter (where csat_rating = 'good') as csat_pos,
+        count(*) as csat_answered
+
+    from tickets_scoped
+
+    where csat_answered_month is not null
+
+    group by
+        csat_answered_month,
+        scope_group_id
+
+),
+
+members_summed_to_months as (
+
+    select
+        months_with_end.month,
+        case when scopes.by_group then agents.group_id else 'all' end
+            as group_id,
+        count(*) as members,
+        sum(
+            cast(coalesce(agents.fte, 1) as double)
+                -- Without a last day, `least` takes the month's end.
+                * (
+                    least(months_with_end.month_end, agents.left_date)
+                        - greatest(months_with_end.month, agents.hired_date)
+                        + 1
+                )
+                / (months_with_end.month_end - months_with_end.month + 1)
+        ) as full_time_members
+
+    from months_with_end
+
+    inner join agents
+        on agents.hired_date <= months_with_end.month_end
+        and (
+            agents.left_date is null
+            or agents.left_date >= months_with_end.month
+        )
+
+    cross join scopes
+
+    group by
+        months_with_end.month,
+        case when scopes.by_group then agents.group_id else 'all' end
+
+),
+
+group_months as (
+
+    select
+        months_with_end.month,
+        groups.group_id,
+        months_with_end.month_end < clock.open_day as is_complete
+
+    from months_with_end
+
+    cross join groups
+
+    cross join clock
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        group_months.month,
+        group_months.group_id,
+
+        ---------- numbers
+        coalesce(members_summed_to_months.members, 0) as members,
+        round(coalesce(members_summed_to_months.full_time_members, 0), 6)
+            as full_time_members,
+        coalesce(created_summed_to_months.created, 0) as created,
+        coalesce(handled_summed_to_months.handled, 0) as handled,
+        coalesce(solves_summed_to_months.solved, 0) as solved,
+        round(
+            cast(coalesce(solves_summed_to_months.solved, 0) as double)
+                / nullif(members_summed_to_months.full_time_members, 0),
+            6
+        ) as solved_per_member,
+        coalesce(created_summed_to_months.first_reply_tickets, 0)
+            as first_reply_tickets,
+        case
+            when created_summed_to_months.first_reply_tickets >= $min_sample
+                then round(
+                    created_summed_to_months.first_reply_median_minutes, 6
+                )
+        end as first_reply_median_minutes,
+        case
+            when solves_summed_to_months.solved >= $min_sample
+                then round(
+                    solves_summed_to_months.resolution_median_minutes, 6
+                )
+        end as resolution_median_minutes,
+        coalesce(created_summed_to_months.sla_met, 0) as sla_met,
+        coalesce(created_summed_to_months.sla_decided, 0) as sla_decided,
+        round(
+            cast(created_summed_to_months.sla_met as double)
+                / nullif(created_summed_to_months.sla_decided, 0),
+            6
+        ) as sla_rate,
+        coalesce(ratings_summed_to_months.csat_pos, 0) as csat_pos,
+        coalesce(ratings_summed_to_months.csat_answered, 0) as csat_answered,
+        round(
+            cast(ratings_summed_to_months.csat_pos as double)
+                / nullif(ratings_summed_to_months.csat_answered, 0),
+            6
+        ) as csat_rate,
+        round(
+            wilson_lower(
+                ratings_summed_to_months.csat_pos,
+                ratings_summed_to_months.csat_answered
+            ),
+            6
+        ) as csat_wilson_lower,
+        coalesce(solves_summed_to_months.first_contact_tickets, 0)
+            as first_contact_tickets,
+        round(
+            cast(solves_summed_to_months.first_contact_tickets as double)
+                / nullif(solves_summed_to_months.solved, 0),
+            6
+        ) as first_contact_rate,
+        coalesce(solves_summed_to_months.reopened_tickets, 0)
+            as reopened_tickets,
+        round(
+            cast(solves_summed_to_months.reopened_tickets as double)
+                / nullif(solves_summed_to_months.solved, 0),
+            6
+        ) as reopen_rate,
+        coalesce(key_persons.key_person_solved, 0) as key_person_solved,
+        round(
+            cast(key_persons.key_person_solved as double)
+                / nullif(key_persons.solved_by_known, 0),
+            6
+        ) as key_person_share,
+
+        ---------- booleans
+        group_months.is_complete
+
+    from group_months
+
+    left join members_summed_to_months
+        on group_months.month = members_summed_to_months.month
+        and group_months.group_id = members_summed_to_months.group_id
+
+    left join created_summed_to_months
+        on group_months.month = created_summed_to_months.month
+        and group_months.group_id = created_summed_to_months.group_id
+
+    left join handled_summed_to_months
+        on group_months.month = handled_summed_to_months.month
+        and group_months.group_id = handled_summed_to_months.group_id
+
+    left join solves_summed_to_months
+        on group_months.month = solves_summed_to_months.month
+        and group_months.group_id = solves_summed_to_months.group_id
+
+    left join key_persons
+        on group_months.month = key_persons.month
+        and group_months.group_id = key_persons.group_id
+
+    left join ratings_summed_to_months
+        on group_months.month = ratings_summed_to_months.month
+        and group_months.group_id = ratings_summed_to_months.group_id
+
+)
+
+select * from final

@@ -1,0 +1,182 @@
+-- One row per ticket and kind of survey: what was asked and what was answered.
+-- The latest answer within its scale counts, of answers in the same second the
+-- one with the higher id; the first one stays beside it, so that a change of
+-- mind can be seen. An answer off its scale is counted and otherwise ignored. A
+-- score of the two best counts as positive for CSAT (4 and 5 of 5), 5 to 7 for
+-- CES; NPS has promoters (9, 10), passives (7, 8) and detractors (0 to 6). An
+-- answer before the ticket was solved counts, and is marked. Channel and group
+-- are those of the ticket now, `none` if nobody knows the ticket.
+with
+
+responses as (
+
+    select * from stg_csat_responses
+
+),
+
+tickets as (
+
+    select
+        ticket_id,
+        channel,
+        group_id,
+        solver_id,
+        is_deleted,
+        first_solved_at
+
+    from fct_ticket
+
+),
+
+answers_numbered as (
+
+    select
+        response_id,
+        ticket_id,
+        survey_type,
+        agent_id,
+        answer_text,
+        score,
+        scale_min,
+        scale_max,
+        answered_at,
+        row_number() over (
+            partition by ticket_id, survey_type
+            order by answered_at, response_id
+        ) as answer_number,
+        row_number() over (
+            partition by ticket_id, survey_type
+            order by answered_at desc, response_id desc
+        ) as answer_number_from_last
+
+    from responses
+
+    where has_answer
+        and is_in_scale
+
+),
+
+offers_summed_to_tickets as (
+
+    select
+        ticket_id,
+        survey_type,
+        max(requester_id) as requester_id,
+        max(agent_id) as agent_id,
+        count(*) as offers,
+        count(*) filter (where has_answer and is_in_scale) as answers,
+        count(*) filter (where has_answer and not is_in_scale)
+            as answers_off_scale,
+        min(offered_at) as offered_at,
+        max(updated_at) as updated_at
+
+    from responses
+
+    group by
+        ticket_id,
+        survey_type
+
+),
+
+surveys_joined as (
+
+    select
+        offers_summed_to_tickets.ticket_id,
+        offers_summed_to_tickets.survey_type,
+        last_answers.response_id,
+        offers_summed_to_tickets.requester_id,
+        coalesce(
+            last_answers.agent_id,
+            offers_summed_to_tickets.agent_id,
+            tickets.solver_id
+        ) as agent_id,
+        coalesce(tickets.group_id, 'none') as group_id,
+        coalesce(tickets.channel, 'none') as channel,
+        last_answers.answer_text,
+        first_answers.score as first_score,
+        last_answers.score,
+        last_answers.scale_min,
+        last_answers.scale_max,
+        offers_summed_to_tickets.offers,
+        offers_summed_to_tickets.answers,
+        offers_summed_to_tickets.answers_off_scale,
+        coalesce(tickets.is_deleted, false) as is_deleted,
+        tickets.ticket_id is not null as is_known_ticket,
+        tickets.first_solved_at,
+        offers_summed_to_tickets.offered_at,
+        last_answers.answered_at,
+        offers_summed_to_tickets.updated_at
+
+    from offers_summed_to_tickets
+
+    left join answers_numbered as last_answers
+        on offers_summed_to_tickets.ticket_id = last_answers.ticket_id
+        and offers_summed_to_tickets.survey_type = last_answers.survey_type
+        and last_answers.answer_number_from_last = 1
+
+    left join answers_numbered as first_answers
+        on offers_summed_to_tickets.ticket_id = first_answers.ticket_id
+        and offers_summed_to_tickets.survey_type = first_answers.survey_type
+        and first_answers.answer_number = 1
+
+    left join tickets
+        on offers_summed_to_tickets.ticket_id = tickets.ticket_id
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        ticket_id,
+        survey_type,
+        response_id,
+        requester_id,
+        agent_id,
+        group_id,
+
+        ---------- strings
+        channel,
+        case
+            when score is null then null
+            when survey_type = 'nps' and score >= 9 then 'promoter'
+            when survey_type = 'nps' and score >= 7 then 'passive'
+            when survey_type = 'nps' then 'detractor'
+            when survey_type = 'ces' and score >= 5 then 'positive'
+            when survey_type = 'csat' and score >= scale_max - 1
+                then 'positive'
+            else 'other'
+        end as answer_class,
+        answer_text,
+
+        ---------- numbers
+        first_score,
+        score as survey_score,
+        scale_min,
+        scale_max,
+        offers,
+        answers,
+        answers_off_scale,
+
+        ---------- booleans
+        answered_at is not null as is_answered,
+        is_known_ticket
+            and answered_at is not null
+            and (first_solved_at is null or answered_at < first_solved_at)
+            as is_answered_early,
+        is_deleted,
+
+        ---------- dates
+        local_day(offered_at, $reporting_zone) as offered_day,
+        local_day(answered_at, $reporting_zone) as answered_day,
+
+        ---------- timestamps
+        offered_at,
+        answered_at,
+        updated_at
+
+    from surveys_joined
+
+)
+
+select * from final

@@ -1,0 +1,349 @@
+-- One row per month, scope and KPI: actual against target.
+-- Agents have the metrics of kpi_agent_month, groups and the company those of
+-- kpi_team_month. The target that is valid on the month's last day counts, the
+-- own one before the group's before the company's; without one there is no row.
+-- Attainment is actual / target where more is better, target / actual where
+-- less is better, 1 inside a band and linear outside; it stays between 0 and
+-- $attainment_cap. Green from 1, amber from 0.9. The changes are against the
+-- month before and the same month a year before, as a share of it. Ranks go by
+-- attainment among the same kind of scope and equal ones share one; who solved
+-- fewer than $min_solves tickets or was employed for less than $min_tenure_days
+-- has none, as in perf_agent_month, and neither has who lacks data.
+with
+
+agent_months as (
+
+    select
+        month,
+        'agent' as scope_type,
+        agent_id as scope_id,
+        group_id,
+        solved >= $min_solves
+            and tenure_days >= $min_tenure_days as is_eligible,
+        cast(solved as double) as solved,
+        first_reply_median_minutes,
+        sla_rate,
+        csat_rate,
+        reopen_rate,
+        is_complete
+
+    from kpi_agent_month
+
+),
+
+-- Tickets without a group are nobody's score.
+team_months as (
+
+    select
+        month,
+        case when group_id = 'all' then 'company' else 'group' end
+            as scope_type,
+        group_id as scope_id,
+        group_id,
+        true as is_eligible,
+        solved_per_member,
+        first_reply_median_minutes,
+        sla_rate,
+        csat_rate,
+        first_contact_rate,
+        reopen_rate,
+        is_complete
+
+    from kpi_team_month
+
+    where group_id <> 'none'
+
+),
+
+targets as (
+
+    select * from dim_kpi_target
+
+    where scope_type in ('agent', 'group', 'company')
+
+),
+
+actuals as (
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'agent_solved' as metric_id,
+        solved as actual
+    from agent_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'agent_first_reply_minutes' as metric_id,
+        first_reply_median_minutes as actual
+    from agent_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'agent_sla_rate' as metric_id,
+        sla_rate as actual
+    from agent_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'agent_csat_rate' as metric_id,
+        csat_rate as actual
+    from agent_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'agent_reopen_rate' as metric_id,
+        reopen_rate as actual
+    from agent_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'support_solved_per_member' as metric_id,
+        solved_per_member as actual
+    from team_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'support_first_reply_minutes' as metric_id,
+        first_reply_median_minutes as actual
+    from team_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'support_sla_rate' as metric_id,
+        sla_rate as actual
+    from team_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'support_csat_rate' as metric_id,
+        csat_rate as actual
+    from team_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'support_first_contact_rate' as metric_id,
+        first_contact_rate as actual
+    from team_months
+
+    union all
+
+    select
+        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        'support_reopen_rate' as metric_id,
+        reopen_rate as actual
+    from team_months
+
+),
+
+actuals_with_targets as (
+
+    select
+        actuals.month,
+        actuals.scope_type,
+        actuals.scope_id,
+        actuals.group_id,
+        actuals.metric_id,
+        actuals.is_eligible,
+        actuals.is_complete,
+        actuals.actual,
+        targets.scope_type as target_scope,
+        targets.direction,
+        cast(targets.target as double) as target,
+        cast(targets.band_low as double) as band_low,
+        cast(targets.band_high as double) as band_high,
+        cast(targets.weight as double) as weight,
+        row_number() over (
+            partition by
+                actuals.month,
+                actuals.scope_type,
+                actuals.scope_id,
+                actuals.metric_id
+            order by
+                case targets.scope_type
+                    when 'agent' then 1
+                    when 'group' then 2
+                    else 3
+                end
+        ) as target_number
+
+    from actuals
+
+    inner join targets
+        on actuals.metric_id = targets.metric_id
+        and cast(actuals.month + interval '1 month' as date) - 1
+            >= targets.valid_from
+        and cast(actuals.month + interval '1 month' as date) - 1
+            <= targets.valid_to
+        and case targets.scope_type
+            when 'agent' then actuals.scope_type = 'agent'
+                and targets.scope_id = actuals.scope_id
+            when 'group' then actuals.scope_type <> 'company'
+                and targets.scope_id = actuals.group_id
+            else true
+        end
+
+),
+
+attainments as (
+
+    select
+        month,
+        scope_type,
+        scope_id,
+        group_id,
+        metric_id,
+        is_eligible,
+        is_complete,
+        actual,
+        target_scope,
+        direction,
+        target,
+        weight,
+        case
+            when actual is null then null
+            when direction = 'higher' then actual / nullif(target, 0)
+            when direction = 'lower' and actual = 0 then $attainment_cap
+            when direction = 'lower' then target / actual
+            when actual < band_low then actual / nullif(band_low, 0)
+            when actual > band_high then 2 - actual / nullif(band_high, 0)
+            else 1
+        end as attainment
+
+    from actuals_with_targets
+
+    where target_number = 1
+
+),
+
+attainments_capped as (
+
+    select
+        month,
+        scope_type,
+        scope_id,
+        group_id,
+        metric_id,
+        is_eligible,
+        is_complete,
+        actual,
+        target_scope,
+        direction,
+        target,
+        weight,
+        case
+            when attainment is not null
+                then round(
+                    least(greatest(attainment, 0), $attainment_cap), 6
+                )
+        end as attainment
+
+    from attainments
+
+),
+
+attainments_ranked as (
+
+    select
+        month,
+        scope_type,
+        scope_id,
+        metric_id,
+        cast(
+            rank() over (
+                partition by month, scope_type, metric_id
+                order by attainment desc
+            ) as bigint
+        ) as rank_in_month
+
+    from attainments_capped
+
+    where is_eligible
+        and attainment is not null
+
+),
+
+final as (
+
+    select
+        ---------- ids
+        attainments_capped.month,
+        attainments_capped.scope_type,
+        attainments_capped.scope_id,
+        attainments_capped.metric_id,
+        attainments_capped.group_id,
+
+        ---------- strings
+        attainments_capped.target_scope,
+        attainments_capped.direction,
+        case
+            when attainments_capped.attainment is null then 'unknown'
+            when attainments_capped.attainment >= 1 then 'green'
+            when attainments_capped.attainment >= 0.9 then 'amber'
+            else 'red'
+        end as rag,
+
+        ---------- numbers
+        attainments_capped.actual,
+        attainments_capped.target,
+        attainments_capped.weight,
+        attainments_capped.attainment,
+        round(attainments_capped.weight * attainments_capped.attainment, 6)
+            as points,
+        round(
+            attainments_capped.actual
+                / nullif(months_before.actual, 0) - 1,
+            6
+        ) as vs_prev,
+        round(
+            attainments_capped.actual
+                / nullif(years_before.actual, 0) - 1,
+            6
+        ) as vs_year,
+        attainments_ranked.rank_in_month,
+
+        ---------- booleans
+        attainments_capped.is_complete
+
+    from attainments_capped
+
+    left join attainments_ranked
+        on attainments_capped.month = attainments_ranked.month
+        and attainments_capped.scope_type = attainments_ranked.scope_type
+        and attainments_capped.scope_id = attainments_ranked.scope_id
+        and attainments_capped.metric_id = attainments_ranked.metric_id
+
+    left join actuals as months_before
+        on cast(attainments_capped.month - interval '1 month' as date)
+            = months_before.month
+        and attainments_capped.scope_type = months_before.scope_type
+        and attainments_capped.scope_id = months_before.scope_id
+        and attainments_capped.metric_id = months_before.metric_id
+
+    left join actuals as years_before
+        on cast(attainments_capped.month - interval '1 year' as date)
+            = years_before.month
+        and attainments_capped.scope_type = years_before.scope_type
+        and attainments_capped.scope_id = years_before.scope_id
+        and attainments_capped.metric_id = years_before.metric_id
+
+)
+
+select * from final

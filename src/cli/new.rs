@@ -1,0 +1,198 @@
+//! `opsmart new`.
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::{Args, Subcommand};
+
+use super::report::{counted, grouped};
+use super::{Failure, Global, load};
+use crate::cli::print::{Printer, document};
+use crate::infer::{InferError, Inferred, infer};
+use crate::plan::Suite;
+use crate::project::Project;
+use crate::run::Exit;
+use crate::starter::{NewFile, Read, WriteError, check_table_name, new_check, new_job, new_model, staging, write_new};
+
+/// Write a new contract, model, check or job that works as it stands
+///
+/// Overwrites nothing.
+#[derive(Debug, Args)]
+pub(super) struct NewArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Source(SourceArgs),
+    Model(ModelArgs),
+    Check(CheckArgs),
+    Job(JobArgs),
+}
+
+/// Read a file and write a contract for files like it
+///
+/// Reads the whole file, and proposes its dialect, types, nulls and key, each with the evidence in a comment; and writes
+/// a staging model with its test. The file stays where it is.
+#[derive(Debug, Args)]
+struct SourceArgs {
+    /// Name of the new dataset
+    name: String,
+
+    /// File of CSV or NDJSON to read, plain or packed as .gz or .zst
+    #[arg(long, env = "OPSMART_FROM", value_name = "FILE")]
+    from: Utf8PathBuf,
+}
+
+/// Write a model with its contract and its test
+///
+/// The name's prefix tells the layer: stg_, int_, dim_ or fct_, kpi_, perf_, risk_.
+#[derive(Debug, Args)]
+struct ModelArgs {
+    /// Name of the new table
+    name: String,
+
+    /// Table whose columns it selects; by default the one that its name tells, if there is one
+    #[arg(long, env = "OPSMART_FROM", value_name = "TABLE")]
+    from: Option<String>,
+}
+
+/// Write a check: a query that must return no rows
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// What is asserted; `assert_` is put before it
+    name: String,
+
+    /// Table that it asks; by default the ledger of landed files
+    #[arg(long, env = "OPSMART_ON", value_name = "TABLE")]
+    on: Option<String>,
+}
+
+/// Write a job: a schedule and the datasets that it takes in
+#[derive(Debug, Args)]
+struct JobArgs {
+    /// Name of the new job
+    name: String,
+
+    /// Datasets that it takes in; by default the one that is called like it
+    #[arg(long, env = "OPSMART_INGEST", value_name = "DATASET", num_args = 1..)]
+    ingest: Vec<String>,
+}
+
+pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let project = load(global)?;
+    let root = project.root.clone();
+    let mut facts = serde_json::json!({ "status": "written" });
+    let (files, next) = match &args.what {
+        What::Source(args) => {
+            let (files, found) = source(&project, args)?;
+            printer.say(&about(&args.from, &found));
+            facts["records"] = found.records.into();
+            facts["unreadable"] = found.broken.into();
+            facts["questions"] = found.questions.clone().into();
+            (files, after_source(&args.from, &args.name, &found))
+        }
+        What::Model(args) => {
+            let files = new_model(&Suite::compile(project)?, &args.name, args.from.as_deref())?;
+            let next = format!("  opsmart test {}\n  opsmart run\n", args.name);
+            (files, next)
+        }
+        What::Check(args) => {
+            let files = new_check(&Suite::compile(project)?, &args.name, args.on.as_deref())?;
+            (files, "  opsmart run     # asks it\n".to_owned())
+        }
+        What::Job(args) => {
+            let files = new_job(&project, &args.name, &args.ingest)?;
+            (files, format!("  opsmart plan {0}\n  opsmart run {0}\n", args.name))
+        }
+    };
+    write(&root, &files)?;
+    printer.say(&told(&files));
+    printer.say(&format!("\nNext:\n{next}"));
+    if printer.is_json() {
+        facts["files"] = files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>().into();
+        document(&facts);
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads the file and returns what is to be written for it, and what was found.
+fn source(project: &Project, args: &SourceArgs) -> Result<(Vec<NewFile>, Inferred), Failure> {
+    check_table_name(project, &args.name)?;
+    check_table_name(project, &format!("stg_{}", args.name))?;
+    let contract = format!("schemas/sources/{}.toml", args.name);
+    let found = infer(project, &args.name, &args.from).map_err(|error| {
+        let exit = match &error {
+            InferError::NoFile { .. } => Exit::Usage,
+            InferError::Read { source, .. } if !is_temporary(source) => Exit::Usage,
+            InferError::Read { .. } => Exit::Temporary,
+            InferError::File { .. } | InferError::Content { .. } => Exit::Data,
+            InferError::Bug { .. } => Exit::Bug,
+        };
+        Failure::Other { exit, message: error.to_string(), help: error.help() }
+    })?;
+    let mut files = vec![NewFile::new(contract, found.contract.as_str())];
+    files.extend(staging(&Read::new_dataset(&args.name, &found.columns, &found.key)));
+    Ok((files, found))
+}
+
+fn about(path: &Utf8Path, found: &Inferred) -> String {
+    let records = format!("{} record{}", grouped(found.records), if found.records == 1 { "" } else { "s" });
+    let mut text = format!("Read {path}: {}, {records} of {}\n", found.dialect, counted(found.columns.len(), "column"));
+    if !found.questions.is_empty() {
+        text.push_str("\nTo be decided by you:\n");
+        found.questions.iter().for_each(|question| text.push_str(&format!("  {question}\n")));
+    }
+    text.push('\n');
+    text
+}
+
+fn after_source(path: &Utf8Path, name: &str, found: &Inferred) -> String {
+    let mut next = String::new();
+    if let Some(folder) = &found.landing.put_into {
+        next.push_str(&format!("  put {path} into {folder}/, where `from` looks for it\n"));
+    }
+    if found.landing.others > 0 {
+        let others = counted(found.landing.others, "other file");
+        next.push_str(&format!("  `from` matches {others} too, which were not read: narrow it, or look at them\n"));
+    }
+    next.push_str(&format!("  read schemas/sources/{name}.toml, and mend what you know better\n"));
+    next.push_str(&format!("  opsmart test stg_{name}\n  opsmart run --select +stg_{name}\n  opsmart show {name}\n"));
+    next
+}
+
+/// Writes new files, all or none.
+pub(super) fn write(root: &Utf8Path, files: &[NewFile]) -> Result<(), Failure> {
+    write_new(root, files).map_err(|error| {
+        let exit = match &error {
+            WriteError::Disk { source, .. } if is_temporary(source) => Exit::Temporary,
+            _ => Exit::Usage,
+        };
+        let help = match &error {
+            WriteError::Exists(_) => Some("choose another name or folder, or move them away".to_owned()),
+            WriteError::Outside(_) => Some("put a folder in the place of the link".to_owned()),
+            WriteError::Disk { source, .. } => Some(source.to_string()),
+        };
+        Failure::Other { exit, message: error.to_string(), help }
+    })
+}
+
+/// Returns whether trying again may help.
+fn is_temporary(error: &io::Error) -> bool {
+    !matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::InvalidFilename
+    )
+}
+
+/// Says what was written.
+pub(super) fn told(files: &[NewFile]) -> String {
+    let mut text = format!("Wrote {}:\n", counted(files.len(), "file"));
+    files.iter().for_each(|file| text.push_str(&format!("  {}\n", file.path)));
+    text
+}

@@ -1,0 +1,328 @@
+//! The ways in which the texts of a column could be read, and how each fares.
+
+use chrono::NaiveDate;
+use chrono_tz::Tz;
+
+use crate::ingest::{Rank, Reader};
+use crate::project::ColumnType;
+
+/// One way to read texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Boolean,
+    Int64,
+    /// Digits with a point and no exponent; how many is the column's to say.
+    Decimal,
+    Float64,
+    /// ISO 8601, or a format.
+    Date(Option<&'static str>),
+    /// ISO 8601, or a format.
+    Timestamp(Option<&'static str>),
+}
+
+/// Days in the forms in which programs and people write them.
+const DATES: [&str; 17] = [
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%Y%m%d",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d.%m.%y",
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%b %d, %Y",
+    "%b %d %Y",
+    "%d-%b-%y",
+    "%Y年%m月%d日",
+];
+
+/// Instants in such forms, those of [`DATES`] with a time of day among them.
+const TIMESTAMPS: [&str; 56] = [
+    "%Y-%m-%d %I:%M:%S %p",
+    "%Y-%m-%d %I:%M %p",
+    "%Y-%m-%d %H:%M:%S %z",
+    "%Y-%m-%d %H:%M:%S%.f %z",
+    "%Y-%m-%d %H:%M:%S UTC",
+    "%Y-%m-%d %H:%M:%S%.f UTC",
+    "%Y/%m/%d %H:%M",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M:%S%.f",
+    "%Y/%m/%dT%H:%M:%S",
+    "%Y.%m.%d %H:%M",
+    "%Y.%m.%d %H:%M:%S",
+    "%Y%m%d %H:%M",
+    "%Y%m%d %H:%M:%S",
+    "%Y%m%d%H%M%S",
+    "%Y%m%dT%H%M%S",
+    "%Y%m%dT%H%M%SZ",
+    "%d/%m/%Y %H:%M",
+    "%d/%m/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M:%S%.f",
+    "%d/%m/%Y %I:%M %p",
+    "%d/%m/%Y %I:%M:%S %p",
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M:%S%.f",
+    "%m/%d/%Y %I:%M %p",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M:%S%.f",
+    "%d.%m.%Y, %H:%M",
+    "%d.%m.%Y, %H:%M:%S",
+    "%d-%m-%Y %H:%M",
+    "%d-%m-%Y %H:%M:%S",
+    "%m-%d-%Y %H:%M",
+    "%m-%d-%Y %H:%M:%S",
+    "%d/%m/%y %H:%M",
+    "%d/%m/%y %H:%M:%S",
+    "%d/%m/%y %I:%M %p",
+    "%m/%d/%y %H:%M",
+    "%m/%d/%y %H:%M:%S",
+    "%m/%d/%y %I:%M %p",
+    "%d.%m.%y %H:%M",
+    "%d.%m.%y %H:%M:%S",
+    "%d %b %Y %H:%M",
+    "%d %b %Y %H:%M:%S",
+    "%d-%b-%Y %H:%M:%S",
+    "%b %d, %Y %H:%M:%S",
+    "%b %d, %Y %I:%M %p",
+    "%b %d, %Y %I:%M:%S %p",
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%a %b %d %H:%M:%S %Y",
+    "%d/%b/%Y:%H:%M:%S %z",
+    "%Y年%m月%d日 %H:%M",
+    "%Y年%m月%d日 %H:%M:%S",
+    EPOCH,
+];
+
+/// Seconds since 1970-01-01.
+pub(super) const EPOCH: &str = "%s";
+
+impl Reading {
+    /// Returns all ways, the narrower first.
+    fn all() -> impl Iterator<Item = Self> {
+        [Self::Boolean, Self::Int64, Self::Decimal, Self::Float64, Self::Date(None), Self::Timestamp(None)]
+            .into_iter()
+            .chain(DATES.into_iter().map(|format| Self::Date(Some(format))))
+            .chain(TIMESTAMPS.into_iter().map(|format| Self::Timestamp(Some(format))))
+    }
+
+    /// Returns the format, if it has one.
+    pub(super) fn format(self) -> Option<&'static str> {
+        match self {
+            Self::Date(format) | Self::Timestamp(format) => format,
+            _ => None,
+        }
+    }
+
+    /// Returns the type that values read so have; decimals as numbers with a fraction.
+    fn kind(self) -> ColumnType {
+        match self {
+            Self::Boolean => ColumnType::Boolean,
+            Self::Int64 => ColumnType::Int64,
+            Self::Decimal | Self::Float64 => ColumnType::Float64,
+            Self::Date(_) => ColumnType::Date,
+            Self::Timestamp(_) => ColumnType::Timestamp,
+        }
+    }
+
+    /// Says it in words.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::Boolean => "boolean".to_owned(),
+            Self::Int64 => "int64".to_owned(),
+            Self::Decimal => "decimal".to_owned(),
+            Self::Float64 => "float64".to_owned(),
+            Self::Date(None) => "date".to_owned(),
+            Self::Timestamp(None) => "timestamp".to_owned(),
+            Self::Date(Some(format)) => format!("date of the form {format}"),
+            Self::Timestamp(Some(format)) => format!("timestamp of the form {format}"),
+        }
+    }
+
+    fn reader(self, zone: Tz) -> Option<Reader> {
+        let formats = self.format().map(str::to_owned).into_iter().collect::<Vec<_>>();
+        Reader::new(self.kind(), &formats, zone).ok()
+    }
+
+    /// Returns the least value that is believed: with `%Y` a year of two digits would be one of the first century.
+    fn least(self) -> Option<Rank> {
+        let format = self.format().filter(|format| format.contains("%Y"))?;
+        let day = i64::from(NaiveDate::from_ymd_opt(1000, 1, 1)?.to_epoch_days());
+        let is_date = DATES.contains(&format);
+        Some(Rank::Whole(if is_date { day } else { day * 86_400_000_000 }))
+    }
+}
+
+/// A text and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) line: i64,
+    pub(super) text: String,
+}
+
+/// How one way to read texts fares.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) reading: Reading,
+    reader: Reader,
+    /// Reads local times as the project's zone has them; none where that makes no difference.
+    in_zone: Option<Reader>,
+    least: Option<Rank>,
+    pub(super) fits: u64,
+    pub(super) fails: u64,
+    pub(super) first_failure: Option<Seen>,
+    /// The first time that no clock of the project's zone has shown.
+    pub(super) gap: Option<Seen>,
+    pub(super) min: Option<(Rank, String)>,
+    pub(super) max: Option<(Rank, String)>,
+}
+
+/// Returns every way to read texts; `zone` is that of stamps without an offset.
+pub(super) fn candidates(zone: Tz) -> Vec<Candidate> {
+    let made = Reading::all().filter_map(|reading| {
+        let is_local = matches!(reading, Reading::Timestamp(_)) && zone != Tz::UTC;
+        Some(Candidate {
+            reading,
+            reader: reading.reader(Tz::UTC)?,
+            in_zone: if is_local { reading.reader(zone) } else { None },
+            least: reading.least(),
+            fits: 0,
+            fails: 0,
+            first_failure: None,
+            gap: None,
+            min: None,
+            max: None,
+        })
+    });
+    made.collect()
+}
+
+impl Candidate {
+    /// Tries a text, which has no white space around it. Returns whether the candidate is still worth trying.
+    pub(super) fn try_text(&mut self, text: &[u8], line: i64) -> bool {
+        let seen = || Seen { line, text: String::from_utf8_lossy(text).into_owned() };
+        let is_number = matches!(
+            self.reading,
+            Reading::Int64 | Reading::Decimal | Reading::Float64 | Reading::Timestamp(Some(EPOCH))
+        );
+        let refused = is_number && is_code(text) || self.reading == Reading::Decimal && !is_plain_decimal(text);
+        let rank = if refused { None } else { self.reader.rank(text) };
+        let Some(rank) = rank.filter(|rank| self.least.is_none_or(|least| *rank >= least)) else {
+            self.fails += 1;
+            self.first_failure.get_or_insert_with(seen);
+            // Evidence of a few strange values is worth having; of a way that does not fit at all it is not.
+            return self.fails <= 16 + self.fits / 8;
+        };
+        self.fits += 1;
+        if self.gap.is_none() && self.in_zone.as_ref().is_some_and(|reader| reader.rank(text).is_none()) {
+            self.gap = Some(seen());
+        }
+        let shown = || seen().text;
+        if self.min.as_ref().is_none_or(|(min, _)| rank < *min) {
+            self.min = Some((rank, shown()));
+        }
+        if self.max.as_ref().is_none_or(|(max, _)| rank > *max) {
+            self.max = Some((rank, shown()));
+        }
+        true
+    }
+
+    /// Returns whether every one of `count` texts can be read so.
+    pub(super) fn fits_all(&self, count: u64) -> bool {
+        self.fails == 0 && self.fits == count && count > 0
+    }
+}
+
+/// Returns whether digits are a code and no number: leading zeros or a plus would be lost.
+fn is_code(text: &[u8]) -> bool {
+    match text.strip_prefix(b"-").unwrap_or(text) {
+        [b'+', ..] => true,
+        [b'0', second, ..] => second.is_ascii_digit(),
+        _ => false,
+    }
+}
+
+fn is_plain_decimal(text: &[u8]) -> bool {
+    digits(text).is_some()
+}
+
+/// Returns how many digits a plain decimal has before and after its point.
+pub(super) fn digits(text: &[u8]) -> Option<(usize, usize)> {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let point = text.iter().position(|&byte| byte == b'.').unwrap_or(text.len());
+    let (whole, fraction) = (&text[..point], text.get(point + 1..).unwrap_or_default());
+    let is_digits = whole.iter().chain(fraction).all(u8::is_ascii_digit) && whole.len() + fraction.len() > 0;
+    is_digits.then_some((whole.len(), fraction.len()))
+}
+
+/// Returns whether a stamp says how far it is from UTC.
+pub(super) fn has_offset(text: &str, format: Option<&str>) -> bool {
+    match format {
+        Some(format) => ["%z", "%s", "UTC", "SZ"].iter().any(|part| format.contains(part)),
+        None => text.get(11..).is_some_and(|time| time.contains(['Z', 'z', '+', '-'])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the ways in which all of `texts` can be read.
+    fn fitting(texts: &[&str]) -> Vec<Reading> {
+        let mut all = candidates(Tz::UTC);
+        for candidate in &mut all {
+            for text in texts {
+                candidate.try_text(text.as_bytes(), 1);
+            }
+        }
+        all.iter().filter(|c| c.fits_all(texts.len() as u64)).map(|c| c.reading).collect()
+    }
+
+    #[test]
+    fn every_format_reads_what_it_writes() {
+        let instant = chrono::DateTime::from_timestamp(1_718_960_461, 0).unwrap();
+        for (format, is_date) in DATES.iter().map(|f| (f, true)).chain(TIMESTAMPS.iter().map(|f| (f, false))) {
+            let written = instant.format(format).to_string();
+            let expected = if is_date { Reading::Date(Some(format)) } else { Reading::Timestamp(Some(format)) };
+            assert!(fitting(&[&written]).contains(&expected), "{format} {written}");
+        }
+    }
+
+    #[test]
+    fn a_year_of_two_digits_is_not_one_of_the_first_century() {
+        assert_eq!(fitting(&["13/03/24"]), [Reading::Date(Some("%d/%m/%y"))]);
+        assert_eq!(fitting(&["13/03/2024"]), [Reading::Date(Some("%d/%m/%Y"))]);
+        assert_eq!(
+            fitting(&["03/04/2024"]),
+            [Reading::Date(Some("%d/%m/%Y")), Reading::Date(Some("%m/%d/%Y"))],
+            "day and month cannot be told apart"
+        );
+    }
+
+    #[test]
+    fn codes_are_no_numbers() {
+        for text in ["007", "+4930123456", "-01.5"] {
+            assert_eq!(fitting(&[text]), [], "{text}");
+        }
+        assert_eq!(fitting(&["0", "-0.5", "12"]), [Reading::Decimal, Reading::Float64]);
+        assert_eq!(fitting(&["1e3"]), [Reading::Float64]);
+    }
+
+    #[test]
+    fn a_time_that_clocks_skipped_is_noticed() {
+        let mut all = candidates(Tz::Europe__Berlin);
+        let stamp = all.iter_mut().find(|c| c.reading == Reading::Timestamp(None)).unwrap();
+        stamp.try_text(b"2024-03-31 01:30:00", 2);
+        assert_eq!(stamp.gap, None);
+        stamp.try_text(b"2024-03-31 02:30:00", 3);
+        assert_eq!(stamp.gap, Some(Seen { line: 3, text: "2024-03-31 02:30:00".to_owned() }));
+        assert!(stamp.fits_all(2));
+    }
+}

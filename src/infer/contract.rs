@@ -1,0 +1,368 @@
+//! The text of a contract, with the evidence for each line of it.
+
+use super::candidate::{Candidate, Reading};
+use super::column::Profile;
+use super::decide::Decided;
+use super::dialect::Dialect;
+use super::distinct::Count;
+use super::key::Keys;
+use super::pass::{Field, Found};
+use super::{Inferred, Input, Landing};
+use crate::ingest::quoted;
+use crate::project::{ColumnType, Format};
+
+/// How wide a comment is.
+const WIDTH: usize = 118;
+
+/// The share of records that may be set aside when there is no reason for more.
+const USUAL_SHARE: u64 = 10;
+
+/// Writes the contract and all that is to be told of it.
+pub(super) fn write(
+    input: &Input<'_>,
+    name: &str,
+    dialect: &Dialect,
+    found: &Found,
+    columns: &[Decided],
+    keys: &Keys,
+    landing: Landing,
+) -> Inferred {
+    let mut questions = Vec::new();
+    let mut text = String::new();
+    let file = input.path.file_name().unwrap_or_default();
+    let records = found.records + found.broken;
+    comment(
+        &mut text,
+        &format!(
+            "Proposed from {}: {}, {} in {} decoded. Each line has its evidence; what you know better, change.",
+            quoted(file.as_bytes()),
+            dialect.words(),
+            counted(records, "record"),
+            counted(found.bytes, "byte"),
+        ),
+    );
+    text.push_str(&format!("description = {}\n", toml(&format!("Records of {name}, as they land"))));
+    let grain = keys.written.as_ref().map_or("one row per record".to_owned(), |key| format!("one row per {key}"));
+    text.push_str(&format!("grain = {}\n", toml(&grain)));
+    text.push_str(&format!("from = {}\n", toml(&landing.from)));
+    text.push_str(&format!("format = {}\n", format(&dialect.format)));
+    text.push_str("files = \"replace\"\n");
+    write_keys(&mut text, keys, &mut questions);
+    write_zone(&mut text, input, columns, &mut questions);
+    write_share(&mut text, found, &mut questions);
+    text.push_str("\n[columns]\n");
+    for doubled in &found.doubled {
+        let told = format!("{} stands several times in the header, so no column can be read from it", shown(doubled));
+        comment(&mut text, &told);
+        questions.push(told);
+    }
+    for (field, column) in found.fields.iter().zip(columns) {
+        comment(&mut text, &evidence(field, column).join("; "));
+        if !column.unclear.is_empty() {
+            questions.push(unclear(&mut text, column));
+        }
+        text.push_str(&definition(field, column, &dialect.format));
+    }
+    Inferred {
+        contract: text,
+        columns: columns.iter().map(|column| (column.name.clone(), column.kind)).collect(),
+        key: keys.written.clone().into_iter().collect(),
+        records: found.records,
+        broken: found.broken,
+        dialect: dialect.words(),
+        questions,
+        landing,
+    }
+}
+
+fn write_keys(text: &mut String, keys: &Keys, questions: &mut Vec<String>) {
+    if let Some(key) = &keys.written {
+        let how = keys.candidates.iter().find(|(columns, _)| columns[0] == *key).map_or("", |(_, how)| how);
+        comment(text, &format!("`{key}` is unique here and never null ({how}); of rows with one key, one stays."));
+        text.push_str(&format!("key = [{}]\n", toml(key)));
+        if let Some(order) = &keys.order {
+            text.push_str(&format!("keep = {{ latest = {} }}\n", toml(order)));
+        }
+    }
+    for (columns, how) in &keys.candidates {
+        if keys.written.as_ref().is_some_and(|key| columns == std::slice::from_ref(key)) {
+            continue;
+        }
+        let list = columns.iter().map(|column| toml(column)).collect::<Vec<_>>().join(", ");
+        comment(text, &format!("key = [{list}]: unique here and never null ({how})."));
+    }
+    if let (Some(id), Some(order)) = (&keys.versions_of, &keys.order) {
+        let lines = format!("key = [{}] and keep = {{ latest = {} }}", toml(id), toml(order));
+        comment(text, &format!("`{id}` repeats. If its rows are versions of one thing: {lines}."));
+    }
+    if keys.given_up > 0 {
+        comment(text, &format!("Too many values to tell whether {} more could be a key.", keys.given_up));
+    }
+    if keys.written.is_none() {
+        let first = keys.candidates.first().map(|(columns, _)| {
+            let names = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>();
+            format!(" ({} would, in this file)", names.join(" with "))
+        });
+        let first = first.unwrap_or_default();
+        questions.push(format!("what tells two rows apart{first}? no key is written, so every record stays"));
+    }
+}
+
+fn write_zone(text: &mut String, input: &Input<'_>, columns: &[Decided], questions: &mut Vec<String>) {
+    let zone = input.project.settings.reporting_zone.name();
+    let local: Vec<&str> = columns.iter().filter(|column| column.is_local).map(|column| column.name.as_str()).collect();
+    let gap = columns.iter().find_map(|column| Some((&column.name, column.gap.as_ref()?)));
+    if let Some((name, gap)) = gap {
+        let told = format!(
+            "clocks in {zone} never showed {} (`{name}`, line {}): in which zone were these stamps written?",
+            shown(&gap.text),
+            gap.line
+        );
+        comment(text, &capital(&told));
+        text.push_str("parse_zone = \"UTC\"\n");
+        questions.push(told);
+    } else if !local.is_empty() {
+        comment(text, &format!("{} without an offset: read as local time of this zone.", local.join(", ")));
+        text.push_str(&format!("parse_zone = {}\n", toml(zone)));
+        questions.push(format!("{}: were they written in {zone}? they say no offset", local.join(", ")));
+    }
+}
+
+fn write_share(text: &mut String, found: &Found, questions: &mut Vec<String>) {
+    if found.broken > 0 {
+        let told = format!(
+            "{} cannot be read, whatever the contract says: {}",
+            counted(found.broken, "record"),
+            found.broken_examples.join("; ")
+        );
+        comment(text, &capital(&told));
+        questions.push(told);
+    }
+    // In thousandths, rounded up, so that the file itself passes.
+    let needed = (found.broken * 1000).div_ceil((found.records + found.broken).max(1));
+    let share = needed.max(USUAL_SHARE);
+    let share = format!("{}.{:03}", share / 1000, share % 1000);
+    text.push_str(&format!("rejected_share = {}\n", share.trim_end_matches('0').trim_end_matches('.')));
+}
+
+/// Tells the formats between which nothing decides, and returns the question.
+fn unclear(text: &mut String, column: &Decided) -> String {
+    let formats: Vec<&str> = column.unclear.iter().filter_map(|reading| reading.format()).collect();
+    let listed = formats.iter().map(|format| format!("`{format}`")).collect::<Vec<_>>().join(" and ");
+    let told =
+        format!("`{}`: {listed} fit every value and mean different days; it stays text until you choose", column.name);
+    comment(text, &capital(&told));
+    for reading in &column.unclear {
+        let kind = if matches!(reading, Reading::Date(_)) { "date" } else { "timestamp" };
+        let format = toml(reading.format().unwrap_or_default());
+        comment(text, &format!("  {{ type = \"{kind}\", format = {format} }}"));
+    }
+    told
+}
+
+/// Returns the line that declares a column.
+fn definition(field: &Field, column: &Decided, format: &Format) -> String {
+    let required = if column.is_required() { "!" } else { "" };
+    let kind = toml(&format!("{}{required}", column.kind));
+    let mut rest = Vec::new();
+    let has_names = !matches!(format, Format::Csv { header: false, .. });
+    if has_names && field.name != column.name {
+        rest.push(format!("aliases = [{}]", toml(&field.name)));
+    }
+    if let Some(format) = column.reading.and_then(Reading::format) {
+        rest.push(format!("format = {}", toml(format)));
+    }
+    if !column.null_texts.is_empty() {
+        let texts = std::iter::once("").chain(column.null_texts.iter().map(|(text, _)| *text));
+        rest.push(format!("null = [{}]", texts.map(toml).collect::<Vec<_>>().join(", ")));
+    }
+    if !column.values.is_empty() {
+        rest.push(format!(
+            "values = [{}]",
+            column.values.iter().map(|value| toml(value)).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if rest.is_empty() {
+        format!("{} = {kind}\n", column.name)
+    } else {
+        format!("{} = {{ type = {kind}, {} }}\n", column.name, rest.join(", "))
+    }
+}
+
+/// Returns what speaks for a column being what it is.
+fn evidence(field: &Field, column: &Decided) -> Vec<String> {
+    let profile = &field.profile;
+    let mut told = vec![values(profile)];
+    if column.nulls > 0 {
+        let texts = column.null_texts.iter().map(|(text, count)| format!("{} {}", shown(text), grouped(*count)));
+        let texts = texts.collect::<Vec<_>>();
+        let of = if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) };
+        told.push(format!("{} null{of}", percent(column.nulls, profile.records)));
+    }
+    let candidate = column.reading.and_then(|reading| of(profile, reading));
+    if let Some(Candidate { min: Some((_, min)), max: Some((_, max)), .. }) = candidate
+        && min != max
+        && column.kind != ColumnType::Boolean
+    {
+        told.push(format!("from {} to {}", shown(min), shown(max)));
+    }
+    match column.kind {
+        ColumnType::Decimal { .. } | ColumnType::Float64 => {
+            told.extend(profile.widest.as_ref().map(|(_, text)| format!("widest {}", shown(text))));
+        }
+        ColumnType::String => {
+            told.extend(profile.longest.as_ref().map(|(length, seen)| {
+                format!("longest {} on line {}", counted(*length as u64, "character"), seen.line)
+            }));
+        }
+        _ => {}
+    }
+    told.extend(narrower(profile, column));
+    told.extend(column.notes.iter().cloned());
+    if column.kind == ColumnType::String {
+        if profile.padded > 0 {
+            told.push(format!("{} with white space around it, which stays", counted(profile.padded, "text")));
+        }
+        if column.values.is_empty()
+            && let Some(values) = profile.distinct.values().filter(|values| (2..=12).contains(&values.len()))
+            && profile.distinct.repeats
+        {
+            let values = values.iter().map(|(text, count)| format!("{} {}", shown(text), grouped(*count)));
+            told.push(format!("values: {}", values.collect::<Vec<_>>().join(", ")));
+        }
+    }
+    told
+}
+
+fn of(profile: &Profile, reading: Reading) -> Option<&Candidate> {
+    profile.candidates.iter().find(|candidate| candidate.reading == reading)
+}
+
+/// Tells how many values there are, and how many different ones.
+fn values(profile: &Profile) -> String {
+    if profile.values == 0 {
+        return "no value in this file".to_owned();
+    }
+    let distinct = match profile.distinct.count() {
+        Count::Exact(count) if count as u64 == profile.values => "all different".to_owned(),
+        Count::Exact(count) => format!("{} different", grouped(count as u64)),
+        Count::Hashed(count) => format!("{} different by hashes", grouped(count as u64)),
+        Count::AtLeast(count) => format!("at least {} different", grouped(count as u64)),
+    };
+    if let ([only], Count::Exact(1)) = (profile.distinct.examples.as_slice(), profile.distinct.count()) {
+        return format!("{}, all {}", counted(profile.values, "value"), shown(only));
+    }
+    let examples = profile.distinct.examples.iter().map(|text| shown(text)).collect::<Vec<_>>().join(", ");
+    format!("{}, {distinct}, such as {examples}", counted(profile.values, "value"))
+}
+
+/// Tells why a column is not of a narrower type.
+fn narrower(profile: &Profile, column: &Decided) -> Option<String> {
+    let refused = |reading: Reading| of(profile, reading).filter(|candidate| candidate.fails > 0);
+    let dropped = |reading: Reading| profile.dropped.iter().find(|(dropped, _)| *dropped == reading);
+    let tried = match column.kind {
+        ColumnType::Decimal { .. } => vec![Reading::Int64],
+        ColumnType::Float64 => vec![Reading::Decimal, Reading::Int64],
+        ColumnType::String => {
+            let tried = profile.candidates.iter().filter(|candidate| candidate.fails > 0 && candidate.fits > 0);
+            // Of equals the first, which is the narrower.
+            tried.rev().max_by_key(|candidate| candidate.fits).map(|candidate| candidate.reading).into_iter().collect()
+        }
+        _ => return None,
+    };
+    tried.into_iter().find_map(|reading| {
+        let words = reading.words();
+        if let Some((_, failure)) = dropped(reading) {
+            return Some(format!("no {words} because of {} on line {}", shown(&failure.text), failure.line));
+        }
+        let candidate = refused(reading)?;
+        let failure = candidate.first_failure.as_ref()?;
+        let (fits, all) = (grouped(candidate.fits), grouped(profile.values));
+        Some(format!("{fits} of {all} read as {words}, not {} on line {}", shown(&failure.text), failure.line))
+    })
+}
+
+fn format(format: &Format) -> String {
+    match format {
+        Format::Ndjson => "{ type = \"ndjson\" }".to_owned(),
+        Format::Csv { delimiter, quote, header } => {
+            let one = |byte: u8| if byte == b'\t' { "'\\t'".to_owned() } else { toml(&char::from(byte).to_string()) };
+            format!("{{ type = \"csv\", delimiter = {}, quote = {}, header = {header} }}", one(*delimiter), one(*quote))
+        }
+    }
+}
+
+/// Adds a comment, wrapped.
+fn comment(text: &mut String, words: &str) {
+    let mut line = "#".to_owned();
+    for word in words_of(words) {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH && line.len() > 1 {
+            text.push_str(line.trim_end());
+            text.push_str("\n#");
+            line.clear();
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    text.push_str(line.trim_end());
+    text.push('\n');
+}
+
+/// Returns the words of a comment; what stands in backticks is one.
+fn words_of(text: &str) -> Vec<&str> {
+    let (mut words, mut start, mut is_quoted) = (Vec::new(), 0, false);
+    for (at, c) in text.char_indices() {
+        if c == '`' {
+            is_quoted = !is_quoted;
+        } else if c == ' ' && !is_quoted {
+            words.push(&text[start..at]);
+            start = at + 1;
+        }
+    }
+    words.push(&text[start..]);
+    words
+}
+
+/// Returns a text of the file as a comment may show it.
+fn shown(text: &str) -> String {
+    const SHOWN: usize = 40;
+    let mut chars = text.chars();
+    let mut start: String = chars.by_ref().take(SHOWN).collect();
+    if chars.next().is_some() {
+        start.push('…');
+    }
+    quoted(start.as_bytes())
+}
+
+fn toml(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default() + chars.as_str()
+}
+
+/// Returns a count with its noun.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// Returns a count with a comma after every three digits.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns a share in per cent; what is not nothing is never shown as 0.
+fn percent(part: u64, whole: u64) -> String {
+    let tenths = (part * 1000).div_ceil(whole.max(1));
+    format!("{}.{} %", tenths / 10, tenths % 10)
+}

@@ -1,0 +1,173 @@
+//! A file to a contract: reads the whole file once or a few times and proposes what the contract should say, with the
+//! evidence for it.
+//!
+//! Promises: memory depends on limits and not on the file; every text is judged by the very code that reads landed
+//! files, so a run takes in every record that can be read at all; what two readings fit, such as day and month, is
+//! told and not guessed. Knows nothing of SQL and writes nothing.
+
+mod candidate;
+mod column;
+mod contract;
+mod decide;
+mod dialect;
+mod distinct;
+mod key;
+mod landing;
+mod names;
+mod pass;
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::ingest::{Compression, FileProblem, ReadError, beginning};
+use crate::project::{ColumnType, Project};
+
+pub use landing::Landing;
+
+/// What was found in a file.
+#[derive(Debug)]
+pub struct Inferred {
+    /// The contract's text.
+    pub contract: String,
+    /// The columns, with their types.
+    pub columns: Vec<(String, ColumnType)>,
+    /// The columns of the key, if one was written.
+    pub key: Vec<String>,
+    /// How many records can be read.
+    pub records: u64,
+    /// How many cannot, whatever the contract says.
+    pub broken: u64,
+    /// In what form the file is written, in words.
+    pub dialect: String,
+    /// What only a person can answer.
+    pub questions: Vec<String>,
+    /// Where the file is, and where files of its kind land.
+    pub landing: Landing,
+}
+
+/// Why a file tells nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum InferError {
+    /// There is no such file, or it is not one.
+    #[error("`{path}` {what}")]
+    NoFile {
+        /// The path.
+        path: Utf8PathBuf,
+        /// What it is instead.
+        what: &'static str,
+    },
+    /// Its bytes cannot be had.
+    #[error("cannot read `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is not what can be taken in.
+    #[error("`{path}` cannot be taken in: {problem}")]
+    File {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is wrong with it.
+        problem: FileProblem,
+    },
+    /// Nothing can be told from its records.
+    #[error("`{path}` {what}")]
+    Content {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is wrong with them.
+        what: String,
+        /// What to do.
+        help: String,
+    },
+    /// A mistake of ours.
+    #[error("`{path}`: {reason}")]
+    Bug {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+impl InferError {
+    /// Returns what to do, where there is something to say.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoFile { .. } => Some("name a file of CSV or NDJSON, as it landed".to_owned()),
+            Self::File { problem: FileProblem::Truncated { .. } | FileProblem::Corrupt { .. }, .. } => {
+                Some("the last suffix tells the compression: `.gz`, `.zst`, else none".to_owned())
+            }
+            Self::File { problem: FileProblem::NotText { .. }, .. } => {
+                Some("opsmart takes in CSV and NDJSON of UTF-8 text".to_owned())
+            }
+            Self::Content { help, .. } => Some(help.clone()),
+            _ => None,
+        }
+    }
+
+    fn content(path: &Utf8Path, what: impl Into<String>, help: &str) -> Self {
+        Self::Content { path: path.to_owned(), what: what.into(), help: help.to_owned() }
+    }
+}
+
+/// A file to look at.
+#[derive(Debug, Clone, Copy)]
+struct Input<'a> {
+    path: &'a Utf8Path,
+    compression: Compression,
+    project: &'a Project,
+}
+
+impl Input<'_> {
+    fn open(&self) -> Result<File, InferError> {
+        File::open(self.path).map_err(|source| InferError::Read { path: self.path.to_owned(), source })
+    }
+
+    fn error(&self, error: ReadError<Infallible>) -> InferError {
+        let path = self.path.to_owned();
+        match error {
+            ReadError::File(problem) => InferError::File { path, problem },
+            ReadError::Read(source) => InferError::Read { path, source },
+            other => InferError::Bug { path, reason: other.to_string() },
+        }
+    }
+}
+
+/// How much of a file is looked at to tell its dialect.
+const SAMPLE_BYTES: usize = 1 << 20;
+
+/// Reads the file at `path` and proposes a contract for the dataset `name` of `project`.
+///
+/// # Errors
+/// Why the file tells nothing.
+pub fn infer(project: &Project, name: &str, path: &Utf8Path) -> Result<Inferred, InferError> {
+    check_plain(path)?;
+    let input = Input { path, compression: Compression::of(path.as_str()), project };
+    let sample = beginning(input.compression, input.open()?, SAMPLE_BYTES).map_err(|error| input.error(error))?;
+    let dialect = dialect::tell(path, &sample, sample.len() < SAMPLE_BYTES)?;
+    let found = pass::read(&input, &dialect, &sample)?;
+    let columns = decide::columns(&found, project.settings.reporting_zone);
+    let keys = key::find(&input, &dialect, &found, &columns)?;
+    let landing = Landing::of(project, name, path);
+    Ok(contract::write(&input, name, &dialect, &found, &columns, &keys, landing))
+}
+
+/// Opening a pipe would wait for a writer, so the kind is asked for first.
+fn check_plain(path: &Utf8Path) -> Result<(), InferError> {
+    let no_file = |what| Err(InferError::NoFile { path: path.to_owned(), what });
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Ok(()),
+        Ok(found) if found.is_dir() => no_file("is a folder, not a file"),
+        Ok(_) => no_file("is not a plain file"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => no_file("does not exist"),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => no_file("does not exist"),
+        Err(source) => Err(InferError::Read { path: path.to_owned(), source }),
+    }
+}

@@ -1,0 +1,276 @@
+//! What a contract promises of a table as a whole, and how rows that break a promise are judged.
+
+use serde::{Deserialize, Serialize};
+
+use super::job::Spelled;
+
+/// What a broken promise means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Nothing is published.
+    #[default]
+    Error,
+    /// It is told and remembered, and the tables are published.
+    Warn,
+}
+
+impl Severity {
+    /// Returns the word for it in contracts and tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+        }
+    }
+}
+
+/// When a promise counts as broken, and what that means.
+///
+/// - Without `max_rows` and `max_share` one row breaks it; with both, more than either allows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Terms {
+    /// What a broken promise means.
+    pub severity: Severity,
+    /// How many rows may break it.
+    pub max_rows: Option<u64>,
+    /// Which share of the tested rows may break it.
+    pub max_share: Option<f64>,
+    /// How many rows must be tested for it to be judged at all.
+    pub min_rows: u64,
+}
+
+impl Terms {
+    /// Returns whether `failing` of `tested` rows are few enough.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows are far below 2^53")]
+    pub fn allow(&self, failing: u64, tested: u64) -> bool {
+        if failing == 0 {
+            return true;
+        }
+        // The nearest float of a quotient is the nearest float of the same number written in decimals, so a share that
+        // is exactly the limit keeps it.
+        let in_share = |share: f64| tested > 0 && failing as f64 / tested as f64 <= share;
+        (self.max_rows.is_some() || self.max_share.is_some())
+            && self.max_rows.is_none_or(|rows| failing <= rows)
+            && self.max_share.is_none_or(in_share)
+    }
+
+    /// Returns the limits in words, if there are any.
+    #[must_use]
+    pub fn threshold(&self) -> Option<String> {
+        let rows = self.max_rows.map(|rows| format!("max_rows {rows}"));
+        let share = self.max_share.map(|share| format!("max_share {share}"));
+        let sample = (self.min_rows > 1).then(|| format!("min_rows {}", self.min_rows));
+        let all: Vec<String> = [rows, share, sample].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
+}
+
+/// One promise of `[checks]`.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Its name, unique in its contract.
+    pub name: Spelled,
+    /// What it asks.
+    pub question: Question,
+    /// SQL that chooses the rows that it is about; all of them without.
+    pub filter: Option<Spelled>,
+    /// How it is judged.
+    pub terms: Terms,
+}
+
+/// What a promise of `[checks]` asks.
+#[derive(Debug, Clone)]
+pub enum Question {
+    /// The values of these columns together do not come twice; rows with a null among them are passed over.
+    Unique {
+        /// The columns.
+        columns: Vec<Spelled>,
+    },
+    /// The values of these columns are found in another table; rows with a null among them are passed over.
+    Relation {
+        /// The columns.
+        columns: Vec<Spelled>,
+        /// Where they are found.
+        to: To,
+    },
+    /// A condition that no row breaks; a null keeps it.
+    Holds {
+        /// The condition, in SQL.
+        condition: Spelled,
+    },
+    /// How many rows there are.
+    Rows {
+        /// At least.
+        min: Option<u64>,
+        /// At most.
+        max: Option<u64>,
+    },
+    /// By which share of the published rows their number may change.
+    RowChange {
+        /// Growing.
+        up: Option<f64>,
+        /// Shrinking.
+        down: Option<f64>,
+    },
+    /// The greatest value of a date or timestamp is not far behind the clock.
+    Newest {
+        /// The column.
+        column: Spelled,
+        /// How far at most, in seconds.
+        within_seconds: i64,
+        /// The same as it is written.
+        within: Spelled,
+    },
+    /// How many distinct values a column has; nulls are none.
+    Distinct {
+        /// The column.
+        column: Spelled,
+        /// At least.
+        min: Option<u64>,
+        /// At most.
+        max: Option<u64>,
+    },
+    /// A column does not fall, or does not rise, from one row to the next.
+    Monotone {
+        /// The column.
+        column: Spelled,
+        /// Whether it must not rise; otherwise it must not fall.
+        is_falling: bool,
+        /// What orders the rows.
+        order: Spelled,
+        /// The columns whose values make a sequence of its own.
+        per: Vec<Spelled>,
+    },
+    /// Between the first and the last day none is missing.
+    NoGaps {
+        /// The column of days.
+        day: Spelled,
+        /// The columns whose values make a sequence of its own.
+        per: Vec<Spelled>,
+        /// The table that says which days there are; every day without.
+        calendar: Option<Calendar>,
+    },
+    /// A value equals that of another table.
+    Equal {
+        /// This side.
+        here: Side,
+        /// The other table.
+        table: Spelled,
+        /// What is asked of it.
+        there: Side,
+        /// SQL that chooses its rows.
+        there_filter: Option<Spelled>,
+        /// How far the two may be apart; nothing stands for equal.
+        tolerance: Option<f64>,
+    },
+    /// The newest days are not far from the days before them.
+    Usual(Usual),
+}
+
+impl Question {
+    /// Returns the key that asks it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unique { .. } => "unique",
+            Self::Relation { .. } => "relation",
+            Self::Holds { .. } => "holds",
+            Self::Rows { .. } => "rows",
+            Self::RowChange { .. } => "row_change",
+            Self::Newest { .. } => "newest",
+            Self::Distinct { .. } => "distinct",
+            Self::Monotone { is_falling: false, .. } => "never_falls",
+            Self::Monotone { is_falling: true, .. } => "never_rises",
+            Self::NoGaps { .. } => "no_gaps",
+            Self::Equal { .. } => "equal",
+            Self::Usual(_) => "usual",
+        }
+    }
+}
+
+/// Columns of another table.
+#[derive(Debug, Clone)]
+pub struct To {
+    /// The table.
+    pub table: Spelled,
+    /// Its columns, one for each of ours; empty where they are called the same.
+    pub columns: Vec<Spelled>,
+}
+
+/// A table of days.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    /// The table.
+    pub table: Spelled,
+    /// Its column of days.
+    pub day: Spelled,
+    /// SQL that chooses the days that count.
+    pub filter: Option<Spelled>,
+}
+
+/// One side of an equation: an aggregate, for each value of some columns.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// The aggregate, in SQL.
+    pub value: Spelled,
+    /// The columns that group it; none for the table as a whole.
+    pub by: Vec<Spelled>,
+}
+
+/// How the newest days are compared with the days before them.
+#[derive(Debug, Clone)]
+pub struct Usual {
+    /// The aggregate of a day, in SQL.
+    pub value: Spelled,
+    /// The column of days.
+    pub day: Spelled,
+    /// The columns whose values make a history of its own.
+    pub per: Vec<Spelled>,
+    /// How many robust standard deviations a value may be away from the median.
+    pub max_z: f64,
+    /// How many days before a day are its history.
+    pub history_days: u64,
+    /// How many of them must have a value.
+    pub min_points: u64,
+    /// How many days are judged, counted from the newest.
+    pub newest_days: u64,
+    /// Whether only the same days of the week are compared.
+    pub same_weekday: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terms(max_rows: Option<u64>, max_share: Option<f64>) -> Terms {
+        Terms { max_rows, max_share, ..Terms::default() }
+    }
+
+    #[test]
+    fn one_row_breaks_a_promise_without_limits() {
+        assert!(terms(None, None).allow(0, 10));
+        assert!(!terms(None, None).allow(1, 10));
+    }
+
+    #[test]
+    fn exactly_the_limit_is_allowed() {
+        assert!(terms(Some(3), None).allow(3, 10));
+        assert!(!terms(Some(3), None).allow(4, 1000));
+        // 0.15 has no exact float: the limit must not be missed by its last digit.
+        assert!(terms(None, Some(0.15)).allow(15, 100));
+        assert!(!terms(None, Some(0.15)).allow(16, 100));
+        assert!(terms(Some(2), Some(0.5)).allow(2, 4));
+        assert!(!terms(Some(2), Some(0.5)).allow(2, 3));
+        assert!(!terms(Some(1), Some(0.5)).allow(2, 4));
+    }
+
+    #[test]
+    fn limits_are_told_in_the_words_of_the_contract() {
+        assert_eq!(terms(None, None).threshold(), None);
+        let all = Terms { min_rows: 20, ..terms(Some(2), Some(0.01)) };
+        assert_eq!(all.threshold().unwrap(), "max_rows 2, max_share 0.01, min_rows 20");
+    }
+}

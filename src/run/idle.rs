@@ -1,0 +1,90 @@
+//! A run with nothing to do, remembered.
+//!
+//! The plan is a pure function of the project, what was asked, the reference, the landed files and the clock. Where it
+//! came out idle, stamps of all of these are kept, and as long as they are the same the next run needs neither read the
+//! project nor bind its SQL nor open a state to know that there is nothing to do. Where the landed files have no stamp,
+//! the plan is made.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::clock::next_tick;
+use super::{Job, Memo, RunReport};
+use crate::digest::Digest;
+use crate::ingest::LandingFolder;
+use crate::plan::Suite;
+use crate::project::LandingPattern;
+use crate::store::{Reference, Store};
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Idle {
+    reference: Reference,
+    /// When the clock moves on, in microseconds of UTC; never if it was asked for.
+    until_micros: Option<i64>,
+    /// Where files land that the run takes in, and the stamp of what is there.
+    landed: Vec<(String, Digest)>,
+    #[serde(with = "crate::instant")]
+    as_of: DateTime<Utc>,
+    nothing_landed: Vec<(String, String)>,
+    held: Option<Digest>,
+    standing_warnings: Vec<String>,
+    published: Utf8PathBuf,
+}
+
+/// Returns the report of a run that is known to have nothing to do.
+#[must_use]
+pub fn recall(root: &Utf8Path, store: &Store, memo: &Memo, run: &str) -> Option<RunReport> {
+    let idle: Idle = memo.recall(store)?;
+    let reference = store.reference().ok()??;
+    let is_same = idle.reference == reference
+        && idle.until_micros.is_none_or(|until| Utc::now().timestamp_micros() < until)
+        && store.is_current(&reference.snapshot);
+    if !is_same {
+        return None;
+    }
+    for (pattern, stamp) in &idle.landed {
+        let pattern = LandingPattern::parse(pattern).ok()?;
+        if LandingFolder::new(root, &pattern).stamp(&pattern).ok()?? != *stamp {
+            return None;
+        }
+    }
+    let mut report = RunReport::new(run, idle.as_of);
+    report.nothing_landed = idle.nothing_landed;
+    report.held = idle.held;
+    report.standing_warnings = idle.standing_warnings;
+    report.published = idle.published;
+    Some(report)
+}
+
+/// Remembers that a run had nothing to do. `stamps` are those of the landing folders before they were listed.
+pub(super) fn remember(suite: &Suite, job: &Job<'_>, reference: &Reference, report: &RunReport, stamps: Stamps) {
+    let Some(memo) = job.memo else { return };
+    let Some(landed) = stamps else { return };
+    let idle = Idle {
+        reference: reference.clone(),
+        until_micros: job.as_of.is_none().then(|| next_tick(&suite.project.settings, report.as_of).timestamp_micros()),
+        landed,
+        as_of: report.as_of,
+        nothing_landed: report.nothing_landed.clone(),
+        held: report.held.clone(),
+        standing_warnings: report.standing_warnings.clone(),
+        published: report.published.clone(),
+    };
+    memo.remember(job.store, &idle);
+}
+
+/// The landing patterns of a run with the stamps of what is there; nothing where one has none.
+pub(super) type Stamps = Option<Vec<(String, Digest)>>;
+
+/// Returns the stamps of the landing folders of the datasets that a run takes in.
+pub(super) fn stamps(suite: &Suite, job: &Job<'_>) -> Stamps {
+    let taken_in = suite.project.sources.values().filter(|source| job.reach.ingest.contains(&source.name));
+    taken_in
+        .map(|source| {
+            let stamp = LandingFolder::new(&suite.project.root, &source.from).stamp(&source.from).ok()??;
+            Some((source.from.to_string(), stamp))
+        })
+        .collect()
+}

@@ -1,0 +1,65 @@
+//! Memos: what was asked of a project, and the answer, so that it need not be found twice.
+//!
+//! An answer holds as long as the project's files have the stamp that they had before it was found, and the program is
+//! the same. Whatever is in doubt, such as a file that was changed a moment ago or a link, has no stamp, and then the
+//! answer is found again.
+
+use camino::Utf8Path;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::{Digest, Parts};
+use crate::engine;
+use crate::project;
+use crate::stamp;
+use crate::store::Store;
+
+/// A question about a project, under whose name the answer is kept.
+#[derive(Debug, Clone)]
+pub struct Memo {
+    name: String,
+    program: String,
+    project: Option<Digest>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer<T> {
+    program: String,
+    project: Digest,
+    answer: T,
+}
+
+impl Memo {
+    /// Puts together what is asked: `words` are all that was said besides the project. Must be called before the project
+    /// is read, so that a change meanwhile is seen.
+    #[must_use]
+    pub fn new(root: &Utf8Path, kind: &str, words: &[&[String]]) -> Self {
+        let mut parts = Parts::of("memo");
+        parts.add(root.as_str());
+        for list in words {
+            parts.add(list.len().to_le_bytes());
+            list.iter().for_each(|word| parts.add(word));
+        }
+        let name = format!("{kind}-{}", parts.digest().short());
+        Self { name, program: program(), project: project::stamp(root) }
+    }
+
+    /// Returns the answer that still holds, if there is one.
+    #[must_use]
+    pub fn recall<T: DeserializeOwned>(&self, store: &Store) -> Option<T> {
+        let known: Answer<T> = store.recall(&self.name)?;
+        (known.program == self.program && self.project.as_ref() == Some(&known.project)).then_some(known.answer)
+    }
+
+    /// Remembers an answer.
+    pub fn remember(&self, store: &Store, answer: impl Serialize) {
+        let Some(project) = self.project.clone() else { return };
+        store.remember(&self.name, &Answer { program: self.program.clone(), project, answer });
+    }
+}
+
+/// Returns what tells this program from another build of it.
+fn program() -> String {
+    let file = std::env::current_exe().and_then(std::fs::metadata);
+    format!("{} {}", engine::VERSION, file.map_or_else(|_| String::new(), |file| stamp::tag(&file)))
+}

@@ -1,0 +1,172 @@
+"""Times opsmart on work that it makes itself, and prints a table.
+
+usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|line]
+
+Two parts. `project`: 500 models over 10,220 landed files, where what counts is how little is done. `line`: landed events
+to published tables, beside the same work in DuckDB where this Python has it, in pairs that take turns. Seconds are
+medians; a ratio is the median of the ratios of pairs, because a machine has good and bad minutes. Memory is the most that
+the process held (ru_maxrss), bytes are those of the Parquet files that one run left behind.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import make_project
+
+HERE = Path(__file__).parent
+
+
+@dataclass
+class Took:
+    seconds: float
+    peak_mib: float
+    stdout: str
+
+
+def timed(command: list[str]) -> Took:
+    """Runs a command that must succeed."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=errors, env={**os.environ, "NO_COLOR": "1"})
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        if process.returncode != 0:
+            errors.seek(0)
+            sys.exit(f"{' '.join(command)}: exit {process.returncode}\n{errors.read()}")
+        return Took(seconds, usage.ru_maxrss / 1024, out.read())
+
+
+def median(times: list[Took]) -> str:
+    seconds = statistics.median(took.seconds for took in times)
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def peak(times: list[Took]) -> str:
+    return f"{max(took.peak_mib for took in times):.0f} MiB"
+
+
+def parquet_mib(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*.parquet")) / 2**20
+
+
+def settle() -> None:
+    """Waits until files are old enough to be believed by their time stamps."""
+    os.sync()
+    time.sleep(2.2)
+
+
+def project(opsmart: str, folder: Path, repeats: int) -> None:
+    root = folder / "project"
+    shutil.rmtree(root, ignore_errors=True)
+    subprocess.run([sys.executable, HERE / "make_project.py", root], check=True)
+    command = [opsmart, "-C", str(root), "--quiet"]
+    settle()
+    rows = [("`--version`", [timed([opsmart, "--version"]) for _ in range(repeats)])]
+    cold = []
+    for number in range(repeats):
+        # Another comment: nothing that was remembered of the project holds any longer.
+        (root / "sql/staging/stg_d00.sql").write_text(f"-- {number}\n{make_project.staging(0)}")
+        settle()
+        cold.append(timed([*command, "check"]))
+    rows.append(("`check` after a change, 500 models", cold))
+    rows.append(("`run`, everything new", [timed([*command, "run"])]))
+    settle()
+    timed([*command, "check"])
+    rows.append(("`check` again", [timed([*command, "check"]) for _ in range(repeats)]))
+    timed([*command, "run"])
+    rows.append(("`run`, nothing new", [timed([*command, "run"]) for _ in range(repeats)]))
+    late = []
+    for number in range(repeats):
+        path = root / make_project.landed_path(number, 60)
+        path.with_name(path.stem + "-late.csv").write_text(make_project.landed_file(number, 400, rows=1))
+        settle()
+        late.append(timed([*command, "run"]))
+    rows.append(("`run`, one late file of one row", late))
+    print(f"\n500 models of 20 columns in six layers, {make_project.DATASETS * make_project.DAYS:,} landed files\n")
+    print("| what | median | peak memory |\n|---|--:|--:|")
+    for what, times in rows:
+        print(f"| {what} | {median(times)} | {peak(times)} |")
+
+
+def line(opsmart: str, folder: Path, events: int, pairs: int) -> None:
+    landed = folder / f"events-{events}.csv"
+    if not landed.exists():
+        draft = landed.with_suffix(".part")
+        subprocess.run([sys.executable, HERE / "make_events.py", str(events), draft], check=True)
+        draft.rename(landed)
+    root = folder / "line"
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(HERE / "line", root)
+    (root / "landing").mkdir()
+    os.link(landed, root / "landing/events.csv")
+    peer = folder / "duckdb"
+    has_peer = importlib.util.find_spec("duckdb") is not None
+    settle()
+    ours, theirs, sizes = [], [], {}
+    for _ in range(pairs):
+        shutil.rmtree(root / "warehouse", ignore_errors=True)
+        os.sync()
+        ours.append(timed([opsmart, "-C", str(root), "--output", "json", "run"]))
+        sizes["opsmart"] = parquet_mib(root / "warehouse/data")
+        if has_peer:
+            shutil.rmtree(peer, ignore_errors=True)
+            os.sync()
+            theirs.append(timed([sys.executable, str(HERE / "duckdb_line.py"), str(landed), str(peer)]))
+            sizes["duckdb"] = parquet_mib(peer)
+    print(f"\n{events:,} events, {landed.stat().st_size / 1e6:,.0f} MB of CSV, to published tables\n")
+    print("| what | median | peak memory | Parquet written |\n|---|--:|--:|--:|")
+    print(f"| opsmart | {median(ours)} | {peak(ours)} | {sizes['opsmart']:.0f} MiB |")
+    if not has_peer:
+        print("\nDuckDB is not installed for this Python, so there is nothing to compare with.")
+        return
+    print(f"| DuckDB | {median(theirs)} | {peak(theirs)} | {sizes['duckdb']:.0f} MiB |")
+    ratio = statistics.median(our.seconds / their.seconds for our, their in zip(ours, theirs))
+    print(f"\nopsmart takes {ratio:.2f} of DuckDB's time (median of {pairs} pairs).")
+    report = json.loads(ours[-1].stdout.splitlines()[-1])
+    print("Seconds of each step: " + ", ".join(
+        f"{step.get('dataset') or step['table']} {step['seconds']:.2f}" for step in report["datasets"] + report["tables"]))
+    compare(json.loads(theirs[-1].stdout), opsmart, root)
+
+
+def compare(theirs: dict, opsmart: str, root: Path) -> None:
+    """Both must have done the same work."""
+    def ask(sql: str) -> list[str]:
+        return timed([opsmart, "-C", str(root), "show", "--format", "csv", sql]).stdout.splitlines()[1].split(",")
+
+    for table in ["fct_session", "fct_event_day", "fct_retention", "kpi_daily"]:
+        assert int(ask(f"select count(*) from {table}")[0]) == theirs[table], table
+    assert int(ask("select quarantined from dq_ledger")[0]) == theirs["quarantine"]
+    assert [int(value) for value in ask("select viewed, carted, bought from fct_funnel")] == theirs["funnel"]
+    assert ask("select sum(revenue) from kpi_daily")[0] == theirs["revenue"]
+    print("Both made the same rows.")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("opsmart")
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--events", type=int, default=10_000_000)
+    arguments.add_argument("--pairs", type=int, default=7)
+    arguments.add_argument("--only", choices=["project", "line"])
+    chosen = arguments.parse_args()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    if chosen.only != "line":
+        project(chosen.opsmart, chosen.folder, chosen.pairs)
+    if chosen.only != "project":
+        line(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
+
+
+if __name__ == "__main__":
+    main()

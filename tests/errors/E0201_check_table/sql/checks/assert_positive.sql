@@ -1,0 +1,1 @@
+select * from fct_order where amount < 0

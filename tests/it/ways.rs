@@ -1,0 +1,150 @@
+//! The ways in: what `init` and `new` write works as it stands.
+
+use crate::scratch::Scratch;
+
+fn desk() -> Scratch {
+    let scratch = Scratch::empty();
+    let _ = scratch.run(&["init"]).exits(0);
+    scratch
+}
+
+#[test]
+fn a_new_project_runs_and_every_published_column_has_words() {
+    let scratch = desk();
+    let _ = scratch.run(&["check"]).exits(0);
+    let _ = scratch.run(&["test"]).exits(0);
+    let _ = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
+    // Counted in the sample by hand: 13 records, one solved "yesterday", and ticket 1005 in two versions.
+    assert_eq!(scratch.rows("select accepted, quarantined, clean from dq_ledger"), ["12,1,11"]);
+    assert_eq!(
+        scratch
+            .rows("select value from kpi_daily where metric_id = 'tickets_created' and scope_id = 'all' order by day"),
+        ["3.0", "3.0", "2.0", "3.0"]
+    );
+    let views = std::fs::read_to_string(scratch.path("warehouse/published/current/views.sql")).unwrap();
+    for line in views.lines().filter(|line| line.starts_with("comment on column") && !line.contains("_metadata")) {
+        assert_eq!(line.matches(" | ").count(), 3, "{line}");
+    }
+}
+
+#[test]
+fn a_new_project_overwrites_nothing() {
+    let scratch = Scratch::with(&[("desk/README.md", "mine"), ("desk/sql/kpi/kpi_daily.sql", "mine")]);
+    let before = scratch.files(".");
+    let said = scratch.run(&["init", "desk"]).exits(2);
+    assert_eq!(
+        said.stderr,
+        "error: `README.md`, `sql/kpi/kpi_daily.sql` are there already, and nothing is overwritten\n\
+         help: choose another name or folder, or move them away\n"
+    );
+    assert_eq!(scratch.files("."), before);
+}
+
+#[test]
+fn a_model_of_every_layer_passes_as_it_is_written() {
+    let scratch = desk();
+    let new = |name: &str, from: &[&str]| {
+        let arguments = [&["new", "model", name][..], from].concat();
+        let _ = scratch.run(&arguments).exits(0);
+        let _ = scratch.run(&["test", name]).exits(0);
+    };
+    for (name, from) in [
+        ("stg_tickets_again", "tickets"),
+        ("int_tickets_sorted", "stg_tickets"),
+        ("dim_ticket", "int_tickets_sorted"),
+        ("fct_ticket_again", "fct_ticket"),
+        ("kpi_ticket", "fct_ticket"),
+        ("kpi_metric", "dim_metric"),
+        ("perf_desk", "kpi_daily"),
+        ("risk_desk", "kpi_daily"),
+        ("risk_desk_again", "risk_desk"),
+    ] {
+        new(name, &["--from", from]);
+    }
+    // By the name alone, and where the name says nothing.
+    new("int_tickets", &[]);
+    new("kpi_visits_daily", &[]);
+    let said = scratch.run(&["check"]).exits(0);
+    assert_eq!(said.stderr, "ok: 1 job, 1 dataset, 15 models, 1 check\n");
+    let _ = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
+    let columns = scratch.rows("select count(*) from kpi_daily k join risk_desk_again r on k.day = r.day and k.metric_id = r.metric_id and k.scope_type = r.scope_type and k.scope_id = r.scope_id and k.value = r.value");
+    assert_eq!(columns, ["45"]);
+    assert_eq!(scratch.rows("select count(*) from fct_ticket_again"), ["11"]);
+}
+
+#[test]
+fn a_column_called_like_a_word_of_sql_is_quoted() {
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", ""),
+        (
+            "schemas/sources/order.toml",
+            "from = \"in/*.csv\"\nformat = { type = \"csv\" }\n[columns]\norder = \"int64!\"\nselect = \"string\"\ndate = \"date\"\nprimary = \"boolean\"\ntimestamp = \"timestamp\"\ninterval = \"decimal(2,2)\"\n",
+        ),
+    ]);
+    let _ = scratch.run(&["new", "model", "stg_order"]).exits(0);
+    let _ = scratch.run(&["new", "model", "fct_order", "--from", "stg_order"]).exits(0);
+    let _ = scratch.run(&["check"]).exits(0);
+    let _ = scratch.run(&["test"]).exits(0);
+}
+
+#[test]
+fn checks_and_jobs_work_as_they_are_written() {
+    let scratch = desk();
+    for (name, on) in [
+        ("ledger_adds_up", None),
+        ("assert_no_ticket_from_the_future", Some("fct_ticket")),
+        ("metrics_have_ids", Some("dim_metric")),
+        ("days_are_over", Some("kpi_daily")),
+    ] {
+        let mut arguments = vec!["new", "check", name];
+        arguments.extend(on.iter().flat_map(|table| ["--on", table]));
+        let _ = scratch.run(&arguments).exits(0);
+    }
+    let _ = scratch.run(&["new", "job", "tickets"]).exits(0);
+    let _ = scratch.run(&["new", "job", "all", "--ingest", "tickets"]).exits(0);
+    let said = scratch.run(&["check"]).exits(0);
+    assert_eq!(said.stderr, "ok: 3 jobs, 1 dataset, 4 models, 5 checks\n");
+    let _ = scratch.run(&["run", "tickets", "--as-of", "2024-07-01"]).exits(0);
+    // The clock before the last ticket makes those after it a finding: the check can fail.
+    let other = desk();
+    let _ = other.run(&["new", "check", "no_future", "--on", "fct_ticket"]).exits(0);
+    let said = other.run(&["run", "--as-of", "2024-06-05"]).exits(1);
+    assert!(said.stderr.contains("broken[assert_no_future]"), "{}", said.stderr);
+}
+
+#[test]
+fn a_wrong_name_or_table_is_an_error_with_the_rule() {
+    let scratch = desk();
+    let before = scratch.files(".");
+    for (arguments, message, help) in [
+        (&["model", "tickets_daily"][..], "does not say which layer", "names of models start with `stg_`"),
+        (&["model", "Fct_a"], "cannot be a name", "names are of `a` to `z`"),
+        (&["model", "fct_"], "is only a prefix", "what comes after"),
+        (&["model", "fct_ticket"], "is taken by `sql/marts/fct_ticket.sql`", "choose another"),
+        (&["model", "assert_a"], "is the name of a check", "opsmart new check"),
+        (&["model", "dq_a"], "cannot be a name", "kept for"),
+        (&["model", "kpi_a", "--from", "stg_tickets"], "may not read `stg_tickets`", "reads marts, kpi"),
+        (&["model", "fct_a", "--from", "tickets"], "which is a landed dataset", "reads staging, intermediate, marts"),
+        (&["model", "fct_a", "--from", "stg_tickts"], "there is no table `stg_tickts`", "did you mean `stg_tickets`?"),
+        (&["check", "a", "--on", "tickets"], "may not read `tickets`", "staging model"),
+        (&["check", "a", "--on", "assert_tickets_add_up"], "is a check itself", "name a model"),
+        (&["check", "assert_"], "is only a prefix", "asserted"),
+        (&["job", "support"], "is taken by `jobs/support.toml`", "choose another"),
+        (&["job", "other"], "there is no dataset `other`", "there are: tickets"),
+        (&["job", "other", "--ingest", "ticket"], "there is no dataset `ticket`", "did you mean `tickets`?"),
+    ] {
+        let said = scratch.run(&[&["new"][..], arguments].concat()).exits(2);
+        assert!(said.stderr.contains(message) && said.stderr.contains(help), "{arguments:?}\n{}", said.stderr);
+    }
+    assert_eq!(scratch.files("."), before);
+}
+
+#[test]
+fn completions_are_printed_for_every_shell() {
+    let scratch = Scratch::empty();
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let said = scratch.run(&["completions", shell]).exits(0);
+        assert!(said.stdout.contains("rollback") && said.stdout.contains("project-dir"), "{shell}");
+        assert_eq!(said.stderr, "");
+    }
+}
