@@ -10,6 +10,7 @@ mod infer;
 mod ingest;
 mod ledger;
 mod page;
+mod pages;
 mod published;
 mod sample;
 mod scratch;
