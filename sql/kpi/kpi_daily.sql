@@ -534,6 +534,7 @@ measures_with_history as (
             order by day
             rows between 27 preceding and current row
         ),
+        -- One day: a row or none.
         year_before as (
             partition by metric_id, scope_type, scope_id
             order by day
