@@ -9,6 +9,9 @@
 -- must be known: 0.6745 * (value - median) / MAD, and where MAD is 0 the distance
 -- over 1.253314 * mean absolute deviation (Iglewicz and Hoaglin 1993). Beyond 3.5
 -- on either side a complete day is an anomaly.
+-- A day is complete when nothing but late rows can change its value: the service
+-- level waits until no promise of the day still runs, and solves at first contact
+-- until nobody can come back within $first_contact_days.
 with
 
 activity_days as (
@@ -57,7 +60,11 @@ support_days as (
             else priority
         end as scope_id,
         count(*) over last_28 as days_28,
-        sum(solved) over last_28 as solved_28
+        sum(solved) over last_28 as solved_28,
+        day + $first_contact_days < least(
+            max(day) over (partition by channel, group_id, priority),
+            local_day($as_of, $reporting_zone)
+        ) as is_contact_over
 
     from kpi_support_daily
 
@@ -344,7 +351,7 @@ measures as (
         sla_met as numerator,
         sla_decided as denominator,
         sla_decided as n,
-        is_complete
+        is_complete and sla_active = 0 as is_complete
     from support_days
 
     union all
@@ -392,7 +399,7 @@ measures as (
         first_contact_tickets as numerator,
         resolved_tickets as denominator,
         resolved_tickets as n,
-        is_complete
+        is_complete and is_contact_over as is_complete
     from support_days
 
     union all
