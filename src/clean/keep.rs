@@ -109,7 +109,7 @@ fn losers(
     // Decoding and encoding keys takes about as long as comparing them.
     let (sender, receiver) = sync_channel(WAITING_BATCHES);
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| read_keys(store, contract, parts, sender));
+        let reader = scope.spawn(move || read_keys(store, contract, parts, &sender));
         for (part, first_row, key_rows, order_rows) in receiver {
             for (at, row) in (0..key_rows.num_rows()).zip(first_row..) {
                 let row = Row { part, row };
@@ -159,7 +159,12 @@ fn losers(
 type Keys = (u32, u32, Rows, Rows);
 
 /// Reads keys and order values of all rows, in the order of file and record.
-fn read_keys(store: &Store, contract: &SourceContract, parts: &[Part], to: SyncSender<Keys>) -> Result<(), CleanError> {
+fn read_keys(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    to: &SyncSender<Keys>,
+) -> Result<(), CleanError> {
     let order = contract.keep.as_ref().map(Keep::column);
     let mut keys = Encoder::new(contract, contract.key.iter().map(String::as_str))?;
     let mut orders = Encoder::new(contract, order)?;
