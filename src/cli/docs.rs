@@ -75,7 +75,7 @@ fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Fa
     let runtime = runtime()?;
     for (name, entry) in &snapshot.tables {
         let state = store.table(name, &entry.state)?;
-        register_stored(&session, store, &state).map_err(RunError::Engine)?;
+        register_stored(&session, store, &state).map_err(RunError::engine)?;
         let newest = runtime.block_on(newest(&session, &snapshot.as_of, &state)).map_err(RunError::Engine)?;
         let files = state.landed.as_ref().map(|landed| {
             let last = landed.paths.iter().map(|path| path.landed_at).max();

@@ -1,7 +1,10 @@
 //! `opsmart report`.
 
+use std::sync::Arc;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, ValueEnum};
+use datafusion::datasource::MemTable;
 use serde_json::Value;
 
 use super::{Failure, Global, load, open_store, runtime};
@@ -10,7 +13,7 @@ use crate::cli::report::counted;
 use crate::engine::{self, Resources};
 use crate::page::{Language, Published, RUNS, gather, render};
 use crate::run::{Exit, RunError};
-use crate::store::{Disk, LocalDisk, RUN_RECORD, StoreError};
+use crate::store::{Disk, LocalDisk, METADATA, RUN_RECORD, StoreError};
 use crate::transform::register_stored;
 
 /// Write one HTML page about everything that is published
@@ -55,9 +58,15 @@ pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Resul
     for (name, entry) in &snapshot.tables {
         let state = store.table(name, &entry.state)?;
         if state.is_published {
-            register_stored(&session, &store, &state).map_err(RunError::Engine)?;
+            register_stored(&session, &store, &state).map_err(RunError::engine)?;
             tables.push(state);
         }
+    }
+    for name in [METADATA, "feed_freshness"] {
+        // What tells of the tables is derived from them; a page without it is a page still.
+        let Ok((schema, batches)) = store.about(name) else { continue };
+        let table = MemTable::try_new(schema, vec![batches]).map_err(RunError::Engine)?;
+        session.register_table(name, Arc::new(table)).map_err(RunError::Engine)?;
     }
     let runs: Vec<Value> =
         store.run_files(RUN_RECORD, RUNS).iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();

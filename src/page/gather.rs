@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::engine::read_only;
 use crate::project::ColumnType;
 use crate::quote::{identifier, text};
-use crate::store::{Snapshot, TableState};
+use crate::store::{METADATA, Snapshot, TableState};
 
 /// What a page is made from.
 #[derive(Debug)]
@@ -30,6 +30,9 @@ pub struct Published<'a> {
     /// The records of runs, oldest first.
     pub runs: &'a [Value],
 }
+
+/// The table that tells how far landed datasets are behind; no part of a snapshot, so the session may lack it.
+const FEEDS: &str = "feed_freshness";
 
 /// A part of the page that shows rows of a table as they are.
 struct Part {
@@ -48,7 +51,7 @@ struct Part {
 
 const BY_MONTH: &str = "qualify dense_rank() over (order by month desc) <= $months";
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 12] = [
     Part {
         name: "metrics",
         table: "dim_metric",
@@ -145,7 +148,6 @@ const PARTS: [Part; 13] = [
         order: "case when state = 'kept' then 1 else 0 end, check_name",
         rows: 1000,
     },
-    Part { name: "freshness", table: "feed_freshness", needs: &[], only: "", order: "1", rows: 200 },
 ];
 
 /// A part of the page that shows what a query says of a table.
@@ -204,7 +206,8 @@ const SUMMARIES: [Summary; 3] = [
     },
 ];
 
-/// Gathers what the page shows, through a session that knows every table of `from`.
+/// Gathers what the page shows, through a session that knows every table of `from`, and `feed_freshness` and
+/// `_metadata` if they are there.
 ///
 /// # Errors
 /// When a published table cannot be read.
@@ -231,6 +234,9 @@ pub async fn gather(session: &SessionContext, from: &Published<'_>) -> Result<Pa
     if let Some(state) = from.headline.and_then(table).filter(|state| state.columns.len() >= 2) {
         let sql = format!("select * from {} order by 1", identifier(&state.table));
         grids.insert("headline", grid(session, state, &sql, 100).await?);
+    }
+    if session.table_exist(FEEDS)? && session.table_exist(METADATA)? {
+        grids.insert("freshness", feeds(session).await?);
     }
     let mut daily = None;
     let mut trends = Vec::new();
@@ -266,6 +272,25 @@ pub async fn gather(session: &SessionContext, from: &Published<'_>) -> Result<Pa
         trends,
         runs: from.runs.iter().rev().take(RUNS).map(run).collect(),
     })
+}
+
+/// Returns how far each landed dataset is behind.
+async fn feeds(session: &SessionContext) -> Result<Grid> {
+    let columns = format!(
+        "select column_name, column_type, unit, label_en, label_zh, description from {METADATA} \
+         where table_name = {} order by column_position",
+        text(FEEDS)
+    );
+    let column = |row: Vec<Value>| {
+        let mut words = row.into_iter().map(|word| word.as_str().map(str::to_owned));
+        let mut next = || words.next().flatten();
+        let (name, kind) = (next().unwrap_or_default(), next().unwrap_or_default());
+        Column { name, kind, unit: next(), en: next(), zh: next(), description: next() }
+    };
+    let columns: Vec<Column> = rows(&query(session, &columns).await?).into_iter().map(column).collect();
+    let names = columns.iter().map(|column| identifier(&column.name)).collect::<Vec<_>>().join(", ");
+    let rows = rows(&query(session, &format!("select {names} from {FEEDS} order by dataset")).await?);
+    Ok(Grid { table: FEEDS.to_owned(), columns, rows, is_cut: false })
 }
 
 /// Runs a query of ours.

@@ -99,13 +99,13 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
 ///
 /// # Errors
 /// When the store or the landed files cannot be looked at, or the clock is refused.
-pub async fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
+pub fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
     let base = Base::read(job.store)?;
-    Ok(look(suite, job, &base).await?.0)
+    Ok(look(suite, job, &base)?.0)
 }
 
 /// Looks at what is published and what has landed, and plans.
-async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<String, TableState>), RunError> {
+fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<String, TableState>), RunError> {
     let snapshot = base.snapshot.as_ref();
     let as_of = as_of(&suite.project.settings, job.as_of, snapshot.map(|snapshot| snapshot.as_of))?;
     // The tables that a contract is asked of count as they are, in reach or not.
@@ -140,7 +140,7 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     let base = Base::read(job.store)?;
     // Before the listing: what lands in between is new to the next run.
     let stamps = job.memo.and_then(|_| idle::stamps(suite, job));
-    let (plan, states) = look(suite, job, &base).await?;
+    let (plan, states) = look(suite, job, &base)?;
     let mut report = RunReport::new(&job.id, plan.as_of);
     let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));
     report.nothing_landed = nothing_landed.collect();

@@ -16,8 +16,8 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::page::STYLE;
-use crate::plan::{Kind, Lineage, Origin, OwnTable, Suite, Table, select};
-use crate::project::{ColumnType, FilesMode, Format, Keep, Layer, Rules, Severity, SourceContract, Terms, Words};
+use crate::plan::{Kind, Lineage, Origin, OwnTable, Promise, Suite, Table, select};
+use crate::project::{ColumnType, FilesMode, Format, Keep, Layer, Rules, SourceContract, Words};
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
 const DRAWN: usize = 60;
@@ -100,13 +100,14 @@ struct Group {
     is_jobs: bool,
 }
 
-/// Something that a table promises, as its page says it.
+/// A promise about a table.
 #[derive(Debug, Serialize)]
-struct Promised {
+struct PromiseRow {
     name: String,
+    kind: &'static str,
+    severity: &'static str,
+    threshold: Option<String>,
     message: String,
-    /// What a broken one means, and what is let pass.
-    terms: String,
 }
 
 /// A list of pages on the page of a job.
@@ -401,26 +402,31 @@ impl Site<'_> {
         }
         let graph = (near.len() > 1).then(|| graph::draw(&near, &self.reads(), name));
         let rows = self.lineage.get(name).map(|lineage| self.links(&lineage.rows)).unwrap_or_default();
-        let promises = self.suite.tables.get(name).map(|table| table.promises.as_slice()).unwrap_or_default();
-        let promises: Vec<Promised> = promises
-            .iter()
-            .map(|promise| Promised {
-                name: promise.name.clone(),
-                message: promise.message.clone(),
-                terms: terms(&promise.terms),
-            })
-            .collect();
         let source = about.text.map(|text| {
             if about.is_sql { highlight::pieces(text, |word| word != name && self.is_known(word)) } else { plain(text) }
         });
         let words = context! {
             kind => folder, name, layer => value(&about.layer), description => about.description,
             grain => about.grain, facts => value(&about.facts), columns => value(&about.columns),
-            row_sources => value(&rows), promises => value(&promises), file => about.file, source => value(&source), is_sql => about.is_sql,
+            row_sources => value(&rows), file => about.file, source => value(&source), is_sql => about.is_sql,
             graph => value(&graph), hrefs => value(&self.hrefs("../")), up => "../",
+            promises => value(&self.promises(name)),
             now => value(&self.published.and_then(|published| published.tables.get(name))),
         };
         self.render("page.html", &format!("{folder}/{name}.html"), words)
+    }
+
+    /// Returns what is promised about a table, by its contract and by the queries that test it.
+    fn promises(&self, name: &str) -> Vec<PromiseRow> {
+        let of_table = self.suite.promises().filter(|promise| promise.table.as_deref() == Some(name));
+        let row = |promise: &Promise| PromiseRow {
+            name: promise.name.clone(),
+            kind: promise.kind,
+            severity: promise.terms.severity.as_str(),
+            threshold: promise.terms.threshold(),
+            message: promise.message.clone(),
+        };
+        of_table.map(row).collect()
     }
 
     fn render(&self, template: &str, path: &str, words: Value) -> Result<File, minijinja::Error> {
@@ -557,18 +563,6 @@ fn rules(rules: &Rules) -> Vec<String> {
     found.extend(rules.max.as_ref().map(|most| format!("at most {most}")));
     found.extend(rules.pattern.as_ref().map(|pattern| format!("matches {pattern}")));
     found
-}
-
-/// Returns what a broken promise means, and what is let pass.
-fn terms(terms: &Terms) -> String {
-    let mut words = vec![match terms.severity {
-        Severity::Error => "stops publishing".to_owned(),
-        Severity::Warn => "warns".to_owned(),
-    }];
-    words.extend(terms.max_rows.map(|rows| format!("from {} rows on", rows + 1)));
-    words.extend(terms.max_share.map(|share| format!("above a share of {share}")));
-    words.extend((terms.min_rows > 0).then(|| format!("judged from {} rows on", terms.min_rows)));
-    words.join(", ")
 }
 
 fn layer_word(layer: Layer) -> Both {

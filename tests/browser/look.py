@@ -221,7 +221,7 @@ def main():
         look(browser, site / "sources/tickets.html", folder, "site-source", ["Columns", "updated_at"], ["列"])
         if len(sys.argv) > 3:
             browser.get(report.as_uri())
-            picture(browser, sys.argv[3], 1280, 1100)
+            picture(browser, sys.argv[3], 1280, 980)
     finally:
         browser.quit()
     for failure in FAILURES:

@@ -34,7 +34,9 @@ fn a_part_is_there_when_its_table_is() {
         names(&page["grids"]),
         [
             "backlog",
+            "checks",
             "events",
+            "freshness",
             "indicators",
             "ledger",
             "matrix",
@@ -47,7 +49,7 @@ fn a_part_is_there_when_its_table_is() {
         ]
     );
     let page = data(&report(&Scratch::orders()));
-    assert_eq!(names(&page["grids"]), ["ledger", "quarantine"]);
+    assert_eq!(names(&page["grids"]), ["checks", "freshness", "ledger", "quarantine"]);
     assert_eq!(page["daily"], Value::Null);
     let trend = &page["trends"][0];
     assert_eq!(trend["table"], "kpi_order_daily");
@@ -128,5 +130,5 @@ fn the_page_of_a_project_can_be_read_by_machines_too() {
     let said = scratch.run(&["report", "--output", "json"]).exits(0);
     let told: Value = serde_json::from_str(said.stdout.trim()).unwrap();
     let bytes = std::fs::metadata(scratch.path("report.html")).unwrap().len();
-    assert_eq!((&told["file"], &told["bytes"], &told["tables"]), (&json!("report.html"), &json!(bytes), &json!(4)));
+    assert_eq!((&told["file"], &told["bytes"], &told["tables"]), (&json!("report.html"), &json!(bytes), &json!(6)));
 }

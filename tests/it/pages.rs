@@ -48,7 +48,9 @@ fn script(blocks: &[Block<'_>]) -> String {
     for block in blocks {
         match block {
             Block::File(path, body) => {
-                script.push_str(&format!("mkdir -p \"$(dirname {path})\"\ncat > {path} <<'END OF FILE'\n{body}END OF FILE\n"));
+                script.push_str(&format!(
+                    "mkdir -p \"$(dirname {path})\"\ncat > {path} <<'END OF FILE'\n{body}END OF FILE\n"
+                ));
             }
             Block::Console(body) => {
                 for command in body.lines().filter_map(|line| line.strip_prefix("$ ")) {

@@ -45,6 +45,8 @@ fn every_table_has_a_page_before_anything_is_published() {
         "sources/orders.html",
         "style.css",
         "tables/assert_days_add_up.html",
+        "tables/dq_check_result.html",
+        "tables/dq_check_row.html",
         "tables/dq_ledger.html",
         "tables/dq_quarantine.html",
         "tables/fct_order.html",
@@ -103,6 +105,10 @@ fn columns_are_followed_through_views_to_what_is_stored() {
     assert!(!day.contains("stg_orders"), "{day}");
     assert!(day.contains("<a href=\"../tables/kpi_order_daily.html#day\">kpi_order_daily.day</a>"), "{day}");
     assert!(row(&fact, "amount").contains("at least 0"));
+    // Its key and the least amount are promises, each with a name.
+    for promise in ["fct_order.key.unique", "fct_order.amount.min"] {
+        assert!(fact.contains(&format!("<code>{promise}</code>")), "{promise} in {fact}");
+    }
     // A count comes from no column; which rows it counts is decided by the day.
     let kpi = page(&scratch, "tables/kpi_order_daily.html");
     assert!(!row(&kpi, "orders").contains("fct_order"));
