@@ -4,6 +4,7 @@
 mod architecture;
 mod broken_projects;
 mod checks;
+mod data_model;
 mod faults;
 mod histories;
 mod infer;

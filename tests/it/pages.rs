@@ -64,6 +64,14 @@ fn script(blocks: &[Block<'_>]) -> String {
     script
 }
 
+/// Cuts a block before each command.
+fn commands(block: &str) -> Vec<&str> {
+    let starts: Vec<usize> = block.match_indices("$ ").map(|(at, _)| at).collect();
+    let starts = starts.into_iter().filter(|at| *at == 0 || block[..*at].ends_with('\n')).collect::<Vec<_>>();
+    let ends = starts.iter().skip(1).copied().chain([block.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &block[*start..end]).collect()
+}
+
 /// Returns whether a page tells the truth about what came out.
 fn tells(said: &str, came: &str) -> bool {
     let mut pattern = String::from(r"\A");
@@ -90,18 +98,26 @@ fn walk(page: &Path) -> Vec<String> {
     }
     shell.env("PATH", search).env("NO_COLOR", "1").env("OPSMART_AS_OF", "2024-07-01");
     let output = String::from_utf8(shell.output().unwrap().stdout).unwrap();
-    let came = output.split('\0');
     let consoles = blocks.iter().filter_map(|block| if let Block::Console(body) = block { Some(*body) } else { None });
-    let wrong: Vec<(&str, &str)> = consoles.zip(came).filter(|(said, came)| !tells(said, came)).collect();
+    let name = page.file_name().unwrap().to_string_lossy();
+    let (mut blessed, mut wrong) = (text.clone(), Vec::new());
+    for (said, came) in consoles.zip(output.split('\0')) {
+        // What is right keeps its `…` when the rest is blessed.
+        let mut right = String::new();
+        for (said, came) in commands(said).into_iter().zip(commands(came)) {
+            let is_true = tells(said, came);
+            right.push_str(if is_true { said } else { came });
+            if !is_true {
+                wrong.push(format!("{name} says\n{said}\nbut what comes is\n{came}"));
+            }
+        }
+        blessed = blessed.replace(&format!("```console\n{said}```"), &format!("```console\n{right}```"));
+    }
     if std::env::var_os("BLESS").is_some() {
-        let blessed = wrong.iter().fold(text.clone(), |text, (said, came)| {
-            text.replace(&format!("```console\n{said}```"), &format!("```console\n{came}```"))
-        });
         std::fs::write(page, blessed).unwrap();
         return Vec::new();
     }
-    let name = page.file_name().unwrap().to_string_lossy();
-    wrong.into_iter().map(|(said, came)| format!("{name} says\n{said}\nbut what comes is\n{came}")).collect()
+    wrong
 }
 
 #[test]
@@ -121,6 +137,7 @@ fn a_page_that_is_wrong_is_found() {
     assert!(!tells("$ a\nend\n", "$ a\nmore\nend\n"));
     assert!(!tells("$ a\nx … y\n", "$ a\nx 1 z\n"));
     assert!(!tells("$ a\n", "$ a\nerror\n"));
+    assert_eq!(commands("$ a\n1 $ 2\n$ b\n"), ["$ a\n1 $ 2\n", "$ b\n"]);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn every_model_has_a_golden_test_and_passes_it() {
 }
 
 #[test]
-fn the_ledger_of_the_samples_closes_and_every_column_has_words() {
+fn the_ledger_of_the_samples_closes_and_every_table_is_told_in_words() {
     let scratch = shipped();
     let _ = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
     assert_eq!(
@@ -70,6 +70,7 @@ fn the_ledger_of_the_samples_closes_and_every_column_has_words() {
     for line in views.lines().filter(|line| line.starts_with("comment on column")) {
         assert_eq!(line.matches(" | ").count(), 3, "{line}");
     }
+    crate::data_model::tells_of(&views);
 }
 
 #[test]
