@@ -1,4 +1,5 @@
-//! `docs/data-model.md` tells of every published table what its contract, its SQL and its columns say.
+//! The README names every published table, and `docs/data-model.md` tells of each what its contract, its SQL and its
+//! columns say.
 
 use std::path::Path;
 
@@ -13,6 +14,10 @@ pub(crate) fn tells_of(views: &str) {
     let named = Regex::new(r"(?m)^### (\w+)$").unwrap();
     let told: Vec<String> = named.captures_iter(&text).map(|name| name[1].to_owned()).collect();
     let views = tables(views);
+    let readme = std::fs::read_to_string(page.with_file_name("../README.md")).unwrap();
+    let unnamed: Vec<&str> =
+        views.iter().map(|view| view.name.as_str()).filter(|name| !readme.contains(&format!("`{name}`"))).collect();
+    assert!(unnamed.is_empty(), "README.md must name {unnamed:?} among what is published");
     wrong.extend(told.iter().filter(|name| !views.iter().any(|view| view.name == **name)).cloned());
     for view in views {
         let section = section(&view);

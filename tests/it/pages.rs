@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use opsmart::diagnostic::Code;
 use regex::Regex;
 
 use crate::sample::shipped;
@@ -145,5 +146,14 @@ fn every_page_shows_something_that_is_run() {
     for page in pages() {
         let text = std::fs::read_to_string(&page).unwrap();
         assert!(blocks(&text).iter().any(|block| matches!(block, Block::Console(_))), "{}", page.display());
+    }
+}
+
+#[test]
+fn the_page_of_mistakes_has_every_code() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/diagnostics.md")).unwrap();
+    for code in Code::ALL {
+        let row = format!("| {} | {} |", code.as_str(), code.explanation());
+        assert!(page.contains(&row), "docs/diagnostics.md lacks {row}");
     }
 }
