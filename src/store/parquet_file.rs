@@ -10,15 +10,16 @@ use std::thread::JoinHandle;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{Float64Type, SchemaRef};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use super::disk::NewFile;
 use super::rows::{RowHasher, RowSum};
@@ -70,10 +71,20 @@ impl Store {
         let path = self.root.join(&relative);
         let file = self.disk.create(&path).map_err(|source| StoreError::Write { path: path.clone(), source })?;
         self.made(path.clone());
-        let properties = WriterProperties::builder()
+        let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_created_by("opsmart".to_owned())
-            .build();
+            .set_created_by("opsmart".to_owned());
+        // The others tell where a row came from: numbers that only grow, and that no query filters by.
+        for field in &schema.fields()[width..] {
+            let column = ColumnPath::from(field.name().as_str());
+            properties = properties.set_column_statistics_enabled(column.clone(), EnabledStatistics::None);
+            if field.data_type() == &DataType::Int64 {
+                properties = properties
+                    .set_column_dictionary_enabled(column.clone(), false)
+                    .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+            }
+        }
+        let properties = properties.build();
         let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))
             .map_err(|source| StoreError::Parquet { path: path.clone(), source })?;
         let hasher =
