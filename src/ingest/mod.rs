@@ -11,12 +11,14 @@
 //!
 //! Knows nothing of keys across records, of other files, or of where rows go: a [`Sink`] takes them.
 
+mod across;
 mod batch;
 mod cells;
 mod chunk;
 mod csv;
 mod dataset;
 mod decode;
+mod encoding;
 mod file;
 mod header;
 mod listing;

@@ -13,7 +13,7 @@ use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
     Compression, FileInput, FileProblem, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
 };
-use opsmart::project::{FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words};
+use opsmart::project::{CsvFormat, FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract};
 use opsmart::store::Ledger;
 use proptest::prelude::*;
 
@@ -39,17 +39,14 @@ const COLUMNS: [(&str, &str); 6] = [
     ("at", "timestamp"),
 ];
 
-const CSV: Format = Format::Csv { delimiter: b',', quote: b'"', header: true };
+const CSV: Format = Format::Csv(CsvFormat::USUAL);
 
 fn contract(format: Format) -> SourceContract {
     let columns = COLUMNS.map(|(name, kind)| {
         let column = SourceColumn {
-            kind: kind.parse().unwrap(),
-            aliases: Vec::new(),
             null: vec![String::new()],
-            formats: Vec::new(),
             rules: Rules { required: name == "id", ..Rules::default() },
-            words: Words::default(),
+            ..SourceColumn::of(kind.parse().unwrap())
         };
         (name.to_owned(), column)
     });
@@ -60,12 +57,14 @@ fn contract(format: Format) -> SourceContract {
         grain: None,
         from: LandingPattern::parse("in/*").unwrap(),
         format,
+        encoding: encoding_rs::UTF_8,
         files: FilesMode::Replace,
         key: Vec::new(),
         keep: None,
         parse_zone: chrono_tz::Tz::UTC,
         rejected_share: 0.0,
         columns: columns.into_iter().collect(),
+        rules: Vec::new(),
     }
 }
 
@@ -176,7 +175,7 @@ fn check_any(format: &Format, record_bytes: usize, bytes: &[u8]) {
         let next = places.iter().map(|place| place.0).find(|&offset| offset > start as u64);
         let own = &bytes[start..next.map_or(bytes.len(), |next| usize::try_from(next).unwrap())];
         let header = match format {
-            Format::Csv { .. } => &bytes[..=bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap()],
+            Format::Csv(_) => &bytes[..=bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap()],
             Format::Ndjson => &[][..],
         };
         let (alone, _) = read(format.clone(), record_bytes, &[header, own].concat()[..]).unwrap();
