@@ -10,6 +10,7 @@ mod new;
 mod plan;
 mod print;
 mod progress;
+mod quarantine;
 mod release;
 mod report;
 mod rollback;
@@ -94,6 +95,8 @@ enum Command {
     Test(test::TestArgs),
     Show(show::ShowArgs),
     History(history::HistoryArgs),
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
     Completions(completions::CompletionsArgs),
@@ -191,6 +194,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Test(args) => test::test(global, args, printer),
         Command::Show(args) => show::show(global, args, printer),
         Command::History(args) => history::history(global, args, printer),
+        Command::Quarantine(command) => quarantine::quarantine(global, command, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
         Command::Completions(args) => {

@@ -14,7 +14,7 @@ use crate::project::{Operand, RecordRule, SourceContract};
 /// A rule, ready to be asked.
 #[derive(Debug)]
 pub(super) struct Rule {
-    rule: RecordRule,
+    text: RecordRule,
     /// The place of the left column in the contract.
     pub(super) left: usize,
     right: Right,
@@ -47,7 +47,7 @@ impl Rule {
                 Right::Value(value.map_err(|misfit| problem(misfit.message))?.into_inner())
             }
         };
-        Ok(Self { rule: rule.clone(), left, right })
+        Ok(Self { text: rule.clone(), left, right })
     }
 
     /// Tells `fail` of each row that breaks the rule; a row in which one of the values is null keeps it.
@@ -64,7 +64,7 @@ impl Rule {
                 (Some(left), Some(right)) => left.compare(right),
                 _ => continue,
             };
-            if !self.rule.comparison.allows(order) {
+            if !self.text.comparison.allows(order) {
                 fail(row, &|| self.misfit((left, row), (right, other)));
             }
         }
@@ -73,7 +73,7 @@ impl Rule {
     fn misfit(&self, left: (&ArrayRef, usize), right: (&ArrayRef, usize)) -> Misfit {
         let shown =
             |(array, row): (&ArrayRef, usize)| quoted(array_value_to_string(array, row).unwrap_or_default().as_bytes());
-        let RecordRule { name, left: column, comparison, right: operand } = &self.rule;
+        let RecordRule { name, left: column, comparison, right: operand } = &self.text;
         let (expected, found) = match operand {
             Operand::Column(other) => {
                 (format!("`{column}` {comparison} `{other}`"), format!("{} and {}", shown(left), shown(right)))
@@ -180,7 +180,7 @@ mod tests {
             Value::Exact(left.0, left.1).compare(Value::Exact(right.0, right.1))
         };
         assert_eq!(order((15, 1), (150, 2)), Ordering::Equal);
-        assert_eq!(order((9_007_199_254_740_993, 0), (90_071_992_547_409_92, 0)), Ordering::Greater);
+        assert_eq!(order((9_007_199_254_740_993, 0), (9_007_199_254_740_992, 0)), Ordering::Greater);
         let most = 10_i128.pow(38) - 1;
         assert_eq!(order((most, 0), (most, 38)), Ordering::Greater);
         assert_eq!(order((-most, 0), (most, 38)), Ordering::Less);

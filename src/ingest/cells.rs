@@ -155,6 +155,13 @@ impl Cells {
         self.spans.len() >= most_rows || self.all.len() >= MOST_CELLS
     }
 
+    /// Returns where cell `at` of the first record is in the file; nothing where its text is held, or there is none.
+    pub(super) fn place(&self, at: usize) -> Option<std::ops::Range<usize>> {
+        let cell = *self.all.get(at)?;
+        let start = cell.start as usize;
+        (cell != Cell::NULL && cell.length & HELD == 0).then(|| start..start + cell.length as usize)
+    }
+
     /// Returns where the records are.
     pub(super) fn spans(&self) -> &[Span] {
         &self.spans

@@ -66,6 +66,11 @@ impl Csv {
         })
     }
 
+    /// Returns whether the header has not been read yet.
+    pub(super) fn expects_header(&self) -> bool {
+        self.expects_header
+    }
+
     /// Returns the end of the line at `at` if it is before the first record, or begins as a comment does.
     fn passed_over(&self, view: View<'_>, at: usize) -> Option<Step> {
         if self.skip_lines == 0 {

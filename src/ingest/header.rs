@@ -35,6 +35,18 @@ impl Wanted {
         Self { columns: columns.collect() }
     }
 
+    /// Makes columns of text that nothing else is said of.
+    #[cfg(test)]
+    pub(super) fn of(names: &[&str]) -> Self {
+        let column = |name: &&str| WantedColumn {
+            name: (*name).to_owned(),
+            paths: vec![vec![(*name).to_owned()]],
+            required: false,
+            from_path: false,
+        };
+        Self { columns: names.iter().map(column).collect() }
+    }
+
     /// Returns how many columns the contract has.
     pub(super) fn len(&self) -> usize {
         self.columns.len()

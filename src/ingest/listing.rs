@@ -1,6 +1,6 @@
 //! Which files have landed.
 //!
-//! The folder is walked with the system's own calls: object_store resolves every path that it lists, and ten thousand
+//! The folder is walked with the system's own calls: `object_store` resolves every path that it lists, and ten thousand
 //! files have to be listed in a few milliseconds. Promises: a link that leads out of the landing folder, whatever is not
 //! a plain file and a name that is not UTF-8 are refused where they match the pattern; listing follows no path out of its
 //! root. Files are read through `object_store`.

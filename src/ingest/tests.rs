@@ -717,6 +717,8 @@ fn texts_are_normalised_before_anything_else() {
     );
 }
 
+type Encode<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
@@ -743,7 +745,7 @@ fn compressed_files_are_read_member_after_member_and_to_the_end_or_not_at_all() 
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     };
-    let encoders: [(Compression, &dyn Fn(&[u8]) -> Vec<u8>); 4] =
+    let encoders: [(Compression, Encode<'_>); 4] =
         [(Compression::Gzip, &gzip), (Compression::Zstd, &zstd), (Compression::Bzip2, &bzip2), (Compression::Xz, &xz)];
     for (compression, encode) in encoders {
         let whole = [encode(b"a\n"), encode(text.as_bytes())].concat();

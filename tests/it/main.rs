@@ -10,6 +10,7 @@ mod infer;
 mod ingest;
 mod ledger;
 mod published;
+mod quarantine;
 mod sample;
 mod scratch;
 mod transcripts;

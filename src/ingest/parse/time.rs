@@ -87,9 +87,12 @@ impl Stamps {
     }
 
     fn formatted(&self, text: &[u8]) -> Result<i64, Fault> {
-        let found = self.formats.iter().find_map(|format| match format.is_epoch() {
-            true => epoch(text).map(Found::Instant),
-            false => local_time(format.parse(text)?).map(Found::Local),
+        let found = self.formats.iter().find_map(|format| {
+            if format.is_epoch() {
+                epoch(text).map(Found::Instant)
+            } else {
+                local_time(format.parse(text)?).map(Found::Local)
+            }
         });
         let found = match found.ok_or(Fault::Type)? {
             Found::Instant(micros) => {
@@ -248,10 +251,10 @@ fn epoch(text: &[u8]) -> Option<i64> {
         |digits: &[u8]| digits.iter().try_fold(0_i128, |value, &byte| Some(value * 10 + i128::from(digit(byte)?)));
     let (count, fraction) = (number(whole)?, number(rest)?);
     let units = 10_i128.pow(u32::try_from(rest.len()).ok()?);
-    let nanos: i128 = match count {
-        ..100_000_000_000 => 1_000_000_000,
-        ..100_000_000_000_000 => 1_000_000,
-        ..100_000_000_000_000_000 => 1_000,
+    let nanos: i128 = match count.checked_ilog10().unwrap_or(0) {
+        ..11 => 1_000_000_000,
+        11..14 => 1_000_000,
+        14..17 => 1_000,
         _ => 1,
     };
     let micros = (count * nanos + fraction * nanos / units) / 1000;
