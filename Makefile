@@ -32,6 +32,10 @@ readers: ## Read the published tables with DuckDB, installed for this into targe
 bench: ## Time opsmart beside DuckDB; BENCH="--events 1000000 --pairs 3" for a short one (builds for speed first)
 	./tests/bench/run.sh $(BENCH)
 
+.PHONY: browser
+browser: ## Open the report and the documentation in a browser and judge what it shows
+	./tests/browser/run.sh
+
 .PHONY: bless
 bless: ## Write what the code prints into the expected transcripts and mistakes; read the difference before you commit
 	BLESS=1 TRYCMD=overwrite $(CARGO) test --test it

@@ -1,4 +1,4 @@
--- Every day in amber or red belongs to exactly one breach, only the last breach
+-- Every complete day in amber or red belongs to exactly one breach, only the last breach
 -- of an indicator can be open, and a closed one ends on a green day.
 with
 
@@ -11,6 +11,7 @@ breach_days as (
     from risk_kri_daily
 
     where state in ('amber', 'red')
+        and is_complete
 
     group by kri_id
 

@@ -9,6 +9,9 @@
 -- must be known: 0.6745 * (value - median) / MAD, and where MAD is 0 the distance
 -- over 1.253314 * mean absolute deviation (Iglewicz and Hoaglin 1993). Beyond 3.5
 -- on either side a complete day is an anomaly.
+-- A day is complete when nothing but late rows can change its value: the service
+-- level waits until no promise of the day still runs, and solves at first contact
+-- until nobody can come back within $first_contact_days.
 with
 
 activity_days as (
@@ -57,7 +60,11 @@ support_days as (
             else priority
         end as scope_id,
         count(*) over last_28 as days_28,
-        sum(solved) over last_28 as solved_28
+        sum(solved) over last_28 as solved_28,
+        day + $first_contact_days < least(
+            max(day) over (partition by channel, group_id, priority),
+            local_day($as_of, $reporting_zone)
+        ) as is_contact_over
 
     from kpi_support_daily
 
@@ -344,7 +351,7 @@ measures as (
         sla_met as numerator,
         sla_decided as denominator,
         sla_decided as n,
-        is_complete
+        is_complete and sla_active = 0 as is_complete
     from support_days
 
     union all
@@ -392,7 +399,7 @@ measures as (
         first_contact_tickets as numerator,
         resolved_tickets as denominator,
         resolved_tickets as n,
-        is_complete
+        is_complete and is_contact_over as is_complete
     from support_days
 
     union all
@@ -506,10 +513,12 @@ measures_with_history as (
         n,
         is_complete,
         lag(value) over series as prev_day,
+        max(value) over year_before as prev_year,
         count(numerator) over last_28 as numerators_28,
         count(denominator) over last_28 as denominators_28,
         sum(numerator) over last_28 as numerator_28,
         sum(denominator) over last_28 as denominator_28,
+        lag(day, 1) over weekdays as day_1,
         lag(day, 8) over weekdays as day_8,
         lag(value, 1) over weekdays as value_1,
         lag(value, 2) over weekdays as value_2,
@@ -531,6 +540,13 @@ measures_with_history as (
             partition by metric_id, scope_type, scope_id
             order by day
             rows between 27 preceding and current row
+        ),
+        -- One day: a row or none.
+        year_before as (
+            partition by metric_id, scope_type, scope_id
+            order by day
+            range between interval '1 year' preceding
+                and interval '1 year' preceding
         ),
         weekdays as (
             partition by
@@ -604,6 +620,8 @@ measures_with_score as (
         n,
         is_complete,
         prev_day,
+        case when day_1 = day - 7 then value_1 end as prev_week,
+        prev_year,
         round(
             case
                 when numerators_28 < 28 then null
@@ -665,8 +683,8 @@ measures_joined as (
         measures.denominator,
         measures.n,
         measures.prev_day,
-        weeks.value as prev_week,
-        years.value as prev_year,
+        measures.prev_week,
+        measures.prev_year,
         measures.trailing_28_mean,
         measures.robust_z,
         targets.target,
@@ -688,18 +706,6 @@ measures_joined as (
         measures.is_complete
 
     from measures_with_score as measures
-
-    left join measures_with_value as weeks
-        on measures.metric_id = weeks.metric_id
-        and measures.scope_type = weeks.scope_type
-        and measures.scope_id = weeks.scope_id
-        and measures.day - 7 = weeks.day
-
-    left join measures_with_value as years
-        on measures.metric_id = years.metric_id
-        and measures.scope_type = years.scope_type
-        and measures.scope_id = years.scope_id
-        and measures.day - interval '1 year' = years.day
 
     left join targets
         on measures.metric_id = targets.metric_id

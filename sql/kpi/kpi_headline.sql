@@ -118,7 +118,10 @@ support_of_28_days as (
 replies_of_28_days as (
 
     select
-        round(median(tickets.first_reply_minutes), 1) as first_reply_minutes
+        case
+            when count(tickets.first_reply_minutes) >= $min_sample
+                then round(median(tickets.first_reply_minutes), 1)
+        end as first_reply_minutes
 
     from tickets
 
@@ -131,8 +134,10 @@ replies_of_28_days as (
 resolutions_of_28_days as (
 
     select
-        round(median(tickets.full_resolution_minutes) / 60, 1)
-            as resolution_hours
+        case
+            when count(tickets.full_resolution_minutes) >= $min_sample
+                then round(median(tickets.full_resolution_minutes) / 60, 1)
+        end as resolution_hours
 
     from tickets
 

@@ -1,7 +1,8 @@
 -- One row per instrument and trading day: trend, volatility and drawdown.
 -- All on adjusted close. Volatility is the sample standard deviation of daily
 -- returns times the root of $trading_days, as in empyrical. Whatever looks back
--- further than the history goes is null.
+-- further than the history goes is null. A variance that moves along can end a
+-- hair below zero where the price stands still; it counts as zero.
 with
 
 prices as (
@@ -36,9 +37,9 @@ prices_with_windows as (
             partition by symbol order by price_date
         ) as ema_of_20,
         count(ret) over last_20 as returns_of_20,
-        stddev_samp(ret) over last_20 as deviation_of_20,
+        var_samp(ret) over last_20 as variance_of_20,
         count(ret) over last_60 as returns_of_60,
-        stddev_samp(ret) over last_60 as deviation_of_60,
+        var_samp(ret) over last_60 as variance_of_60,
         adj_close_value,
         max(adj_close_value) over so_far as peak_adj_close
 
@@ -76,11 +77,15 @@ final as (
         round(ema_of_20, 6) as ema20,
         case
             when returns_of_20 = 20
-                then round(deviation_of_20 * sqrt($trading_days), 6)
+                then round(
+                    sqrt(greatest(variance_of_20, 0) * $trading_days), 6
+                )
         end as vol20,
         case
             when returns_of_60 = 60
-                then round(deviation_of_60 * sqrt($trading_days), 6)
+                then round(
+                    sqrt(greatest(variance_of_60, 0) * $trading_days), 6
+                )
         end as vol60,
         round(peak_adj_close, 6) as peak_adj_close,
         round(adj_close_value / nullif(peak_adj_close, 0) - 1, 6) as drawdown,

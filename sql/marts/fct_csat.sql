@@ -2,8 +2,8 @@
 -- The latest answer within its scale counts, of answers in the same second the
 -- one with the higher id; the first one stays beside it, so that a change of
 -- mind can be seen. An answer off its scale is counted and otherwise ignored. A
--- score of the two best counts as positive for CSAT (4 and 5 of 5), 5 to 7 for
--- CES; NPS has promoters (9, 10), passives (7, 8) and detractors (0 to 6). An
+-- score of the two best counts as positive for CSAT (4 and 5 of 5), on scales of
+-- two or three scores only the best; 5 to 7 for CES; NPS has promoters (9, 10), passives (7, 8) and detractors (0 to 6). An
 -- answer before the ticket was solved counts, and is marked. Channel and group
 -- are those of the ticket now, `none` if nobody knows the ticket.
 with
@@ -143,7 +143,11 @@ final as (
             when survey_type = 'nps' and score >= 7 then 'passive'
             when survey_type = 'nps' then 'detractor'
             when survey_type = 'ces' and score >= 5 then 'positive'
-            when survey_type = 'csat' and score >= scale_max - 1
+            when survey_type = 'csat'
+                and score >= case
+                    when scale_max - scale_min >= 3 then scale_max - 1
+                    else scale_max
+                end
                 then 'positive'
             else 'other'
         end as answer_class,

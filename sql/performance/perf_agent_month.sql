@@ -2,7 +2,8 @@
 -- The score is the weighted mean of the attainments that have data. Who solved
 -- fewer than $min_solves tickets, or was employed for less than
 -- $min_tenure_days at the month's end, is not ranked; equal scores share a
--- rank.
+-- rank. The first quartile is the best quarter of the ranked, so whoever is
+-- first stands in it, alone or not.
 with
 
 agent_months as (
@@ -83,7 +84,8 @@ agent_months_scored as (
         round(scores.points / nullif(scores.weight_with_data, 0), 6) as score,
         agent_months.solved >= $min_solves
             and agent_months.tenure_days >= $min_tenure_days
-            and scores.points is not null as is_eligible
+            and scores.points is not null
+            and scores.weight_with_data > 0 as is_eligible
 
     from agent_months
 
@@ -174,7 +176,7 @@ final as (
             as rank_in_month,
         case
             when is_eligible
-                then cast(ceil(4.0 * position / peers) as bigint)
+                then cast(4 * (position - 1) / peers + 1 as bigint)
         end as quartile,
 
         ---------- booleans

@@ -4,8 +4,8 @@
 -- value neither opens nor closes one, and counts in no number; a breach lasts
 -- through it. The peak is the worst value, by the indicator's direction, on the
 -- first day that had it. Escalation starts at 1, and is one higher for red, and
--- one more for more than $escalation_days days in amber or red. Days whose feed
--- is not complete count with what is known of them.
+-- one more for more than $escalation_days days in amber or red. Only complete days
+-- count: half a day of users looks like a drop, and would be red each morning.
 with
 
 known_days as (
@@ -27,6 +27,7 @@ known_days as (
     from risk_kri_daily
 
     where state <> 'unknown'
+        and is_complete
 
 ),
 

@@ -1,7 +1,8 @@
 -- One row per key risk indicator and day: value, state, streak and trend.
 -- Amber and red include their limits. Values over several days are null until
--- the days are there. A streak counts the rows in amber or red without a break;
--- the trend compares with the value seven rows before.
+-- the days are there. is_complete says that the day is over and its feed has
+-- moved past it, not that a window is full. A streak counts the rows in amber or
+-- red without a break; the trend compares with the value seven rows before.
 with
 
 thresholds as (
@@ -18,7 +19,15 @@ operational_days as (
 
 activity_days as (
 
-    select * from kpi_user_activity_daily
+    select
+        *,
+        -- The table's own is_complete waits for the window of monthly users.
+        day < least(
+            max(day) over (),
+            local_day($as_of, $reporting_zone)
+        ) as is_over
+
+    from kpi_user_activity_daily
 
     where platform = 'all'
         and acquisition_channel = 'all'
@@ -42,7 +51,7 @@ activity_days_with_windows as (
 
     select
         day,
-        is_complete,
+        is_over as is_complete,
         dau,
         count(*) over last_7 as days_7,
         count(*) over before_28 as days_before_28,

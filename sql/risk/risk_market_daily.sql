@@ -2,8 +2,8 @@
 -- Historical simulation over the trailing 250 returns, one day ahead. A value
 -- at risk is a loss, so 0.03 means that 3 % are lost: var95 is minus the 5 %
 -- quantile (linear interpolation), cvar95 minus the mean of the returns at or
--- below it. ret_z compares the return with the 250 before it. All are null
--- until 250 returns are there.
+-- below it. ret_z compares the return with the 250 before it, and is null where
+-- those were all the same. All are null until 250 returns are there.
 with
 
 indicators as (
@@ -38,7 +38,7 @@ returns_with_windows as (
         percentile_cont(ret, 0.05) over last_250 as quantile_05,
         percentile_cont(ret, 0.01) over last_250 as quantile_01,
         avg(ret) over before_250 as mean_before,
-        stddev_samp(ret) over before_250 as deviation_before
+        sqrt(greatest(var_samp(ret) over before_250, 0)) as deviation_before
 
     from returns
 
@@ -82,7 +82,7 @@ tail_losses as (
     select
         return_windows.symbol,
         return_windows.price_date,
-        -avg(returns.ret) as cvar95
+        0 - avg(returns.ret) as cvar95
 
     from return_windows
 
@@ -105,20 +105,22 @@ risks as (
         returns_with_windows.price_date,
         case
             when returns_with_windows.return_number >= 250
-                then round(-returns_with_windows.quantile_05, 6)
+                then round(0 - returns_with_windows.quantile_05, 6)
         end as var95,
         case
             when returns_with_windows.return_number >= 250
-                then round(-returns_with_windows.quantile_01, 6)
+                then round(0 - returns_with_windows.quantile_01, 6)
         end as var99,
         round(tail_losses.cvar95, 6) as cvar95,
         case
+            -- A deviation that moves along can leave dust behind.
             when returns_with_windows.return_number > 250
+                and returns_with_windows.deviation_before > 0.00000001
                 then round(
                     (
                         returns_with_windows.ret
                         - returns_with_windows.mean_before
-                    ) / nullif(returns_with_windows.deviation_before, 0),
+                    ) / returns_with_windows.deviation_before,
                     4
                 )
         end as ret_z

@@ -5,9 +5,10 @@
 //! Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch};
-use arrow::row::{RowConverter, SortField};
+use arrow::row::{RowConverter, Rows, SortField};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64;
@@ -18,6 +19,9 @@ use crate::store::{CleanCounts, RowHasher, Store, StoreError, read_batches};
 
 /// How many rows a bucket holds about: some 100 bytes each.
 const BUCKET_ROWS: u64 = 4_000_000;
+
+/// How many batches of keys may wait to be compared.
+const WAITING_BATCHES: usize = 8;
 
 /// What was decided about the rows of one content.
 #[derive(Debug)]
@@ -97,26 +101,18 @@ fn losers(
     bucket: u64,
     buckets: u64,
 ) -> Result<Vec<Loser>, CleanError> {
-    let order = contract.keep.as_ref().map(Keep::column);
     let prefers_later = !matches!(contract.keep, Some(Keep::First(_)));
-    let mut keys = Encoder::new(contract, contract.key.iter().map(String::as_str))?;
-    let mut orders = Encoder::new(contract, order)?;
     let mut table: HashTable<usize> = HashTable::new();
     let mut best: Vec<Best> = Vec::new();
     let mut bytes: Vec<u8> = Vec::new();
     let mut lost: Vec<(Row, usize)> = Vec::new();
-    let mut names: Vec<&str> = contract.key.iter().map(String::as_str).collect();
-    names.extend(order.filter(|order| !contract.key.iter().any(|key| key == order)));
-    for (part_number, part) in parts.iter().enumerate() {
-        let Some(file) = &part.content.rows else { continue };
-        let mut row_number = 0_u32;
-        for batch in read_batches(&store.path(file), &names)? {
-            let batch = batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?;
-            let key_rows = keys.encode(&batch)?;
-            let order_rows = orders.encode(&batch)?;
-            for at in 0..batch.num_rows() {
-                let row = Row { part: u32::try_from(part_number).unwrap_or(u32::MAX), row: row_number };
-                row_number += 1;
+    // Decoding and encoding keys takes about as long as comparing them.
+    let (sender, receiver) = sync_channel(WAITING_BATCHES);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(move || read_keys(store, contract, parts, &sender));
+        for (part, first_row, key_rows, order_rows) in receiver {
+            for (at, row) in (0..key_rows.num_rows()).zip(first_row..) {
+                let row = Row { part, row };
                 let key_row = key_rows.row(at);
                 let key: &[u8] = key_row.as_ref();
                 let hash = xxh3_64(key);
@@ -154,8 +150,40 @@ fn losers(
                 }
             }
         }
-    }
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
     Ok(lost.into_iter().map(|(row, number)| Loser { row, winner: best[number].row }).collect())
+}
+
+/// Rows of one content in a batch: which content, the first row's number in it, and the rows' keys and order values.
+type Keys = (u32, u32, Rows, Rows);
+
+/// Reads keys and order values of all rows, in the order of file and record.
+fn read_keys(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    to: &SyncSender<Keys>,
+) -> Result<(), CleanError> {
+    let order = contract.keep.as_ref().map(Keep::column);
+    let mut keys = Encoder::new(contract, contract.key.iter().map(String::as_str))?;
+    let mut orders = Encoder::new(contract, order)?;
+    let mut names: Vec<&str> = contract.key.iter().map(String::as_str).collect();
+    names.extend(order.filter(|order| !contract.key.iter().any(|key| key == order)));
+    for (part, number) in parts.iter().zip(0_u32..) {
+        let Some(file) = &part.content.rows else { continue };
+        let mut row = 0_u32;
+        for batch in read_batches(&store.path(file), &names)? {
+            let batch = batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?;
+            let sent = to.send((number, row, keys.encode(&batch)?, orders.encode(&batch)?));
+            if sent.is_err() {
+                // Whoever compares has given up.
+                return Ok(());
+            }
+            row += u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+        }
+    }
+    Ok(())
 }
 
 fn append(bytes: &mut Vec<u8>, more: &[u8]) -> std::ops::Range<usize> {
@@ -182,7 +210,7 @@ impl Encoder {
         Ok(Self { names, converter, table })
     }
 
-    fn encode(&mut self, batch: &RecordBatch) -> Result<arrow::row::Rows, StoreError> {
+    fn encode(&mut self, batch: &RecordBatch) -> Result<Rows, StoreError> {
         if self.names.is_empty() {
             // Without an order column every row has the same, empty order.
             let mut rows = self.converter.empty_rows(0, 0);

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{Failure, Global, load, open_store, report};
 use crate::cli::print::{Printer, answer, document};
-use crate::run::{Exit, RECORD};
+use crate::run::Exit;
+use crate::store::RUN_RECORD;
 
 /// List the runs that did something
 ///
@@ -22,11 +23,9 @@ pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) ->
     let project = load(global)?;
     let store = open_store(&project);
     let in_force = store.reference()?.map(|reference| reference.snapshot.to_string());
-    let mut records: Vec<Value> =
-        store.run_files(RECORD).iter().rev().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
-    if args.limit > 0 {
-        records.truncate(args.limit);
-    }
+    let limit = if args.limit > 0 { args.limit } else { usize::MAX };
+    let files = store.run_files(RUN_RECORD, limit);
+    let records: Vec<Value> = files.iter().rev().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
     if printer.is_json() {
         document(&records);
         return Ok(Exit::Done);

@@ -4,9 +4,11 @@
 
 mod check;
 mod completions;
+mod docs;
 mod history;
 mod init;
 mod new;
+mod page;
 mod plan;
 mod print;
 mod progress;
@@ -97,6 +99,8 @@ enum Command {
     History(history::HistoryArgs),
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    Report(page::PageArgs),
+    Docs(docs::DocsArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
     Completions(completions::CompletionsArgs),
@@ -195,6 +199,8 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Show(args) => show::show(global, args, printer),
         Command::History(args) => history::history(global, args, printer),
         Command::Quarantine(command) => quarantine::quarantine(global, command, printer),
+        Command::Report(args) => page::page(global, args, printer),
+        Command::Docs(args) => docs::docs(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
         Command::Completions(args) => {

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::report::counted;
 use super::run::Choice;
-use super::{Failure, Global, load, open_store, runtime};
+use super::{Failure, Global, load, open_store};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite, Why};
@@ -29,8 +29,9 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
     let as_of = args.choice.as_of(&suite)?;
     let store = open_store(&suite.project);
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, None);
-    let job = Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project, memo: None };
-    let plan = runtime()?.block_on(plan_run(&suite, &job))?;
+    let job =
+        Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project, memo: None, record: None };
+    let plan = plan_run(&suite, &job)?;
     if printer.is_json() {
         document(&as_json(&plan));
     } else {

@@ -11,12 +11,11 @@ use super::progress::Progress;
 use super::{Failure, Global, load, open_store, report, runtime, store_at};
 use crate::cli::print::{Printer, document};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
-use crate::digest::Digest;
 use crate::engine::Resources;
 use crate::plan::{Reach, Suite, reach, select_all};
 use crate::project;
-use crate::run::{self, Exit, Memo, RunError, RunReport, Status};
-use crate::store::{LockError, OnLocked, Store, StoreError};
+use crate::run::{self, Exit, Memo, Record, RunError, RunReport, Status};
+use crate::store::{LockError, OnLocked, StoreError};
 
 /// Take in what has landed, bring tables up to date and publish them
 ///
@@ -158,6 +157,15 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     let memory = args.memory.or(suite.project.settings.memory_bytes);
     let mut resources = Resources::of_this_machine(memory, Some(store.spill_folder(&id)));
     resources.threads = args.threads.map_or(resources.threads, usize::from);
+    let record = Record {
+        store: &store,
+        id: &id,
+        started,
+        jobs: &args.choice.jobs,
+        select: &args.choice.select,
+        exclude: &args.choice.exclude,
+        project: &digest,
+    };
     let job = run::Job {
         store: &store,
         reach: &reach,
@@ -166,6 +174,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
         id: id.clone(),
         project: digest.clone(),
         memo: Some(&memo),
+        record: Some(&record),
     };
     let runtime = runtime()?;
     let progress = Progress::new(printer);
@@ -180,18 +189,17 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     // Threads that are still writing must not keep the process; what they write is named by nothing.
     runtime.shutdown_timeout(Duration::from_secs(10));
     store.remove_spills(&id);
-    let record = Record { store: &store, id: &id, started, choice: &args.choice, project: &digest };
     let exit = match ended {
         Ended::By(outcome) => match *outcome {
             Ok(report) if report.status == Status::NothingNew => nothing_new(args, printer, &report),
             Ok(report) => {
-                record.write(&report.status, Exit::Done, None, Some(&report));
                 tell(printer, &report);
                 Exit::Done
             }
             Err(error) => {
                 // What was asked for in a wrong way is between us and whoever asked.
-                if error.exit() != Exit::Usage {
+                let is_recorded = matches!(error, RunError::Behind(_));
+                if error.exit() != Exit::Usage && !is_recorded {
                     record.write(&"failed", error.exit(), Some(&error), None);
                 }
                 return Err(error.into());
@@ -238,46 +246,6 @@ fn tell(printer: &Printer, report: &RunReport) {
     printer.say(&report::text(report));
     if printer.is_json() {
         document(report);
-    }
-}
-
-/// What is written about a run that did something, or failed.
-struct Record<'a> {
-    store: &'a Store,
-    id: &'a str,
-    started: DateTime<Utc>,
-    choice: &'a Choice,
-    project: &'a Digest,
-}
-
-impl Record<'_> {
-    /// Writes the record. A run is not failed for it: what it published is published.
-    fn write(&self, status: &impl serde::Serialize, exit: Exit, error: Option<&RunError>, report: Option<&RunReport>) {
-        let findings = match error {
-            Some(RunError::Broken { findings, .. }) => Some(findings),
-            _ => None,
-        };
-        let document = serde_json::json!({
-            "version": 1,
-            "run": self.id,
-            "status": status,
-            "exit": exit as u8,
-            "started_at": crate::instant::text(&self.started),
-            "ended_at": crate::instant::text(&Utc::now()),
-            "jobs": self.choice.jobs,
-            "select": self.choice.select,
-            "exclude": self.choice.exclude,
-            "project": self.project,
-            "error": error.map(ToString::to_string),
-            "findings": findings,
-            "report": report,
-        });
-        let written = serde_json::to_vec_pretty(&document)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| self.store.put_run_file(self.id, run::RECORD, &bytes).map_err(|error| error.to_string()));
-        if let Err(error) = written {
-            tracing::warn!(run = self.id, error, "the record of the run was not written");
-        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::plan::{Kind, Query, Suite, plan_query};
 use crate::project::Project;
 use crate::quote::identifier;
 use crate::run::{Exit, RunError};
-use crate::store::{METADATA, Snapshot, Store};
+use crate::store::{ABOUT, Snapshot, Store};
 use crate::transform::{TransformError, register_stored, register_view};
 
 /// How many rows people want to see at once.
@@ -125,7 +125,7 @@ fn know_tables(
     query: &Query,
     file: &SourceFile,
 ) -> Result<(), Failure> {
-    let is_stored = |name: &str| snapshot.tables.contains_key(name) || name == METADATA;
+    let is_stored = |name: &str| snapshot.tables.contains_key(name) || ABOUT.contains(&name);
     let is_view = |name: &str| project.models.contains_key(name);
     if let Some(unknown) = query.reads().iter().find(|read| !is_stored(&read.text) && !is_view(&read.text)) {
         let known = snapshot.tables.keys().chain(project.models.keys()).map(String::as_str);
@@ -136,8 +136,8 @@ fn know_tables(
         return Err(Failure::Project(mistake.help(did_you_mean(&unknown.text, known).unwrap_or(list)).into()));
     }
     let register = |name: &str| -> Result<(), Failure> {
-        if name == METADATA {
-            let (schema, batches) = store.metadata()?;
+        if ABOUT.contains(&name) {
+            let (schema, batches) = store.about(name)?;
             let table = MemTable::try_new(schema, vec![batches]).map_err(RunError::Engine)?;
             return session
                 .register_table(name, Arc::new(table))

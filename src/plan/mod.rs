@@ -9,6 +9,7 @@
 mod bind;
 mod dataset;
 mod graph;
+mod lineage;
 mod own;
 mod promise;
 mod query;
@@ -23,6 +24,7 @@ pub use bind::{plan_query, plan_statement};
 pub use dataset::{
     DatasetInput, DatasetStep, FileStep, FileWhy, Listed, dataset_fingerprint, in_order, live_paths, shape,
 };
+pub use lineage::{Lineage, Origin, lineage};
 pub use own::OwnTable;
 pub use promise::{PUBLISHED_ROWS, Promise, Tested};
 pub use query::{Query, sql_name};

@@ -90,6 +90,9 @@ fn union_of_graph(suite: &Suite, part: &str) -> Result<BTreeSet<String>, Selecto
         Some((core, steps)) if steps.is_empty() || steps.chars().all(|c| c.is_ascii_digit()) => (core, Some(steps)),
         _ => (rest, None),
     };
+    if core.is_empty() {
+        return Err(mistake(&format!("`{part}` names nothing"), Some("put a name beside the `+`".to_owned())));
+    }
     let chosen = by_method(suite, core)?;
     let mut all = chosen.clone();
     if let Some(steps) = before {
@@ -141,7 +144,8 @@ fn by_method(suite: &Suite, core: &str) -> Result<BTreeSet<String>, SelectorMist
             let found =
                 models().filter(|name| contracts.get(*name).is_some_and(|c| c.tags.iter().any(|t| t == tag))).cloned();
             let tags: BTreeSet<&str> = contracts.values().flat_map(|c| c.tags.iter().map(String::as_str)).collect();
-            (found.collect(), did_you_mean(tag, tags))
+            let list = || (!tags.is_empty()).then(|| format!("tags are: {}", Vec::from_iter(tags.clone()).join(", ")));
+            (found.collect(), did_you_mean(tag, tags.iter().copied()).or_else(list))
         }
         Some(("path", path)) => {
             let folder = path.trim_end_matches('/');

@@ -26,7 +26,7 @@ pub struct Memo {
 struct Answer<T> {
     program: String,
     project: Digest,
-    answer: T,
+    said: T,
 }
 
 impl Memo {
@@ -48,13 +48,13 @@ impl Memo {
     #[must_use]
     pub fn recall<T: DeserializeOwned>(&self, store: &Store) -> Option<T> {
         let known: Answer<T> = store.recall(&self.name)?;
-        (known.program == self.program && self.project.as_ref() == Some(&known.project)).then_some(known.answer)
+        (known.program == self.program && self.project.as_ref() == Some(&known.project)).then_some(known.said)
     }
 
     /// Remembers an answer.
     pub fn remember(&self, store: &Store, answer: impl Serialize) {
         let Some(project) = self.project.clone() else { return };
-        store.remember(&self.name, &Answer { program: self.program.clone(), project, answer });
+        store.remember(&self.name, &Answer { program: self.program.clone(), project, said: answer });
     }
 }
 

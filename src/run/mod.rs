@@ -8,6 +8,7 @@ mod clock;
 mod error;
 mod idle;
 mod memo;
+mod record;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
 pub use idle::recall;
 pub use memo::Memo;
+pub use record::Record;
 pub use report::{DatasetReport, Event, RunReport, Status, TableReport};
 
 use crate::check::{Question, Verdict, check};
@@ -29,11 +31,8 @@ use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
 use crate::plan::{DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, fingerprint, plan, shape};
 use crate::publish::{Base, Published, Publisher, publish};
-use crate::store::{Store, StoreError, TableState};
+use crate::store::{RUN_RECORD, Store, StoreError, TableState};
 use crate::transform::{Built, columns, register_stored, register_view, transform};
-
-/// The file in which a run tells what it did.
-pub const RECORD: &str = "run.json";
 
 /// How often a run plans again after another one published first.
 const ATTEMPTS: usize = 3;
@@ -55,6 +54,8 @@ pub struct Job<'a> {
     pub project: Digest,
     /// What was asked, if it is to be remembered that there was nothing to do.
     pub memo: Option<&'a Memo>,
+    /// What is left behind about the run.
+    pub record: Option<&'a Record<'a>>,
 }
 
 /// Runs what `job` reaches and publishes it.
@@ -74,6 +75,11 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     }
     job.store.discard_unnamed();
     let mut report = outcome?;
+    report.seconds = started.elapsed().as_secs_f64();
+    if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
+        // Before readers get to see the tables, because those about the warehouse tell of this run too.
+        record.write(&report.status, Exit::Done, None, Some(&report));
+    }
     // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
     job.store.refresh_published().map_err(RunError::Behind)?;
     report.seconds = started.elapsed().as_secs_f64();
@@ -93,13 +99,13 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
 ///
 /// # Errors
 /// When the store or the landed files cannot be looked at, or the clock is refused.
-pub async fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
+pub fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
     let base = Base::read(job.store)?;
-    Ok(look(suite, job, &base).await?.0)
+    Ok(look(suite, job, &base)?.0)
 }
 
 /// Looks at what is published and what has landed, and plans.
-async fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<String, TableState>), RunError> {
+fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<String, TableState>), RunError> {
     let snapshot = base.snapshot.as_ref();
     let as_of = as_of(&suite.project.settings, job.as_of, snapshot.map(|snapshot| snapshot.as_of))?;
     // The tables that a contract is asked of count as they are, in reach or not.
@@ -134,7 +140,7 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     let base = Base::read(job.store)?;
     // Before the listing: what lands in between is new to the next run.
     let stamps = job.memo.and_then(|_| idle::stamps(suite, job));
-    let (plan, states) = look(suite, job, &base).await?;
+    let (plan, states) = look(suite, job, &base)?;
     let mut report = RunReport::new(&job.id, plan.as_of);
     let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));
     report.nothing_landed = nothing_landed.collect();
@@ -176,7 +182,7 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     let checked = match verdict {
         Verdict::Kept(checked) => checked,
         Verdict::Broken { findings } => {
-            return Err(RunError::Broken { findings, record: job.store.run_file(&job.id, RECORD) });
+            return Err(RunError::Broken { findings, record: job.store.run_file(&job.id, RUN_RECORD) });
         }
     };
     report.checks = checked.kept;

@@ -18,6 +18,7 @@
 //! that nothing names, and no other trace. This is the only module that writes data. It knows nothing of SQL,
 //! contracts or how rows are made.
 
+mod about;
 mod crash;
 mod disk;
 mod ledger;
@@ -38,12 +39,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
+pub use about::{ABOUT, METADATA, RUN_RECORD};
 pub use crash::crash_point;
 pub use disk::{Disk, LocalDisk, NewFile};
 pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Lock, LockError, OnLocked};
 pub use parquet_file::{ParquetFile, conform, read_batches};
-pub use published::METADATA;
 pub use rows::{RowHasher, RowSum};
 pub use state::{
     ColumnState, Content, DataFile, Landed, LandedPath, Outcome, OutcomeState, Outcomes, Partition, Snapshot,
@@ -278,12 +279,13 @@ impl Store {
         self.root.join("runs").join(run).join(name)
     }
 
-    /// Returns the records of all runs, oldest first; what cannot be read is left out.
+    /// Returns the records of the newest runs, at most `limit`, oldest first; what cannot be read is left out.
     #[must_use]
-    pub fn run_files(&self, name: &str) -> Vec<Vec<u8>> {
+    pub fn run_files(&self, name: &str, limit: usize) -> Vec<Vec<u8>> {
         let Ok(entries) = self.root.join("runs").read_dir_utf8() else { return Vec::new() };
         let mut runs: Vec<Utf8PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.into_path())).collect();
         runs.sort();
+        runs.drain(..runs.len().saturating_sub(limit));
         runs.into_iter().filter_map(|run| self.disk.read(&run.join(name)).ok()).collect()
     }
 

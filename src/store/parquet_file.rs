@@ -1,7 +1,12 @@
 //! Writes and reads the Parquet files of the warehouse.
+//!
+//! Encoding costs about as much as making the rows, so the encoder of a file that grows gets a thread of its own. At
+//! most a few batches wait for it, and what goes wrong there is told at the next write or at the end.
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
@@ -19,21 +24,42 @@ use super::disk::NewFile;
 use super::rows::{RowHasher, RowSum};
 use super::{DataFile, Store, StoreError};
 
+/// A file with more rows than this is encoded on a thread of its own.
+const ROWS_HERE: usize = 1 << 16;
+
+/// How many batches may wait for that thread.
+const WAITING_BATCHES: usize = 8;
+
 /// A Parquet file that is being written. Dropped without [`ParquetFile::finish`] it leaves a file that nothing names.
 pub struct ParquetFile {
-    table: String,
     relative: String,
+    path: Utf8PathBuf,
+    encoder: At,
+    store: Store,
+}
+
+/// Where the encoder of a file works.
+enum At {
+    /// Where the rows are made; so many have been.
+    Here(Box<Encoder>, usize),
+    /// On a thread of its own.
+    Beside(SyncSender<RecordBatch>, JoinHandle<Result<Box<Encoder>, StoreError>>),
+    /// Nowhere: it has failed.
+    Gone,
+}
+
+struct Encoder {
+    table: String,
     path: Utf8PathBuf,
     schema: SchemaRef,
     hasher: RowHasher,
     sum: RowSum,
     writer: ArrowWriter<Box<dyn NewFile>>,
-    store: Store,
 }
 
 impl std::fmt::Debug for ParquetFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ParquetFile").field("path", &self.path).field("sum", &self.sum).finish_non_exhaustive()
+        f.debug_struct("ParquetFile").field("path", &self.path).field("store", &self.store).finish_non_exhaustive()
     }
 }
 
@@ -52,45 +78,102 @@ impl Store {
             .map_err(|source| StoreError::Parquet { path: path.clone(), source })?;
         let hasher =
             RowHasher::new(schema, width).map_err(|source| StoreError::Rows { table: table.to_owned(), source })?;
-        Ok(ParquetFile {
+        let encoder = Encoder {
             table: table.to_owned(),
-            relative,
-            path,
+            path: path.clone(),
             schema: Arc::clone(schema),
             hasher,
             sum: RowSum::default(),
             writer,
-            store: self.clone(),
-        })
+        };
+        Ok(ParquetFile { relative, path, encoder: At::Here(Box::new(encoder), 0), store: self.clone() })
     }
 }
 
 impl ParquetFile {
     /// Adds the rows of a batch, whose columns are brought to the types of the file.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
-        let rows = |source| StoreError::Rows { table: self.table.clone(), source };
-        let batch = conform(batch, &self.schema).and_then(finite).map_err(rows)?;
-        self.sum.merge(self.hasher.sum(&batch).map_err(rows)?);
-        self.writer.write(&batch).map_err(|source| self.failure(source))
+        match &mut self.encoder {
+            At::Here(encoder, rows) if *rows < ROWS_HERE => {
+                *rows += batch.num_rows();
+                return encoder.write(batch);
+            }
+            At::Here(..) => self.move_beside(),
+            At::Beside(..) | At::Gone => {}
+        }
+        let At::Beside(sender, _) = &self.encoder else { return Err(self.gone()) };
+        if sender.send(batch.clone()).is_ok() {
+            return Ok(());
+        }
+        // The thread has given up, and says why.
+        match std::mem::replace(&mut self.encoder, At::Gone).join(&self.path) {
+            Ok(_) => Err(self.gone()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn move_beside(&mut self) {
+        let At::Here(mut encoder, _) = std::mem::replace(&mut self.encoder, At::Gone) else { return };
+        let (sender, receiver) = sync_channel::<RecordBatch>(WAITING_BATCHES);
+        let work = move || {
+            for batch in receiver {
+                encoder.write(&batch)?;
+            }
+            Ok(encoder)
+        };
+        self.encoder = At::Beside(sender, std::thread::spawn(work));
+    }
+
+    fn gone(&self) -> StoreError {
+        gone(&self.path)
     }
 
     /// Ends the file; its content has reached the disk when this returns.
-    pub fn finish(mut self) -> Result<DataFile, StoreError> {
-        self.writer.finish().map_err(|source| failure(&self.path, source))?;
-        let bytes = self.writer.bytes_written() as u64;
+    pub fn finish(self) -> Result<DataFile, StoreError> {
+        let Encoder { sum, mut writer, .. } = *self.encoder.join(&self.path)?;
+        writer.finish().map_err(|source| failure(&self.path, source))?;
+        let bytes = writer.bytes_written() as u64;
         let path = self.path;
-        self.writer.inner_mut().finish().map_err(|source| StoreError::Write { path, source })?;
-        Ok(DataFile { path: self.relative, bytes, sum: self.sum })
+        writer.inner_mut().finish().map_err(|source| StoreError::Write { path, source })?;
+        Ok(DataFile { path: self.relative, bytes, sum })
     }
 
     /// Gives the file up and removes it.
     pub fn discard(self) {
-        self.store.discard(&DataFile { path: self.relative, bytes: 0, sum: self.sum });
+        let _ = self.encoder.join(&self.path);
+        self.store.discard(&DataFile { path: self.relative, bytes: 0, sum: RowSum::default() });
     }
+}
 
-    fn failure(&self, source: ParquetError) -> StoreError {
-        failure(&self.path, source)
+impl At {
+    /// Waits until all that was written has been encoded.
+    fn join(self, path: &Utf8Path) -> Result<Box<Encoder>, StoreError> {
+        match self {
+            Self::Here(encoder, _) => Ok(encoder),
+            Self::Beside(sender, thread) => {
+                drop(sender);
+                match thread.join() {
+                    Ok(ended) => ended,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            Self::Gone => Err(gone(path)),
+        }
     }
+}
+
+impl Encoder {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+        let rows = |source| StoreError::Rows { table: self.table.clone(), source };
+        let batch = conform(batch, &self.schema).and_then(finite).map_err(rows)?;
+        self.sum.merge(self.hasher.sum(&batch).map_err(rows)?);
+        self.writer.write(&batch).map_err(|source| failure(&self.path, source))
+    }
+}
+
+/// The file has failed before, and whoever wrote to it was told.
+fn gone(path: &Utf8Path) -> StoreError {
+    StoreError::Write { path: path.to_path_buf(), source: std::io::Error::other("writing it has failed before") }
 }
 
 /// A disk's refusal reaches us wrapped in Parquet's words; whoever asks whether to try again needs the disk's own.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! published/current            → gen/<snapshot>      swapped in one step
-//! published/gen/<snapshot>/    <table> → ../../tables/<table>/<files>, _metadata/, views.sql
+//! published/gen/<snapshot>/    <table> → ../../tables/<table>/<files>, _metadata/, ops_run/, …, views.sql
 //! published/tables/<table>/<files>/part-0.parquet    hard links to data files, made once
 //! ```
 //!
@@ -10,24 +10,20 @@
 //! one table sees one generation or a missing file, never a mixture; a reader of several pins one generation through
 //! its `views.sql`. Generations are kept for a day.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchReader, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::{RecordBatch, RecordBatchReader};
+use arrow::datatypes::SchemaRef;
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::about;
 use super::crash::crash_point;
 use super::lock::Lock;
-use super::{Snapshot, Store, StoreError, TableState};
+use super::{Store, StoreError, TableState};
 use crate::digest::{Digest, Parts};
-use crate::project::timestamp;
 use crate::quote::{identifier, text};
-
-/// The table that describes the columns of all published tables.
-pub const METADATA: &str = "_metadata";
 
 /// How long a generation stays after it was in force last, so that long queries can end.
 const KEPT: Duration = Duration::from_hours(24);
@@ -62,15 +58,15 @@ impl Store {
         Ok(())
     }
 
-    /// Reads the table that describes the published columns, as it is in force.
-    pub fn metadata(&self) -> Result<(SchemaRef, Vec<RecordBatch>), StoreError> {
-        let path = self.published().join("current").join(METADATA).join("part-0.parquet");
+    /// Reads a table about the warehouse ([`super::ABOUT`]), as readers see it.
+    pub fn about(&self, table: &str) -> Result<(SchemaRef, Vec<RecordBatch>), StoreError> {
+        let path = self.published().join("current").join(table).join("part-0.parquet");
         let file = std::fs::File::open(&path).map_err(|source| StoreError::Read { path: path.clone(), source })?;
         let parquet = |source| StoreError::Parquet { path: path.clone(), source };
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)?.build().map_err(parquet)?;
         let schema = reader.schema();
         let batches = reader.collect::<Result<Vec<_>, _>>();
-        Ok((schema, batches.map_err(|source| StoreError::Rows { table: METADATA.to_owned(), source })?))
+        Ok((schema, batches.map_err(|source| StoreError::Rows { table: table.to_owned(), source })?))
     }
 
     /// Returns the folder that BI tools open.
@@ -88,13 +84,9 @@ impl Store {
 
     fn make_generation(&self, id: &Digest, generation: &Utf8Path) -> Result<(), StoreError> {
         let snapshot = self.snapshot(id)?;
-        let mut tables = Vec::new();
-        for (name, entry) in &snapshot.tables {
-            let state = self.table(name, &entry.state)?;
-            if state.is_published {
-                tables.push(state);
-            }
-        }
+        let all = snapshot.tables.iter().map(|(name, entry)| self.table(name, &entry.state));
+        let all = all.collect::<Result<Vec<_>, _>>()?;
+        let mut tables: Vec<TableState> = all.iter().filter(|state| state.is_published).cloned().collect();
         // Made under another name and moved when whole, so that a generation that exists is complete.
         let draft = self.published().join(format!("gen/.{id}.{}", uuid::Uuid::now_v7().simple()));
         let write = |path: &Utf8Path| {
@@ -107,8 +99,11 @@ impl Store {
             let target = Utf8PathBuf::from("../..").join(folder);
             self.disk.point(&link, &target).map_err(write(&link))?;
         }
-        let metadata = draft.join(METADATA).join("part-0.parquet");
-        self.disk.write(&metadata, &metadata_file(&tables, &snapshot, &metadata)?).map_err(write(&metadata))?;
+        for about in about::make(self, &snapshot, &tables, &all)? {
+            let path = draft.join(&about.state.table).join("part-0.parquet");
+            self.disk.write(&path, &parquet_bytes(&about.batch, &path)?).map_err(write(&path))?;
+            tables.push(about.state);
+        }
         let views = draft.join("views.sql");
         self.disk.write(&views, views_sql(&tables, &absolute(generation)).as_bytes()).map_err(write(&views))?;
         self.disk.sync(&draft).map_err(write(&draft))?;
@@ -189,47 +184,6 @@ fn absolute(path: &Utf8Path) -> Utf8PathBuf {
     camino::absolute_utf8(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
-/// Returns the bytes of the table that describes every published column.
-fn metadata_file(tables: &[TableState], snapshot: &Snapshot, path: &Utf8Path) -> Result<Vec<u8>, StoreError> {
-    let rows: Vec<_> =
-        tables.iter().flat_map(|table| table.columns.iter().map(move |column| (table, column))).collect();
-    let text = |get: &dyn Fn(&TableState, &super::ColumnState) -> Option<String>| -> ArrayRef {
-        Arc::new(rows.iter().map(|(table, column)| get(table, column)).collect::<StringArray>())
-    };
-    let position = |table: &TableState, name: &str| table.columns.iter().position(|column| column.name == name);
-    let positions =
-        rows.iter().map(|(table, column)| position(table, &column.name).and_then(|p| i64::try_from(p + 1).ok()));
-    let counts = rows.iter().map(|(table, _)| i64::try_from(table.rows()).ok());
-    let as_of = rows.iter().map(|_| Some(snapshot.as_of.timestamp_micros())).collect::<TimestampMicrosecondArray>();
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("table_name", text(&|table, _| Some(table.table.clone()))),
-        ("table_description", text(&|table, _| table.description.clone())),
-        ("grain", text(&|table, _| table.grain.clone())),
-        ("table_rows", Arc::new(counts.collect::<Int64Array>())),
-        ("column_position", Arc::new(positions.collect::<Int64Array>())),
-        ("column_name", text(&|_, column| Some(column.name.clone()))),
-        ("column_type", text(&|_, column| Some(column.kind.to_string()))),
-        ("description", text(&|_, column| column.description.clone())),
-        ("unit", text(&|_, column| column.unit.clone())),
-        ("label_en", text(&|_, column| column.en.clone())),
-        ("label_zh", text(&|_, column| column.zh.clone())),
-        ("as_of", Arc::new(as_of.with_timezone("UTC"))),
-        ("run_id", text(&|_, _| Some(snapshot.run.clone()))),
-    ];
-    let field = |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
-    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-    debug_assert!(
-        schema
-            .fields()
-            .iter()
-            .all(|f| matches!(f.data_type(), DataType::Utf8 | DataType::Int64) || *f.data_type() == timestamp())
-    );
-    let arrays = columns.into_iter().map(|(_, array)| array).collect();
-    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)
-        .map_err(|source| StoreError::Rows { table: METADATA.to_owned(), source })?;
-    parquet_bytes(&batch, path)
-}
-
 fn parquet_bytes(batch: &RecordBatch, path: &Utf8Path) -> Result<Vec<u8>, StoreError> {
     let parquet = |source| StoreError::Parquet { path: path.to_path_buf(), source };
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).map_err(parquet)?;
@@ -240,14 +194,14 @@ fn parquet_bytes(batch: &RecordBatch, path: &Utf8Path) -> Result<Vec<u8>, StoreE
 /// Returns DuckDB's views over one generation, with its tables' and columns' descriptions as comments.
 fn views_sql(tables: &[TableState], generation: &Utf8Path) -> String {
     let mut sql = String::from("-- Views over one generation of the published tables. In DuckDB: .read views.sql\n");
-    for name in tables.iter().map(|table| table.table.as_str()).chain([METADATA]) {
+    for table in tables {
+        let name = &table.table;
         let files = generation.join(name).join("*.parquet");
         sql.push_str(&format!(
             "\ncreate or replace view {} as select * from read_parquet({});\n",
             identifier(name),
             text(files.as_str())
         ));
-        let Some(table) = tables.iter().find(|table| table.table == name) else { continue };
         let about: Vec<&str> = [&table.description, &table.grain].into_iter().flatten().map(String::as_str).collect();
         if !about.is_empty() {
             sql.push_str(&format!("comment on view {} is {};\n", identifier(name), text(&about.join("; "))));

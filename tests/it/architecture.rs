@@ -21,6 +21,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("publish", &["check", "digest", "plan", "store"]),
     ("infer", &["diagnostic", "ingest", "project"]),
     ("starter", &["diagnostic", "plan", "project"]),
+    ("page", &["digest", "engine", "instant", "project", "quote", "store"]),
+    ("site", &["page", "plan", "project"]),
     ("golden", &["diagnostic", "engine", "plan", "project", "store"]),
     (
         "run",

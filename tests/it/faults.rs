@@ -107,7 +107,16 @@ pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Resu
     let store = Store::open(&scratch.path("warehouse"), disk);
     let resources = Resources { memory_bytes: 256 << 20, threads: 2, spill: None };
     let as_of = "2024-07-01T00:00:00Z".parse().ok();
-    let job = Job { store: &store, reach: &reach, as_of, resources, id: name.to_owned(), project: digest, memo: None };
+    let job = Job {
+        store: &store,
+        reach: &reach,
+        as_of,
+        resources,
+        id: name.to_owned(),
+        project: digest,
+        memo: None,
+        record: None,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(run(&suite, &job, &mut |_| {}))
 }

@@ -93,7 +93,7 @@ fn a_file_that_does_not_hold_still_is_not_taken_in() {
     let scratch = Scratch::orders();
     let mut file = std::fs::File::options().append(true).open(scratch.path("landing/orders-1.csv")).unwrap();
     let lines = |from: usize, count: usize| {
-        (from..from + count).map(|id| format!("{id},2024-03-01T10:00:00Z,1.00\n")).collect::<String>()
+        (from..from + count).map(|id| id.to_string() + ",2024-03-01T10:00:00Z,1.00\n").collect::<String>()
     };
     file.write_all(lines(10, 200_000).as_bytes()).unwrap();
     let is_over = AtomicBool::new(false);

@@ -134,9 +134,12 @@ impl Names {
 /// Reports a file whose stem cannot name a table, and returns whether it can.
 fn check_name(leaf: &Leaf, found: &mut Diagnostics) -> bool {
     let stem = leaf.stem();
-    if stem.starts_with("dq_") || stem == "_metadata" {
+    if ["dq_", "ops_"].iter().any(|prefix| stem.starts_with(prefix)) || ["_metadata", "feed_freshness"].contains(&stem)
+    {
         let message = format!("the name `{stem}` is kept for tables of opsmart's own");
-        found.push(misnamed(leaf, message).help("`dq_…` and `_metadata` tell how the data itself is doing; rename it"));
+        found.push(misnamed(leaf, message).help(
+            "`dq_…`, `ops_…`, `feed_freshness` and `_metadata` tell how the data and the runs are doing; rename it",
+        ));
         return false;
     }
     check_spelling(leaf, found)

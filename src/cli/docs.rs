@@ -1,0 +1,140 @@
+//! `opsmart docs`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::page::write;
+use super::{Failure, Global, load, open_store, runtime};
+use crate::cli::print::{Printer, document};
+use crate::cli::report::counted;
+use crate::engine::{self, Resources};
+use crate::page::newest;
+use crate::plan::{Suite, lineage};
+use crate::project::Settings;
+use crate::run::{Exit, RunError};
+use crate::site::{File, Published, PublishedTable, pages};
+use crate::store::{Disk, LocalDisk, Store, StoreError};
+use crate::transform::register_stored;
+
+/// Lists the files that a folder holds because of us.
+const MANIFEST: &str = "opsmart-docs.json";
+
+/// Write the documentation of the project as a folder of HTML pages
+///
+/// A page for each dataset, table, check and job: columns with their words and promises, the SQL, and what comes from
+/// what, column by column. Works without a server, and also before anything has been published.
+#[derive(Debug, Args)]
+pub(super) struct DocsArgs {
+    /// Folder to write to; what is there must be empty or of an earlier `opsmart docs`
+    #[arg(long, env = "OPSMART_DOCS_TO", value_name = "DIR", default_value = "site")]
+    to: Utf8PathBuf,
+}
+
+/// What an earlier `opsmart docs` wrote.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    files: BTreeSet<String>,
+}
+
+pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let project = load(global)?;
+    let store = open_store(&project);
+    let published = published(&project.settings, &store)?;
+    let suite = Suite::compile(project)?;
+    let lineage = lineage(&suite).map_err(RunError::Engine)?;
+    let files = pages(&suite, &lineage, published.as_ref()).map_err(|error| Failure::Other {
+        exit: Exit::Bug,
+        message: format!("the pages cannot be written: {error:#}"),
+        help: None,
+    })?;
+    let removed = put(&args.to, &files)?;
+    let tables = suite.project.sources.len() + suite.tables.len();
+    let gone = if removed == 0 { String::new() } else { format!(", {} removed", counted(removed, "old file")) };
+    printer.say(&format!("wrote {}: {}{gone}\n", args.to.join("index.html"), counted(files.len(), "file")));
+    if printer.is_json() {
+        document(&serde_json::json!({
+            "folder": args.to, "files": files.len(), "removed": removed, "tables": tables,
+            "snapshot": published.map(|published| published.snapshot),
+        }));
+    }
+    Ok(Exit::Done)
+}
+
+/// Returns what the snapshot in force holds, if there is one.
+fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Failure> {
+    let Some(reference) = store.reference()? else { return Ok(None) };
+    let snapshot = store.snapshot(&reference.snapshot)?;
+    let spill = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
+    let resources = Resources::of_this_machine(settings.memory_bytes, spill);
+    let session = engine::session(&resources).map_err(RunError::Engine)?;
+    let mut tables = BTreeMap::new();
+    let runtime = runtime()?;
+    for (name, entry) in &snapshot.tables {
+        let state = store.table(name, &entry.state)?;
+        register_stored(&session, store, &state).map_err(RunError::engine)?;
+        let newest = runtime.block_on(newest(&session, &snapshot.as_of, &state)).map_err(RunError::Engine)?;
+        let files = state.landed.as_ref().map(|landed| {
+            let last = landed.paths.iter().map(|path| path.landed_at).max();
+            (landed.paths.len(), last.map(|last| minute(&crate::instant::text(&last))))
+        });
+        let newest = newest.map(|newest| minute(&newest));
+        tables.insert(name.clone(), PublishedTable { rows: entry.rows, newest, files });
+    }
+    let as_of = minute(&crate::instant::text(&snapshot.as_of));
+    Ok(Some(Published { snapshot: reference.snapshot.to_string(), as_of, tables }))
+}
+
+/// Returns an instant to the minute, as people write it; midnight is the day.
+fn minute(instant: &str) -> String {
+    let text = instant.chars().take(16).collect::<String>().replace('T', " ");
+    text.strip_suffix(" 00:00").map_or_else(|| format!("{text} UTC"), str::to_owned)
+}
+
+/// Writes the files into a folder of ours and removes those of before that are not among them; returns how many.
+fn put(folder: &Utf8Path, files: &[File]) -> Result<usize, Failure> {
+    let at = folder.join(MANIFEST);
+    let refused = |message: String| {
+        let help = "name a folder that is empty or does not exist yet, with --to DIR";
+        Failure::usage(message, Some(help.to_owned()))
+    };
+    let before = if let Ok(bytes) = LocalDisk.read(&at) {
+        serde_json::from_slice::<Manifest>(&bytes)
+            .map_err(|error| refused(format!("`{at}` does not list the files of an earlier `opsmart docs`: {error}")))?
+    } else {
+        let read = |source| StoreError::Read { path: folder.to_path_buf(), source };
+        if folder.exists() && folder.read_dir_utf8().map_err(read)?.next().is_some() {
+            return Err(refused(format!("`{folder}` holds files that `opsmart docs` did not write")));
+        }
+        Manifest::default()
+    };
+    let now: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
+    // Listed before they are written, so that whatever an interruption leaves behind is known to be ours.
+    list(&at, &before.files.union(&now).cloned().collect())?;
+    for file in files {
+        write(&folder.join(&file.path), file.text.as_bytes())?;
+    }
+    let mut removed = 0;
+    for gone in before.files.difference(&now).filter(|path| is_inside(path)) {
+        let path = folder.join(gone);
+        if path.is_file() {
+            LocalDisk.remove(&path).map_err(|source| StoreError::Write { path, source })?;
+            removed += 1;
+        }
+    }
+    list(&at, &now)?;
+    Ok(removed)
+}
+
+fn list(at: &Utf8Path, files: &BTreeSet<String>) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(&Manifest { files: files.clone() }).unwrap_or_default();
+    write(at, (text + "\n").as_bytes())
+}
+
+/// A list that somebody changed must not lead us out of the folder.
+fn is_inside(path: &str) -> bool {
+    Utf8Path::new(path).components().all(|part| matches!(part, Utf8Component::Normal(_)))
+}

@@ -1,0 +1,106 @@
+//! `opsmart report`.
+
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use clap::{Args, ValueEnum};
+use datafusion::datasource::MemTable;
+use serde_json::Value;
+
+use super::{Failure, Global, load, open_store, runtime};
+use crate::cli::print::{Printer, document};
+use crate::cli::report::counted;
+use crate::engine::{self, Resources};
+use crate::page::{Language, Published, RUNS, gather, render};
+use crate::run::{Exit, RunError};
+use crate::store::{Disk, LocalDisk, METADATA, RUN_RECORD, StoreError};
+use crate::transform::register_stored;
+
+/// Write one HTML page about everything that is published
+///
+/// Trends with targets and anomalies, scorecards, risks, the ledger of records, run times: whatever the published tables
+/// hold. The page needs nothing but itself, in English and Chinese, and can be mailed or put anywhere.
+#[derive(Debug, Args)]
+pub(super) struct PageArgs {
+    /// File to write
+    #[arg(long, env = "OPSMART_REPORT_TO", value_name = "FILE", default_value = "report.html")]
+    to: Utf8PathBuf,
+
+    /// Language in which the page starts; a switch in it leads to the other
+    #[arg(long, env = "OPSMART_REPORT_LANG", value_enum, default_value_t = Tongue::En)]
+    lang: Tongue,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Tongue {
+    /// English
+    En,
+    /// Chinese
+    Zh,
+}
+
+pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let project = load(global)?;
+    let store = open_store(&project);
+    let reference = store.reference()?.ok_or_else(|| {
+        Failure::usage(
+            "nothing has been published yet",
+            Some("`opsmart run` builds and publishes the tables".to_owned()),
+        )
+    })?;
+    let snapshot = store.snapshot(&reference.snapshot)?;
+    let resources = Resources::of_this_machine(
+        project.settings.memory_bytes,
+        Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok(),
+    );
+    let session = engine::session(&resources).map_err(RunError::Engine)?;
+    let mut tables = Vec::new();
+    for (name, entry) in &snapshot.tables {
+        let state = store.table(name, &entry.state)?;
+        if state.is_published {
+            register_stored(&session, &store, &state).map_err(RunError::engine)?;
+            tables.push(state);
+        }
+    }
+    for name in [METADATA, "feed_freshness"] {
+        // What tells of the tables is derived from them; a page without it is a page still.
+        let Ok((schema, batches)) = store.about(name) else { continue };
+        let table = MemTable::try_new(schema, vec![batches]).map_err(RunError::Engine)?;
+        session.register_table(name, Arc::new(table)).map_err(RunError::Engine)?;
+    }
+    let runs: Vec<Value> =
+        store.run_files(RUN_RECORD, RUNS).iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
+    let published = Published {
+        id: &reference.snapshot,
+        snapshot: &snapshot,
+        tables: &tables,
+        headline: project.settings.headline.as_deref(),
+        runs: &runs,
+    };
+    let page = runtime()?.block_on(gather(&session, &published)).map_err(RunError::Engine)?;
+    let language = match args.lang {
+        Tongue::En => Language::En,
+        Tongue::Zh => Language::Zh,
+    };
+    let html = render(&page, language).map_err(|error| Failure::Other {
+        exit: Exit::Bug,
+        message: format!("the page cannot be written: {error}"),
+        help: None,
+    })?;
+    write(&args.to, html.as_bytes())?;
+    let about = format!("{} of snapshot {}", counted(tables.len(), "table"), reference.snapshot.short());
+    printer.say(&format!("wrote {}: {about}, {} KB\n", args.to, html.len().div_ceil(1024)));
+    if printer.is_json() {
+        let snapshot = &reference.snapshot;
+        document(
+            &serde_json::json!({ "file": args.to, "bytes": html.len(), "snapshot": snapshot, "tables": tables.len() }),
+        );
+    }
+    Ok(Exit::Done)
+}
+
+/// Writes a file whole: whoever reads it meanwhile sees the old content or the new.
+pub(super) fn write(path: &Utf8Path, bytes: &[u8]) -> Result<(), Failure> {
+    let whole = camino::absolute_utf8(path).unwrap_or_else(|_| path.to_path_buf());
+    Ok(LocalDisk.replace(&whole, bytes).map_err(|source| StoreError::Write { path: path.to_path_buf(), source })?)
+}

@@ -1,0 +1,598 @@
+//! The documentation of a project as a folder of HTML pages: [`pages`] returns them as texts.
+//!
+//! Promises: every dataset, table, view, check and job has a page, also when nothing has been published; links lead to
+//! pages that exist, and need no server and no network; whatever the project's files and contracts say is shown as text
+//! and never becomes markup; the same project and snapshot give the same bytes.
+//!
+//! It shows what contracts, SQL and the graph say and adds nothing. It reads no data and writes no file.
+
+mod graph;
+mod highlight;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minijinja::{AutoEscape, Environment, Value, context};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::page::STYLE;
+use crate::plan::{Kind, Lineage, Origin, OwnTable, Promise, Suite, Table, select};
+use crate::project::{
+    ColumnType, FieldNames, FilesMode, Format, Keep, Layer, Operand, RecordRule, Rules, SourceContract, Words,
+};
+
+/// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
+const DRAWN: usize = 60;
+
+/// What is published of a project.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The snapshot in force.
+    pub snapshot: String,
+    /// Its clock.
+    pub as_of: String,
+    /// What it holds, by table.
+    pub tables: BTreeMap<String, PublishedTable>,
+}
+
+/// What is published of a table.
+#[derive(Debug, Clone, Serialize)]
+pub struct PublishedTable {
+    /// Its rows.
+    pub rows: u64,
+    /// The latest of its days and instants.
+    pub newest: Option<String>,
+    /// Of a dataset, the files that it was made from, and when the last of them had landed.
+    pub files: Option<(usize, Option<String>)>,
+}
+
+/// A page.
+#[derive(Debug)]
+pub struct File {
+    /// Its path in the folder.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A word in both languages.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Both {
+    en: &'static str,
+    zh: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct ColumnRow {
+    name: String,
+    kind: String,
+    unit: Option<String>,
+    en: Option<String>,
+    zh: Option<String>,
+    description: Option<String>,
+    promises: Vec<String>,
+    from: Vec<Link>,
+    to: Vec<Link>,
+}
+
+/// A column elsewhere.
+#[derive(Debug, Serialize)]
+struct Link {
+    href: String,
+    text: String,
+}
+
+/// What an index or a search tells of a page.
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    href: String,
+    description: Option<String>,
+    rows: Option<u64>,
+    newest: Option<String>,
+    /// All words that a search looks at.
+    words: String,
+}
+
+/// A part of the index.
+#[derive(Debug, Serialize)]
+struct Group {
+    word: Both,
+    entries: Vec<Entry>,
+    is_jobs: bool,
+}
+
+/// A promise about a table.
+#[derive(Debug, Serialize)]
+struct PromiseRow {
+    name: String,
+    kind: &'static str,
+    severity: &'static str,
+    threshold: Option<String>,
+    message: String,
+}
+
+/// A list of pages on the page of a job.
+#[derive(Debug, Serialize)]
+struct List {
+    word: Both,
+    links: Vec<Link>,
+}
+
+/// Returns the pages of a project.
+///
+/// # Errors
+/// When a template is broken, which the tests rule out.
+pub fn pages(
+    suite: &Suite,
+    lineage: &BTreeMap<String, Lineage>,
+    published: Option<&Published>,
+) -> Result<Vec<File>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.add_template("frame.html", include_str!("frame.html"))?;
+    environment.add_template("index.html", include_str!("index.html"))?;
+    environment.add_template("page.html", include_str!("page.html"))?;
+    environment.add_function("rows", grouped);
+    let site = Site { suite, lineage, published, feeds: feeds(lineage), environment };
+    let mut files = vec![
+        File { path: "style.css".to_owned(), text: format!("{STYLE}{}", include_str!("site.css")) },
+        File { path: "site.js".to_owned(), text: include_str!("site.js").to_owned() },
+        site.index()?,
+    ];
+    for source in suite.project.sources.values() {
+        files.push(site.source(source)?);
+    }
+    for (name, table) in &suite.tables {
+        files.push(site.model(name, table)?);
+    }
+    for own in OwnTable::ALL {
+        files.push(site.own(own)?);
+    }
+    for name in suite.project.jobs.keys() {
+        files.push(site.job(name)?);
+    }
+    Ok(files)
+}
+
+struct Site<'a> {
+    suite: &'a Suite,
+    lineage: &'a BTreeMap<String, Lineage>,
+    published: Option<&'a Published>,
+    feeds: BTreeMap<Origin, BTreeSet<Origin>>,
+    environment: Environment<'static>,
+}
+
+/// A fact about a page: a word and what there is to say.
+#[derive(Debug, Serialize)]
+struct Fact {
+    word: Both,
+    text: String,
+}
+
+impl Site<'_> {
+    fn index(&self) -> Result<File, minijinja::Error> {
+        let sources = self.suite.project.sources.values().map(|source| {
+            let columns = source.columns.keys().map(String::as_str);
+            self.entry(&source.name, source.description.clone(), columns)
+        });
+        let group = |en, zh, entries| Group { word: Both { en, zh }, entries, is_jobs: false };
+        let mut groups = vec![group("Landed datasets", "落地数据集", sources.collect())];
+        for layer in Layer::ALL {
+            let of_layer = |name: &&String| self.suite.project.models.get(*name).is_some_and(|m| m.layer == layer);
+            let entries: Vec<Entry> = self
+                .suite
+                .tables
+                .keys()
+                .filter(of_layer)
+                .map(|name| {
+                    let columns: Vec<&str> =
+                        self.suite.tables[name].schema.fields().iter().map(|field| field.name().as_str()).collect();
+                    self.entry(name, self.description(name), columns.into_iter())
+                })
+                .collect();
+            if !entries.is_empty() {
+                groups.push(Group { word: layer_word(layer), entries, is_jobs: false });
+            }
+        }
+        let own = OwnTable::ALL.into_iter().map(|own| {
+            self.entry(own.name(), Some(own.description().to_owned()), own.columns().map(|(name, ..)| name))
+        });
+        groups.push(group("The suite's own tables", "系统自带的表", own.collect()));
+        let jobs = self.suite.project.jobs.iter().map(|(name, job)| Entry {
+            name: name.clone(),
+            href: format!("jobs/{name}.html"),
+            description: job.description.clone(),
+            rows: None,
+            newest: job.schedule.clone(),
+            words: format!("{name} {}", job.description.as_deref().unwrap_or_default()).to_lowercase(),
+        });
+        let jobs = jobs.collect();
+        groups.push(Group { word: Both { en: "Jobs", zh: "作业" }, entries: jobs, is_jobs: true });
+        let everything: BTreeSet<String> = self
+            .suite
+            .project
+            .sources
+            .keys()
+            .cloned()
+            .chain(
+                self.suite.tables.iter().filter(|(_, table)| table.kind != Kind::Check).map(|(name, _)| name.clone()),
+            )
+            .collect();
+        let graph = (everything.len() <= 2 * DRAWN).then(|| graph::draw(&everything, &self.reads(), ""));
+        self.render(
+            "index.html",
+            "index.html",
+            context! { groups => value(&groups), graph => value(&graph), hrefs => value(&self.hrefs("")) },
+        )
+    }
+
+    fn source(&self, source: &SourceContract) -> Result<File, minijinja::Error> {
+        let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
+        let format = match &source.format {
+            Format::Csv(csv) => {
+                let header = if csv.names == FieldNames::Header { "with a header" } else { "without a header" };
+                format!("CSV, delimiter {:?}, {header}", char::from(csv.delimiter))
+            }
+            Format::Ndjson => "NDJSON, one JSON object a line".to_owned(),
+        };
+        let mode = match source.files {
+            FilesMode::Replace => "replace: new content stands in for the old",
+            FilesMode::Append => "append: new content comes on top of the old",
+            FilesMode::Snapshot => "snapshot: the newest file is the whole truth",
+        };
+        let mut facts = vec![
+            fact("Files", "文件", source.from.to_string()),
+            fact("Format", "格式", format),
+            fact("A changed file", "文件变化时", mode.to_owned()),
+        ];
+        if !source.key.is_empty() {
+            facts.push(fact("Key", "主键", source.key.join(", ")));
+        }
+        if let Some(keep) = &source.keep {
+            let which = if matches!(keep, Keep::Latest(_)) { "the greatest" } else { "the least" };
+            facts.push(fact("Of one key is kept", "同一主键保留", format!("{which} {}", keep.column())));
+        }
+        for RecordRule { name, left, comparison, right } in &source.rules {
+            let right = match right {
+                Operand::Column(column) => column.clone(),
+                Operand::Value(text) => format!("{text:?}"),
+            };
+            facts.push(fact("Rule on every record", "记录规则", format!("{name}: {left} {comparison} {right}")));
+        }
+        facts.push(fact("Zone of stamps without an offset", "无偏移时间的时区", source.parse_zone.to_string()));
+        facts.push(fact(
+            "Records that may be set aside",
+            "可隔离的记录比例",
+            format!("{} of a file", source.rejected_share),
+        ));
+        let columns: Vec<ColumnRow> = source
+            .columns
+            .iter()
+            .map(|(name, column)| {
+                let mut promises = rules(&column.rules);
+                let list = |word: &str, of: &[String]| {
+                    let quoted: Vec<String> = of.iter().map(|text| format!("{text:?}")).collect();
+                    (!of.is_empty()).then(|| format!("{word} {}", quoted.join(", ")))
+                };
+                let path = if column.path.is_empty() { Vec::new() } else { vec![column.path.join(".")] };
+                promises.extend(list("found at", &path));
+                promises.extend(list("also called", &column.aliases));
+                promises.extend(list("no value:", &column.null));
+                promises.extend(list("written as", &column.formats));
+                self.column(&source.name, name, column.kind.to_string(), &column.words, promises)
+            })
+            .collect();
+        let about = Page {
+            name: &source.name,
+            layer: Both { en: "Landed dataset", zh: "落地数据集" },
+            description: source.description.clone(),
+            grain: source.grain.clone(),
+            facts,
+            columns,
+            file: source.file.path.as_str(),
+            text: Some(&source.file.text),
+            is_sql: false,
+        };
+        self.page("sources", about)
+    }
+
+    fn model(&self, name: &str, table: &Table) -> Result<File, minijinja::Error> {
+        let model = &self.suite.project.models[name];
+        let contract = self.suite.project.contracts.get(name);
+        let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
+        let mut facts = vec![match table.kind {
+            Kind::View => fact("Stored", "存储", "no: a view, computed where it is read".to_owned()),
+            Kind::Stored => fact("Stored", "存储", "yes, not published".to_owned()),
+            Kind::Published => fact("Stored", "存储", "yes, published".to_owned()),
+            Kind::Check => fact("Rows that it returns", "返回的行", "are what is wrong".to_owned()),
+        }];
+        if let Some(contract) = contract {
+            if !contract.key.is_empty() {
+                facts.push(fact("Key", "主键", format!("{}: unique, never null", contract.key.join(", "))));
+            }
+            if !contract.tags.is_empty() {
+                facts.push(fact("Tags", "标签", contract.tags.join(", ")));
+            }
+        }
+        let variables: BTreeSet<&str> = table.query.variables().iter().map(|variable| variable.text.as_str()).collect();
+        if !variables.is_empty() {
+            let list = variables.iter().map(|name| format!("${name}")).collect::<Vec<_>>();
+            facts.push(fact("Variables", "变量", list.join(", ")));
+        }
+        if table.uses_clock {
+            facts.push(fact("Clock", "时钟", "is built anew when $as_of moves".to_owned()));
+        }
+        let columns: Vec<ColumnRow> = table
+            .schema
+            .fields()
+            .iter()
+            .map(|field| {
+                let own = contract.and_then(|contract| contract.columns.get(field.name()));
+                let kind = ColumnType::from_arrow(field.data_type())
+                    .map_or_else(|| field.data_type().to_string(), |kind| kind.to_string());
+                let none = Words::default();
+                let words = own.map_or(&none, |own| &own.words);
+                self.column(name, field.name(), kind, words, own.map_or_else(Vec::new, |own| rules(&own.rules)))
+            })
+            .collect();
+        let about = Page {
+            name,
+            layer: layer_word(model.layer),
+            description: self.description(name),
+            grain: contract.and_then(|contract| contract.grain.clone()),
+            facts,
+            columns,
+            file: model.file.path.as_str(),
+            text: Some(&model.file.text),
+            is_sql: true,
+        };
+        self.page("tables", about)
+    }
+
+    fn own(&self, own: OwnTable) -> Result<File, minijinja::Error> {
+        let columns = own
+            .columns()
+            .map(|(name, kind, words)| self.column(own.name(), name, kind.to_string(), &words, Vec::new()));
+        let about = Page {
+            name: own.name(),
+            layer: Both { en: "The suite's own table", zh: "系统自带的表" },
+            description: Some(own.description().to_owned()),
+            grain: Some(own.grain().to_owned()),
+            facts: Vec::new(),
+            columns: columns.collect(),
+            file: "",
+            text: None,
+            is_sql: false,
+        };
+        self.page("tables", about)
+    }
+
+    fn job(&self, name: &str) -> Result<File, minijinja::Error> {
+        let job = &self.suite.project.jobs[name];
+        let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
+        let mut facts = Vec::new();
+        if let Some(schedule) = &job.schedule {
+            facts.push(fact("Schedule", "计划", format!("{schedule} ({})", job.schedule_zone)));
+        }
+        let ingest: BTreeSet<String> = job.ingest.iter().map(|dataset| dataset.text.clone()).collect();
+        let chosen: BTreeSet<String> = if job.tables.is_empty() {
+            self.suite.downstream(&ingest).difference(&ingest).cloned().collect()
+        } else {
+            facts.push(fact(
+                "Chosen by",
+                "选择",
+                job.tables.iter().map(|one| one.text.as_str()).collect::<Vec<_>>().join(" "),
+            ));
+            job.tables.iter().filter_map(|one| select(self.suite, &one.text).ok()).flatten().collect()
+        };
+        let links = |names: &BTreeSet<String>| -> Vec<Link> {
+            names.iter().map(|name| Link { href: format!("../{}", self.href(name)), text: name.clone() }).collect()
+        };
+        let lists = [
+            List { word: Both { en: "Takes in", zh: "摄取" }, links: links(&ingest) },
+            List { word: Both { en: "Refreshes", zh: "刷新" }, links: links(&chosen) },
+        ];
+        let words = context! {
+            kind => "job", name, layer => value(&Both { en: "Job", zh: "作业" }), description => job.description.clone(),
+            facts => value(&facts), lists => value(&lists), file => job.file.path.to_string(),
+            source => value(&plain(&job.file.text)), up => "../",
+        };
+        self.render("page.html", &format!("jobs/{name}.html"), words)
+    }
+
+    fn page(&self, folder: &str, about: Page<'_>) -> Result<File, minijinja::Error> {
+        let name = about.name;
+        let one = BTreeSet::from([name.to_owned()]);
+        let mut near: BTreeSet<String> = self.suite.upstream(&one);
+        near.extend(self.suite.downstream(&one));
+        if near.len() > DRAWN {
+            near = self.suite.tables.get(name).map(|table| table.reads.clone()).unwrap_or_default();
+            near.extend(self.suite.readers().remove(name).unwrap_or_default());
+            near.insert(name.to_owned());
+        }
+        let graph = (near.len() > 1).then(|| graph::draw(&near, &self.reads(), name));
+        let rows = self.lineage.get(name).map(|lineage| self.links(&lineage.rows)).unwrap_or_default();
+        let source = about.text.map(|text| {
+            if about.is_sql { highlight::pieces(text, |word| word != name && self.is_known(word)) } else { plain(text) }
+        });
+        let words = context! {
+            kind => folder, name, layer => value(&about.layer), description => about.description,
+            grain => about.grain, facts => value(&about.facts), columns => value(&about.columns),
+            row_sources => value(&rows), file => about.file, source => value(&source), is_sql => about.is_sql,
+            graph => value(&graph), hrefs => value(&self.hrefs("../")), up => "../",
+            promises => value(&self.promises(name)),
+            now => value(&self.published.and_then(|published| published.tables.get(name))),
+        };
+        self.render("page.html", &format!("{folder}/{name}.html"), words)
+    }
+
+    /// Returns what is promised about a table, by its contract and by the queries that test it.
+    fn promises(&self, name: &str) -> Vec<PromiseRow> {
+        let of_table = self.suite.promises().filter(|promise| promise.table.as_deref() == Some(name));
+        let row = |promise: &Promise| PromiseRow {
+            name: promise.name.clone(),
+            kind: promise.kind,
+            severity: promise.terms.severity.as_str(),
+            threshold: promise.terms.threshold(),
+            message: promise.message.clone(),
+        };
+        of_table.map(row).collect()
+    }
+
+    fn render(&self, template: &str, path: &str, words: Value) -> Result<File, minijinja::Error> {
+        let snapshot = self.published.map(|published| published.snapshot.chars().take(12).collect::<String>());
+        let as_of = self.published.map(|published| published.as_of.clone());
+        let frame = context! { snapshot, as_of, ..words };
+        Ok(File { path: path.to_owned(), text: self.environment.get_template(template)?.render(frame)? + "\n" })
+    }
+
+    fn entry<'n>(&self, name: &str, description: Option<String>, columns: impl Iterator<Item = &'n str>) -> Entry {
+        let now = self.published.and_then(|published| published.tables.get(name));
+        let about = description.as_deref().unwrap_or_default();
+        let columns = columns.collect::<Vec<_>>().join(" ");
+        let words = format!("{name} {about} {columns}").to_lowercase();
+        let (rows, newest) = (now.map(|now| now.rows), now.and_then(|now| now.newest.clone()));
+        Entry { name: name.to_owned(), href: self.href(name), description, rows, newest, words }
+    }
+
+    fn column(&self, table: &str, name: &str, kind: String, own: &Words, promises: Vec<String>) -> ColumnRow {
+        let words = self.suite.project.words(name, own);
+        let origins = self.lineage.get(table).and_then(|lineage| lineage.columns.iter().find(|(of, _)| of == name));
+        let origin = Origin { table: table.to_owned(), column: name.to_owned() };
+        ColumnRow {
+            name: name.to_owned(),
+            kind,
+            unit: words.unit,
+            en: words.en,
+            zh: words.zh,
+            description: words.description,
+            promises,
+            from: origins.map(|(_, origins)| self.links(origins)).unwrap_or_default(),
+            to: self.feeds.get(&origin).map(|to| self.links(to)).unwrap_or_default(),
+        }
+    }
+
+    fn links(&self, origins: &BTreeSet<Origin>) -> Vec<Link> {
+        let link = |origin: &Origin| Link {
+            href: format!("../{}#{}", self.href(&origin.table), origin.column),
+            text: format!("{}.{}", origin.table, origin.column),
+        };
+        origins.iter().map(link).collect()
+    }
+
+    fn is_known(&self, name: &str) -> bool {
+        let is_own = OwnTable::ALL.iter().any(|own| own.name() == name);
+        is_own || self.suite.project.sources.contains_key(name) || self.suite.tables.contains_key(name)
+    }
+
+    fn href(&self, name: &str) -> String {
+        let folder = if self.suite.project.sources.contains_key(name) { "sources" } else { "tables" };
+        format!("{folder}/{name}.html")
+    }
+
+    /// Returns where each page is, for templates in a folder from which `up` leads to the outermost one.
+    fn hrefs(&self, up: &str) -> BTreeMap<String, String> {
+        let names = self.suite.project.sources.keys().chain(self.suite.tables.keys()).map(String::as_str);
+        let own = OwnTable::ALL.iter().map(|own| own.name());
+        names.chain(own).map(|name| (name.to_owned(), format!("{up}{}", self.href(name)))).collect()
+    }
+
+    fn reads(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.suite.tables.iter().map(|(name, table)| (name.clone(), table.reads.clone())).collect()
+    }
+
+    /// Returns what a model's contract says of it, or else the comment at the head of its SQL.
+    fn description(&self, name: &str) -> Option<String> {
+        let told = self.suite.project.contracts.get(name).and_then(|contract| contract.description.clone());
+        told.or_else(|| {
+            let text = &self.suite.project.models.get(name)?.file.text;
+            let lines = text.lines().map_while(|line| line.strip_prefix("--")).map(str::trim);
+            Some(lines.collect::<Vec<_>>().join(" ")).filter(|text| !text.is_empty())
+        })
+    }
+}
+
+/// What the page of a dataset or table says.
+struct Page<'a> {
+    name: &'a str,
+    layer: Both,
+    description: Option<String>,
+    grain: Option<String>,
+    facts: Vec<Fact>,
+    columns: Vec<ColumnRow>,
+    file: &'a str,
+    text: Option<&'a str>,
+    is_sql: bool,
+}
+
+/// Returns what a template can read.
+fn value(of: &impl Serialize) -> Value {
+    fn from(json: Json) -> Value {
+        match json {
+            Json::Null => Value::from(()),
+            Json::Bool(is) => Value::from(is),
+            Json::Number(number) => number.as_u64().map_or_else(|| Value::from(number.as_f64()), Value::from),
+            Json::String(text) => Value::from(text),
+            Json::Array(items) => items.into_iter().map(from).collect(),
+            Json::Object(entries) => {
+                let entries: BTreeMap<String, Value> = entries.into_iter().map(|(key, of)| (key, from(of))).collect();
+                Value::from(entries)
+            }
+        }
+    }
+    from(serde_json::to_value(of).unwrap_or_default())
+}
+
+fn plain(text: &str) -> Vec<highlight::Piece> {
+    vec![highlight::Piece { class: "", text: text.to_owned() }]
+}
+
+/// Returns of each column the columns that come from it.
+fn feeds(lineage: &BTreeMap<String, Lineage>) -> BTreeMap<Origin, BTreeSet<Origin>> {
+    let mut feeds: BTreeMap<Origin, BTreeSet<Origin>> = BTreeMap::new();
+    for (table, of) in lineage {
+        for (column, origins) in &of.columns {
+            for origin in origins {
+                let to = Origin { table: table.clone(), column: column.clone() };
+                feeds.entry(origin.clone()).or_default().insert(to);
+            }
+        }
+    }
+    feeds
+}
+
+fn rules(rules: &Rules) -> Vec<String> {
+    let mut found = Vec::new();
+    if rules.required {
+        found.push("never null".to_owned());
+    }
+    if !rules.values.is_empty() {
+        found.push(format!("one of {}", rules.values.join(", ")));
+    }
+    found.extend(rules.min.as_ref().map(|least| format!("at least {least}")));
+    found.extend(rules.max.as_ref().map(|most| format!("at most {most}")));
+    found.extend(rules.pattern.as_ref().map(|pattern| format!("matches {pattern}")));
+    found
+}
+
+fn layer_word(layer: Layer) -> Both {
+    let (en, zh) = match layer {
+        Layer::Staging => ("Staging", "暂存层"),
+        Layer::Intermediate => ("Intermediate", "中间层"),
+        Layer::Marts => ("Marts", "集市层"),
+        Layer::Kpi => ("KPIs", "KPI 层"),
+        Layer::Performance => ("Performance", "绩效层"),
+        Layer::Risk => ("Risk", "风险层"),
+        Layer::Checks => ("Checks", "校验"),
+    };
+    Both { en, zh }
+}
+
+/// Returns a count with a comma after every three digits.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap_or_default()).collect();
+    groups.join(",")
+}

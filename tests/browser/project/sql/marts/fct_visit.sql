@@ -1,0 +1,1 @@
+select id, day, page from stg_visits
