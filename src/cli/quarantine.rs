@@ -254,20 +254,35 @@ impl Aside {
 
 /// Returns a record on one line, harmless, cut around what is at fault.
 fn marked(record: &[u8], place: Option<Range<usize>>) -> String {
-    /// How many bytes are shown before and after what is at fault.
-    const AROUND: usize = 60;
-    let shown = |bytes: &[u8]| {
-        let text = quoted(bytes);
-        text[1..text.len() - 1].to_owned()
-    };
+    /// How many bytes are shown before and after what is at fault, or of a record of which that is not known.
+    const AROUND: usize = 1000;
     let end = record.len() - record.iter().rev().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
     let record = &record[..end];
-    let Some(Range { start, end }) = place.filter(|place| place.end <= record.len()) else { return shown(record) };
+    let place = place.filter(|place| place.end <= record.len());
+    let Some(Range { start, end }) = place else {
+        let to = floor(record, AROUND.min(record.len()));
+        return shown(&record[..to]) + if to < record.len() { "…" } else { "" };
+    };
     let from = floor(record, start.saturating_sub(AROUND));
     let to = floor(record, record.len().min(end + AROUND));
     let (before, after) = (if from > 0 { "…" } else { "" }, if to < record.len() { "…" } else { "" });
     let (left, part, right) = (shown(&record[from..start]), shown(&record[start..end]), shown(&record[end..to]));
     format!("{before}{left}»{part}«{right}{after}")
+}
+
+/// Returns bytes as harmless text, all of them.
+fn shown(mut bytes: &[u8]) -> String {
+    /// Short enough to be quoted uncut.
+    const PIECE: usize = 64;
+    let mut text = String::new();
+    while !bytes.is_empty() {
+        let at = if bytes.len() > PIECE { floor(bytes, PIECE) } else { bytes.len() };
+        let (piece, rest) = bytes.split_at(if at == 0 { PIECE } else { at });
+        let quoted = quoted(piece);
+        text.push_str(&quoted[1..quoted.len() - 1]);
+        bytes = rest;
+    }
+    text
 }
 
 /// Returns the start of the character that a byte belongs to.
@@ -312,7 +327,10 @@ mod tests {
     fn what_is_wrong_stands_between_marks() {
         assert_eq!(marked(b"1,x,3\r\n", Some(2..3)), "1,»x«,3");
         assert_eq!(marked(b"1,\n,3\n", None), "1,\\n,3");
-        assert_eq!(marked("订".repeat(60).as_bytes(), Some(90..93)), format!("…{0}»订«{0}…", "订".repeat(20)));
+        let (around, long) = ("订".repeat(334), "订".repeat(1000));
+        assert_eq!(marked(long.as_bytes(), Some(1500..1503)), format!("…{around}»订«{}…", "订".repeat(333)));
+        assert_eq!(marked(long.as_bytes(), None), format!("{}…", "订".repeat(333)));
+        assert_eq!(marked(&[0x80; 200], None), "\\x80".repeat(200));
         assert_eq!(marked(b"1,", Some(2..2)), "1,»«");
     }
 }
