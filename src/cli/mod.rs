@@ -12,6 +12,7 @@ mod page;
 mod plan;
 mod print;
 mod progress;
+mod quarantine;
 mod release;
 mod report;
 mod rollback;
@@ -96,6 +97,8 @@ enum Command {
     Test(test::TestArgs),
     Show(show::ShowArgs),
     History(history::HistoryArgs),
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineCommand),
     Report(page::PageArgs),
     Docs(docs::DocsArgs),
     Rollback(rollback::RollbackArgs),
@@ -195,6 +198,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Test(args) => test::test(global, args, printer),
         Command::Show(args) => show::show(global, args, printer),
         Command::History(args) => history::history(global, args, printer),
+        Command::Quarantine(command) => quarantine::quarantine(global, command, printer),
         Command::Report(args) => page::page(global, args, printer),
         Command::Docs(args) => docs::docs(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),

@@ -43,6 +43,15 @@ pub(super) struct RunArgs {
     exit_on_skip: bool,
 }
 
+impl RunArgs {
+    /// What is run for some datasets: they, and all that reads them.
+    pub(super) fn of_datasets(datasets: &[String]) -> Self {
+        let select = datasets.iter().map(|dataset| format!("source:{dataset}+")).collect();
+        let choice = Choice { jobs: Vec::new(), select, exclude: Vec::new(), as_of: None };
+        Self { choice, memory: None, threads: None, on_locked: OnLocked::Fail, exit_on_skip: false }
+    }
+}
+
 /// Which jobs and tables, and for which clock.
 #[derive(Debug, Args)]
 pub(super) struct Choice {

@@ -73,24 +73,9 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
         }
         _ => mistake.into(),
     })?;
-    let resources = Resources::of_this_machine(
-        project.settings.memory_bytes,
-        Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok(),
-    );
-    let session = engine::session(&resources).map_err(RunError::Engine)?;
-    know_tables(&session, project, &store, &snapshot, &query, &file)?;
-    let plan = plan_query(&session.state(), &file, &query)?;
     let form = if printer.is_json() { Form::Json } else { args.format };
     let limit = args.limit.unwrap_or(if form == Form::Table { TABLE_ROWS } else { 0 });
-    let batches = runtime()?.block_on(async {
-        let mut frame = session.execute_logical_plan(plan).await?;
-        if limit > 0 {
-            frame = frame.limit(0, Some(limit + 1))?;
-        }
-        frame.collect().await
-    });
-    let failed = |error| Failure::Run(TransformError::Query { model: "query".to_owned(), error }.into());
-    let batches = batches.map_err(failed)?;
+    let batches = rows(project, &store, &snapshot, &query, &file, if limit > 0 { limit + 1 } else { 0 })?;
     let (batches, is_cut) = cut(batches, limit);
     let batches = batches.iter().map(readable).collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.into()))?;
     let text = write(&batches, form).map_err(|error| failed(error.into()))?;
@@ -99,6 +84,36 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
         printer.say(&format!("the first {limit} rows; --limit 0 prints all\n"));
     }
     Ok(Exit::Done)
+}
+
+/// Returns the rows of a query over the tables in force, so many at most or, at 0, all.
+pub(super) fn rows(
+    project: Project,
+    store: &Store,
+    snapshot: &Snapshot,
+    query: &Query,
+    file: &SourceFile,
+    limit: usize,
+) -> Result<Vec<RecordBatch>, Failure> {
+    let resources = Resources::of_this_machine(
+        project.settings.memory_bytes,
+        Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok(),
+    );
+    let session = engine::session(&resources).map_err(RunError::Engine)?;
+    know_tables(&session, project, store, snapshot, query, file)?;
+    let plan = plan_query(&session.state(), file, query)?;
+    let batches = runtime()?.block_on(async {
+        let mut frame = session.execute_logical_plan(plan).await?;
+        if limit > 0 {
+            frame = frame.limit(0, Some(limit))?;
+        }
+        frame.collect().await
+    });
+    batches.map_err(failed)
+}
+
+fn failed(error: datafusion::error::DataFusionError) -> Failure {
+    Failure::Run(TransformError::Query { model: "query".to_owned(), error }.into())
 }
 
 /// Makes the tables that the query reads known, and no others.

@@ -9,7 +9,7 @@ use super::key::Keys;
 use super::pass::{Field, Found};
 use super::{Inferred, Input, Landing};
 use crate::ingest::quoted;
-use crate::project::{ColumnType, Format};
+use crate::project::{ColumnType, CsvFormat, FieldNames, Format};
 
 /// How wide a comment is.
 const WIDTH: usize = 118;
@@ -165,7 +165,7 @@ fn definition(field: &Field, column: &Decided, format: &Format) -> String {
     let required = if column.is_required() { "!" } else { "" };
     let kind = toml(&format!("{}{required}", column.kind));
     let mut rest = Vec::new();
-    let has_names = !matches!(format, Format::Csv { header: false, .. });
+    let has_names = !matches!(format, Format::Csv(CsvFormat { names: FieldNames::Order, .. }));
     if has_names && field.name != column.name {
         rest.push(format!("aliases = [{}]", toml(&field.name)));
     }
@@ -285,9 +285,11 @@ fn narrower(profile: &Profile, column: &Decided) -> Option<String> {
 fn format(format: &Format) -> String {
     match format {
         Format::Ndjson => "{ type = \"ndjson\" }".to_owned(),
-        Format::Csv { delimiter, quote, header } => {
+        Format::Csv(CsvFormat { delimiter, quote, names, .. }) => {
             let one = |byte: u8| if byte == b'\t' { "'\\t'".to_owned() } else { toml(&char::from(byte).to_string()) };
-            format!("{{ type = \"csv\", delimiter = {}, quote = {}, header = {header} }}", one(*delimiter), one(*quote))
+            let (delimiter, quote) = (one(*delimiter), quote.map_or_else(|| toml(""), one));
+            let header = *names == FieldNames::Header;
+            format!("{{ type = \"csv\", delimiter = {delimiter}, quote = {quote}, header = {header} }}")
         }
     }
 }

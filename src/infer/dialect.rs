@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 
 use super::InferError;
 use crate::ingest::{CsvSample, Reader, split_csv};
-use crate::project::{ColumnType, Format};
+use crate::project::{ColumnType, CsvFormat, FieldNames, Format};
 
 /// The form of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,8 @@ pub(super) fn tell(path: &Utf8Path, sample: &[u8], is_whole: bool) -> Result<Dia
         return Err(InferError::content(path, "has no line that could be a record", help));
     };
     let header = is_header(&first);
-    Ok(Dialect { format: Format::Csv { delimiter, quote, header }, first })
+    let names = if header { FieldNames::Header } else { FieldNames::Order };
+    Ok(Dialect { format: Format::Csv(CsvFormat { delimiter, quote: Some(quote), names, ..CsvFormat::USUAL }), first })
 }
 
 fn is_object(line: &[u8]) -> bool {
@@ -107,13 +108,13 @@ fn is_header(first: &[String]) -> bool {
 impl Dialect {
     /// Says it in words.
     pub(super) fn words(&self) -> String {
-        match self.format {
+        match &self.format {
             Format::Ndjson => "NDJSON".to_owned(),
-            Format::Csv { delimiter, quote, header } => {
+            Format::Csv(CsvFormat { delimiter, quote, names, .. }) => {
                 let delimiter =
-                    if delimiter == b'\t' { "tabs".to_owned() } else { format!("`{}`", char::from(delimiter)) };
-                let quote = if quote == b'"' { "" } else { ", quotes `'`" };
-                let header = if header { "with a header" } else { "without a header" };
+                    if *delimiter == b'\t' { "tabs".to_owned() } else { format!("`{}`", char::from(*delimiter)) };
+                let quote = if *quote == Some(b'\'') { ", quotes `'`" } else { "" };
+                let header = if *names == FieldNames::Header { "with a header" } else { "without a header" };
                 format!("CSV by {delimiter}{quote}, {header}")
             }
         }
@@ -127,7 +128,9 @@ mod tests {
     #[track_caller]
     fn check(text: &str, delimiter: u8, quote: u8, header: bool) {
         let dialect = tell("a.csv".into(), text.as_bytes(), true).unwrap();
-        assert_eq!(dialect.format, Format::Csv { delimiter, quote, header }, "{text}");
+        let names = if header { FieldNames::Header } else { FieldNames::Order };
+        let format = CsvFormat { delimiter, quote: Some(quote), names, ..CsvFormat::USUAL };
+        assert_eq!(dialect.format, Format::Csv(format), "{text}");
     }
 
     #[test]

@@ -102,10 +102,10 @@ impl InferError {
         match self {
             Self::NoFile { .. } => Some("name a file of CSV or NDJSON, as it landed".to_owned()),
             Self::File { problem: FileProblem::Truncated { .. } | FileProblem::Corrupt { .. }, .. } => {
-                Some("the last suffix tells the compression: `.gz`, `.zst`, else none".to_owned())
+                Some("fetch the file again: it is not whole".to_owned())
             }
             Self::File { problem: FileProblem::NotText { .. }, .. } => {
-                Some("opsmart takes in CSV and NDJSON of UTF-8 text".to_owned())
+                Some("opsmart takes in CSV and NDJSON".to_owned())
             }
             Self::Content { help, .. } => Some(help.clone()),
             _ => None,

@@ -16,7 +16,7 @@ use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
 use crate::ingest::{Compression, FileInput, Outcome, Reason, SetAside, Sink, quoted, read_file};
 use crate::project::{
-    ColumnType, FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words,
+    ColumnType, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, SourceColumn, SourceContract,
 };
 
 /// More columns than this are data in the place of names.
@@ -55,7 +55,7 @@ pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Resul
     let mut doubled = Vec::new();
     let mut fields = match dialect.format {
         Format::Ndjson => ndjson_names(input, sample)?,
-        Format::Csv { header: true, .. } => {
+        Format::Csv(CsvFormat { names: FieldNames::Header, .. }) => {
             let names: Vec<String> = dialect.first.iter().map(|name| name.trim_ascii().to_owned()).collect();
             let (mut once, mut twice) = (HashSet::new(), HashSet::new());
             for name in &names {
@@ -67,13 +67,13 @@ pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Resul
             doubled.dedup();
             names.iter().filter(|name| !twice.contains(name.as_str())).cloned().collect()
         }
-        Format::Csv { header: false, .. } => (1..=dialect.first.len()).map(|at| format!("column_{at}")).collect(),
+        Format::Csv(_) => (1..=dialect.first.len()).map(|at| format!("column_{at}")).collect(),
     };
     loop {
         if fields.is_empty() {
             let help = match dialect.format {
                 Format::Ndjson => "its objects have no names in them",
-                Format::Csv { .. } => "give each column of the header a name of its own",
+                Format::Csv(_) => "give each column of the header a name of its own",
             };
             return Err(InferError::content(input.path, "has no column that a contract could name", help));
         }
@@ -128,20 +128,8 @@ fn ndjson_names(input: &Input<'_>, sample: &[u8]) -> Result<Vec<String>, InferEr
 fn as_texts(input: &Input<'_>, format: &Format, fields: &[String]) -> Result<SourceContract, InferError> {
     let from = LandingPattern::parse("*")
         .map_err(|error| InferError::Bug { path: input.path.to_owned(), reason: error.to_string() })?;
-    let columns: IndexMap<String, SourceColumn> = fields
-        .iter()
-        .map(|field| {
-            let column = SourceColumn {
-                kind: ColumnType::String,
-                aliases: Vec::new(),
-                null: Vec::new(),
-                formats: Vec::new(),
-                rules: Rules::default(),
-                words: Words::default(),
-            };
-            (field.clone(), column)
-        })
-        .collect();
+    let columns: IndexMap<String, SourceColumn> =
+        fields.iter().map(|field| (field.clone(), SourceColumn::of(ColumnType::String))).collect();
     Ok(SourceContract {
         name: "texts".to_owned(),
         file: SourceFile::new("", ""),
@@ -149,12 +137,14 @@ fn as_texts(input: &Input<'_>, format: &Format, fields: &[String]) -> Result<Sou
         grain: None,
         from,
         format: format.clone(),
+        encoding: encoding_rs::UTF_8,
         files: FilesMode::Replace,
         key: Vec::new(),
         keep: None,
         parse_zone: Tz::UTC,
         rejected_share: 1.0,
         columns,
+        rules: Vec::new(),
     })
 }
 

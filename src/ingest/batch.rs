@@ -7,6 +7,7 @@ use arrow::compute::{FilterBuilder, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use super::across::Rule;
 use super::cells::{Cells, Span};
 use super::parse::{Column, Misfit};
 use super::problem::{FileProblem, ReadError};
@@ -40,6 +41,8 @@ pub(super) struct Table {
     columns: Vec<Column>,
     /// For each column, the value that the path gives it, if it does.
     constants: Vec<Option<ArrayRef>>,
+    /// What the values of a row must keep to together.
+    rules: Vec<Rule>,
 }
 
 /// One record that is set aside.
@@ -84,7 +87,7 @@ impl Table {
             constants.push(value.map_err(|misfit| FileProblem::BadCapture { column: name.clone(), misfit })?);
             columns.push(column);
         }
-        Ok(Self { schema: row_schema(contract), columns, constants })
+        Ok(Self { schema: row_schema(contract), columns, constants, rules: Rule::all(contract)? })
     }
 
     /// Returns the name of the column at a place of the contract.
@@ -116,6 +119,9 @@ impl Table {
                 }
                 (None, None) => new_null_array(self.schema.field(at).data_type(), spans.len()),
             });
+        }
+        for rule in &self.rules {
+            rule.check(&arrays, &mut |row, explain| verdict.fail(row, rule.left, explain));
         }
         let lines = spans.iter().map(|span| span.line.cast_signed());
         arrays.push(Arc::new(Int64Array::from_iter_values(lines)));

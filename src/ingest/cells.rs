@@ -119,6 +119,11 @@ impl Cells {
         self.all.extend(cell);
     }
 
+    /// Returns how long all texts are that are held.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+
     /// Ends the record being read.
     #[inline]
     pub(super) fn close(&mut self, span: Span) {
@@ -140,6 +145,21 @@ impl Cells {
     /// Returns the texts of the record being read, which started at `mark`.
     pub(super) fn since<'a>(&'a self, mark: Mark, bytes: &'a [u8]) -> impl Iterator<Item = Option<&'a [u8]>> {
         self.all[mark.cells..].iter().map(|&cell| text(cell, bytes, &self.held.0))
+    }
+
+    /// Returns whether it is time to make rows of what there is: at `most_rows`, or at fewer of many cells.
+    #[inline]
+    pub(super) fn is_full(&self, most_rows: usize) -> bool {
+        /// Records without fields, or of ten thousand columns, take up memory for cells and not for bytes.
+        const MOST_CELLS: usize = 2 << 20;
+        self.spans.len() >= most_rows || self.all.len() >= MOST_CELLS
+    }
+
+    /// Returns where cell `at` of the first record is in the file; nothing where its text is held, or there is none.
+    pub(super) fn place(&self, at: usize) -> Option<std::ops::Range<usize>> {
+        let cell = *self.all.get(at)?;
+        let start = cell.start as usize;
+        (cell != Cell::NULL && cell.length & HELD == 0).then(|| start..start + cell.length as usize)
     }
 
     /// Returns where the records are.

@@ -1,10 +1,13 @@
 //! The stretch of the decoded file that is in memory.
 
 use std::io::Read;
+use std::time::Instant;
 
-use super::decode::Decoder;
+use super::decode::Compression;
+use super::encoding::Text;
 use super::problem::{FileProblem, ReadError};
 use crate::digest::Digest;
+use crate::project::Limits;
 
 /// A window that slides over the decoded file.
 ///
@@ -12,28 +15,33 @@ use crate::digest::Digest;
 /// - Never grows beyond the limit of a record plus one chunk.
 /// - What is in it does not depend on the pieces that the bytes come in.
 pub(super) struct Chunk<R: Read> {
-    decoder: Decoder<R>,
+    text: Text<R>,
     bytes: Vec<u8>,
     filled: usize,
     most: usize,
     /// Where the window starts in the file.
     base: u64,
     ended: bool,
-    file_limit: u64,
+    limits: Limits,
+    started: Instant,
     hasher: blake3::Hasher,
 }
 
+/// Below so many decoded bytes it does not matter how little they were decoded from.
+const HARMLESS_BYTES: u64 = 64 << 20;
+
 impl<R: Read> Chunk<R> {
-    pub(super) fn new(decoder: Decoder<R>, chunk_bytes: usize, record_limit: usize, file_limit: u64) -> Self {
+    pub(super) fn new(text: Text<R>, chunk_bytes: usize, record_limit: usize, limits: Limits) -> Self {
         let most = chunk_bytes + record_limit + 1;
         Self {
-            decoder,
+            text,
             bytes: vec![0; chunk_bytes],
             filled: 0,
             most,
             base: 0,
             ended: false,
-            file_limit,
+            limits,
+            started: Instant::now(),
             hasher: blake3::Hasher::new(),
         }
     }
@@ -70,12 +78,30 @@ impl<R: Read> Chunk<R> {
         }
         let room = &mut self.bytes[self.filled..];
         let decoded = self.base + self.filled as u64;
-        let read = self.decoder.fill(room).map_err(|error| self.decoder.explain(error, decoded))?;
+        let read = self.text.fill(room).map_err(|error| self.text.decoder.explain(error, decoded))?;
         self.hasher.update(&room[..read]);
         self.ended = read < room.len();
         self.filled += read;
-        if decoded + read as u64 > self.file_limit {
-            return Err(FileProblem::TooLarge { limit_bytes: self.file_limit }.into());
+        self.check(decoded + read as u64).map_err(ReadError::File)
+    }
+
+    /// Checks a file of which so many bytes are decoded against the limits on files.
+    fn check(&self, decoded: u64) -> Result<(), FileProblem> {
+        let Limits { file_bytes, expansion, file_seconds, .. } = self.limits;
+        if decoded > file_bytes {
+            return Err(FileProblem::TooLarge { limit_bytes: file_bytes });
+        }
+        let decoder = &self.text.decoder;
+        let is_packed = decoder.compression() != Compression::Plain;
+        if is_packed && decoded > HARMLESS_BYTES && decoded / expansion > decoder.taken() {
+            return Err(FileProblem::Expansion {
+                limit: expansion,
+                packed_bytes: decoder.taken(),
+                decoded_bytes: decoded,
+            });
+        }
+        if self.started.elapsed().as_secs() >= file_seconds {
+            return Err(FileProblem::TooSlow { limit_seconds: file_seconds, decoded_bytes: decoded });
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ use super::problem::FileProblem;
 use super::quarantine::Reason;
 use super::record::{Found, Line, LineEnds, Records, Step, View, after_line_end, is_blank};
 use super::split::{Flaw, Scan, Splitter};
+use crate::project::{CsvFormat, FieldNames};
 
 /// How many times over, on average, the bytes of a file may be looked at because of broken quotes.
 const REPEATS: u64 = 16;
@@ -24,8 +25,14 @@ const REPEATS: u64 = 16;
 pub(super) struct Csv {
     splitter: Splitter,
     wanted: Wanted,
+    /// How many physical lines come before anything else.
+    skip_lines: u64,
+    /// What a line begins with that is no record.
+    comment: Option<Vec<u8>>,
     /// Whether the next record that is not blank is the header.
     expects_header: bool,
+    /// How many fields a header may have.
+    most_columns: usize,
     width: usize,
     slots: Vec<Option<usize>>,
     unknown: Vec<String>,
@@ -34,18 +41,53 @@ pub(super) struct Csv {
 }
 
 impl Csv {
-    pub(super) fn new(delimiter: u8, quote: u8, header: bool, wanted: Wanted) -> Self {
-        let slots = if header { vec![None; wanted.len()] } else { wanted.in_order() };
-        Self {
-            splitter: Splitter { delimiter, quote },
+    pub(super) fn new(format: &CsvFormat, wanted: Wanted, most_columns: usize) -> Result<Self, FileProblem> {
+        let (slots, width) = match &format.names {
+            FieldNames::Header => (vec![None; wanted.len()], 0),
+            FieldNames::Listed(names) => (wanted.bind(names)?.slots, names.len()),
+            FieldNames::Order => {
+                let slots = wanted.in_order();
+                let width = slots.iter().flatten().count();
+                (slots, width)
+            }
+        };
+        Ok(Self {
+            splitter: format.into(),
             wanted,
-            expects_header: header,
-            width: slots.iter().flatten().count(),
+            skip_lines: format.skip_lines,
+            comment: format.comment.as_ref().map(|comment| comment.as_bytes().to_vec()),
+            expects_header: format.names == FieldNames::Header,
+            most_columns,
+            width,
             slots,
             unknown: Vec::new(),
             done_bytes: 0,
             repeated_bytes: 0,
+        })
+    }
+
+    /// Returns whether the header has not been read yet.
+    pub(super) fn expects_header(&self) -> bool {
+        self.expects_header
+    }
+
+    /// Returns the end of the line at `at` if it is before the first record, or begins as a comment does.
+    fn passed_over(&self, view: View<'_>, at: usize) -> Option<Step> {
+        if self.skip_lines == 0 {
+            let comment = self.comment.as_ref()?;
+            let start = &view.bytes[at..view.bytes.len().min(at + comment.len())];
+            if start.len() < comment.len() && comment.starts_with(start) && !view.ended {
+                return Some(Step::More);
+            }
+            if start != comment {
+                return None;
+            }
         }
+        Some(match view.line(at, LineEnds::Any) {
+            Line::End(end) => Step::Blank { end, lines: 1 },
+            Line::TooLong => Step::TooLong,
+            Line::More => Step::More,
+        })
     }
 
     /// Returns the end of the blank line at `at`, if there is one.
@@ -67,6 +109,12 @@ impl Csv {
     }
 
     fn step(&mut self, view: View<'_>, at: usize, line: u64, cells: &mut Cells) -> Result<Step, FileProblem> {
+        if let Some(step) = self.passed_over(view, at) {
+            if matches!(step, Step::Blank { .. }) {
+                self.skip_lines = self.skip_lines.saturating_sub(1);
+            }
+            return Ok(step);
+        }
         if let Some(step) = self.blank(view, at) {
             return Ok(step);
         }
@@ -85,6 +133,10 @@ impl Csv {
         };
         match scan {
             Scan::Record { end, lines } if self.expects_header => {
+                let found = cells.since(mark, view.bytes).count();
+                if found > self.most_columns {
+                    return Err(FileProblem::TooManyColumns { found, limit: self.most_columns });
+                }
                 let names = cells.since(mark, view.bytes).map(|name| name.unwrap_or_default().trim_ascii());
                 let names = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect::<Vec<_>>();
                 cells.return_to(mark);
@@ -146,7 +198,7 @@ impl Records for Csv {
             Step::Row { end, .. } | Step::Blank { end, .. } | Step::Broken { end, .. } => {
                 self.done_bytes += (end - at) as u64;
             }
-            Step::TooLong if self.expects_header => {
+            Step::TooLong if self.expects_header || self.skip_lines > 0 => {
                 return Err(FileProblem::BrokenHeader { line, message: too_long(view.limit) });
             }
             Step::TooLong | Step::More => {}

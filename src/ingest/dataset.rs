@@ -14,7 +14,7 @@ use super::listing::{LandingFolder, ListingError};
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::SetAside;
 use crate::digest::{Digest, Parts};
-use crate::plan::{DatasetStep, FileStep, Listed, OwnTable, live_paths};
+use crate::plan::{DatasetStep, Listed, OwnTable, live_paths};
 use crate::project::{FilesMode, Limits, SourceContract};
 use crate::store::{Content, DataFile, Landed, LandedPath, ParquetFile, Store, StoreError};
 
@@ -57,6 +57,12 @@ pub enum IngestError {
         path: String,
         /// What became of it.
         what: &'static str,
+    },
+    /// A file was written to, or taken away, each time it was being read.
+    #[error("`{path}` changes while it is read")]
+    Changing {
+        /// The file.
+        path: String,
     },
     /// A file's bytes could not be read.
     #[error("cannot read `{path}`")]
@@ -115,7 +121,7 @@ pub async fn ingest(
     let readings = step.files.iter().map(|file| {
         let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract_of_threads));
         let limits = *limits;
-        async move { read_one(store, folder, contract, limits, &file.listed).await }
+        async move { read_steady(store, folder, contract, limits, &file.listed).await }
     });
     let mut readings = stream::iter(readings).buffered(threads.max(1));
     let mut raw = Raw {
@@ -136,11 +142,8 @@ pub async fn ingest(
         raw.paths.retain(|path| seen.insert(path.path.clone()));
         raw.paths.reverse();
     }
-    let mut files = step.files.iter();
-    while let Some(reading) = readings.try_next().await? {
-        if let Some(file) = files.next() {
-            raw.admit(store, contract, file, reading)?;
-        }
+    while let Some((listed, reading)) = readings.try_next().await? {
+        raw.admit(store, contract, &listed, reading)?;
     }
     raw.drop_dead_contents(store, contract);
     for path in live_paths(contract.files, &raw.paths) {
@@ -158,11 +161,10 @@ impl Raw {
         &mut self,
         store: &Store,
         contract: &SourceContract,
-        file: &FileStep,
+        listed: &Listed,
         reading: Reading,
     ) -> Result<(), IngestError> {
         let Reading { identity, content, examples } = reading;
-        let listed = &file.listed;
         let of_path = |path: &LandedPath| path.path == listed.path;
         let is_as_before =
             self.paths.iter().rev().find(|path| of_path(path)).is_some_and(|path| path.content == identity);
@@ -239,6 +241,36 @@ struct Reading {
     identity: String,
     content: Content,
     examples: Vec<String>,
+}
+
+/// How often a file is read that changes while it is read.
+const READINGS: usize = 3;
+
+/// Reads a file that is the same before and after, and returns it as it was then.
+///
+/// A file that is still being written to may end in the middle of a record, or of a compressed stream; what is found in
+/// it then says nothing.
+async fn read_steady(
+    store: Store,
+    folder: Arc<LandingFolder>,
+    contract: Arc<SourceContract>,
+    limits: Limits,
+    listed: &Listed,
+) -> Result<(Listed, Reading), IngestError> {
+    let mut listed = listed.clone();
+    for _ in 0..READINGS {
+        let read = read_one(store.clone(), Arc::clone(&folder), Arc::clone(&contract), limits, &listed).await;
+        let now = folder.look(&listed);
+        match now {
+            Some(now) if now.tag == listed.tag => return read.map(|reading| (listed, reading)),
+            Some(now) => listed = now,
+            None => break,
+        }
+        if let Ok(Reading { content, .. }) = read {
+            discard(&store, &content);
+        }
+    }
+    Err(IngestError::Changing { path: listed.path })
 }
 
 async fn read_one(

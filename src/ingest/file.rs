@@ -9,6 +9,7 @@ use super::cells::{Cells, MOST_BYTES, Span};
 use super::chunk::Chunk;
 use super::csv::{Csv, too_long};
 use super::decode::{Compression, Decoder};
+use super::encoding::Text;
 use super::header::Wanted;
 use super::ndjson::Ndjson;
 use super::problem::{FileProblem, ReadError};
@@ -27,7 +28,7 @@ pub struct FileInput<'a> {
     pub limits: &'a Limits,
     /// Columns whose values the file's path gives, with those values.
     pub captures: &'a [(String, String)],
-    /// How its bytes are compressed.
+    /// How its bytes are compressed, by its name; what they hold goes before that.
     pub compression: Compression,
 }
 
@@ -63,7 +64,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    const USUAL: Self = Self { chunk_bytes: 2 << 20, batch_rows: 8192 };
+    pub(super) const USUAL: Self = Self { chunk_bytes: 2 << 20, batch_rows: 8192 };
     /// The least chunk, so that what a file starts with can be told from its first chunk.
     const LEAST_CHUNK_BYTES: usize = 8;
 }
@@ -93,15 +94,16 @@ pub(super) fn read_at<S: Sink>(
     let table = Table::new(input.contract, input.captures)?;
     let wanted = Wanted::new(input.contract, input.captures);
     let decoder = Decoder::new(input.compression, bytes).map_err(ReadError::Read)?;
+    let text = Text::new(decoder, input.contract.encoding);
     let chunk_bytes = pace.chunk_bytes.max(Pace::LEAST_CHUNK_BYTES);
-    let chunk = Chunk::new(decoder, chunk_bytes, limit, input.limits.file_bytes);
+    let chunk = Chunk::new(text, chunk_bytes, limit, *input.limits);
     let ledger = Ledger::default();
     let failures = Vec::new();
     let cells = Cells::default();
     let pass = Pass { pace, limit, table, chunk, cells, failures, ledger, at: 0, line: 1, sink };
-    match input.contract.format {
-        Format::Csv { delimiter, quote, header } => pass.run(Csv::new(delimiter, quote, header, wanted)),
-        Format::Ndjson => pass.run(Ndjson::new(&wanted)),
+    match &input.contract.format {
+        Format::Csv(format) => pass.run(Csv::new(format, wanted, input.limits.columns)?),
+        Format::Ndjson => pass.run(Ndjson::new(&wanted, input.limits.nesting_depth, input.contract.encoding.name())),
     }
 }
 
@@ -137,7 +139,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
                 Step::Row { end, lines } => {
                     self.cells.close(Span::new(at, end, self.line));
                     self.pass_over(end, lines);
-                    if self.cells.spans().len() >= self.pace.batch_rows {
+                    if self.cells.is_full(self.pace.batch_rows) {
                         self.hand_on(&records)?;
                     }
                 }
@@ -263,16 +265,31 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
 /// What some programs put at the start of UTF-8 text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Returns what a file that starts like this is, if it is surely not UTF-8 text.
+/// Returns what a file that starts like this is, if it is surely not text.
 pub(super) fn signature(start: &[u8]) -> Option<&'static str> {
-    const SIGNATURES: [(&[u8], &str); 7] = [
-        (b"\xff\xfe", "UTF-16 (save it as UTF-8)"),
-        (b"\xfe\xff", "UTF-16 (save it as UTF-8)"),
-        (b"\x1f\x8b\x08", "gzip (name it `.gz`)"),
-        (b"\x28\xb5\x2f\xfd", "Zstandard (name it `.zst`)"),
+    const SIGNATURES: [(&[u8], &str); 14] = [
+        // The marks of UTF-32 start, or end, with those of UTF-16.
+        (b"\xef\xbb\xbf\0", "UTF-32"),
+        (b"\0\0\xfe\xff", "UTF-32"),
+        // Files that were packed twice.
+        (b"\x1f\x8b\x08", "gzip, packed once more"),
+        (b"\x28\xb5\x2f\xfd", "Zstandard, packed once more"),
+        (b"\xfd7zXZ\0", "xz, packed once more"),
         (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"\x04\x22\x4d\x18", "LZ4"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old spreadsheet or document"),
         (b"PAR1\x15", "Parquet"),
-        (b"\xfd7zXZ\x00", "xz"),
+        (b"Obj\x01", "Avro"),
+        (b"ORC\x0a", "ORC"),
+        (b"SQLite format 3\0", "an SQLite database"),
+        (b"%PDF-", "a PDF document"),
     ];
+    // Letters with nothing between them but zero bytes.
+    match start {
+        [1..=255, 0, 1..=255, 0, ..] => return Some("UTF-16 (declare it: `encoding = \"utf-16le\"` in `format`)"),
+        [0, 1..=255, 0, 1..=255, ..] => return Some("UTF-16 (declare it: `encoding = \"utf-16be\"` in `format`)"),
+        _ => {}
+    }
     SIGNATURES.iter().find(|(bytes, _)| start.starts_with(bytes)).map(|(_, name)| *name)
 }

@@ -14,8 +14,10 @@ pub(super) struct Wanted {
 /// One column, and the names that it may have.
 #[derive(Debug, Clone)]
 struct WantedColumn {
-    /// Its own name, then its aliases.
-    names: Vec<String>,
+    /// Its own name.
+    name: String,
+    /// Where it may be, each as the names of objects inside each other: its path or own name, then its aliases.
+    paths: Vec<Vec<String>>,
     required: bool,
     from_path: bool,
 }
@@ -23,11 +25,26 @@ struct WantedColumn {
 impl Wanted {
     pub(super) fn new(contract: &SourceContract, captures: &[(String, String)]) -> Self {
         let columns = contract.columns.iter().map(|(name, column)| WantedColumn {
-            names: std::iter::once(name).chain(&column.aliases).cloned().collect(),
+            name: name.clone(),
+            paths: std::iter::once(if column.path.is_empty() { vec![name.clone()] } else { column.path.clone() })
+                .chain(column.aliases.iter().map(|alias| vec![alias.clone()]))
+                .collect(),
             required: column.rules.required || contract.key.contains(name),
             from_path: captures.iter().any(|(captured, _)| captured == name),
         });
         Self { columns: columns.collect() }
+    }
+
+    /// Makes columns of text that nothing else is said of.
+    #[cfg(test)]
+    pub(super) fn of(names: &[&str]) -> Self {
+        let column = |name: &&str| WantedColumn {
+            name: (*name).to_owned(),
+            paths: vec![vec![(*name).to_owned()]],
+            required: false,
+            from_path: false,
+        };
+        Self { columns: names.iter().map(column).collect() }
     }
 
     /// Returns how many columns the contract has.
@@ -41,19 +58,22 @@ impl Wanted {
         self.columns.iter().map(|column| if column.from_path { None } else { cells.next() }).collect()
     }
 
-    /// Returns, for each name that a record may have, the column that it stands for and its rank among that column's
-    /// names; the first column that claims a name has it, and an own name is claimed before any alias.
-    pub(super) fn by_name(&self) -> HashMap<&str, (usize, usize)> {
-        let mut names = HashMap::new();
-        let most = self.columns.iter().map(|column| column.names.len()).max().unwrap_or_default();
+    /// Returns each path at which a record may have a column, with the column and the path's rank among those of the
+    /// column; the first column that claims a path has it, and first paths are claimed before any others.
+    pub(super) fn paths(&self) -> Vec<(&[String], usize, usize)> {
+        let mut paths = Vec::new();
+        let mut claimed = HashSet::new();
+        let most = self.columns.iter().map(|column| column.paths.len()).max().unwrap_or_default();
         for rank in 0..most {
             for (at, column) in self.columns.iter().enumerate().filter(|(_, column)| !column.from_path) {
-                if let Some(name) = column.names.get(rank) {
-                    names.entry(name.as_str()).or_insert((at, rank));
+                if let Some(path) = column.paths.get(rank)
+                    && claimed.insert(path.as_slice())
+                {
+                    paths.push((path.as_slice(), at, rank));
                 }
             }
         }
-        names
+        paths
     }
 
     /// Finds the columns in a header, by own name first, then by alias.
@@ -62,36 +82,58 @@ impl Wanted {
         for (at, name) in header.iter().enumerate() {
             places.entry(name).or_default().push(at);
         }
-        let by_name = self.by_name();
+        let mut names = vec![Vec::new(); self.columns.len()];
+        for (path, at, _) in self.paths() {
+            names[at].extend(path.first().filter(|_| path.len() == 1).map(String::as_str));
+        }
         let mut used = HashSet::new();
         let mut slots = Vec::with_capacity(self.columns.len());
-        for (at, column) in self.columns.iter().enumerate() {
-            let mut claimed =
-                column.names.iter().filter(|name| by_name.get(name.as_str()).is_some_and(|(by, _)| *by == at));
-            let found = claimed.find_map(|name| Some((name, places.get(name.as_str())?.as_slice())));
+        let mut missing = Vec::new();
+        for (column, names) in self.columns.iter().zip(&names) {
+            let found = names.iter().find_map(|name| Some((*name, places.get(name)?.as_slice())));
             slots.push(match found {
                 Some((name, [place])) => {
-                    used.insert(name.as_str());
+                    used.insert(name);
                     Some(*place)
                 }
-                Some((name, _)) => return Err(FileProblem::DuplicateColumn { name: name.clone() }),
-                None if column.required && !column.from_path => {
-                    return Err(FileProblem::MissingColumn {
-                        column: column.names[0].clone(),
-                        header: header.to_vec(),
-                    });
+                Some((name, _)) => return Err(FileProblem::DuplicateColumn { name: name.to_owned() }),
+                None => {
+                    if !column.from_path {
+                        missing.push((column, names));
+                    }
+                    None
                 }
-                None => None,
             });
+        }
+        for (column, names) in &missing {
+            for name in *names {
+                let is_near = |other: &&String| !used.contains(other.as_str()) && near(other) == near(name);
+                if let Some(found) = header.iter().find(is_near) {
+                    let (column, name) = (column.name.clone(), (*name).to_owned());
+                    return Err(FileProblem::NearColumn { column, name, found: found.clone() });
+                }
+            }
+        }
+        if let Some((column, _)) = missing.iter().find(|(column, _)| column.required) {
+            return Err(FileProblem::MissingColumn { column: column.name.clone(), header: header.to_vec() });
+        }
+        if used.is_empty() && !missing.is_empty() {
+            return Err(FileProblem::NoColumns { header: header.to_vec() });
         }
         let mut unknown = Vec::new();
         for name in header {
             if used.insert(name) {
-                unknown.push(name.clone());
+                unknown.push(if name.is_empty() { "\"\"".to_owned() } else { name.clone() });
             }
         }
         Ok(Bound { slots, unknown })
     }
+}
+
+/// Returns what two names share that people take for one: neither case nor what cannot be seen counts.
+fn near(name: &str) -> String {
+    let is_seen = |c: &char| !c.is_whitespace() && !matches!(c, '\u{200b}' | '\u{feff}');
+    name.chars().filter(is_seen).flat_map(char::to_lowercase).collect()
 }
 
 /// A header, understood.
@@ -109,7 +151,8 @@ mod tests {
 
     fn wanted(columns: &[(&[&str], bool)]) -> Wanted {
         let columns = columns.iter().map(|(names, required)| WantedColumn {
-            names: names.iter().map(|&name| name.to_owned()).collect(),
+            name: names[0].to_owned(),
+            paths: names.iter().map(|&name| vec![name.to_owned()]).collect(),
             required: *required,
             from_path: false,
         });
@@ -138,10 +181,29 @@ mod tests {
     fn what_is_missing_or_twofold_is_named() {
         let wanted = wanted(&[(&["id"], true), (&["note"], false)]);
         assert_eq!(
-            bind(&wanted, &["Id", "note"]).unwrap_err().to_string(),
-            "column `id` is required, but the header has only `Id`, `note`"
+            bind(&wanted, &["no", "note"]).unwrap_err().to_string(),
+            "column `id` is required, but the header has only `no`, `note`"
         );
         let twice = bind(&wanted, &["id", "note", "note"]).unwrap_err();
         assert_eq!(twice, FileProblem::DuplicateColumn { name: "note".into() });
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_right_is_no_missing_column() {
+        let wanted = wanted(&[(&["id"], true), (&["note", "remark"], false)]);
+        let said = |header: &[&str]| bind(&wanted, header).unwrap_err().to_string();
+        assert_eq!(said(&["ID", "note"]), "the header has no `id` for column `id`, but `ID`");
+        assert_eq!(said(&["id", "Re mark"]), "the header has no `remark` for column `note`, but `Re mark`");
+        assert_eq!(said(&["id\u{feff}"]), "the header has no `id` for column `id`, but `id\\u{feff}`");
+        // Where the right name stands beside it, nothing has to be guessed.
+        let both = bind(&wanted, &["ID", "id", "", "", "note"]).unwrap();
+        assert_eq!(both, Bound { slots: vec![Some(1), Some(4)], unknown: vec!["ID".into(), "\"\"".into()] });
+    }
+
+    #[test]
+    fn a_header_without_any_column_is_no_header() {
+        let wanted = wanted(&[(&["id"], false), (&["note"], false)]);
+        assert!(matches!(bind(&wanted, &["7", "x"]), Err(FileProblem::NoColumns { .. })));
+        assert_eq!(bind(&wanted, &["note"]).unwrap().slots, [None, Some(0)]);
     }
 }

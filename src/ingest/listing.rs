@@ -173,6 +173,15 @@ impl LandingFolder {
         Ok(())
     }
 
+    /// Returns a listed file as it is now; nothing if there is none any more.
+    pub(super) fn look(&self, listed: &Listed) -> Option<Listed> {
+        let inside = listed.path.strip_prefix(&self.prefix).unwrap_or(&listed.path);
+        let found = std::fs::metadata(self.folder.join(inside)).ok()?;
+        let landed_at = found.modified().map_or(DateTime::UNIX_EPOCH, DateTime::from);
+        let is_young = stamp::is_young(&found, Utc::now());
+        Some(Listed { tag: stamp::tag(&found), bytes: found.len(), landed_at, is_young, ..listed.clone() })
+    }
+
     /// Opens a listed file for reading from its beginning to its end, on a blocking thread.
     ///
     /// # Errors

@@ -11,15 +11,18 @@
 //!
 //! Knows nothing of keys across records, of other files, or of where rows go: a [`Sink`] takes them.
 
+mod across;
 mod batch;
 mod cells;
 mod chunk;
 mod csv;
 mod dataset;
 mod decode;
+mod encoding;
 mod file;
 mod header;
 mod listing;
+mod locate;
 mod ndjson;
 mod object;
 mod parse;
@@ -38,6 +41,7 @@ pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
 pub use decode::Compression;
 pub use file::{FileInput, Outcome, Sink, read_file};
 pub use listing::{LandingFolder, ListingError};
+pub use locate::Locator;
 pub use parse::{Misfit, Rank, Reader, scalar};
 pub use problem::{FileProblem, ReadError};
 pub use quarantine::{Reason, SetAside, quoted};

@@ -17,9 +17,6 @@ use super::problem::FileProblem;
 use super::quarantine::Reason;
 use super::record::{Line, LineEnds, Records, Step, View};
 
-/// How deep a nested value may be that is kept as text.
-const MOST_DEPTH: usize = 128;
-
 /// How many unknown names are remembered; a file whose names are data would have no end of them.
 const MOST_UNKNOWN: usize = 100;
 
@@ -29,56 +26,109 @@ pub(super) struct Ndjson {
     names: Names,
     width: usize,
     slots: Vec<Option<usize>>,
-    /// Of each cell of the record being read, the rank of the name that it came under.
+    /// Of each cell of the record being read, the rank of the path that it came under.
     ranks: Vec<usize>,
+    most_depth: usize,
+    encoding: &'static str,
 }
 
-/// What a name stands for.
+/// A cell, and the rank of the path that it is filled from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Target {
     cell: usize,
-    /// Its place among the column's names; the own name is 0.
+    /// The path's place among those of the column; the first is 0.
     rank: usize,
+}
+
+/// What a name inside an object stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Meaning {
+    /// The cell that its value fills.
+    pub(super) target: Option<Target>,
+    /// The names that matter inside its value, which is an object then.
+    pub(super) inner: Option<usize>,
 }
 
 /// The rank of a cell that no name has filled yet.
 const UNFILLED: usize = usize::MAX;
 
-/// What names stand for, quick to tell when records have theirs in the same order.
-#[derive(Debug)]
+/// The names that matter, quick to tell when records have theirs in the same order.
+#[derive(Debug, Default)]
 pub(super) struct Names {
-    targets: HashMap<Vec<u8>, Target>,
-    /// What the name at each place of the last records was.
-    guesses: Vec<(Vec<u8>, Option<Target>)>,
+    /// Of the record first, then of each object inside it that has some.
+    levels: Vec<Level>,
     unknown: Vec<String>,
     seen: HashSet<Vec<u8>>,
 }
 
+/// The names that matter inside one object.
+#[derive(Debug, Default)]
+struct Level {
+    /// What comes before them, written with dots.
+    prefix: Vec<u8>,
+    meanings: HashMap<Vec<u8>, Meaning>,
+    /// Every cell that they fill, at any depth.
+    targets: Vec<Target>,
+    /// What the name at each place of the last objects was.
+    guesses: Vec<(Vec<u8>, Meaning)>,
+}
+
 impl Names {
-    /// Returns what the name at `place` of a record stands for, nothing if it is unknown.
+    fn new(wanted: &Wanted, slots: &[Option<usize>]) -> Self {
+        let mut names = Self { levels: vec![Level::default()], ..Self::default() };
+        for (path, column, rank) in wanted.paths() {
+            if let (Some(cell), Some((last, above))) = (slots[column], path.split_last()) {
+                names.add(above, last, Target { cell, rank });
+            }
+        }
+        names
+    }
+
+    fn add(&mut self, above: &[String], last: &str, target: Target) {
+        let mut at = 0;
+        for name in above {
+            let next = self.levels.len();
+            let level = &mut self.levels[at];
+            let prefix = [&level.prefix, name.as_bytes(), b"."].concat();
+            at = *level.meanings.entry(name.as_bytes().to_vec()).or_default().inner.get_or_insert(next);
+            if at == next {
+                self.levels.push(Level { prefix, ..Level::default() });
+            }
+            self.levels[at].targets.push(target);
+        }
+        self.levels[at].meanings.entry(last.as_bytes().to_vec()).or_default().target = Some(target);
+    }
+
+    /// Returns what the name at `place` of an object means, nothing if it is unknown.
     #[inline]
-    pub(super) fn target(&mut self, place: usize, name: &[u8]) -> Option<Target> {
-        match self.guesses.get(place) {
-            Some((guess, target)) if guess == name => *target,
-            _ => self.look_up(place, name),
+    pub(super) fn meaning(&mut self, level: usize, place: usize, name: &[u8]) -> Meaning {
+        match self.levels[level].guesses.get(place) {
+            Some((guess, meaning)) if guess == name => *meaning,
+            _ => self.look_up(level, place, name),
         }
     }
 
-    fn look_up(&mut self, place: usize, name: &[u8]) -> Option<Target> {
-        /// Beyond this many names a record is unusual, and guessing costs memory.
+    fn look_up(&mut self, level: usize, place: usize, name: &[u8]) -> Meaning {
+        /// Beyond this many names an object is unusual, and guessing costs memory.
         const MOST_GUESSES: usize = 1024;
-        let target = self.targets.get(name).copied();
-        if target.is_none() && self.unknown.len() < MOST_UNKNOWN && self.seen.insert(name.to_vec()) {
-            self.unknown.push(String::from_utf8_lossy(name).into_owned());
+        let Level { prefix, meanings, guesses, .. } = &mut self.levels[level];
+        let found = meanings.get(name).copied();
+        if found.is_none() && self.unknown.len() < MOST_UNKNOWN {
+            let path = [prefix, name].concat();
+            if !self.seen.contains(&path) {
+                self.unknown.push(String::from_utf8_lossy(&path).into_owned());
+                self.seen.insert(path);
+            }
         }
-        if let Some(guess) = self.guesses.get_mut(place) {
+        let meaning = found.unwrap_or_default();
+        if let Some(guess) = guesses.get_mut(place) {
             guess.0.clear();
             guess.0.extend_from_slice(name);
-            guess.1 = target;
-        } else if place == self.guesses.len() && place < MOST_GUESSES {
-            self.guesses.push((name.to_vec(), target));
+            guess.1 = meaning;
+        } else if place == guesses.len() && place < MOST_GUESSES {
+            guesses.push((name.to_vec(), meaning));
         }
-        target
+        meaning
     }
 }
 
@@ -91,15 +141,28 @@ pub(super) struct Row<'a> {
     held: &'a mut Held,
     /// How much was held before this record.
     held_before: usize,
+    /// How deep values may be nested.
+    pub(super) most_depth: usize,
 }
 
 impl Row<'_> {
-    /// Fills the cell of `target`, unless a name that goes before has filled it; of two equal names the last counts.
+    /// Fills the cell of `target`, unless a path that goes before has filled it; of two equal names the last counts.
     #[inline]
     pub(super) fn fill(&mut self, target: Target, cell: Cell) {
         if target.rank <= self.ranks[target.cell] {
             self.ranks[target.cell] = target.rank;
             self.cells[target.cell] = cell;
+        }
+    }
+
+    /// Empties the cells of an object that comes anew: of two equal names the last counts.
+    #[inline]
+    pub(super) fn forget(&mut self, level: usize) {
+        for target in &self.names.levels[level].targets {
+            if self.ranks[target.cell] == target.rank {
+                self.ranks[target.cell] = UNFILLED;
+                self.cells[target.cell] = Cell::NULL;
+            }
         }
     }
 
@@ -117,28 +180,32 @@ impl Row<'_> {
 }
 
 impl Ndjson {
-    pub(super) fn new(wanted: &Wanted) -> Self {
+    pub(super) fn new(wanted: &Wanted, most_depth: usize, encoding: &'static str) -> Self {
         let slots = wanted.in_order();
-        let targets = wanted.by_name().into_iter().filter_map(|(name, (column, rank))| {
-            Some((name.as_bytes().to_vec(), Target { cell: slots[column]?, rank }))
-        });
-        let targets = targets.collect();
-        let names = Names { targets, guesses: Vec::new(), unknown: Vec::new(), seen: HashSet::new() };
+        let names = Names::new(wanted, &slots);
         // A record has one cell even where the path gives all columns, so that records can be counted by their cells.
         let width = slots.iter().flatten().count().max(1);
-        Self { names, width, slots, ranks: vec![UNFILLED; width] }
+        Self { names, width, slots, ranks: vec![UNFILLED; width], most_depth, encoding }
     }
 
     /// Reads the object in `line`, which starts at `at` of the bytes in memory.
     fn read(&mut self, line: &[u8], at: usize, cells: &mut Cells) -> Result<(), (Reason, String)> {
         let text = std::str::from_utf8(line).map_err(|error| {
+            let place = error.valid_up_to() + 1;
             (
                 Reason::Encoding,
-                format!("expected UTF-8 text, found other bytes at byte {} of the line", error.valid_up_to() + 1),
+                format!("expected {} text, found other bytes at byte {place} of the line", self.encoding),
             )
         })?;
         let (cells, held) = cells.push_row(self.width);
-        let mut row = Row { names: &mut self.names, cells, ranks: &mut self.ranks, held_before: held.len(), held };
+        let mut row = Row {
+            names: &mut self.names,
+            cells,
+            ranks: &mut self.ranks,
+            held_before: held.len(),
+            held,
+            most_depth: self.most_depth,
+        };
         row.ranks.fill(UNFILLED);
         if object::read(line, at, &mut row).is_some() {
             return Ok(());
@@ -147,11 +214,19 @@ impl Ndjson {
         // Without the line end, so that a mistake at the end of the line is not said to be on the next.
         let text = text.trim_end_matches(['\r', '\n']);
         let mut json = serde_json::Deserializer::from_str(text);
-        let read = json.deserialize_map(ObjectVisitor { row, text, at }).and_then(|()| json.end());
+        let visitor = ObjectVisitor { row: &mut row, level: 0, text, at };
+        let read = json.deserialize_map(visitor).and_then(|()| json.end());
         read.map_err(|error| {
             let message = format!("expected one JSON object, found a mistake at byte {} of the line: ", error.column());
             (Reason::Json, message + &without_place(&error))
-        })
+        })?;
+        if depth(text) > self.most_depth + 1 {
+            let most = self.most_depth;
+            let message =
+                format!("expected values nested at most {most} deep (`limits.nesting_depth`), found deeper ones");
+            return Err((Reason::Json, message));
+        }
+        Ok(())
     }
 }
 
@@ -192,65 +267,85 @@ impl Records for Ndjson {
 }
 
 /// Fills a row from an object of any kind.
-struct ObjectVisitor<'a, 't> {
-    row: Row<'a>,
-    /// The line.
+struct ObjectVisitor<'v, 'a, 't> {
+    row: &'v mut Row<'a>,
+    /// Which names matter in it.
+    level: usize,
+    /// The object, and what is around it.
     text: &'t str,
-    /// Where the line starts among the bytes in memory.
+    /// Where that starts among the bytes in memory.
     at: usize,
 }
 
-impl<'t> Visitor<'t> for ObjectVisitor<'_, 't> {
+impl<'t> Visitor<'t> for ObjectVisitor<'_, '_, 't> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'t>>(mut self, mut object: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'t>>(self, mut object: A) -> Result<(), A::Error> {
         let mut place = 0;
-        while let Some(target) = object.next_key_seed(NameSeed { names: self.row.names, place })? {
+        let level = self.level;
+        while let Some(meaning) = object.next_key_seed(NameSeed { names: self.row.names, level, place })? {
             place += 1;
-            let Some(target) = target else {
+            if meaning == Meaning::default() {
                 object.next_value::<IgnoredAny>()?;
                 continue;
-            };
+            }
             let value = object.next_value::<&'t RawValue>()?.get();
-            let cell = self.cell(value).map_err(A::Error::custom)?;
-            self.row.fill(target, cell);
+            let at = self.at + (value.as_ptr() as usize - self.text.as_ptr() as usize);
+            if let Some(inner) = meaning.inner {
+                self.row.forget(inner);
+                match value.as_bytes()[0] {
+                    b'n' => {}
+                    b'{' => {
+                        let visitor = ObjectVisitor { row: self.row, level: inner, text: value, at };
+                        let read = serde_json::Deserializer::from_str(value).deserialize_map(visitor);
+                        read.map_err(|error| A::Error::custom(without_place(&error)))?;
+                    }
+                    _ => {
+                        let prefix = String::from_utf8_lossy(&self.row.names.levels[inner].prefix);
+                        let name = prefix.trim_end_matches('.');
+                        return Err(A::Error::custom(format!("`{name}` is no object, and `path` looks inside it")));
+                    }
+                }
+            }
+            if let Some(target) = meaning.target {
+                let cell = cell(self.row, value, at).map_err(A::Error::custom)?;
+                self.row.fill(target, cell);
+            }
         }
         Ok(())
     }
 }
 
-impl ObjectVisitor<'_, '_> {
-    fn cell(&mut self, value: &str) -> Result<Cell, String> {
-        let start = self.at + (value.as_ptr() as usize - self.text.as_ptr() as usize);
-        Ok(match value.as_bytes()[0] {
-            b'n' => Cell::NULL,
-            b'"' if value.contains('\\') => {
-                let text = serde_json::from_str::<String>(value).map_err(|error| without_place(&error))?;
-                let kept = self.row.keep(|held| {
-                    held.extend_from_slice(text.as_bytes());
-                    Some(())
-                });
-                kept.unwrap_or(Cell::NULL)
-            }
-            b'"' => Cell::new(start + 1, start + value.len() - 1),
-            b'{' | b'[' if depth(value) > MOST_DEPTH => return Err(format!("a value nested deeper than {MOST_DEPTH}")),
-            _ => Cell::new(start, start + value.len()),
-        })
-    }
+/// Returns the cell of a value that starts at `at` among the bytes in memory.
+fn cell(row: &mut Row<'_>, value: &str, at: usize) -> Result<Cell, String> {
+    Ok(match value.as_bytes()[0] {
+        b'n' => Cell::NULL,
+        b'"' if value.contains('\\') => {
+            let text = serde_json::from_str::<String>(value).map_err(|error| without_place(&error))?;
+            let kept = row.keep(|held| {
+                held.extend_from_slice(text.as_bytes());
+                Some(())
+            });
+            kept.unwrap_or(Cell::NULL)
+        }
+        b'"' => Cell::new(at + 1, at + value.len() - 1),
+        _ => Cell::new(at, at + value.len()),
+    })
 }
 
-/// Finds out what the next name stands for.
+/// Finds out what the next name means.
 struct NameSeed<'a> {
     names: &'a mut Names,
+    level: usize,
     place: usize,
 }
 
 impl<'t> DeserializeSeed<'t> for NameSeed<'_> {
-    type Value = Option<Target>;
+    type Value = Meaning;
 
     fn deserialize<D: serde::Deserializer<'t>>(self, name: D) -> Result<Self::Value, D::Error> {
         name.deserialize_str(self)
@@ -258,14 +353,14 @@ impl<'t> DeserializeSeed<'t> for NameSeed<'_> {
 }
 
 impl Visitor<'_> for NameSeed<'_> {
-    type Value = Option<Target>;
+    type Value = Meaning;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a name")
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        Ok(self.names.target(self.place, name.as_bytes()))
+        Ok(self.names.meaning(self.level, self.place, name.as_bytes()))
     }
 }
 

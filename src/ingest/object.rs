@@ -1,7 +1,7 @@
 //! Cuts up the plain JSON object, which most lines are, without looking at any byte twice.
 //!
-//! It takes an object of strings, numbers, `true`, `false` and `null` and gives up on anything else: nested values,
-//! escaped names, mistakes of any kind. What it takes it takes exactly as `serde_json` does.
+//! It gives up on escaped names, on values nested too deep and on mistakes of any kind. What it takes it takes exactly as
+//! `serde_json` does.
 
 use super::cells::Cell;
 use super::ndjson::Row;
@@ -10,58 +10,8 @@ use super::ndjson::Row;
 pub(super) fn read(line: &[u8], at: usize, row: &mut Row<'_>) -> Option<()> {
     let mut text = Text { line, next: 0 };
     text.skip_space();
-    text.take(b'{')?;
-    text.skip_space();
-    if text.peek()? == b'}' {
-        text.next += 1;
-        return text.is_over();
-    }
-    for place in 0.. {
-        text.take(b'"')?;
-        let name = text.next;
-        if text.string()? {
-            return None;
-        }
-        let target = row.names.target(place, &line[name..text.next - 1]);
-        text.skip_space();
-        text.take(b':')?;
-        text.skip_space();
-        let start = text.next;
-        let cell = match text.peek()? {
-            b'"' => {
-                text.next += 1;
-                let escaped = text.string()?;
-                let end = text.next - 1;
-                if escaped && target.is_some() {
-                    row.keep(|held| unescape(&line[start + 1..end], held))?
-                } else {
-                    Cell::new(at + start + 1, at + end)
-                }
-            }
-            b't' => text.word(b"true", at)?,
-            b'f' => text.word(b"false", at)?,
-            b'n' => {
-                text.word(b"null", at)?;
-                Cell::NULL
-            }
-            _ => {
-                text.number()?;
-                Cell::new(at + start, at + text.next)
-            }
-        };
-        if let Some(target) = target {
-            row.fill(target, cell);
-        }
-        text.skip_space();
-        let after = text.peek()?;
-        text.next += 1;
-        match after {
-            b',' => text.skip_space(),
-            b'}' => return text.is_over(),
-            _ => return None,
-        }
-    }
-    None
+    text.object(0, 0, at, row)?;
+    text.is_over()
 }
 
 /// A line and how far it has been read.
@@ -92,16 +42,126 @@ impl Text<'_> {
         }
     }
 
+    /// Reads an object whose names are those of `level`, `depth` values inside the record.
+    fn object(&mut self, level: usize, depth: usize, at: usize, row: &mut Row<'_>) -> Option<()> {
+        self.take(b'{')?;
+        self.skip_space();
+        if self.peek()? == b'}' {
+            self.next += 1;
+            return Some(());
+        }
+        for place in 0.. {
+            self.take(b'"')?;
+            let name = self.next;
+            if self.string()? {
+                return None;
+            }
+            let meaning = row.names.meaning(level, place, &self.line[name..self.next - 1]);
+            self.skip_space();
+            self.take(b':')?;
+            self.skip_space();
+            let start = self.next;
+            let first = self.peek()?;
+            if let Some(inner) = meaning.inner {
+                row.forget(inner);
+                // A value that is no object is for the other reader to explain.
+                if !matches!(first, b'{' | b'n') {
+                    return None;
+                }
+            }
+            let cell = match first {
+                b'"' => {
+                    self.next += 1;
+                    let escaped = self.string()?;
+                    let end = self.next - 1;
+                    if escaped && meaning.target.is_some() {
+                        row.keep(|held| unescape(&self.line[start + 1..end], held))?
+                    } else {
+                        Cell::new(at + start + 1, at + end)
+                    }
+                }
+                b'n' => {
+                    self.word(b"null")?;
+                    Cell::NULL
+                }
+                _ => {
+                    match meaning.inner {
+                        Some(inner) if depth < row.most_depth => self.object(inner, depth + 1, at, row)?,
+                        _ => self.value(depth, row.most_depth)?,
+                    }
+                    Cell::new(at + start, at + self.next)
+                }
+            };
+            if let Some(target) = meaning.target {
+                row.fill(target, cell);
+            }
+            self.skip_space();
+            let after = self.peek()?;
+            self.next += 1;
+            match after {
+                b',' => self.skip_space(),
+                b'}' => return Some(()),
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// Passes over a value, `depth` values inside the record.
+    fn value(&mut self, depth: usize, most_depth: usize) -> Option<()> {
+        match self.peek()? {
+            b'"' => {
+                self.next += 1;
+                self.string().map(|_| ())
+            }
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            b'{' | b'[' if depth >= most_depth => None,
+            b'{' => self.list(b'}', |text| {
+                text.take(b'"')?;
+                text.string()?;
+                text.skip_space();
+                text.take(b':')?;
+                text.skip_space();
+                text.value(depth + 1, most_depth)
+            }),
+            b'[' => self.list(b']', |text| text.value(depth + 1, most_depth)),
+            _ => self.number(),
+        }
+    }
+
+    /// Passes over a bracket, items with commas between them, and the bracket that closes.
+    fn list(&mut self, close: u8, item: impl Fn(&mut Self) -> Option<()>) -> Option<()> {
+        self.next += 1;
+        self.skip_space();
+        if self.peek()? == close {
+            self.next += 1;
+            return Some(());
+        }
+        loop {
+            item(self)?;
+            self.skip_space();
+            let after = self.peek()?;
+            self.next += 1;
+            match after {
+                b',' => self.skip_space(),
+                after if after == close => return Some(()),
+                _ => return None,
+            }
+        }
+    }
+
     /// Returns whether nothing but white space is left.
     fn is_over(&mut self) -> Option<()> {
         self.skip_space();
         (self.next == self.line.len()).then_some(())
     }
 
-    fn word(&mut self, word: &[u8], at: usize) -> Option<Cell> {
+    fn word(&mut self, word: &[u8]) -> Option<()> {
         let start = self.next;
         self.next += word.len();
-        (self.line.get(start..self.next)? == word).then(|| Cell::new(at + start, at + self.next))
+        (self.line.get(start..self.next)? == word).then_some(())
     }
 
     /// Passes over a string and its closing quote and returns whether it has escapes.

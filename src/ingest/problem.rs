@@ -6,6 +6,7 @@ use arrow::error::ArrowError;
 
 use super::decode::Compression;
 use super::parse::Misfit;
+use super::quarantine::quoted;
 use crate::store::Ledger;
 
 /// What is wrong with a file as a whole: one finding instead of a million records set aside.
@@ -25,6 +26,30 @@ pub enum FileProblem {
     DuplicateColumn {
         /// The name, as the header has it.
         name: String,
+    },
+    /// The header has none of the contract's columns.
+    #[error("the header has none of the contract's columns, only {}", names(.header))]
+    NoColumns {
+        /// The names that the header has.
+        header: Vec<String>,
+    },
+    /// The header has a name that differs from what the contract reads in case or white space alone.
+    #[error("the header has no {} for column `{column}`, but {}", quoted(.name.as_bytes()), quoted(.found.as_bytes()))]
+    NearColumn {
+        /// The column's own name.
+        column: String,
+        /// The name by which the contract looks for it.
+        name: String,
+        /// The name that the header has.
+        found: String,
+    },
+    /// The header has more fields than the limit.
+    #[error("the header has {found} fields, more than the limit of {limit} (`limits.columns`)")]
+    TooManyColumns {
+        /// How many it has.
+        found: usize,
+        /// The limit.
+        limit: usize,
     },
     /// The contract promises a header and the file has no line.
     #[error("the file has no header")]
@@ -46,7 +71,7 @@ pub enum FileProblem {
         misfit: Misfit,
     },
     /// The file starts like something else than text.
-    #[error("the file is not UTF-8 text but looks like {looks_like}")]
+    #[error("the file is no text that can be read, but looks like {looks_like}")]
     NotText {
         /// What it looks like.
         looks_like: &'static str,
@@ -69,12 +94,60 @@ pub enum FileProblem {
         /// What the decoder says.
         message: String,
     },
+    /// The file becomes larger by decompression than the limit.
+    #[error(
+        "{packed_bytes} bytes of the file became {decoded_bytes}, more than {limit} times as many \
+         (`limits.expansion`)"
+    )]
+    Expansion {
+        /// The limit.
+        limit: u64,
+        /// How much of the file had been read.
+        packed_bytes: u64,
+        /// How much came out of it.
+        decoded_bytes: u64,
+    },
+    /// The file takes longer than the limit.
+    #[error(
+        "the file was read for {limit_seconds} seconds, as long as the limit allows (`limits.file_seconds`), and was \
+         not at its end after {decoded_bytes} decoded bytes"
+    )]
+    TooSlow {
+        /// The limit.
+        limit_seconds: u64,
+        /// How much had come out by then.
+        decoded_bytes: u64,
+    },
     /// The decoded file is larger than the limit.
     #[error("the decoded file is larger than the limit of {limit_bytes} bytes (`limits.file_bytes`)")]
     TooLarge {
         /// The limit.
         limit_bytes: u64,
     },
+}
+
+impl FileProblem {
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self {
+            Self::TooLarge { .. } => raise("file_bytes", "\"128GiB\""),
+            Self::Expansion { .. } => raise("expansion", "2000"),
+            Self::TooSlow { .. } => raise("file_seconds", "14400"),
+            Self::TooManyColumns { .. } => raise("columns", "50000"),
+            Self::NearColumn { found, .. } => {
+                format!("write `aliases = [\"{}\"]` in the contract, or mend the file", found.escape_default())
+            }
+            Self::NoColumns { .. } => {
+                "mend the file or the contract; a file without a header needs `header = false` in `format`".to_owned()
+            }
+            _ => "mend the file or the contract".to_owned(),
+        }
+    }
+}
+
+fn raise(limit: &str, example: &str) -> String {
+    format!("if the file is as it should be, raise the limit under `[limits]` in opsmart.toml: `{limit} = {example}`")
 }
 
 /// Why a file could not be read to its end. Whatever the sink was given by then is to be thrown away.
@@ -122,8 +195,7 @@ impl<E> From<ContractProblem> for ReadError<E> {
 const SHOWN_NAMES: usize = 20;
 
 fn names(header: &[String]) -> String {
-    let mut shown =
-        header.iter().take(SHOWN_NAMES).map(|name| super::quarantine::quoted(name.as_bytes())).collect::<Vec<_>>();
+    let mut shown = header.iter().take(SHOWN_NAMES).map(|name| quoted(name.as_bytes())).collect::<Vec<_>>();
     if header.len() > SHOWN_NAMES {
         shown.push(format!("{} more", header.len() - SHOWN_NAMES));
     }

@@ -29,11 +29,13 @@ pub enum Reason {
     Pattern,
     /// A local time that the clocks jumped over.
     DstGap,
+    /// Values that do not keep to one of the contract's `rules` together.
+    Rule,
 }
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Quote,
         Self::Fields,
         Self::Json,
@@ -46,6 +48,7 @@ impl Reason {
         Self::Enum,
         Self::Pattern,
         Self::DstGap,
+        Self::Rule,
     ];
 
     /// Returns the reason as it is stored and printed, for example `E_TYPE`.
@@ -64,6 +67,7 @@ impl Reason {
             Self::Enum => "E_ENUM",
             Self::Pattern => "E_PATTERN",
             Self::DstGap => "E_DST_GAP",
+            Self::Rule => "E_RULE",
         }
     }
 }

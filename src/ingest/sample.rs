@@ -3,21 +3,26 @@
 use std::convert::Infallible;
 use std::io::Read;
 
+use encoding_rs::UTF_8;
+
 use super::cells::Cells;
 use super::decode::{Compression, Decoder};
+use super::encoding::Text;
 use super::file::{BYTE_ORDER_MARK, signature};
 use super::problem::{FileProblem, ReadError};
 use super::record::{Line, LineEnds, View, is_blank};
 use super::split::{Scan, Splitter};
+use crate::project::CsvFormat;
 
 /// Returns the first `most` decoded bytes of a file, or all if it has no more.
 ///
 /// # Errors
 /// A file that is no text, is damaged, or whose bytes cannot be had.
 pub fn beginning(compression: Compression, bytes: impl Read, most: usize) -> Result<Vec<u8>, ReadError<Infallible>> {
-    let mut decoder = Decoder::new(compression, bytes).map_err(ReadError::Read)?;
-    let mut start = vec![0; most];
-    let read = decoder.fill(&mut start).map_err(|error| decoder.explain(error, 0))?;
+    let decoder = Decoder::new(compression, bytes).map_err(ReadError::Read)?;
+    let mut text = Text::new(decoder, UTF_8);
+    let mut start = vec![0; most.max(BYTE_ORDER_MARK.len())];
+    let read = text.fill(&mut start).map_err(|error| text.decoder.explain(error, 0))?;
     start.truncate(read);
     match signature(&start) {
         Some(looks_like) => Err(FileProblem::NotText { looks_like }.into()),
@@ -38,7 +43,8 @@ pub struct CsvSample {
 #[must_use]
 pub fn split_csv(delimiter: u8, quote: u8, bytes: &[u8], is_whole: bool) -> CsvSample {
     let mut sample = CsvSample::default();
-    let splitter = Splitter { delimiter, quote };
+    let format = CsvFormat { delimiter, quote: Some(quote), ..CsvFormat::USUAL };
+    let splitter = Splitter::from(&format);
     let view = View { bytes, ended: is_whole, limit: bytes.len() };
     let mut at = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     while at < bytes.len() {
@@ -86,6 +92,7 @@ mod tests {
         let said = |compression, bytes: &[u8]| beginning(compression, bytes, 64).map_err(|error| error.to_string());
         assert_eq!(said(Compression::Plain, b"abc"), Ok(b"abc".to_vec()));
         assert!(said(Compression::Plain, b"PK\x03\x04").unwrap_err().contains("a ZIP archive"));
-        assert!(said(Compression::Gzip, b"no gzip, whatever the name says").unwrap_err().contains("damaged"));
+        assert!(said(Compression::Gzip, b"\x01 no gzip, whatever the name says").unwrap_err().contains("damaged"));
+        assert_eq!(said(Compression::Gzip, b"unpacked on the way"), Ok(b"unpacked on the way".to_vec()));
     }
 }

@@ -4,17 +4,30 @@
 //! - Inside a quoted field a doubled quote stands for one, and line ends are text.
 //! - After the closing quote comes a delimiter, a line end or the end of the file; anything else is a mistake.
 //! - A record ends with `\n`, `\r\n` or `\r`, whatever the other records end with, or with the file.
+//! - Where there is an escape, it makes the next byte text, inside quotes and outside. Before a byte that means something
+//!   it goes; before any other both stay.
 
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::cells::{Cell, Cells};
 use super::record::{Found, View, after_line_end, count_line_ends};
+use crate::project::CsvFormat;
 
 /// The bytes that mean something in CSV.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Splitter {
     pub(super) delimiter: u8,
-    pub(super) quote: u8,
+    pub(super) quote: Option<u8>,
+    pub(super) escape: Option<u8>,
+    /// Whether a record of one line may lack fields at its end.
+    pub(super) fills_short_rows: bool,
+}
+
+impl From<&CsvFormat> for Splitter {
+    fn from(format: &CsvFormat) -> Self {
+        let CsvFormat { delimiter, quote, escape, fills_short_rows, .. } = *format;
+        Self { delimiter, quote, escape, fills_short_rows }
+    }
 }
 
 /// What [`Splitter::scan`] found.
@@ -68,10 +81,17 @@ impl Splitter {
         let (mut start, mut count, mut lines) = (at, 0, 1);
         loop {
             let wanted = count < expected;
-            let field = if window.get(start) == Some(&self.quote) {
-                match self.quoted(window, start, settled, wanted, cells) {
+            let field = if let Some(quote) = self.quote
+                && window.get(start) == Some(&quote)
+            {
+                match self.quoted(quote, window, start, settled, wanted, cells) {
                     Ok(field) => field,
                     Err(scan) => return scan,
+                }
+            } else if let Some(escape) = self.escape {
+                match self.escaped(escape, window, start, settled, wanted, cells) {
+                    Some(field) => field,
+                    None => return Scan::More,
                 }
             } else {
                 let place = memchr3(self.delimiter, b'\n', b'\r', &window[start..]);
@@ -102,6 +122,11 @@ impl Splitter {
             return if end - at > view.limit {
                 Scan::Broken { flaw: Flaw::Length, reach: end }
             } else if fields.is_some() && count != expected {
+                // Quotes that join lines and leave fields out have torn more likely than not.
+                if self.fills_short_rows && count < expected && lines == 1 {
+                    (count..expected).for_each(|_| cells.push(Cell::NULL));
+                    return Scan::Record { end, lines };
+                }
                 Scan::Broken { flaw: Flaw::Fields { found: count, lines }, reach: end }
             } else {
                 Scan::Record { end, lines }
@@ -109,9 +134,38 @@ impl Splitter {
         }
     }
 
+    /// Reads the field at `start`, in which bytes may be escaped; nothing where more bytes are needed.
+    fn escaped(
+        self,
+        escape: u8,
+        window: &[u8],
+        start: usize,
+        settled: bool,
+        wanted: bool,
+        cells: &mut Cells,
+    ) -> Option<Field> {
+        let mut from = start;
+        let after = loop {
+            let place = memchr3(self.delimiter, b'\n', b'\r', &window[from..]);
+            let after = place.map_or(window.len(), |place| from + place);
+            match memchr(escape, &window[from..after]) {
+                Some(place) => from = after_escaped(window, from + place, settled)?,
+                None => break after,
+            }
+        };
+        let text = &window[start..after];
+        if wanted && memchr(escape, text).is_some() {
+            cells.push_held(|held| self.unescape(escape, text, held));
+        } else if wanted {
+            cells.push(Cell::new(start, after));
+        }
+        Some(Field { after, lines: count_line_ends(text) })
+    }
+
     /// Reads the quoted field at `start`.
     fn quoted(
         self,
+        quote: u8,
         window: &[u8],
         start: usize,
         settled: bool,
@@ -121,12 +175,21 @@ impl Splitter {
         let mut doubled = false;
         let mut from = start + 1;
         let close = loop {
-            let Some(place) = memchr(self.quote, &window[from..]) else {
+            let place = match self.escape {
+                None => memchr(quote, &window[from..]),
+                Some(escape) => memchr2(quote, escape, &window[from..]),
+            };
+            let Some(place) = place else {
                 return Err(if settled { Scan::Broken { flaw: Flaw::Open, reach: window.len() } } else { Scan::More });
             };
             let close = from + place;
+            if self.escape == Some(window[close]) {
+                doubled = true;
+                from = after_escaped(window, close, settled).ok_or(Scan::More)?;
+                continue;
+            }
             match window.get(close + 1) {
-                Some(&byte) if byte == self.quote => {
+                Some(&byte) if byte == quote => {
                     doubled = true;
                     from = close + 2;
                 }
@@ -138,11 +201,51 @@ impl Splitter {
         };
         let text = &window[start + 1..close];
         if wanted && doubled {
-            cells.push_held(|held| undouble(text, self.quote, held));
+            cells.push_held(|held| match self.escape {
+                None => undouble(text, quote, held),
+                Some(escape) => self.unescape(escape, text, held),
+            });
         } else if wanted {
             cells.push(Cell::new(start + 1, close));
         }
         Ok(Field { after: close + 1, lines: count_line_ends(text) })
+    }
+}
+
+/// Returns where reading goes on after the escape at `at` and what it makes text; nothing where more bytes are needed.
+fn after_escaped(window: &[u8], at: usize, settled: bool) -> Option<usize> {
+    match window.get(at + 1) {
+        Some(b'\r' | b'\n') => match after_line_end(window, at + 1, settled) {
+            Found::End(end) => Some(end),
+            Found::None | Found::More => None,
+        },
+        Some(_) => Some(at + 2),
+        // The last byte of the file makes nothing text but itself.
+        None if settled => Some(at + 1),
+        None => None,
+    }
+}
+
+impl Splitter {
+    /// Appends `text` with its escapes, and its doubled quotes, resolved.
+    fn unescape(self, escape: u8, mut text: &[u8], into: &mut Vec<u8>) {
+        let quote = self.quote.unwrap_or(escape);
+        while let Some(place) = memchr2(escape, quote, text) {
+            into.extend_from_slice(&text[..place]);
+            let means = |byte: u8| [escape, quote, self.delimiter, b'\n', b'\r'].contains(&byte);
+            match (text[place], text.get(place + 1)) {
+                (byte, Some(&next)) if byte == escape && means(next) => into.push(next),
+                (byte, Some(&next)) if byte == quote && next == quote && byte != escape => into.push(quote),
+                (byte, Some(&next)) if byte == escape => into.extend_from_slice(&[byte, next]),
+                (byte, _) => {
+                    into.push(byte);
+                    text = &text[place + 1..];
+                    continue;
+                }
+            }
+            text = &text[place + 2..];
+        }
+        into.extend_from_slice(text);
     }
 }
 
@@ -160,15 +263,28 @@ mod tests {
     use super::*;
     use crate::ingest::record::View;
 
-    const SPLITTER: Splitter = Splitter { delimiter: b',', quote: b'"' };
+    const SPLITTER: Splitter = Splitter { delimiter: b',', quote: Some(b'"'), escape: None, fills_short_rows: false };
+    const ESCAPED: Splitter = Splitter { escape: Some(b'\\'), ..SPLITTER };
 
     fn scan(text: &str, fields: usize) -> (Scan, Vec<String>) {
+        scan_as(SPLITTER, text, fields)
+    }
+
+    fn scan_as(splitter: Splitter, text: &str, fields: usize) -> (Scan, Vec<String>) {
         let mut cells = Cells::default();
         let mark = cells.mark();
         let view = View { bytes: text.as_bytes(), ended: true, limit: 64 };
-        let scan = SPLITTER.scan(view, 0, Some(fields), &mut cells);
-        let texts = cells.since(mark, text.as_bytes()).map(|cell| String::from_utf8(cell.unwrap().to_vec()).unwrap());
+        let scan = splitter.scan(view, 0, Some(fields), &mut cells);
+        let texts = cells
+            .since(mark, text.as_bytes())
+            .map(|cell| cell.map_or_else(|| "∅".to_owned(), |cell| String::from_utf8(cell.to_vec()).unwrap()));
         (scan, texts.collect())
+    }
+
+    #[track_caller]
+    fn check_as(splitter: Splitter, text: &str, expected: &[&str], end: usize, lines: u64) {
+        let record = (Scan::Record { end, lines }, expected.iter().map(|&e| e.into()).collect());
+        assert_eq!(scan_as(splitter, text, expected.len()), record, "{text:?}");
     }
 
     #[track_caller]
@@ -204,6 +320,34 @@ mod tests {
     }
 
     #[test]
+    fn an_escape_makes_the_next_byte_text() {
+        check_as(ESCAPED, "a\\,b,\"c\\\"d\"\nx", &["a,b", "c\"d"], 12, 1);
+        check_as(ESCAPED, "\"a\"\"b\\\\\",c\\nd\n", &["a\"b\\", "c\\nd"], 14, 1);
+        check_as(ESCAPED, "a\\\r\nb,c\n", &["a\r\nb", "c"], 8, 2);
+        check_as(ESCAPED, "\"a\\\n\",c\\", &["a\n", "c\\"], 8, 2);
+        check_as(Splitter { quote: None, ..ESCAPED }, "\"a\\,\",b\n", &["\"a,\"", "b"], 8, 1);
+        assert!(matches!(scan_as(ESCAPED, "\"a\\\",b\n", 2).0, Scan::Broken { flaw: Flaw::Open, .. }));
+    }
+
+    #[test]
+    fn without_quotes_every_byte_is_text() {
+        check_as(Splitter { quote: None, ..SPLITTER }, "\"a,b\"\n", &["\"a", "b\""], 6, 1);
+    }
+
+    #[test]
+    fn fields_that_lack_at_the_end_have_no_value_where_that_is_agreed() {
+        let filling = Splitter { fills_short_rows: true, ..SPLITTER };
+        check_as(filling, "a\nx", &["a", "∅", "∅"], 2, 1);
+        check_as(filling, "a,\n", &["a", "", "∅"], 3, 1);
+        let flaw = |text, found, lines| {
+            let scan = scan_as(filling, text, 3).0;
+            assert!(matches!(scan, Scan::Broken { flaw: f, .. } if f == Flaw::Fields { found, lines }), "{scan:?}");
+        };
+        flaw("a,b,c,d\n", 4, 1);
+        flaw("a,\"b\nc\"\n", 2, 2);
+    }
+
+    #[test]
     fn what_is_not_a_record_says_why() {
         check_broken("\"a,b\nc", 2, Flaw::Open, 6);
         check_broken("\"a\"b,c\n", 2, Flaw::AfterQuote, 3);
@@ -215,9 +359,10 @@ mod tests {
 
     #[test]
     fn nothing_is_said_before_it_is_certain() {
-        for text in ["a,b", "a,b\r", "\"a", "\"a\"", "\"a\"\"", "", "a,"] {
+        for text in ["a,b", "a,b\r", "\"a", "\"a\"", "\"a\"\"", "", "a,", "a\\", "\"a\\", "a\\\r"] {
             let view = View { bytes: text.as_bytes(), ended: false, limit: 64 };
             assert_eq!(SPLITTER.scan(view, 0, Some(2), &mut Cells::default()), Scan::More, "{text:?}");
+            assert_eq!(ESCAPED.scan(view, 0, Some(2), &mut Cells::default()), Scan::More, "{text:?}");
         }
     }
 }

@@ -14,7 +14,10 @@ use proptest::prelude::*;
 use super::file::{Pace, read_at};
 use super::*;
 use crate::diagnostic::SourceFile;
-use crate::project::{FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words};
+use crate::project::{
+    Comparison, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, Normaliser, Operand, RecordRule,
+    Rules, SourceColumn, SourceContract,
+};
 use crate::store::Ledger;
 
 /// One record set aside, owned.
@@ -73,7 +76,7 @@ type Read = Result<(Kept, Outcome), ReadError<Infallible>>;
 
 impl Case {
     fn csv(columns: &[(&str, &str)]) -> Self {
-        Self::new(Format::Csv { delimiter: b',', quote: b'"', header: true }, columns)
+        Self::new(Format::Csv(CsvFormat::USUAL), columns)
     }
 
     fn ndjson(columns: &[(&str, &str)]) -> Self {
@@ -85,12 +88,9 @@ impl Case {
         let columns = columns.iter().map(|&(name, kind)| {
             let rules = Rules { required: kind.ends_with('!'), ..Rules::default() };
             let column = SourceColumn {
-                kind: kind.trim_end_matches('!').parse().unwrap(),
-                aliases: Vec::new(),
                 null: vec![String::new()],
-                formats: Vec::new(),
                 rules,
-                words: Words::default(),
+                ..SourceColumn::of(kind.trim_end_matches('!').parse().unwrap())
             };
             (name.to_owned(), column)
         });
@@ -101,12 +101,14 @@ impl Case {
             grain: None,
             from: LandingPattern::parse("in/*").unwrap(),
             format,
+            encoding: encoding_rs::UTF_8,
             files: FilesMode::Replace,
             key: Vec::new(),
             keep: None,
             parse_zone: Tz::UTC,
             rejected_share: 0.0,
             columns: columns.collect::<IndexMap<_, _>>(),
+            rules: Vec::new(),
         };
         let limits = Limits { record_bytes: 64, file_bytes: 1 << 20, ..Limits::default() };
         let pace = Pace { chunk_bytes: 1 << 16, batch_rows: 100 };
@@ -420,10 +422,12 @@ fn nested_values_are_text_or_no_value_and_not_too_deep() {
     case.limits.file_bytes = 1 << 21;
     let nested = |name: &str, depth: usize| format!("{{\"{name}\":{}{}}}\n", "[".repeat(depth), "]".repeat(depth));
     assert_eq!(case.rows(nested("b", 128).as_bytes()).len(), 1);
-    assert_eq!(case.rows(nested("unknown", 100_000).as_bytes()).len(), 1);
-    let (kept, _) = case.read(nested("b", 100_000).as_bytes()).unwrap();
-    assert_eq!(kept.aside[0].reason, Reason::Json);
-    assert!(kept.aside[0].message.ends_with("a value nested deeper than 128"), "{}", kept.aside[0].message);
+    for (name, depth) in [("b", 129), ("b", 100_000), ("unknown", 129), ("unknown", 100_000)] {
+        let (kept, _) = case.read(nested(name, depth).as_bytes()).unwrap();
+        assert_eq!(kept.aside[0].reason, Reason::Json);
+        let message = "expected values nested at most 128 deep (`limits.nesting_depth`), found deeper ones";
+        assert_eq!(kept.aside[0].message, message);
+    }
 }
 
 #[test]
@@ -442,7 +446,8 @@ fn columns_come_from_the_header_the_order_or_the_path() {
     assert_eq!(kept.rows, [["2026-01-31", "1", "n", "2", "15"]]);
     assert_eq!(outcome.unknown_columns, ["x", "day"]);
     assert_eq!(case.rows(b"a\n1\n"), [["2026-01-31", "1", "∅", "2", "2"]]);
-    case.contract.format = Format::Csv { delimiter: b'\t', quote: b'\'', header: false };
+    case.contract.format =
+        Format::Csv(CsvFormat { delimiter: b'\t', quote: Some(b'\''), names: FieldNames::Order, ..CsvFormat::USUAL });
     assert_eq!(case.rows(b"1\t'it''s'\n"), [["2026-01-31", "1", "it's", "1", "0"]]);
     case.captures[0].1 = "yesterday".into();
     assert_eq!(
@@ -454,13 +459,14 @@ fn columns_come_from_the_header_the_order_or_the_path() {
 #[test]
 fn what_is_wrong_with_a_whole_file_is_said_once() {
     let case = Case::csv(&[("id", "int64!"), ("b", "string")]);
-    let missing = FileProblem::MissingColumn { column: "id".into(), header: vec!["ID".into(), "b".into()] };
-    assert_eq!(case.problem(b"ID,b\n1,2\n"), missing);
+    let missing = FileProblem::MissingColumn { column: "id".into(), header: vec!["a".into(), "b".into()] };
+    assert_eq!(case.problem(b"a,b\n1,2\n"), missing);
     assert_eq!(case.problem(b"id,b,id\n1,2,3\n"), FileProblem::DuplicateColumn { name: "id".into() });
     assert_eq!(case.problem(b"\n \n"), FileProblem::NoHeader);
     assert!(matches!(case.problem(b"\n\"id,b\n1,2\n"), FileProblem::BrokenHeader { line: 2, .. }));
     assert!(matches!(case.problem(&[b'x'; 500]), FileProblem::BrokenHeader { line: 1, .. }));
-    assert!(matches!(case.problem(b"\xff\xfei\0d\0"), FileProblem::NotText { .. }));
+    assert!(matches!(case.problem(b"i\0d\0"), FileProblem::NotText { .. }));
+    assert!(matches!(case.problem(b"PK\x03\x04"), FileProblem::NotText { .. }));
     assert_eq!(case.problem(&vec![b'\n'; (1 << 20) + 1]), FileProblem::TooLarge { limit_bytes: 1 << 20 });
     assert_eq!(case.rows(b"id\n"), Vec::<Vec<String>>::new());
     let case = Case::ndjson(&[("id", "int64!")]);
@@ -481,6 +487,238 @@ fn a_rule_that_does_not_work_is_no_fault_of_the_file() {
     });
 }
 
+/// Writes a CSV file and its contract with another format.
+fn formatted(columns: &[(&str, &str)], change: impl FnOnce(&mut CsvFormat)) -> Case {
+    let mut format = CsvFormat::USUAL;
+    change(&mut format);
+    Case::new(Format::Csv(format), columns)
+}
+
+#[test]
+fn lines_before_the_header_and_comments_are_blank() {
+    let case = formatted(&[("a", "int64"), ("b", "string")], |format| {
+        format.skip_lines = 2;
+        format.comment = Some("--".into());
+    });
+    let (kept, outcome) = case.read(b"Report \"of\r\n\r\n-- by hand\na,b\r\n1,x\n--2,\"y\n3,-\n--").unwrap();
+    assert_eq!(kept.aside, []);
+    assert_eq!(kept.rows, [["1", "x", "5", "30"], ["3", "-", "7", "41"]]);
+    assert_eq!((outcome.ledger.records, outcome.ledger.blank, outcome.ledger.blank_bytes), (8, 6, 39));
+    for text in ["Report\n", "Report\n\n", "Report\n\n-"] {
+        let problem = case.problem(text.as_bytes());
+        assert!(matches!(problem, FileProblem::NoHeader | FileProblem::NoColumns { .. }), "{problem:?}");
+    }
+}
+
+#[test]
+fn fields_can_be_named_in_the_contract() {
+    let case = formatted(&[("a", "int64"), ("b", "string")], |format| {
+        format.names = FieldNames::Listed(vec!["x".into(), "b".into(), "a".into()]);
+    });
+    let (kept, outcome) = case.read(b"0,y,1\n0,y\n").unwrap();
+    assert_eq!(kept.rows, [["1", "y", "1", "0"]]);
+    assert_eq!((kept.aside[0].reason, outcome.unknown_columns.len()), (Reason::Fields, 0));
+}
+
+#[test]
+fn any_delimiter_quote_and_escape_will_do() {
+    let tabs = formatted(&[("a", "string"), ("b", "string")], |format| {
+        (format.delimiter, format.quote, format.escape) = (b'\t', None, Some(b'\\'));
+    });
+    assert_eq!(tabs.rows(b"a\tb\n\"1\\\t2\tC:\\\\x\\n\n"), [["\"1\t2", "C:\\x\\n", "2", "4"]]);
+    let bars = formatted(&[("a", "string"), ("b", "string")], |format| {
+        (format.delimiter, format.quote, format.escape) = (b'|', Some(b'\''), Some(b'\\'));
+    });
+    assert_eq!(bars.rows(b"a|b\n'1\\'|2'|'it''s'\n"), [["1'|2", "it's", "2", "4"]]);
+}
+
+#[test]
+fn short_rows_are_filled_where_the_contract_says_so() {
+    let case = formatted(&[("a", "int64"), ("b", "string!"), ("c", "string")], |format| format.fills_short_rows = true);
+    let (kept, _) = case.read(b"a,b,c\n1,x\n2\n3,y,z\n4,y,z,\n").unwrap();
+    assert_eq!(kept.rows, [["1", "x", "∅", "2", "6"], ["3", "y", "z", "4", "12"]]);
+    let reasons = kept.aside.iter().map(|aside| (aside.reason, aside.line)).collect::<Vec<_>>();
+    assert_eq!(reasons, [(Reason::Null, 3), (Reason::Fields, 5)]);
+}
+
+#[test]
+fn files_of_many_encodings_say_the_same() {
+    let text = "名,额\r\n订单,1\r\n\"退\n款\",2\r\n";
+    let mut case = Case::csv(&[("名", "string"), ("额", "int64")]);
+    let expected = case.rows(text.as_bytes());
+    let utf16: Vec<u8> = "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_be_bytes).collect();
+    let rows = case.rows(&utf16);
+    assert_eq!(
+        rows.iter().map(|row| &row[..3]).collect::<Vec<_>>(),
+        expected.iter().map(|row| &row[..3]).collect::<Vec<_>>()
+    );
+    case.contract.encoding = encoding_rs::GB18030;
+    let (bytes, _, _) = encoding_rs::GB18030.encode(text);
+    assert_eq!(case.rows(&bytes), expected);
+    // The offset is one of the decoded text: the header takes 9 bytes of it, 7 of the file.
+    let (kept, outcome) = case.read(b"\xc3\xfb,\xb6\xee\r\n\x81,1\n\xb6\xa9,2\n").unwrap();
+    assert_eq!(kept.rows, [["订", "2", "3", "14"]]);
+    assert_eq!(kept.aside.len(), 1);
+    let Aside { reason, column, message, offset, bytes, .. } = &kept.aside[0];
+    assert_eq!((reason, column.as_deref(), offset), (&Reason::Encoding, Some("名"), &9));
+    assert_eq!((message.as_str(), &bytes[..]), ("expected gb18030 text, found `\\xff\\x81`", &b"\xff\x81,1\n"[..]));
+    assert_eq!(outcome.ledger.bytes, 20);
+}
+
+#[test]
+fn headers_of_ten_thousand_columns_are_read_and_more_are_refused() {
+    let names = (0..10_000).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+    let mut case = Case::csv(&[("c0", "int64"), ("c9999", "string")]);
+    case.limits.record_bytes = 1 << 20;
+    let line = (0..10_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",") + "\n";
+    let rows = case.rows(format!("{names}\n{}", line.repeat(8)).as_bytes());
+    assert_eq!((rows.len(), rows[7][1].as_str()), (8, "9999"));
+    case.limits.columns = 9_999;
+    let problem = case.problem(names.as_bytes());
+    assert_eq!(problem, FileProblem::TooManyColumns { found: 10_000, limit: 9_999 });
+    assert!(problem.help().contains("`columns = 50000`"), "{}", problem.help());
+}
+
+#[test]
+fn fields_of_a_hundred_million_bytes_are_read_where_the_limit_allows_them() {
+    let mut case = Case::csv(&[("a", "string"), ("b", "int64")]);
+    case.limits = Limits { record_bytes: 120_000_000, file_bytes: 1 << 30, ..Limits::default() };
+    case.pace = Pace::USUAL;
+    let text = format!("a,b\n\"{}\n\",1\nx,2\n", "y\n".repeat(50_000_000));
+    let (kept, outcome) = case.read(text.as_bytes()).unwrap();
+    let found = kept.rows.iter().map(|row| (row[0].len(), row[1].as_str(), row[2].as_str())).collect::<Vec<_>>();
+    assert_eq!(found, [(100_000_001, "1", "2"), (1, "2", "50000004")]);
+    assert!(outcome.ledger.balanced());
+}
+
+#[test]
+fn values_inside_objects_are_found_by_their_path() {
+    let mut case = Case::ndjson(&[("channel", "string"), ("from", "string"), ("via", "string"), ("n", "int64")])
+        .with("channel", |column| {
+            column.path = vec!["via".into(), "channel".into()];
+            column.aliases = vec!["channel".into()];
+        })
+        .with("from", |column| column.path = vec!["via".into(), "source".into(), "from".into()]);
+    case.limits.record_bytes = 400;
+    let lines = [
+        r#"{"via":{"channel":"web","source":{"from":{"a":1},"to":2}},"n":1}"#,
+        r#"{"n":2,"channel":"old"}"#,
+        r#"{"channel":"old","via":{"channel":"new"},"n":3}"#,
+        r#"{"via":null,"n":4}"#,
+        r#"{"via":{"channel":"a","source":{"from":"b"}},"via":{"source":{}},"n":5}"#,
+        r#"{"via":{"ch\u0061nnel":"escaped","source":null},"n":6}"#,
+        r#"{"via.channel":"no path","n":7}"#,
+    ];
+    let (kept, outcome) = case.read(lines.join("\n").as_bytes()).unwrap();
+    assert_eq!(kept.aside, []);
+    let values = kept.rows.iter().map(|row| row[..4].to_vec()).collect::<Vec<_>>();
+    assert_eq!(
+        values,
+        [
+            ["web", "{\"a\":1}", r#"{"channel":"web","source":{"from":{"a":1},"to":2}}"#, "1"],
+            ["old", "∅", "∅", "2"],
+            ["new", "∅", r#"{"channel":"new"}"#, "3"],
+            ["∅", "∅", "∅", "4"],
+            ["∅", "∅", r#"{"source":{}}"#, "5"],
+            ["escaped", "∅", r#"{"ch\u0061nnel":"escaped","source":null}"#, "6"],
+            ["∅", "∅", "∅", "7"],
+        ]
+    );
+    assert_eq!(outcome.unknown_columns, ["via.source.to", "via.channel"]);
+    let line = b"{\"via\":\"web\"}";
+    let message = "expected one JSON object, found a mistake at byte 13 of the line: `via` is no object, and `path` looks inside it";
+    case.check(line, Reason::Json, None, message, (1, 0), line);
+}
+
+#[test]
+fn a_record_that_breaks_a_rule_is_set_aside_under_its_name() {
+    let mut case =
+        Case::csv(&[("n", "int64"), ("d", "decimal(6,2)"), ("a", "timestamp"), ("b", "timestamp"), ("s", "string")]);
+    case.limits.record_bytes = 200;
+    let rule = |name: &str, left: &str, comparison, right| RecordRule {
+        name: name.into(),
+        left: left.into(),
+        comparison,
+        right,
+    };
+    case.contract.rules = vec![
+        rule("ended_after_start", "b", Comparison::GreaterOrEqual, Operand::Column("a".into())),
+        rule("paid", "n", Comparison::LessOrEqual, Operand::Column("d".into())),
+        rule("not_x", "s", Comparison::NotEqual, Operand::Value("x".into())),
+        rule("positive", "d", Comparison::Greater, Operand::Value("0".into())),
+    ];
+    let head = "n,d,a,b,s\n";
+    let fine = "1,1.00,2026-01-01T00:00Z,2026-01-01T00:00Z,y\n,,,,\n,,2026-01-01T00:00Z,,\n5,,,,\n";
+    assert_eq!(case.rows(format!("{head}{fine}").as_bytes()).len(), 4);
+    let check = |line: &str, column: &str, message: &str| {
+        let text = format!("{head}{fine}{line}\n");
+        let place = (6, (head.len() + fine.len()) as u64);
+        case.check(text.as_bytes(), Reason::Rule, Some(column), message, place, format!("{line}\n").as_bytes());
+    };
+    check("2,1.99,,,", "n", "expected `n` <= `d` (rule `paid`), found `2` and `1.99`");
+    check(",,,,x", "s", "expected `s` <> `x` (rule `not_x`), found `x`");
+    check(",0.00,,,", "d", "expected `d` > `0.00` (rule `positive`), found `0.00`");
+    check(
+        ",,2026-01-01T00:00:01Z,2026-01-01T00:00Z,",
+        "b",
+        "expected `b` >= `a` (rule `ended_after_start`), found `2026-01-01T00:00:00Z` and `2026-01-01T00:00:01Z`",
+    );
+    // A value that cannot be read is told before a rule, and costs the record once.
+    let (kept, outcome) = case.read(format!("{head}x,0.00,,,x\n").as_bytes()).unwrap();
+    assert_eq!((kept.aside[0].reason, outcome.ledger.quarantined), (Reason::Type, 1));
+}
+
+#[test]
+fn texts_are_normalised_before_anything_else() {
+    let mut case = Case::csv(&[("mail", "string"), ("sum", "decimal(9,2)"), ("ok", "boolean"), ("at", "timestamp")])
+        .with("mail", |column| {
+            column.normalise = vec![Normaliser::Email];
+            column.rules.values = vec!["a@b.cn".into()];
+        })
+        .with("sum", |column| column.normalise = vec![Normaliser::Amount])
+        .with("ok", |column| column.normalise = vec![Normaliser::Nfkc, Normaliser::Words])
+        .with("at", |column| column.formats = vec!["epoch".into(), "%d.%m.%Y".into()]);
+    case.limits.record_bytes = 200;
+    let text =
+        " A@B.cn ,\"￥1,234.5\",ＯＮ,1767225600\n\u{3000},,,1767225600123\n,(3),否,1767225600123456.9\n,,,01.01.2026\n";
+    let rows = case.rows(format!("mail,sum,ok,at\n{text}").as_bytes());
+    let values = rows.iter().map(|row| &row[..4]).collect::<Vec<_>>();
+    assert_eq!(
+        values,
+        [
+            ["a@b.cn", "1234.50", "true", "2026-01-01T00:00:00Z"],
+            ["∅", "∅", "∅", "2026-01-01T00:00:00.123Z"],
+            ["∅", "-3.00", "false", "2026-01-01T00:00:00.123456Z"],
+            ["∅", "∅", "∅", "2026-01-01T00:00:00Z"],
+        ]
+    );
+    let message = "expected an address such as name@example.com, found ` nobody`";
+    case.check(b"mail\n nobody\n", Reason::Type, Some("mail"), message, (2, 5), b" nobody\n");
+    let message = "expected one of `a@b.cn`, found `B@B.cn`";
+    case.check(b"mail\nB@B.cn\n", Reason::Enum, Some("mail"), message, (2, 5), b"B@B.cn\n");
+    let message = "expected gb18030 text, found `\\xff`";
+    case.contract.encoding = encoding_rs::GB18030;
+    case.check(
+        b"mail\n\xff\n",
+        Reason::Encoding,
+        Some("mail"),
+        "expected gb18030 text, found `\\xff\\xff`",
+        (2, 5),
+        b"\xff\xff\n",
+    );
+    case.contract.encoding = encoding_rs::UTF_8;
+    case.check(
+        b"mail\n\xff\n",
+        Reason::Encoding,
+        Some("mail"),
+        &message.replace("gb18030", "UTF-8"),
+        (2, 5),
+        b"\xff\n",
+    );
+}
+
+type Encode<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();
@@ -497,10 +735,26 @@ fn compressed_files_are_read_member_after_member_and_to_the_end_or_not_at_all() 
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
     };
-    for (compression, encode) in [(Compression::Gzip, &gzip as &dyn Fn(&[u8]) -> Vec<u8>), (Compression::Zstd, &zstd)] {
-        case.compression = compression;
+    let bzip2 = |bytes: &[u8]| {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let xz = |bytes: &[u8]| {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let encoders: [(Compression, Encode<'_>); 4] =
+        [(Compression::Gzip, &gzip), (Compression::Zstd, &zstd), (Compression::Bzip2, &bzip2), (Compression::Xz, &xz)];
+    for (compression, encode) in encoders {
         let whole = [encode(b"a\n"), encode(text.as_bytes())].concat();
-        assert_eq!(case.rows(&whole).len(), 5000);
+        // The content tells, whatever the name says.
+        for named in [Compression::Plain, Compression::Gzip, Compression::Xz, compression] {
+            case.compression = named;
+            assert_eq!(case.rows(&whole).len(), 5000, "{compression} {named}");
+        }
+        assert_eq!(case.rows(format!("a\n{text}").as_bytes()).len(), 5000);
         for cut in [0, 1, 5, whole.len() / 2, whole.len() - 1] {
             let problem = case.problem(&whole[..cut]);
             assert!(matches!(problem, FileProblem::Truncated { .. }), "{compression} {cut} {problem:?}");
@@ -516,6 +770,20 @@ fn compressed_files_are_read_member_after_member_and_to_the_end_or_not_at_all() 
         assert_eq!(case.problem(&encode(text.as_bytes())), FileProblem::TooLarge { limit_bytes: 1000 });
         case.limits.file_bytes = 1 << 20;
     }
+}
+
+#[test]
+fn a_file_that_becomes_too_large_or_takes_too_long_is_given_up() {
+    let mut case = Case::csv(&[("a", "int64")]);
+    case.limits.file_bytes = 1 << 30;
+    let bomb = zstd::encode_all(&[b"a\n".to_vec(), vec![b'\n'; 66 << 20]].concat()[..], 1).unwrap();
+    let problem = case.problem(&bomb);
+    assert!(matches!(problem, FileProblem::Expansion { limit: 500, .. }), "{problem:?}");
+    assert!(problem.to_string().contains("`limits.expansion`") && problem.help().contains("expansion = "), "{problem}");
+    case.limits.expansion = 1_000_000;
+    assert_eq!(case.rows(&bomb), Vec::<Vec<String>>::new());
+    case.limits.file_seconds = 0;
+    assert!(matches!(case.problem(b"a\n1\n"), FileProblem::TooSlow { limit_seconds: 0, .. }));
 }
 
 #[test]
@@ -647,9 +915,36 @@ proptest! {
 
     #[test]
     fn any_csv_without_header_is_accounted_for_at_any_pace(bytes in csv_bytes(), record_bytes in 1_usize..100) {
-        let mut case = Case::new(Format::Csv { delimiter: b',', quote: b'"', header: false }, &[("b", "string"), ("a", "string")]);
+        let mut case = Case::new(Format::Csv(CsvFormat { names: FieldNames::Order, ..CsvFormat::USUAL }), &[("b", "string"), ("a", "string")]);
         case.limits.record_bytes = record_bytes;
         check_paces(&mut case, &bytes, &PACES);
+    }
+
+    #[test]
+    fn any_csv_of_any_format_is_accounted_for_at_any_pace(bytes in csv_bytes(), dice: u8, record_bytes in 1_usize..100) {
+        let bit = |at: u8| dice >> at & 1 == 1;
+        let format = CsvFormat {
+            quote: (!bit(0)).then_some(b'"'),
+            escape: bit(1).then_some(if bit(2) { b'\\' } else { b'x' }),
+            names: if bit(3) { FieldNames::Listed(vec!["a".into(), "b".into()]) } else { FieldNames::Order },
+            skip_lines: u64::from(dice >> 4 & 1) * 2,
+            comment: bit(5).then(|| "1".to_owned()),
+            fills_short_rows: bit(6),
+            ..CsvFormat::USUAL
+        };
+        let mut case = Case::new(Format::Csv(format), &[("b", "string"), ("a", "string")]);
+        case.limits.record_bytes = record_bytes;
+        if bit(7) {
+            case.contract.encoding = encoding_rs::GB18030;
+            let (kept, outcome) = match case.read(&bytes) {
+                Ok(read) => read,
+                Err(ReadError::File(_)) => return Ok(()),
+                Err(error) => panic!("{error:?}"),
+            };
+            prop_assert_eq!(outcome.ledger.accepted, kept.rows.len() as u64);
+        } else {
+            check_paces(&mut case, &bytes, &PACES);
+        }
     }
 
     #[test]

@@ -108,17 +108,18 @@ pub fn dataset_fingerprint(contract: &SourceContract, shape: &Digest, paths: &[L
 pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
     let mut parts = Parts::of("shape");
     parts.add(engine::VERSION);
-    parts.add(format!("{:?} {}", contract.format, contract.parse_zone.name()));
+    parts.add(format!("{:?} {} {}", contract.format, contract.encoding.name(), contract.parse_zone.name()));
     parts.add(contract.from.captures().join(","));
-    parts.add(format!("{:?} {}", contract.files, limits.record_bytes));
+    parts.add(format!("{:?} {} {}", contract.files, limits.record_bytes, limits.nesting_depth));
     for (name, column) in &contract.columns {
         parts.add(name);
         parts.add(format!(
-            "{} {:?} {:?} {:?} {:?}",
-            column.kind, column.aliases, column.null, column.formats, column.rules
+            "{} {:?} {:?} {:?} {:?} {:?} {:?}",
+            column.kind, column.path, column.aliases, column.normalise, column.null, column.formats, column.rules
         ));
         parts.add(if contract.key.contains(name) { "key" } else { "" });
     }
+    contract.rules.iter().for_each(|rule| parts.add(format!("{rule:?}")));
     parts.digest()
 }
 

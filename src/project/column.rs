@@ -166,6 +166,59 @@ pub struct Rules {
     pub pattern: Option<String>,
 }
 
+/// What can be done to the texts of a column before they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Normaliser {
+    /// Cuts off white space, also what cannot be seen, at both ends.
+    Trim,
+    /// Makes letters small.
+    Lower,
+    /// Makes letters large.
+    Upper,
+    /// Makes characters that mean the same one: full-width ones half-width, ligatures letters (Unicode NFKC).
+    Nfkc,
+    /// A telephone number: digits alone, after a `+` where it has a country's code.
+    Phone,
+    /// An address of electronic mail, in small letters.
+    Email,
+    /// A currency: the three letters of its code.
+    Currency,
+    /// An amount of money: the number without currency and grouping of digits.
+    Amount,
+    /// A number with a decimal comma.
+    DecimalComma,
+    /// More words for true and false, English and Chinese.
+    Words,
+}
+
+impl Normaliser {
+    /// Every normaliser with its name.
+    pub const NAMES: [(&str, Self); 10] = [
+        ("trim", Self::Trim),
+        ("lower", Self::Lower),
+        ("upper", Self::Upper),
+        ("nfkc", Self::Nfkc),
+        ("phone", Self::Phone),
+        ("email", Self::Email),
+        ("currency", Self::Currency),
+        ("amount", Self::Amount),
+        ("decimal_comma", Self::DecimalComma),
+        ("words", Self::Words),
+    ];
+
+    /// Returns whether it makes something of the texts of a type.
+    #[must_use]
+    pub fn fits(self, kind: ColumnType) -> bool {
+        let is_number = matches!(kind, ColumnType::Int64 | ColumnType::Float64 | ColumnType::Decimal { .. });
+        match self {
+            Self::Trim | Self::Nfkc => true,
+            Self::Lower | Self::Upper | Self::Phone | Self::Email | Self::Currency => kind == ColumnType::String,
+            Self::Amount | Self::DecimalComma => is_number,
+            Self::Words => kind == ColumnType::Boolean,
+        }
+    }
+}
+
 /// The words that describe a column to people and BI tools.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words {

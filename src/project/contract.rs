@@ -1,10 +1,11 @@
 //! What `schemas/` says: the contract of a landed dataset, and the promises of a published table.
 
 use chrono_tz::Tz;
+use encoding_rs::Encoding;
 use indexmap::IndexMap;
 
 use super::check::{Check, Terms, To};
-use super::column::{ColumnType, Rules, Words};
+use super::column::{ColumnType, Normaliser, Rules, Words};
 use super::job::Spelled;
 use super::landing::LandingPattern;
 use crate::diagnostic::SourceFile;
@@ -28,6 +29,8 @@ pub struct SourceContract {
     pub from: LandingPattern,
     /// How its files are written.
     pub format: Format,
+    /// What its bytes stand for, unless a byte order mark says otherwise.
+    pub encoding: &'static Encoding,
     /// What a file that changed means.
     pub files: FilesMode,
     /// The columns whose values tell one row from another; empty when the dataset has no key.
@@ -40,22 +43,149 @@ pub struct SourceContract {
     pub rejected_share: f64,
     /// The columns, in order.
     pub columns: IndexMap<String, SourceColumn>,
+    /// What the values of one record must keep to together, in order.
+    pub rules: Vec<RecordRule>,
 }
 
-/// How the bytes of a landed file are to be read. Compression is told by the file's last suffix (`.gz`, `.zst`).
+/// A rule on the values of one record. A record in which one of them is null keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRule {
+    /// Its name, unique in its contract.
+    pub name: String,
+    /// The column on the left.
+    pub left: String,
+    /// How the two must compare.
+    pub comparison: Comparison,
+    /// What stands on the right; of a type that compares with the column's.
+    pub right: Operand,
+}
+
+/// How two values compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `<>`
+    NotEqual,
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+}
+
+impl Comparison {
+    /// Every comparison with its sign; a sign that another starts with comes after it.
+    pub const SIGNS: [(&str, Self); 6] = [
+        ("<>", Self::NotEqual),
+        ("<=", Self::LessOrEqual),
+        (">=", Self::GreaterOrEqual),
+        ("=", Self::Equal),
+        ("<", Self::Less),
+        (">", Self::Greater),
+    ];
+
+    /// Returns whether values that stand in this order keep it.
+    #[must_use]
+    pub fn allows(self, order: std::cmp::Ordering) -> bool {
+        match self {
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+}
+
+impl std::fmt::Display for Comparison {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = Self::SIGNS.iter().find(|(_, comparison)| comparison == self).map_or("", |(sign, _)| sign);
+        f.write_str(sign)
+    }
+}
+
+/// What a column is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operand {
+    /// Another column.
+    Column(String),
+    /// A value, as the text that stands for it in data.
+    Value(String),
+}
+
+/// How the text of a landed file is to be read. Compression is told by what the file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
-    /// Delimited text with quotes, as in RFC 4180.
-    Csv {
-        /// The byte between fields.
-        delimiter: u8,
-        /// The byte around fields that contain delimiters or line ends; doubled inside them.
-        quote: u8,
-        /// Whether the first record names the columns; otherwise the contract's order holds.
-        header: bool,
-    },
+    /// Delimited text.
+    Csv(CsvFormat),
     /// One JSON object a line.
     Ndjson,
+}
+
+/// How delimited text is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvFormat {
+    /// The byte between fields.
+    pub delimiter: u8,
+    /// The byte around fields that contain delimiters or line ends, doubled inside them; nothing where all bytes are
+    /// text.
+    pub quote: Option<u8>,
+    /// The byte that makes the next one text, where there is such a byte.
+    pub escape: Option<u8>,
+    /// Where the names of the fields are.
+    pub names: FieldNames,
+    /// How many physical lines to pass over before anything else.
+    pub skip_lines: u64,
+    /// What a line begins with that is no record.
+    pub comment: Option<String>,
+    /// Whether fields that a record lacks at its end have no value; otherwise it is set aside.
+    pub fills_short_rows: bool,
+}
+
+/// Where the names of the fields of delimited text are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldNames {
+    /// In the first record of each file.
+    Header,
+    /// In the contract, one for each field.
+    Listed(Vec<String>),
+    /// Nowhere: fields come in the order of the contract's columns.
+    Order,
+}
+
+impl CsvFormat {
+    /// Fields between commas with a header, as in RFC 4180.
+    pub const USUAL: Self = Self {
+        delimiter: b',',
+        quote: Some(b'"'),
+        escape: None,
+        names: FieldNames::Header,
+        skip_lines: 0,
+        comment: None,
+        fills_short_rows: false,
+    };
+}
+
+impl SourceColumn {
+    /// Returns a column of a type, of which nothing else is said.
+    #[must_use]
+    pub fn of(kind: ColumnType) -> Self {
+        Self {
+            kind,
+            path: Vec::new(),
+            aliases: Vec::new(),
+            normalise: Vec::new(),
+            null: Vec::new(),
+            formats: Vec::new(),
+            rules: Rules::default(),
+            words: Words::default(),
+        }
+    }
 }
 
 /// What a landed file that changed under its name means.
@@ -93,8 +223,12 @@ impl Keep {
 pub struct SourceColumn {
     /// What it becomes.
     pub kind: ColumnType,
-    /// Other names under which files have it. The column's own name is always tried first.
+    /// Where NDJSON has it: the names of nested objects, outermost first; empty stands for the column's own name.
+    pub path: Vec<String>,
+    /// Other names under which files have it. Its path or own name is always tried first.
     pub aliases: Vec<String>,
+    /// What is done to its texts before anything else, in order.
+    pub normalise: Vec<Normaliser>,
     /// Texts that mean "no value"; the column's own, or else the dataset's.
     pub null: Vec<String>,
     /// Formats of dates and timestamps, tried in order (strftime); empty stands for ISO 8601.

@@ -22,8 +22,11 @@ use indexmap::IndexMap;
 use crate::digest::{Digest, Parts};
 
 pub use check::{Calendar, Check, Question, Severity, Side, Terms, To, Usual};
-pub use column::{ColumnType, Rules, Words, timestamp};
-pub use contract::{FilesMode, Format, Keep, ModelColumn, ModelContract, ModelPlaces, SourceColumn, SourceContract};
+pub use column::{ColumnType, Normaliser, Rules, Words, timestamp};
+pub use contract::{
+    Comparison, CsvFormat, FieldNames, FilesMode, Format, Keep, ModelColumn, ModelContract, ModelPlaces, Operand,
+    RecordRule, SourceColumn, SourceContract,
+};
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, PatternError};
 pub use load::{NAME_RULE, find_root, is_name, load, parse_size, stamp, warehouse};

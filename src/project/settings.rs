@@ -67,12 +67,28 @@ pub struct Limits {
     pub record_bytes: usize,
     /// The largest landed file after decompression, in bytes. Default 64 GiB.
     pub file_bytes: u64,
+    /// How many times as large as it landed a file may become by decompression, once 64 MiB of it have. Default 500.
+    pub expansion: u64,
+    /// How deep the values of a JSON record may be nested. Default 128.
+    pub nesting_depth: usize,
+    /// How many fields a header may name. Default 16,384.
+    pub columns: usize,
+    /// How long the reading of one file may take, in seconds. Default an hour.
+    pub file_seconds: u64,
     /// How many rows a finding shows. Default 10.
     pub finding_rows: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { record_bytes: 16 << 20, file_bytes: 64 << 30, finding_rows: 10 }
+        Self {
+            record_bytes: 16 << 20,
+            file_bytes: 64 << 30,
+            expansion: 500,
+            nesting_depth: 128,
+            columns: 16_384,
+            file_seconds: 3600,
+            finding_rows: 10,
+        }
     }
 }

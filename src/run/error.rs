@@ -108,7 +108,7 @@ impl RunError {
             Self::Ingest(error) => match error {
                 IngestError::File { .. } | IngestError::Gone { .. } | IngestError::Rejected { .. } => Exit::Data,
                 IngestError::Listing(ListingError::Refused { .. }) => Exit::Data,
-                IngestError::Listing(_) | IngestError::Read { .. } => Exit::Temporary,
+                IngestError::Listing(_) | IngestError::Read { .. } | IngestError::Changing { .. } => Exit::Temporary,
                 IngestError::Store(store) => store_exit(store),
                 IngestError::Bug { .. } => Exit::Bug,
             },
@@ -132,8 +132,11 @@ impl RunError {
             Self::Ingest(IngestError::Rejected { .. }) => {
                 "mend the file, the contract, or its `rejected_share`; nothing of this run was published".to_owned()
             }
-            Self::Ingest(IngestError::File { .. }) => {
-                "mend the file or the contract; nothing of this run was published".to_owned()
+            Self::Ingest(IngestError::Changing { .. }) => {
+                "let it land whole, under another name or in another folder first, and run again".to_owned()
+            }
+            Self::Ingest(IngestError::File { problem, .. }) => {
+                format!("{}; nothing of this run was published", problem.help())
             }
             Self::Transform(TransformError::Memory { .. }) => {
                 "give it more with --memory, or let the model read or join less at once".to_owned()

@@ -17,7 +17,9 @@ use serde_json::Value as Json;
 
 use crate::page::STYLE;
 use crate::plan::{Kind, Lineage, Origin, OwnTable, Promise, Suite, Table, select};
-use crate::project::{ColumnType, FilesMode, Format, Keep, Layer, Rules, SourceContract, Words};
+use crate::project::{
+    ColumnType, FieldNames, FilesMode, Format, Keep, Layer, Operand, RecordRule, Rules, SourceContract, Words,
+};
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
 const DRAWN: usize = 60;
@@ -228,9 +230,9 @@ impl Site<'_> {
     fn source(&self, source: &SourceContract) -> Result<File, minijinja::Error> {
         let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
         let format = match &source.format {
-            Format::Csv { delimiter, header, .. } => {
-                let header = if *header { "with a header" } else { "without a header" };
-                format!("CSV, delimiter {:?}, {header}", char::from(*delimiter))
+            Format::Csv(csv) => {
+                let header = if csv.names == FieldNames::Header { "with a header" } else { "without a header" };
+                format!("CSV, delimiter {:?}, {header}", char::from(csv.delimiter))
             }
             Format::Ndjson => "NDJSON, one JSON object a line".to_owned(),
         };
@@ -251,6 +253,13 @@ impl Site<'_> {
             let which = if matches!(keep, Keep::Latest(_)) { "the greatest" } else { "the least" };
             facts.push(fact("Of one key is kept", "同一主键保留", format!("{which} {}", keep.column())));
         }
+        for RecordRule { name, left, comparison, right } in &source.rules {
+            let right = match right {
+                Operand::Column(column) => column.clone(),
+                Operand::Value(text) => format!("{text:?}"),
+            };
+            facts.push(fact("Rule on every record", "记录规则", format!("{name}: {left} {comparison} {right}")));
+        }
         facts.push(fact("Zone of stamps without an offset", "无偏移时间的时区", source.parse_zone.to_string()));
         facts.push(fact(
             "Records that may be set aside",
@@ -266,6 +275,8 @@ impl Site<'_> {
                     let quoted: Vec<String> = of.iter().map(|text| format!("{text:?}")).collect();
                     (!of.is_empty()).then(|| format!("{word} {}", quoted.join(", ")))
                 };
+                let path = if column.path.is_empty() { Vec::new() } else { vec![column.path.join(".")] };
+                promises.extend(list("found at", &path));
                 promises.extend(list("also called", &column.aliases));
                 promises.extend(list("no value:", &column.null));
                 promises.extend(list("written as", &column.formats));

@@ -202,7 +202,10 @@ fn the_samples_and_what_is_packed_are_taken_in() {
     }
     assert!(files > 10);
     let packed = zstd::encode_all(&b"a;b\n1;x\n"[..], 0).unwrap();
-    assert_eq!(inferred("a.csv.zst", packed).records, 1);
+    assert_eq!(inferred("a.csv.zst", packed.clone()).records, 1);
+    // Unpacked on the way, and packed without a name that says so.
+    assert_eq!(inferred("a.csv.gz", b"id,name\n1,Lin\n2,Chen\n").records, 2);
+    assert_eq!(inferred("a.csv", packed).records, 1);
 }
 
 #[test]
@@ -213,12 +216,15 @@ fn what_is_no_file_of_records_says_so() {
         ("empty.csv", &b""[..], 1, "is empty"),
         ("header.csv", b"id,name\n", 1, "has no records"),
         ("blank.csv", b"\n \n\n", 1, "is empty"),
-        ("utf16.csv", b"\xff\xfea\0,\0b\0\n\0", 1, "UTF-16"),
+        ("utf16.csv", b"\xff\xfea\0,\0b\0\n\0", 1, "has no records"),
+        ("unmarked.csv", b"a\0,\0b\0\n\0", 1, "UTF-16 (declare it"),
+        ("utf32.csv", b"\xff\xfe\0\0a\0\0\0", 1, "UTF-32"),
         ("binary.csv", b"\x7fELF\0\0\0\x01\x02\x03\n\0\0", 1, "zero bytes"),
         ("latin.csv", b"name\nM\xfcller\nJos\xe9\n", 1, "cannot be read, such as line 2: E_ENCODING"),
-        ("plain.csv.gz", b"id,name\n1,Lin\n2,Chen\n", 1, "damaged"),
+        ("garbage.csv.gz", b"\x01\x02id,name\n1,Lin\n2,Chen\n", 1, "damaged"),
         ("cut.csv.gz", gzip, 1, "gzip stream"),
-        ("packed.csv", gzip, 1, "looks like gzip"),
+        ("packed.csv", gzip, 1, "gzip stream"),
+        ("sheet.csv", b"PK\x03\x04", 1, "looks like a ZIP archive"),
         ("array.json", b"[{\"a\":1}]", 1, "one object a line"),
         ("twice.csv", b"a,a\n1,2\n", 1, "has no column that a contract could name"),
         ("bell\u{7}.csv", b"id,name\n", 1, "has no records"),

@@ -13,7 +13,7 @@ use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
     Compression, FileInput, FileProblem, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
 };
-use opsmart::project::{FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract, Words};
+use opsmart::project::{CsvFormat, FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract};
 use opsmart::store::Ledger;
 use proptest::prelude::*;
 
@@ -39,17 +39,14 @@ const COLUMNS: [(&str, &str); 6] = [
     ("at", "timestamp"),
 ];
 
-const CSV: Format = Format::Csv { delimiter: b',', quote: b'"', header: true };
+const CSV: Format = Format::Csv(CsvFormat::USUAL);
 
 fn contract(format: Format) -> SourceContract {
     let columns = COLUMNS.map(|(name, kind)| {
         let column = SourceColumn {
-            kind: kind.parse().unwrap(),
-            aliases: Vec::new(),
             null: vec![String::new()],
-            formats: Vec::new(),
             rules: Rules { required: name == "id", ..Rules::default() },
-            words: Words::default(),
+            ..SourceColumn::of(kind.parse().unwrap())
         };
         (name.to_owned(), column)
     });
@@ -60,12 +57,14 @@ fn contract(format: Format) -> SourceContract {
         grain: None,
         from: LandingPattern::parse("in/*").unwrap(),
         format,
+        encoding: encoding_rs::UTF_8,
         files: FilesMode::Replace,
         key: Vec::new(),
         keep: None,
         parse_zone: chrono_tz::Tz::UTC,
         rejected_share: 0.0,
         columns: columns.into_iter().collect(),
+        rules: Vec::new(),
     }
 }
 
@@ -176,7 +175,7 @@ fn check_any(format: &Format, record_bytes: usize, bytes: &[u8]) {
         let next = places.iter().map(|place| place.0).find(|&offset| offset > start as u64);
         let own = &bytes[start..next.map_or(bytes.len(), |next| usize::try_from(next).unwrap())];
         let header = match format {
-            Format::Csv { .. } => &bytes[..=bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap()],
+            Format::Csv(_) => &bytes[..=bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap()],
             Format::Ndjson => &[][..],
         };
         let (alone, _) = read(format.clone(), record_bytes, &[header, own].concat()[..]).unwrap();
@@ -298,6 +297,22 @@ fn csv_file(rows: &[Written], dice: u64) -> Vec<u8> {
     file
 }
 
+/// Commas, quotes, backslashes and comments.
+fn escaped() -> Format {
+    Format::Csv(CsvFormat { escape: Some(b'\\'), comment: Some("#".into()), ..CsvFormat::USUAL })
+}
+
+/// Writes a file of that format.
+fn escaped_file(rows: &[Written]) -> Vec<u8> {
+    let mut file = b"id,text,amount,ratio,open,at\n".to_vec();
+    for row in rows {
+        let cells = row.cells().map(|cell| format!("\"{}\"", cell.replace('\\', "\\\\").replace('"', "\\\"")));
+        // A comment before each record, with a quote that means nothing.
+        file.extend(format!("#\"{}\n{}\n", row.id, cells.join(",")).bytes());
+    }
+    file
+}
+
 /// Writes an NDJSON file with names in an order that `turn` decides, and one name more.
 fn ndjson_file(rows: &[Written], turn: usize) -> Vec<u8> {
     let mut file = Vec::new();
@@ -363,6 +378,53 @@ proptest! {
             prop_assert_eq!(row.id.to_string(), &other[0]);
             let place = usize::try_from(row.offset).unwrap();
             prop_assert_eq!(row.line.cast_unsigned(), 1 + count_lines(&file[..place], &CSV));
+        }
+    }
+
+    #[test]
+    fn a_mutilated_file_with_escapes_and_comments_is_accounted_for(
+        bytes in mutilated(rows().prop_map(|rows| escaped_file(&rows))),
+        record_bytes in 40_usize..400,
+        fills_short_rows: bool,
+    ) {
+        let Format::Csv(format) = escaped() else { unreachable!() };
+        check_any(&Format::Csv(CsvFormat { fills_short_rows, ..format }), record_bytes, &bytes);
+    }
+
+    #[test]
+    fn a_clean_file_with_escapes_and_comments_says_what_another_reader_says(rows in rows()) {
+        let file = escaped_file(&rows);
+        let kept = read_all(escaped(), &file);
+        prop_assert_eq!(&kept.aside, &[]);
+        let mut other = csv::ReaderBuilder::new()
+            .escape(Some(b'\\'))
+            .double_quote(false)
+            .comment(Some(b'#'))
+            .from_reader(&file[..]);
+        let others = other.records().collect::<Result<Vec<_>, _>>().unwrap();
+        prop_assert_eq!(kept.rows.len(), others.len());
+        for ((row, other), written) in kept.rows.iter().zip(&others).zip(&rows) {
+            prop_assert_eq!(row, &written.row(row.line, row.offset));
+            prop_assert_eq!(row.text.as_deref().unwrap_or_default(), &other[1]);
+        }
+    }
+
+    #[test]
+    fn a_clean_file_says_the_same_in_any_encoding_and_compression(rows in rows(), dice: u64) {
+        let file = csv_file(&rows, dice);
+        let plain = read(CSV, 1 << 20, &file[..]).unwrap();
+        let text = std::str::from_utf8(&file).unwrap();
+        let utf16 = text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        let (gb18030, _, _) = encoding_rs::GB18030.encode(text);
+        for (encoding, bytes) in [(encoding_rs::UTF_16LE, &utf16[..]), (encoding_rs::GB18030, &gb18030)] {
+            let packed = zstd::encode_all(bytes, 1).unwrap();
+            let contract = SourceContract { encoding, ..contract(CSV) };
+            let limits = Limits { record_bytes: 1 << 20, ..Limits::default() };
+            let input =
+                FileInput { contract: &contract, limits: &limits, captures: &[], compression: Compression::Plain };
+            let mut kept = Kept::default();
+            let outcome = read_file(&input, Pieces { bytes: &packed, calls: 0 }, &mut kept).unwrap();
+            prop_assert_eq!((kept, outcome), plain.clone());
         }
     }
 

@@ -13,6 +13,7 @@ mod ledger;
 mod page;
 mod pages;
 mod published;
+mod quarantine;
 mod sample;
 mod scratch;
 mod site;

@@ -6,6 +6,7 @@
 
 mod boolean;
 mod decimal;
+mod normal;
 mod number;
 mod text;
 mod time;
@@ -29,6 +30,7 @@ use crate::project::{ColumnType, Rules, SourceColumn, SourceContract};
 
 use boolean::Booleans;
 use decimal::Decimals;
+use normal::Normal;
 use number::{Floats, Integers};
 use text::Strings;
 use time::{Dates, Stamps};
@@ -54,6 +56,8 @@ pub(super) enum Fault {
     Enum,
     /// No match for `pattern`.
     Pattern,
+    /// Not what the column's normalisers are for.
+    Normal,
 }
 
 /// Is told the row, the fault and the text of each cell that is wrong.
@@ -107,8 +111,10 @@ pub(super) struct Column {
     nulls: Nulls,
     required: bool,
     in_key: bool,
+    encoding: &'static str,
     rules: Rules,
     pattern: Option<Regex>,
+    normal: Option<Normal>,
     kind: Kind,
 }
 
@@ -119,8 +125,10 @@ impl Column {
         Self::of_type(name, column.kind, &column.formats, contract.parse_zone, &column.rules)
             .map(|made| Self {
                 nulls: Nulls::new(&column.null),
+                normal: Normal::new(&column.normalise),
                 required: in_key || column.rules.required,
                 in_key,
+                encoding: contract.encoding.name(),
                 ..made
             })
             .map_err(|message| ContractProblem { column: name.to_owned(), message })
@@ -143,8 +151,10 @@ impl Column {
             nulls: Nulls::new(&[]),
             required: false,
             in_key: false,
+            encoding: encoding_rs::UTF_8.name(),
             rules: rules.clone(),
             pattern,
+            normal: None,
             kind,
         })
     }
@@ -156,6 +166,15 @@ impl Column {
 
     /// Reads `cells`; tells `fail` of each that is wrong, and gives it no value.
     pub(super) fn read(&self, cells: ColumnCells<'_>, fail: &mut Fail<'_>) -> ArrayRef {
+        let Some(normal) = &self.normal else { return self.read_plain(cells, fail) };
+        let (made, failed) = normal.cells(cells);
+        let landed = |row: usize| cells.iter().nth(row).flatten();
+        // First, so that it is not said of them that they have no value; what is told of a cell is the text that landed.
+        failed.iter().for_each(|&row| fail(row, Fault::Normal, landed(row)));
+        self.read_plain(made.column(0, 1, &[]), &mut |row, fault, _| fail(row, fault, landed(row)))
+    }
+
+    fn read_plain(&self, cells: ColumnCells<'_>, fail: &mut Fail<'_>) -> ArrayRef {
         match &self.kind {
             Kind::Int64(typed) => {
                 let (values, nulls) = self.values(typed, cells, fail);
@@ -246,12 +265,15 @@ impl Column {
             Fault::Type => (Reason::Type, self.expected_of_type(fault)),
             Fault::Range => (Reason::Range, self.expected_of_type(fault)),
             Fault::DstGap => (Reason::DstGap, self.expected_of_type(fault)),
-            Fault::Encoding => (Reason::Encoding, "UTF-8 text".to_owned()),
+            Fault::Encoding => (Reason::Encoding, format!("{} text", self.encoding)),
             Fault::Null if self.in_key => (Reason::NullKey, "a value".to_owned()),
             Fault::Null => (Reason::Null, "a value".to_owned()),
             Fault::Min => (Reason::Range, format!("at least {}", self.rules.min.as_deref().unwrap_or_default())),
             Fault::Max => (Reason::Range, format!("at most {}", self.rules.max.as_deref().unwrap_or_default())),
             Fault::Enum => (Reason::Enum, one_of(&self.rules.values)),
+            Fault::Normal => {
+                (Reason::Type, self.normal.as_ref().map_or("a value", |normal| normal.expected()).to_owned())
+            }
             Fault::Pattern => {
                 let pattern = self.rules.pattern.as_deref().unwrap_or_default();
                 (Reason::Pattern, format!("text that matches {}", quoted(pattern.as_bytes())))

@@ -5,16 +5,22 @@
 //! off, because files with nanoseconds are common and their last digits carry no meaning here. A leap second (`:60`)
 //! and the hour 24 are set aside: no instant of ours means them.
 //!
+//! The format `epoch` is a count since 1970-01-01T00:00:00Z, and its size tells of what: of seconds below 10^11, of
+//! milliseconds below 10^14, of microseconds below 10^17, else of nanoseconds.
+//!
 //! With formats, the first that the text fits in full decides. A format without a time of day means midnight, one
 //! without minutes the full hour.
 
 use chrono::format::{Item, Parsed, StrftimeItems};
 use chrono::{Datelike, NaiveDate, NaiveTime};
 
-use super::number::digit;
+use super::number::{digit, split_sign};
 use super::zone::Zone;
 use super::{Fault, Parse};
 use chrono_tz::Tz;
+
+/// The format that is no strftime format.
+const EPOCH: &str = "epoch";
 
 /// The first and the last day that can be stored, in days since 1970-01-01.
 const FIRST_DAY: i32 = days(1, 1, 1);
@@ -81,7 +87,19 @@ impl Stamps {
     }
 
     fn formatted(&self, text: &[u8]) -> Result<i64, Fault> {
-        let found = self.formats.iter().find_map(|format| local_time(format.parse(text)?));
+        let found = self.formats.iter().find_map(|format| {
+            if format.is_epoch() {
+                epoch(text).map(Found::Instant)
+            } else {
+                local_time(format.parse(text)?).map(Found::Local)
+            }
+        });
+        let found = match found.ok_or(Fault::Type)? {
+            Found::Instant(micros) => {
+                return self.instant(micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000), Some(0));
+            }
+            Found::Local(found) => Some(found),
+        };
         let (date, time, offset) = found.ok_or(Fault::Type)?;
         let local =
             i64::from(day_of(date)?) * DAY_SECONDS + i64::from(chrono::Timelike::num_seconds_from_midnight(&time));
@@ -210,7 +228,40 @@ fn day_of(date: NaiveDate) -> Result<i32, Fault> {
     if (1..=9999).contains(&date.year()) { Ok(date.to_epoch_days()) } else { Err(Fault::Range) }
 }
 
-/// A strftime format, taken apart once.
+/// What a format found.
+enum Found {
+    /// A local time and its offset.
+    Local((NaiveDate, NaiveTime, Option<i64>)),
+    /// Microseconds of UTC.
+    Instant(i64),
+}
+
+/// Reads a count since 1970, with a fraction or not, as microseconds; digits beyond those are cut off.
+fn epoch(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = split_sign(text);
+    let (whole, rest) = match digits.iter().position(|&byte| byte == b'.') {
+        Some(point) => (&digits[..point], &digits[point + 1..]),
+        None => (digits, &b"0"[..]),
+    };
+    // Nineteen digits are the most that nanoseconds of this era have.
+    if whole.is_empty() || whole.len() > 19 || rest.is_empty() || rest.len() > 18 {
+        return None;
+    }
+    let number =
+        |digits: &[u8]| digits.iter().try_fold(0_i128, |value, &byte| Some(value * 10 + i128::from(digit(byte)?)));
+    let (count, fraction) = (number(whole)?, number(rest)?);
+    let units = 10_i128.pow(u32::try_from(rest.len()).ok()?);
+    let nanos: i128 = match count.checked_ilog10().unwrap_or(0) {
+        ..11 => 1_000_000_000,
+        11..14 => 1_000_000,
+        14..17 => 1_000,
+        _ => 1,
+    };
+    let micros = (count * nanos + fraction * nanos / units) / 1000;
+    i64::try_from(if negative { -micros } else { micros }).ok()
+}
+
+/// A strftime format, taken apart once; of `epoch` there are no parts.
 #[derive(Debug)]
 struct Format {
     text: String,
@@ -218,6 +269,10 @@ struct Format {
 }
 
 impl Format {
+    fn is_epoch(&self) -> bool {
+        self.text == EPOCH
+    }
+
     fn parse(&self, text: &[u8]) -> Option<Parsed> {
         let mut parsed = Parsed::new();
         chrono::format::parse(&mut parsed, std::str::from_utf8(text).ok()?, self.items.iter()).ok()?;
@@ -396,5 +451,28 @@ mod tests {
         assert_eq!(dates.parse(b"31.02.2026"), Err(Fault::Type));
         assert_eq!(dates.parse("31.01.２026".as_bytes()), Err(Fault::Type));
         assert!(Dates::new(&["%Q".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn counts_since_1970_are_told_apart_by_their_size() {
+        let stamps = Stamps::new(&["epoch".to_owned()], Tz::Asia__Shanghai).unwrap();
+        for (text, micros) in [
+            ("0", 0),
+            ("-1", -1_000_000),
+            ("1.5", 1_500_000),
+            ("99999999999", 99_999_999_999_000_000),
+            ("100000000000", 100_000_000_000_000),
+            ("1767225600123", 1_767_225_600_123_000),
+            ("1767225600123.4567", 1_767_225_600_123_456),
+            ("1767225600123456", 1_767_225_600_123_456),
+            ("1767225600123456789", 1_767_225_600_123_456),
+        ] {
+            assert_eq!(stamps.parse(text.as_bytes()), Ok(micros), "{text}");
+        }
+        for text in ["", "-", ".5", "1.", "1e9", "2026-01-01", "99999999999999999999"] {
+            assert_eq!(stamps.parse(text.as_bytes()), Err(Fault::Type), "{text}");
+        }
+        // Sixty thousand million seconds before our era.
+        assert_eq!(stamps.parse(b"-63000000000"), Err(Fault::Range));
     }
 }

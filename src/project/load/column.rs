@@ -13,7 +13,7 @@ use super::dictionary::words;
 use super::value::{NAME_RULE, is_name, plain, plain_all};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::project::toml_reader::{Table, Value, listed};
-use crate::project::{ColumnType, Rules, SourceColumn, Spelled, Words};
+use crate::project::{ColumnType, Normaliser, Rules, SourceColumn, Spelled};
 
 /// What people call types elsewhere, and what they are called here.
 const KNOWN_ELSEWHERE: [(&str, &str); 14] = [
@@ -33,12 +33,17 @@ const KNOWN_ELSEWHERE: [(&str, &str); 14] = [
     ("timestamptz", "timestamp"),
 ];
 
+/// The format of times that are counted since 1970.
+const EPOCH: &str = "epoch";
+
 /// A column as it is declared, with the places that other parts of the contract refer to.
 pub(super) struct Declared {
     /// Its name.
     pub(super) name: Spelled,
     /// Its other names.
     pub(super) aliases: Vec<Spelled>,
+    /// Where NDJSON has it.
+    pub(super) path: Option<Spelled>,
     /// Where its type is written.
     pub(super) type_bytes: Range<usize>,
     /// What it is; nothing when its type cannot be read.
@@ -47,7 +52,7 @@ pub(super) struct Declared {
 
 impl Declared {
     fn new(entry: &Value<'_>, type_bytes: Range<usize>) -> Self {
-        Self { name: entry.name.clone(), aliases: Vec::new(), type_bytes, column: None }
+        Self { name: entry.name.clone(), aliases: Vec::new(), path: None, type_bytes, column: None }
     }
 }
 
@@ -68,12 +73,9 @@ pub(super) fn read(entry: &Value<'_>, null: &[String]) -> Declared {
 
 fn read_type(entry: &Value<'_>, word: Spelled, null: &[String]) -> Declared {
     let column = kind(entry, &word).map(|(kind, required)| SourceColumn {
-        kind,
-        aliases: Vec::new(),
         null: null.to_vec(),
-        formats: Vec::new(),
         rules: Rules { required, ..Rules::default() },
-        words: Words::default(),
+        ..SourceColumn::of(kind)
     });
     Declared { column, ..Declared::new(entry, word.bytes) }
 }
@@ -98,6 +100,7 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
     let kind = word.and_then(|word| kind(entry, &word));
     let rule_kind = kind.map(|(kind, _)| kind);
     let aliases = table.list_of_text("aliases");
+    let path = path(&mut table);
     let values = values(&mut table, rule_kind);
     let (min, max) = range(&mut table, rule_kind);
     let pattern = pattern(&mut table);
@@ -108,17 +111,30 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
     }
     let own_null = table.take("null").map(|value| plain_all(value.list_of_text()));
     let formats = formats(&mut table, rule_kind);
+    let normalise = normalise(&mut table, rule_kind);
     let words = words(&mut table);
     table.finish();
     let column = kind.map(|(kind, required)| SourceColumn {
         kind,
+        path: path.as_ref().map(|path| path.text.split('.').map(str::to_owned).collect()).unwrap_or_default(),
         aliases: plain_all(aliases.clone()),
+        normalise,
         null: own_null.unwrap_or_else(|| null.to_vec()),
         formats: plain_all(formats),
         rules: Rules { required, values, min, max, pattern: plain(pattern) },
         words,
     });
-    Declared { aliases, column, ..Declared::new(entry, type_bytes) }
+    Declared { aliases, path, column, ..Declared::new(entry, type_bytes) }
+}
+
+/// Returns the path of a value inside nested objects.
+fn path(table: &mut Table<'_>) -> Option<Spelled> {
+    let word = table.text("path")?;
+    if word.text.split('.').any(str::is_empty) {
+        let help = "write the names of nested objects with dots between them, such as `via.channel`";
+        table.reject(&word, "`path` has an empty name in it", help);
+    }
+    Some(word)
 }
 
 /// Returns the type that a word such as `int64!` names, and whether a null is a mistake.
@@ -207,12 +223,33 @@ pub(super) fn pattern(table: &mut Table<'_>) -> Option<Spelled> {
     Some(word)
 }
 
+fn normalise(table: &mut Table<'_>, kind: Option<ColumnType>) -> Vec<Normaliser> {
+    let mut chosen = Vec::new();
+    let names = Normaliser::NAMES.map(|(name, _)| name);
+    for word in table.distinct_texts("normalise") {
+        let Some((_, normaliser)) = Normaliser::NAMES.iter().find(|(name, _)| *name == word.text) else {
+            let help = did_you_mean(&word.text, names).unwrap_or_else(|| format!("there are {}", listed(names)));
+            table.reject(&word, format!("there is no normaliser `{}`", word.text), help);
+            continue;
+        };
+        if let Some(kind) = kind
+            && !normaliser.fits(kind)
+        {
+            let fitting = Normaliser::NAMES.iter().filter(|(_, other)| other.fits(kind)).map(|(name, _)| *name);
+            misfit(table, word.bytes.clone(), &word.text, kind, &format!("for it there are {}", listed(fitting)));
+        }
+        chosen.push(*normaliser);
+    }
+    chosen
+}
+
 fn formats(table: &mut Table<'_>, kind: Option<ColumnType>) -> Vec<Spelled> {
     let Some(value) = table.take("format") else { return Vec::new() };
     let formats = value.text_or_list();
     match kind {
         Some(ColumnType::Date | ColumnType::Timestamp) => {
-            for word in formats.iter().filter(|word| !tells_the_day(&word.text)) {
+            let is_epoch = |word: &Spelled| word.text == EPOCH && kind == Some(ColumnType::Timestamp);
+            for word in formats.iter().filter(|word| !is_epoch(word) && !tells_the_day(&word.text)) {
                 let message = format!("`{}` is not a format that tells the day", word.text);
                 table.reject(word, message, "write it as in strftime, such as `%d.%m.%Y` or `%Y-%m-%d %H:%M:%S`");
             }

@@ -8,9 +8,11 @@ mod check;
 mod column;
 mod dictionary;
 mod files;
+mod format;
 mod job;
 mod model;
 mod names;
+mod rule;
 mod settings;
 mod source;
 #[cfg(test)]

@@ -85,6 +85,10 @@ struct Part {
     vars: IndexMap<String, (Variable, Place)>,
     record_bytes: Option<u64>,
     file_bytes: Option<u64>,
+    expansion: Option<u64>,
+    nesting_depth: Option<u64>,
+    columns: Option<u64>,
+    file_seconds: Option<u64>,
     finding_rows: Option<u64>,
 }
 
@@ -112,6 +116,10 @@ impl Part {
         if let Some(mut limits) = table.table("limits") {
             part.record_bytes = limits.take("record_bytes").and_then(|value| size(&value));
             part.file_bytes = limits.take("file_bytes").and_then(|value| size(&value));
+            part.expansion = limits.take("expansion").and_then(|value| count(&value));
+            part.nesting_depth = limits.take("nesting_depth").and_then(|value| depth(&value));
+            part.columns = limits.take("columns").and_then(|value| count(&value));
+            part.file_seconds = limits.take("file_seconds").and_then(|value| count(&value));
             part.finding_rows = limits.take("finding_rows").and_then(|value| count(&value));
             limits.finish();
         }
@@ -140,6 +148,10 @@ impl Part {
         self.vars.extend(changed.vars);
         self.record_bytes = changed.record_bytes.or(self.record_bytes);
         self.file_bytes = changed.file_bytes.or(self.file_bytes);
+        self.expansion = changed.expansion.or(self.expansion);
+        self.nesting_depth = changed.nesting_depth.or(self.nesting_depth);
+        self.columns = changed.columns.or(self.columns);
+        self.file_seconds = changed.file_seconds.or(self.file_seconds);
         self.finding_rows = changed.finding_rows.or(self.finding_rows);
     }
 
@@ -158,6 +170,10 @@ impl Part {
             limits: Limits {
                 record_bytes: count(self.record_bytes).unwrap_or(usual.record_bytes),
                 file_bytes: self.file_bytes.unwrap_or(usual.file_bytes),
+                expansion: self.expansion.unwrap_or(usual.expansion),
+                nesting_depth: count(self.nesting_depth).unwrap_or(usual.nesting_depth),
+                columns: count(self.columns).unwrap_or(usual.columns),
+                file_seconds: self.file_seconds.unwrap_or(usual.file_seconds),
                 finding_rows: count(self.finding_rows).unwrap_or(usual.finding_rows),
             },
         }
@@ -170,6 +186,16 @@ fn count(value: &Value<'_>) -> Option<u64> {
         value.reject(format!("`{}` must be at least 1", value.name.text), "write a whole number such as `10`");
     }
     u64::try_from(number).ok()
+}
+
+fn depth(value: &Value<'_>) -> Option<u64> {
+    /// So much and no more fits on the stack of a thread.
+    const MOST: u64 = 1000;
+    let depth = count(value)?;
+    if depth > MOST {
+        value.reject(format!("`{}` is greater than {MOST}", value.name.text), format!("write at most `{MOST}`"));
+    }
+    Some(depth)
 }
 
 fn path(entry: &Value<'_>) -> Option<String> {
@@ -280,6 +306,8 @@ mod tests {
             ("memory = \"2 potatoes\"", "1:11 E0107 `memory` is not a size @2 potatoes"),
             ("memory = true", "1:10 E0106 `memory` is a boolean, expected a size such as `\"2GB\"` @true"),
             ("limits = { finding_rows = 0 }", "1:27 E0107 `finding_rows` must be at least 1 @0"),
+            ("limits = { nesting_depth = 1001 }", "1:28 E0107 `nesting_depth` is greater than 1000 @1001"),
+            ("limits.expansion = 0", "1:20 E0107 `expansion` must be at least 1 @0"),
             ("limits.record_bytes = -1", "1:23 E0107 `record_bytes` is not a size @-1"),
             ("headline = \"fct_b\"", "1:13 E0201 there is no table `fct_b` @fct_b"),
             ("headline = \"stg_a\"", "1:13 E0201 `stg_a` is not published @stg_a"),

@@ -7,13 +7,17 @@ use indexmap::IndexMap;
 use toml::de::DeValue;
 
 use super::column::{self, Declared};
+use super::format;
 use super::names::Names;
+use super::rule;
 use super::value::{plain, plain_all, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
-use crate::project::{ColumnType, FilesMode, Format, Keep, LandingPattern, Settings, SourceContract, Spelled};
+use crate::project::{
+    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Settings, SourceContract, Spelled,
+};
 
-type Columns = IndexMap<String, Declared>;
+pub(super) type Columns = IndexMap<String, Declared>;
 
 /// Returns every contract that can be read. Without settings it is not known which folders `from` can name, and it is
 /// left alone.
@@ -38,7 +42,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
     let description = plain(table.text("description"));
     let grain = plain(table.text("grain"));
     let from = table.required_text("from", &format!("from = \"{{landing}}/{name}/*.csv\""));
-    let format = format(&mut table);
+    let format = format::read(&mut table);
     let files = table.one_of("files", &MODES).unwrap_or(FilesMode::Replace);
     let key = table.distinct_texts("key");
     let keep = keep(&mut table);
@@ -49,8 +53,13 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
     if !columns.is_empty() {
         check_key(&table, &columns, &key);
         check_keep(&table, &columns, keep.as_ref());
+        check_paths(&table, &columns, format.format.as_ref());
     }
+    let rules = rule::read_all(&mut table, &columns);
     let from = from.and_then(|word| landing(&table, &word, settings?, &columns));
+    if let Some(from) = &from {
+        check_listed(&table, &columns, &format, from);
+    }
     table.finish();
     let columns = columns.into_iter().map(|(name, declared)| Some((name, declared.column?))).collect::<Option<_>>()?;
     Some(SourceContract {
@@ -59,55 +68,16 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         description,
         grain,
         from: from?,
-        format: format?,
+        format: format.format?,
+        encoding: format.encoding,
         files,
         key: plain_all(key),
         keep: keep.map(|(keep, _)| keep),
         parse_zone: parse_zone.or(settings.map(|settings| settings.reporting_zone)).unwrap_or(Tz::UTC),
         rejected_share,
         columns,
+        rules,
     })
-}
-
-fn format(table: &mut Table<'_>) -> Option<Format> {
-    if !table.has("format") {
-        table.missing("format", "format = { type = \"csv\" }");
-    }
-    let mut format = table.table("format")?;
-    if !format.has("type") {
-        format.missing("type", "type = \"csv\"");
-    }
-    let is_csv = format.one_of("type", &[("csv", true), ("ndjson", false)]);
-    // Of a type that cannot be read, it is not known which keys it has.
-    let csv = (is_csv != Some(false)).then(|| csv(&mut format));
-    format.finish();
-    is_csv.and_then(|is_csv| if is_csv { csv } else { Some(Format::Ndjson) })
-}
-
-fn csv(format: &mut Table<'_>) -> Format {
-    let delimiter = one_byte(format, "delimiter").unwrap_or(b',');
-    let quote = one_byte(format, "quote").unwrap_or(b'"');
-    if delimiter == quote {
-        let message = "`delimiter` and `quote` are the same";
-        format.report(Diagnostic::new(Code::InvalidValue, format.place(), message).help("write different ones"));
-    }
-    let header = format.boolean("header").unwrap_or(true);
-    Format::Csv { delimiter, quote, header }
-}
-
-fn one_byte(format: &mut Table<'_>, key: &'static str) -> Option<u8> {
-    let word = format.text(key)?;
-    let byte = match word.text.as_bytes() {
-        // As it is written between single quotes, which TOML leaves as they are.
-        b"\\t" => Some(b'\t'),
-        [byte] if !matches!(byte, b'\n' | b'\r' | b'\0') => Some(*byte),
-        _ => None,
-    };
-    if byte.is_none() {
-        let message = format!("`{key}` is not one ASCII character of a line");
-        format.reject(&word, message, "write one such as `,`, `;`, `|` or `\\t`");
-    }
-    byte
 }
 
 fn keep(table: &mut Table<'_>) -> Option<(Keep, Spelled)> {
@@ -157,14 +127,57 @@ fn columns(table: &mut Table<'_>, null: &[String]) -> Columns {
 
 /// A field of a file must belong to one column.
 fn check_aliases(table: &Table<'_>, columns: &[Declared]) {
-    let mut taken = columns.iter().map(|column| (column.name.text.as_str(), &column.name)).collect::<BTreeMap<_, _>>();
-    for alias in columns.iter().flat_map(|column| &column.aliases) {
+    let own = columns.iter().filter(|column| column.path.is_none());
+    let mut taken = own.map(|column| (column.name.text.as_str(), &column.name)).collect::<BTreeMap<_, _>>();
+    // A path with dots names no field that an alias could name, so that the two are apart.
+    let is_deep = |path: &&Spelled| path.text.contains('.');
+    let mut taken_deep = BTreeMap::new();
+    let paths = columns.iter().filter_map(|column| column.path.as_ref());
+    let (deep, flat): (Vec<&Spelled>, Vec<&Spelled>) = paths.partition(is_deep);
+    for path in deep {
+        if let Some(other) = taken_deep.insert(path.text.as_str(), path) {
+            report_taken(table, path, other);
+        }
+    }
+    for alias in columns.iter().flat_map(|column| &column.aliases).chain(flat) {
         if let Some(other) = taken.insert(&alias.text, alias) {
-            let message = format!("the name `{}` is taken", alias.text);
+            report_taken(table, alias, other);
+        }
+    }
+}
+
+fn report_taken(table: &Table<'_>, name: &Spelled, other: &Spelled) {
+    let message = format!("the name `{}` is taken", name.text);
+    table.report(
+        Diagnostic::new(Code::InvalidValue, table.at(name.bytes.clone()), message)
+            .related(table.at(other.bytes.clone()), "by this")
+            .help("a field of a file belongs to one column; remove one of the two"),
+    );
+}
+
+/// Only NDJSON has values inside values.
+fn check_paths(table: &Table<'_>, columns: &Columns, format: Option<&Format>) {
+    if !matches!(format, Some(Format::Csv(_))) {
+        return;
+    }
+    for path in columns.values().filter_map(|column| column.path.as_ref()) {
+        table.reject(path, "`path` is for NDJSON, and these files are CSV", "name the field with `aliases`");
+    }
+}
+
+/// Where the contract lists the fields of its files, the columns that it requires must be among them.
+fn check_listed(table: &Table<'_>, columns: &Columns, format: &format::Declared, from: &LandingPattern) {
+    let (Some(Format::Csv(csv)), Some(place)) = (&format.format, &format.listed) else { return };
+    let FieldNames::Listed(fields) = &csv.names else { return };
+    for (name, declared) in columns {
+        let is_required = declared.column.as_ref().is_some_and(|column| column.rules.required);
+        let mut names = declared.aliases.iter().map(|alias| &alias.text).chain([name]);
+        if is_required && !from.captures().contains(name) && !names.any(|name| fields.contains(name)) {
+            let message = format!("`columns` has no field for the column `{name}`, which is required");
             table.report(
-                Diagnostic::new(Code::InvalidValue, table.at(alias.bytes.clone()), message)
-                    .related(table.at(other.bytes.clone()), "by this")
-                    .help("a field of a file belongs to one column; remove one of the two"),
+                Diagnostic::new(Code::ContractColumn, table.at(place.clone()), message)
+                    .related(table.at(declared.name.bytes.clone()), "declared here")
+                    .help("list the names of all fields in the order of the file"),
             );
         }
     }
@@ -222,14 +235,16 @@ fn landing(table: &Table<'_>, word: &Spelled, settings: &Settings, columns: &Col
     for name in pattern.captures() {
         let place = capture_place(table, word, name);
         match columns.get(name) {
-            Some(captured) if !captured.aliases.is_empty() => {
-                let message = format!("`{name}` is read from the path, so it has no other names");
-                let at = table.at(captured.aliases[0].bytes.clone());
-                table.report(
-                    Diagnostic::new(Code::InvalidValue, at, message)
-                        .related(place, "read here")
-                        .help("remove `aliases`"),
-                );
+            Some(captured) if captured.path.is_some() || !captured.aliases.is_empty() => {
+                let message = format!("`{name}` is read from the path of the file, so it has no other names");
+                let others = captured.path.iter().chain(&captured.aliases);
+                for other in others {
+                    table.report(
+                        Diagnostic::new(Code::InvalidValue, table.at(other.bytes.clone()), message.clone())
+                            .related(place.clone(), "read here")
+                            .help("remove it here"),
+                    );
+                }
             }
             None if !columns.is_empty() => {
                 let known = columns.keys().chain(settings.paths.keys()).map(String::as_str);
@@ -291,6 +306,34 @@ mod tests {
                 "1:10 E0107 `delimiter` and `quote` are the same @{ type = \"csv\", quote = \",\" }",
             ),
             ("format = {}", "1:10 E0105 `type` is missing @{}"),
+            (
+                "format = { type = \"csv\", escape = '\"' }",
+                "1:10 E0107 `quote` and `escape` are the same @{ type = \"csv\", escape = '\"' }",
+            ),
+            (
+                "format = { type = \"tsv\", escape = '\\t' }",
+                "1:10 E0107 `delimiter` and `escape` are the same @{ type = \"tsv\", escape = '\\t' }",
+            ),
+            (
+                "format = { type = \"csv\", delimiter = \"é\" }",
+                "1:39 E0107 `delimiter` is not one ASCII character of a line @é",
+            ),
+            (
+                "format = { type = \"csv\", encoding = \"klingon\" }",
+                "1:38 E0107 there is no encoding `klingon` @klingon",
+            ),
+            ("format = { type = \"csv\", skip = -1 }", "1:33 E0107 `skip` is less than 0 @-1"),
+            ("format = { type = \"csv\", comment = \"\" }", "1:37 E0107 `comment` is not the beginning of a line @"),
+            ("format = { type = \"csv\", short_rows = \"\" }", "1:40 E0107 `short_rows` cannot be `` @"),
+            (
+                "format = { type = \"csv\", header = true, columns = [\"id\"] }",
+                "1:35 E0107 `header` and `columns` both name the fields @true",
+            ),
+            (
+                "format = { type = \"csv\", columns = [\"at\"] }",
+                "1:36 E0402 `columns` has no field for the column `id`, which is required @[\"at\"]",
+            ),
+            ("format = { type = \"ndjson\", skip = 1 }", "1:29 E0104 there is no key `skip` here @skip"),
             ("key = [\"idd\"]", "1:9 E0402 `key` names the column `idd`, which is not declared @idd"),
             ("key = [\"at\"]", "6:7 E0107 `at` is in the key, so it must not be null @timestamp"),
             (
@@ -355,6 +398,19 @@ mod tests {
                 "8:44 E0107 `%T` is not a format that tells the day @%T",
             ),
             ("c = { type = \"int64\", aliases = [\"at\"] }", "8:35 E0107 the name `at` is taken @at"),
+            ("c = { type = \"int64\", normalise = [\"tirm\"] }", "8:37 E0107 there is no normaliser `tirm` @tirm"),
+            (
+                "c = { type = \"int64\", normalise = [\"lower\"] }",
+                "8:37 E0403 `lower` does not fit a column of type `int64` @lower",
+            ),
+            (
+                "c = { type = \"date\", format = \"epoch\" }",
+                "8:32 E0107 `epoch` is not a format that tells the day @epoch",
+            ),
+            (
+                "c = { type = \"int64\", path = \"a.b\" }",
+                "8:31 E0107 `path` is for NDJSON, and these files are CSV @a.b",
+            ),
         ];
         for (column, expected) in cases {
             assert_eq!(found("", column), [expected], "{column}");
@@ -362,9 +418,20 @@ mod tests {
     }
 
     #[test]
+    fn a_path_leads_to_one_column() {
+        let found = |columns: &str| found("format = { type = \"ndjson\" }", columns);
+        let path = |path: &str| format!("{{ type = \"int64\", path = \"{path}\" }}");
+        assert_eq!(found(&format!("c = {}\nd = {}", path("a.b"), path("at.b"))), [""; 0]);
+        let taken = found(&format!("c = {}\nd = {}", path("a.b"), path("a.b")));
+        assert_eq!(taken, ["8:31 E0107 the name `a.b` is taken @a.b"]);
+        assert_eq!(found(&format!("c = {}", path("at"))), ["7:31 E0107 the name `at` is taken @at"]);
+        assert_eq!(found(&format!("c = {}", path("a..b"))), ["7:31 E0107 `path` has an empty name in it @a..b"]);
+    }
+
+    #[test]
     fn a_captured_column_has_one_name() {
         let found = found("from = \"{landing}/{c}/a.csv\"", "c = { type = \"int64\", aliases = [\"d\"] }");
-        assert_eq!(found, ["7:35 E0107 `c` is read from the path, so it has no other names @d"]);
+        assert_eq!(found, ["7:35 E0107 `c` is read from the path of the file, so it has no other names @d"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::project::{ColumnType, FilesMode, Format, Keep, Layer, Tick, Variable};
+use crate::project::{ColumnType, CsvFormat, FilesMode, Format, Keep, Layer, Tick, Variable};
 
 const SETTINGS_TEXT: &str = r#"warehouse = "warehouse"
 tick = "hour"
@@ -116,7 +116,7 @@ fn a_project_means_what_it_says() {
 
     let source = &project.sources["tickets"];
     assert_eq!(source.from.to_string(), "data-samples/tickets/{region}/tickets-*.csv.gz");
-    assert_eq!(source.format, Format::Csv { delimiter: b'\t', quote: b'"', header: true });
+    assert_eq!(source.format, Format::Csv(CsvFormat { delimiter: b'\t', ..CsvFormat::USUAL }));
     assert_eq!((source.files, source.parse_zone), (FilesMode::Append, chrono_tz::Asia::Shanghai));
     assert_eq!(source.keep, Some(Keep::Latest("updated_at".to_owned())));
     assert_eq!(

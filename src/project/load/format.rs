@@ -1,0 +1,145 @@
+//! Reads `format`: how the text of landed files is written.
+
+use encoding_rs::{Encoding, REPLACEMENT, UTF_8};
+
+use super::value::plain_all;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::project::toml_reader::Table;
+use crate::project::{CsvFormat, FieldNames, Format, Spelled};
+
+/// What `format` says, with the places that the rest of the contract refers to.
+pub(super) struct Declared {
+    /// What it is; nothing when that cannot be read.
+    pub(super) format: Option<Format>,
+    pub(super) encoding: &'static Encoding,
+    /// Where `columns` lists the names of fields.
+    pub(super) listed: Option<std::ops::Range<usize>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Csv,
+    Tsv,
+    Ndjson,
+}
+
+pub(super) fn read(table: &mut Table<'_>) -> Declared {
+    const KINDS: [(&str, Kind); 3] = [("csv", Kind::Csv), ("tsv", Kind::Tsv), ("ndjson", Kind::Ndjson)];
+    let mut declared = Declared { format: None, encoding: UTF_8, listed: None };
+    if !table.has("format") {
+        table.missing("format", "format = { type = \"csv\" }");
+    }
+    let Some(mut format) = table.table("format") else { return declared };
+    if !format.has("type") {
+        format.missing("type", "type = \"csv\"");
+    }
+    let kind = format.one_of("type", &KINDS);
+    declared.encoding = encoding(&mut format);
+    // Of a type that cannot be read, it is not known which keys it has.
+    let csv = (kind != Some(Kind::Ndjson)).then(|| csv(&mut format, kind, &mut declared.listed));
+    format.finish();
+    declared.format = match kind {
+        Some(Kind::Ndjson) => Some(Format::Ndjson),
+        Some(Kind::Csv | Kind::Tsv) => csv.map(Format::Csv),
+        None => None,
+    };
+    declared
+}
+
+fn encoding(format: &mut Table<'_>) -> &'static Encoding {
+    let Some(word) = format.text("encoding") else { return UTF_8 };
+    let encoding = Encoding::for_label(word.text.as_bytes()).filter(|encoding| *encoding != REPLACEMENT);
+    if encoding.is_none() {
+        let help = "write a name such as `utf-8`, `utf-16le`, `gb18030`, `big5`, `shift_jis` or `windows-1252`";
+        format.reject(&word, format!("there is no encoding `{}`", word.text), help);
+    }
+    encoding.unwrap_or(UTF_8)
+}
+
+fn csv(format: &mut Table<'_>, kind: Option<Kind>, listed: &mut Option<std::ops::Range<usize>>) -> CsvFormat {
+    let usual = if kind == Some(Kind::Tsv) { b'\t' } else { b',' };
+    let delimiter = one_byte(format, "delimiter").unwrap_or(usual);
+    let quote = match format.take("quote").and_then(|value| value.text()) {
+        None => Some(b'"'),
+        Some(word) if word.text.is_empty() => None,
+        Some(word) => Some(byte_of(format, "quote", &word).unwrap_or(b'"')),
+    };
+    let escape = one_byte(format, "escape");
+    for (first, second, is_same, help) in [
+        ("delimiter", "quote", quote == Some(delimiter), "write different ones"),
+        ("delimiter", "escape", escape == Some(delimiter), "write different ones"),
+        ("quote", "escape", escape.is_some() && escape == quote, "leave `escape` out: doubled quotes are understood"),
+    ] {
+        if is_same {
+            let message = format!("`{first}` and `{second}` are the same");
+            format.report(Diagnostic::new(Code::InvalidValue, format.place(), message).help(help));
+        }
+    }
+    CsvFormat {
+        delimiter,
+        quote,
+        escape,
+        names: names(format, listed),
+        skip_lines: skip(format),
+        comment: comment(format),
+        fills_short_rows: format.one_of("short_rows", &[("set_aside", false), ("null", true)]).unwrap_or(false),
+    }
+}
+
+fn names(format: &mut Table<'_>, listed: &mut Option<std::ops::Range<usize>>) -> FieldNames {
+    let header = format.take("header").map(|value| (value.boolean(), value.place()));
+    let Some(columns) = format.take("columns") else {
+        return if header.is_none_or(|(header, _)| header != Some(false)) {
+            FieldNames::Header
+        } else {
+            FieldNames::Order
+        };
+    };
+    *listed = Some(columns.place().bytes);
+    if let Some((Some(true), place)) = header {
+        let message = "`header` and `columns` both name the fields";
+        let help = "remove `columns`; where the first line is to be passed over, write `skip = 1` and remove `header`";
+        format.report(Diagnostic::new(Code::InvalidValue, place, message).related(columns.place(), "here").help(help));
+    }
+    let names = plain_all(format.distinct_texts("columns"));
+    if names.is_empty() {
+        columns.reject("`columns` is empty", "list the names of all fields in the order of the file, or leave it out");
+    }
+    FieldNames::Listed(names)
+}
+
+fn skip(format: &mut Table<'_>) -> u64 {
+    let Some(value) = format.take("skip") else { return 0 };
+    let Some(lines) = value.integer() else { return 0 };
+    u64::try_from(lines).unwrap_or_else(|_| {
+        value.reject("`skip` is less than 0", "write the number of lines before the header or the first record");
+        0
+    })
+}
+
+fn comment(format: &mut Table<'_>) -> Option<String> {
+    let word = format.text("comment")?;
+    if word.text.is_empty() || word.text.contains(['\n', '\r']) {
+        format.reject(&word, "`comment` is not the beginning of a line", "write one such as `#` or `--`");
+    }
+    Some(word.text)
+}
+
+fn one_byte(format: &mut Table<'_>, key: &'static str) -> Option<u8> {
+    let word = format.text(key)?;
+    byte_of(format, key, &word)
+}
+
+fn byte_of(format: &Table<'_>, key: &str, word: &Spelled) -> Option<u8> {
+    let byte = match word.text.as_bytes() {
+        // As it is written between single quotes, which TOML leaves as they are.
+        b"\\t" => Some(b'\t'),
+        [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r' | b'\0') => Some(*byte),
+        _ => None,
+    };
+    if byte.is_none() {
+        let message = format!("`{key}` is not one ASCII character of a line");
+        format.reject(word, message, "write one such as `,`, `;`, `|` or `\\t`");
+    }
+    byte
+}
