@@ -96,7 +96,9 @@ impl Wanted {
                     used.insert(name);
                     Some(*place)
                 }
-                Some((name, _)) => return Err(FileProblem::DuplicateColumn { name: name.to_owned() }),
+                Some((name, _)) => {
+                    return Err(FileProblem::DuplicateColumn { name: name.to_owned(), header: header.to_vec() });
+                }
                 None => {
                     if !column.from_path {
                         missing.push((column, names));
@@ -185,7 +187,12 @@ mod tests {
             "column `id` is required, but the header has only `no`, `note`"
         );
         let twice = bind(&wanted, &["id", "note", "note"]).unwrap_err();
-        assert_eq!(twice, FileProblem::DuplicateColumn { name: "note".into() });
+        assert_eq!(twice.to_string(), "column `note` stands twice in the header");
+        assert_eq!(
+            twice.help(),
+            "write `skip = 1, columns = [\"id\", \"note\", \"note_2\"]` in `format`: the header is passed over, and each field \
+             has a name of its own"
+        );
     }
 
     #[test]
