@@ -141,7 +141,8 @@ fn laid_out(delimiter: u8, quote: u8, csv: &CsvSample, told_lines: u64) -> Diale
     // A header is as wide as its records, wider where they leave fields out, or less wide by fields that nobody named.
     let rest = &records[start..];
     let named = start.checked_sub(1).map_or(0, |at| records[at].fields.len());
-    let is_empty = |record: &SampleRecord| record.fields[named.min(record.fields.len())..].iter().all(is_blank);
+    let is_empty =
+        |record: &SampleRecord| record.fields[named.min(record.fields.len())..].iter().all(|field| is_blank(field));
     let is_trailing = rest.iter().all(is_empty);
     let other = start.checked_sub(1).map(|at| &records[at]).filter(|header| {
         named > 1
@@ -215,7 +216,7 @@ fn passed_over(lines: u64, what: &str) -> String {
     format!("{what}; the {lines} passed over: is it so in every file?")
 }
 
-fn is_blank(field: &String) -> bool {
+fn is_blank(field: &str) -> bool {
     field.trim_ascii().is_empty()
 }
 

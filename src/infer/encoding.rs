@@ -1,6 +1,6 @@
 //! What the bytes of a file stand for that are not UTF-8, told from the pairs that they come in.
 //!
-//! Knows GB18030, Big5 and Shift_JIS by the characters that are used most; all else is taken for Windows-1252. So the
+//! Knows GB18030, Big5 and `Shift_JIS` by the characters that are used most; all else is taken for Windows-1252. So the
 //! answer is a guess, and whoever asks has it confirmed.
 
 use encoding_rs::{BIG5, Encoding, GB18030, SHIFT_JIS, UTF_8, WINDOWS_1252};
@@ -103,7 +103,6 @@ enum Pair {
 }
 
 /// Cuts bytes into ASCII and pairs, and returns the share of usual pairs among all, and that of syllables.
-#[expect(clippy::cast_precision_loss, reason = "shares of what fits into a sample")]
 fn shares(bytes: &[u8], kind: impl Fn([u8; 2]) -> Pair) -> (f64, f64) {
     let (mut pairs, mut usual, mut kana) = (0_u32, 0_u32, 0_u32);
     let mut rest = bytes.iter().copied();

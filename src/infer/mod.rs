@@ -2,8 +2,8 @@
 //! evidence for it.
 //!
 //! Promises: memory depends on limits and not on the file; every text is judged by the very code that reads landed
-//! files, so a run takes in every record that can be read at all; what two readings fit, such as day and month, is
-//! told and not guessed. Knows nothing of SQL and writes nothing.
+//! files, so a run takes in every record that can be read at all; what two readings fit, such as day and month, or `1.200`,
+//! is told and not guessed. Knows nothing of SQL and writes nothing.
 
 mod candidate;
 mod column;

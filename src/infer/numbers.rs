@@ -138,7 +138,7 @@ impl Numbers {
             self.comma.fails += 1;
             return;
         };
-        self.currencies.extend(currency);
+        self.currencies.extend(Some(currency).filter(|currency| !currency.is_empty()));
         self.are_addresses &= is_address(text);
         let seen = || Some(Seen { line, text: text.to_owned() });
         match shown(core) {
@@ -172,15 +172,15 @@ impl Numbers {
     }
 }
 
-/// Returns the currency beside a number, if there is one; nothing if something else stands there.
-fn beside(text: &str, core: &str) -> Option<Option<&'static str>> {
+/// Returns the currency beside a number, empty if there is none; nothing if something else stands there.
+fn beside(text: &str, core: &str) -> Option<&'static str> {
     let around = text.replacen(core, "", 1);
     let is_sign = |c: char| c.is_whitespace() || matches!(c, '-' | '\u{2212}' | '(' | ')');
     let around = around.trim_matches(is_sign);
     if around.is_empty() {
-        return Some(None);
+        return Some("");
     }
-    CURRENCIES.iter().find(|known| **known == around).map(|known| Some(*known))
+    CURRENCIES.iter().find(|known| **known == around).copied()
 }
 
 /// Returns whether digits begin with a zero that a number would lose.

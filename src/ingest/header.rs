@@ -208,6 +208,14 @@ mod tests {
     }
 
     #[test]
+    fn a_header_of_another_encoding_names_the_key() {
+        let wanted = wanted(&[(&["größe"], true)]);
+        let lost = String::from_utf8_lossy(b"gr\xf6\xdfe").into_owned();
+        let help = bind(&wanted, &[&lost]).unwrap_err().help();
+        assert!(help.contains("`encoding` in `format`"), "{help}");
+    }
+
+    #[test]
     fn a_header_without_any_column_is_no_header() {
         let wanted = wanted(&[(&["id"], false), (&["note"], false)]);
         assert!(matches!(bind(&wanted, &["7", "x"]), Err(FileProblem::NoColumns { .. })));

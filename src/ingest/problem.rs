@@ -147,6 +147,13 @@ impl FileProblem {
             Self::NearColumn { found, .. } => {
                 format!("write `aliases = [{}]` in the contract, or mend the file", toml_text(found))
             }
+            Self::MissingColumn { header, .. } | Self::NoColumns { header }
+                if header.iter().any(|name| name.contains(char::REPLACEMENT_CHARACTER)) =>
+            {
+                "its bytes stand for something else than declared: write what for as `encoding` in `format`, such as \
+                 `gb18030` or `windows-1252`"
+                    .to_owned()
+            }
             Self::NoColumns { .. } => {
                 "mend the file or the contract; a file without a header needs `header = false` in `format`".to_owned()
             }
