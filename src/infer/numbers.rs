@@ -62,9 +62,13 @@ impl Fare {
         if !self.is_open() {
             return;
         }
-        let number = normalised(self.step, text).filter(|number| !number.is_empty());
-        let counted =
-            number.as_deref().and_then(|number| Some((digits(number.as_bytes())?, number.parse::<f64>().ok()?)));
+        // Most numbers are written plainly, and then there is nothing to be made of them.
+        let has_point = text.starts_with('.') || text.starts_with("-.") || text.ends_with('.');
+        let is_point = self.step == Normaliser::Amount && !has_point;
+        let is_plain = digits(text.as_bytes()).is_some() && (is_point || !text.contains('.'));
+        let made = if is_plain { None } else { normalised(self.step, text) };
+        let number = if is_plain { Some(text) } else { made.as_deref().filter(|number| !number.is_empty()) };
+        let counted = number.and_then(|number| Some((digits(number.as_bytes())?, number.parse::<f64>().ok()?)));
         let Some(((whole, fraction), value)) = counted else {
             self.fails += 1;
             return;
@@ -263,6 +267,8 @@ mod tests {
     fn codes_and_addresses_are_no_numbers() {
         let addresses = numbers(&["192.168.100.101", "192.168.100.102"]);
         assert!(!addresses.fit_comma(2));
+        // What the normaliser would refuse is not taken for plain.
+        assert!(!numbers(&["$5", "12."]).fit_point(2) && !numbers(&["$5", ".5"]).fit_point(2));
         let codes = numbers(&["A12", "B7"]);
         assert!(!codes.fit_point(2) && !codes.fit_comma(2));
         let telephones = numbers(&["030 123 456", "089 123 456"]);

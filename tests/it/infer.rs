@@ -452,10 +452,12 @@ fn numbers_are_read_as_the_file_shows_that_they_are_meant() {
     ]);
 }
 
+/// Is asked of columns that Chinese names.
+const NAMED: &str = "are of small Latin letters";
+
 #[test]
 fn text_of_any_encoding_is_read_and_the_encoding_written() {
     let chinese = "工单号,客户,是否升级\n1,王伟,是\n2,李娜,否\n";
-    const NAMED: &str = "are of small Latin letters";
     let rows = &["column_1,column_2,column_3", "1,王伟,true", "2,李娜,false"];
     walk_all(&[
         walk(
@@ -573,6 +575,12 @@ fn files_as_programs_export_them_are_read_or_asked_about() {
             &["id,text", "1,\"two", "lines\"", "2,\"a \"\"word\"\", here\""],
         ),
         walk("packed.csv.gz", packed, &["from = \"{landing}/t/packed.csv.gz\""], &[], &["id,name", "1,Lin", "2,Wu"]),
+    ]);
+}
+
+#[test]
+fn what_no_contract_says_by_itself_is_asked() {
+    walk_all(&[
         walk(
             "nested.ndjson",
             "{\"id\":1,\"via\":{\"channel\":\"mail\"},\"tags\":[\"a\"],\"ts\":1717000000.5}\n{\"id\":2,\"via\":{\"channel\":\"web\"},\"tags\":[],\"ts\":1717000001}\n",
@@ -615,8 +623,8 @@ fn files_as_programs_export_them_are_read_or_asked_about() {
 fn shares_of_few_records_are_counts() {
     let found = inferred("a.csv", "id,state\n1,a\n2,\n3,b\n4,\n5,c\n6,d\n");
     assert!(says(&found, "2 of 6 null;") && !found.contract.contains(" %"), "{}", found.contract);
-    let rows: String = (0..300).map(|n| format!("{n},{}\n", if n % 3 == 0 { "" } else { "x" })).collect();
-    let found = inferred("a.csv", format!("id,state\n{rows}"));
+    let rows: Vec<String> = (0..300).map(|n| format!("{n},{}", if n % 3 == 0 { "" } else { "x" })).collect();
+    let found = inferred("a.csv", format!("id,state\n{}\n", rows.join("\n")));
     assert!(says(&found, "100 of 300 null (33.3 %)"), "{}", found.contract);
 }
 
