@@ -1,9 +1,10 @@
 """Times opsmart on work that it makes itself, and prints a table.
 
-usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|line]
+usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|ingest|line]
 
-Two parts. `project`: 500 models over 10,220 landed files, where what counts is how little is done. `line`: landed events
-to published tables, beside the same work in DuckDB where this Python has it, in pairs that take turns. Seconds are
+Three parts. `project`: 500 models over 10,220 landed files, where what counts is how little is done. `ingest`: one landed
+file to typed rows with the bad ones set aside, and one row per key, beside DuckDB and Polars where this Python has them.
+`line`: landed events to published tables, beside the same work in DuckDB. Pairs take turns. Seconds are
 medians; a ratio is the median of the ratios of pairs, because a machine has good and bad minutes. Memory is the most that
 the process held (ru_maxrss), bytes are those of the Parquet files that one run left behind.
 """
@@ -100,12 +101,89 @@ def project(opsmart: str, folder: Path, repeats: int) -> None:
         print(f"| {what} | {median(times)} | {peak(times)} |")
 
 
-def line(opsmart: str, folder: Path, events: int, pairs: int) -> None:
-    landed = folder / f"events-{events}.csv"
-    if not landed.exists():
-        draft = landed.with_suffix(".part")
+CONTRACT = """description = "Generated user events"
+from = "{landing}/events*"
+format = { type = "%s" }
+%s
+[columns]
+event_id   = "string!"
+user_id    = "string!"
+event_time = "timestamp!"
+event_name = "string!"
+platform   = "string!"
+amount     = { type = "decimal(18,2)", null = [""] }
+page_url   = "string"
+country    = "string"
+"""
+
+
+def events_file(folder: Path, events: int, suffix: str) -> Path:
+    """Returns a file of generated events, which is made once."""
+    path = folder / f"events-{events}{suffix}"
+    if path.exists():
+        return path
+    draft = folder / f"part-{events}{suffix}"
+    if suffix.endswith(".gz"):
+        plain = events_file(folder, events, suffix.removesuffix(".gz"))
+        with open(draft, "wb") as out:
+            subprocess.run(["gzip", "-c", "-6", plain], stdout=out, check=True)
+    else:
         subprocess.run([sys.executable, HERE / "make_events.py", str(events), draft], check=True)
-        draft.rename(landed)
+    return draft.rename(path)
+
+
+def ingest(opsmart: str, folder: Path, events: int, pairs: int) -> None:
+    print(f"\n{events:,} events, one file, to typed rows with the bad ones set aside\n")
+    print("| what | opsmart | memory | written | DuckDB | written | ratio | Polars | ratio |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    key = 'key = ["event_id"]\nkeep = { latest = "event_time" }'
+    cases = [(suffix, "") for suffix in [".csv", ".ndjson", ".csv.gz", ".ndjson.gz"]] + [(".csv", key)]
+    for suffix, keep in cases:
+        landed = events_file(folder, events, suffix)
+        root = folder / "ingest"
+        shutil.rmtree(root, ignore_errors=True)
+        for part in ["jobs", "schemas/sources", "sql/staging", "landing"]:
+            (root / part).mkdir(parents=True)
+        (root / "opsmart.toml").write_text('[paths]\nlanding = "landing"\n')
+        (root / "jobs/events.toml").write_text('ingest = ["events"]\n')
+        (root / "schemas/sources/events.toml").write_text(CONTRACT % (suffix.split(".")[1], keep))
+        (root / "sql/staging/stg_events.sql").write_text("-- Events as they came.\nselect * from events\n")
+        os.link(landed, root / f"landing/events{suffix}")
+        settle()
+        peers = {"duckdb": HERE / "duckdb_ingest.py", "polars": HERE / "polars_ingest.py"}
+        peers = {name: script for name, script in peers.items() if importlib.util.find_spec(name) and not (keep and name == "polars")}
+        ours, theirs, sizes = [], {name: [] for name in peers}, {}
+        for _ in range(pairs):
+            shutil.rmtree(root / "warehouse", ignore_errors=True)
+            os.sync()
+            ours.append(timed([opsmart, "-C", str(root), "--output", "json", "run"]))
+            sizes["opsmart"] = parquet_mib(root / "warehouse/data")
+            for name, script in peers.items():
+                shutil.rmtree(folder / name, ignore_errors=True)
+                os.sync()
+                command = [sys.executable, str(script), str(landed), str(folder / name)]
+                theirs[name].append(timed(command + (["keep"] if keep else [])))
+                sizes[name] = parquet_mib(folder / name)
+        cells = [f"{suffix[1:]}{', one row per key' if keep else ''}", median(ours), peak(ours), f"{sizes['opsmart']:.0f} MiB"]
+        for name in ["duckdb", "polars"]:
+            if not theirs.get(name):
+                cells += ["", "", ""] if name == "duckdb" else ["", ""]
+                continue
+            cells.append(median(theirs[name]))
+            if name == "duckdb":
+                cells.append(f"{sizes[name]:.0f} MiB")
+            cells.append(f"{statistics.median(our.seconds / their.seconds for our, their in zip(ours, theirs[name])):.2f}")
+        print(f"| {' | '.join(cells)} |", flush=True)
+        if theirs.get("duckdb"):
+            rows = json.loads(theirs["duckdb"][-1].stdout)
+            said = timed([opsmart, "-C", str(root), "show", "--format", "csv", "select accepted, quarantined, clean from dq_ledger"])
+            accepted, quarantined, clean = (int(value) for value in said.stdout.splitlines()[1].split(","))
+            assert (accepted + quarantined, quarantined) == (rows["typed"], rows["quarantine"]), (said.stdout, rows)
+            assert clean == rows.get("events", accepted), (said.stdout, rows)
+
+
+def line(opsmart: str, folder: Path, events: int, pairs: int) -> None:
+    landed = events_file(folder, events, ".csv")
     root = folder / "line"
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(HERE / "line", root)
@@ -159,12 +237,14 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--events", type=int, default=10_000_000)
     arguments.add_argument("--pairs", type=int, default=7)
-    arguments.add_argument("--only", choices=["project", "line"])
+    arguments.add_argument("--only", choices=["project", "ingest", "line"])
     chosen = arguments.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    if chosen.only != "line":
+    if chosen.only in (None, "project"):
         project(chosen.opsmart, chosen.folder, chosen.pairs)
-    if chosen.only != "project":
+    if chosen.only in (None, "ingest"):
+        ingest(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
+    if chosen.only in (None, "line"):
         line(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
 
 
