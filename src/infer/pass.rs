@@ -136,6 +136,7 @@ fn as_texts(input: &Input<'_>, format: &Format, fields: &[String]) -> Result<Sou
         description: None,
         grain: None,
         from,
+        from_at: SourceFile::new("", "").whole(),
         format: format.clone(),
         encoding: encoding_rs::UTF_8,
         files: FilesMode::Replace,
