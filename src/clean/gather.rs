@@ -1,20 +1,23 @@
 //! Puts the rows that are kept into few files.
 //!
 //! A query opens every file of its inputs several times, so ten thousand small ones cost more than the rows in them.
-//! Small files share one; of a file that loses rows the others are copied. A large file that loses none is taken as it
-//! is. What was gathered before from the same contents and the same decisions is taken again: a file that lands changes
+//! Small files share one. A large file is taken as it is, with the numbers of the rows that it loses beside it; only of
+//! one that loses many the others are copied. What was gathered before from the same contents and the same decisions is taken again: a file that lands changes
 //! the last group, and those that hold rows which it supersedes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use arrow::array::{BooleanArray, BooleanBufferBuilder, Int64Array, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::keep::Decision;
 use super::{CleanError, Part};
 use crate::digest::{Digest, Parts};
 use crate::ingest::stored_row_schema;
 use crate::project::SourceContract;
-use crate::store::{DataFile, Store, StoreError, read_batches};
+use crate::store::{DataFile, ROW_COLUMN, Store, StoreError, read_batches};
 
 /// A file below this shares one with others.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -22,6 +25,8 @@ const SMALL_BYTES: u64 = 1 << 20;
 const GROUP_FILES: usize = 64;
 /// How large the files that share one are at most, together.
 const GROUP_BYTES: u64 = 64 << 20;
+/// A file is written again when it loses more than one row of so many: every query passes over them.
+const LEAST_KEPT: u64 = 4;
 
 /// A content that has rows, and what was decided about them.
 type Member<'a> = (&'a Part, &'a Decision, &'a DataFile);
@@ -37,14 +42,21 @@ pub(super) fn gather(
     let mut files = Vec::new();
     let mut gathered = BTreeMap::new();
     for group in groups(parts, decided) {
-        if let [(_, Decision { kept: None, .. }, file)] = group.as_slice() {
+        if let [(_, decision, file)] = group.as_slice()
+            && decision.lost.is_empty()
+        {
             files.push((*file).clone());
             continue;
         }
         let name = name(&group);
         let file = match before.and_then(|before| before.get(&name)).filter(|known| store.assure(known).is_ok()) {
             Some(known) => Some(known.clone()),
-            None => write(store, contract, &group)?,
+            None => match group.as_slice() {
+                [(_, decision, file)] if is_worth_keeping(decision, file) => {
+                    Some(without(store, contract, decision, file)?)
+                }
+                _ => write(store, contract, &group)?,
+            },
         };
         // Without a file no row was kept.
         let Some(file) = file else { continue };
@@ -81,21 +93,34 @@ fn name(group: &[Member<'_>]) -> Digest {
     let mut parts = Parts::of("gathered");
     for (_, decision, file) in group {
         parts.add(&file.path);
-        match &decision.kept {
-            None => parts.add("all"),
-            Some(kept) => {
-                // A slice may begin inside a byte, so bits are hashed and not the bytes that they lie in.
-                parts.add(kept.values().iter().map(u8::from).collect::<Vec<u8>>());
-            }
-        }
+        parts.add(decision.lost.iter().flat_map(|row| row.to_le_bytes()).collect::<Vec<u8>>());
     }
     parts.digest()
 }
 
+/// Returns whether a file is large and loses so few rows that passing over them costs less than writing it again.
+fn is_worth_keeping(decision: &Decision, file: &DataFile) -> bool {
+    file.bytes >= SMALL_BYTES && decision.lost.len() as u64 * LEAST_KEPT <= file.sum.rows
+}
+
+/// Returns the file with a note of the rows that it loses.
+fn without(
+    store: &Store,
+    contract: &SourceContract,
+    decision: &Decision,
+    file: &DataFile,
+) -> Result<DataFile, StoreError> {
+    let schema = Arc::new(Schema::new(vec![Field::new(ROW_COLUMN, DataType::Int64, false)]));
+    let mut to = store.create_parquet(&contract.name, &schema, schema.fields().len())?;
+    let rows = Arc::new(Int64Array::from_iter_values(decision.lost.iter().map(|row| i64::from(*row))));
+    let batch = RecordBatch::try_new(schema, vec![rows]);
+    to.write(&batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?)?;
+    let without = to.finish()?;
+    Ok(DataFile { sum: file.sum.less(decision.lost_sum), without: Some(Box::new(without)), ..file.clone() })
+}
+
 fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Result<Option<DataFile>, CleanError> {
-    let rows = group.iter().map(|(part, decision, _)| {
-        decision.kept.as_ref().map_or(part.content.ledger.accepted, |kept| kept.true_count() as u64)
-    });
+    let rows = group.iter().map(|(part, decision, _)| part.content.ledger.accepted - decision.lost.len() as u64);
     if rows.sum::<u64>() == 0 {
         return Ok(None);
     }
@@ -104,15 +129,18 @@ fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Resu
     let mut to = store.create_parquet(&contract.name, &schema, contract.columns.len())?;
     let decode = |source| StoreError::Rows { table: contract.name.clone(), source };
     for (_, decision, file) in group {
-        let mut at = 0;
+        let mut at = 0_usize;
+        let mut lost = decision.lost.iter().map(|row| *row as usize).peekable();
         for batch in read_batches(&store.path(file), &names)? {
             let batch = batch.map_err(decode)?;
-            let rows = batch.num_rows();
-            match &decision.kept {
-                None => to.write(&batch)?,
-                Some(kept) => to.write(&filter_record_batch(&batch, &kept.slice(at, rows)).map_err(decode)?)?,
+            let end = at + batch.num_rows();
+            let mut kept = BooleanBufferBuilder::new(batch.num_rows());
+            kept.append_n(batch.num_rows(), true);
+            while let Some(row) = lost.next_if(|row| *row < end) {
+                kept.set_bit(row - at, false);
             }
-            at += rows;
+            to.write(&filter_record_batch(&batch, &BooleanArray::new(kept.finish(), None)).map_err(decode)?)?;
+            at = end;
         }
     }
     Ok(Some(to.finish()?))

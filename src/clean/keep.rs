@@ -1,33 +1,35 @@
 //! Decides which of the rows with one key is kept.
 //!
-//! Keys and order values are read once per bucket, encoded with Arrow's row format, and compared as bytes. A key's
-//! bucket is told by its hash, and a bucket is small enough to be held in memory whatever the size of the dataset.
-//! Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
+//! Most keys occur once, so that is found out first, with four bytes a row: a key's hash marks a place, and only rows
+//! whose place is marked twice are looked at as a whole. Of those the keys are compared and not their hashes. Where most
+//! keys occur more than once they are compared by bucket, told by the hash, so that memory does not grow with the
+//! dataset. Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::collections::HashSet;
 
-use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch};
+use arrow::array::{ArrayRef, NullArray, RecordBatch};
+use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, Rows, SortField};
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::in_parallel::in_parallel;
+use super::marks::Marks;
 use super::{CleanError, Part};
+use crate::ingest::stored_row_schema;
 use crate::project::{Keep, SourceContract};
-use crate::store::{CleanCounts, RowHasher, Store, StoreError, read_batches};
+use crate::store::{CleanCounts, RowGroup, RowHasher, RowSum, Store, StoreError, read_row_group, row_groups};
 
-/// How many rows a bucket holds about: some 100 bytes each.
-const BUCKET_ROWS: u64 = 4_000_000;
-
-/// How many batches of keys may wait to be compared.
-const WAITING_BATCHES: usize = 8;
+/// How many rows that may have to be compared are in memory at a time: some 150 bytes each.
+const BUCKET_ROWS: usize = 1 << 21;
 
 /// What was decided about the rows of one content.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Decision {
-    /// Which rows are kept; none when all of them are.
-    pub(super) kept: Option<BooleanArray>,
+    /// The rows that are not kept, by their place in the content's file, in order.
+    pub(super) lost: Vec<u32>,
+    /// The sum over those rows.
+    pub(super) lost_sum: RowSum,
     /// What the rows became.
     pub(super) counts: CleanCounts,
 }
@@ -39,157 +41,215 @@ struct Row {
     row: u32,
 }
 
+/// Rows of a content that are read together.
+#[derive(Debug)]
+struct Stretch {
+    part: u32,
+    /// The place in the content's file of the first of them.
+    first: u32,
+    rows: RowGroup,
+}
+
 /// Decides about every row of `parts`, which stand in the order of their admission.
 pub(super) fn decide(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result<Vec<Decision>, CleanError> {
     let all_kept = |part: &Part| Decision {
-        kept: None,
         counts: CleanCounts { clean: part.content.ledger.accepted, ..CleanCounts::default() },
+        ..Decision::default()
     };
-    if contract.key.is_empty() {
-        return Ok(parts.iter().map(all_kept).collect());
-    }
-    let rows: u64 = parts.iter().map(|part| part.content.ledger.accepted).sum();
-    let buckets = rows.div_ceil(BUCKET_ROWS).max(1);
-    let mut lost: Vec<Loser> = Vec::new();
-    for bucket in 0..buckets {
-        lost.extend(losers(store, contract, parts, bucket, buckets)?);
-    }
-    let duplicates = exact_duplicates(store, contract, parts, &lost)?;
     let mut decisions: Vec<Decision> = parts.iter().map(all_kept).collect();
-    let mut lost_rows: Vec<Vec<u32>> = vec![Vec::new(); parts.len()];
-    for (loser, is_duplicate) in lost.iter().zip(duplicates) {
-        let counts = &mut decisions[loser.row.part as usize].counts;
-        counts.clean -= 1;
-        *(if is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
-        lost_rows[loser.row.part as usize].push(loser.row.row);
+    if contract.key.is_empty() {
+        return Ok(decisions);
     }
-    for ((decision, part), lost) in decisions.iter_mut().zip(parts).zip(lost_rows) {
-        if !lost.is_empty() {
-            decision.kept = Some(all_but(part.content.ledger.accepted, &lost));
+    let stretches = stretches(store, contract, parts)?;
+    let hashes = in_parallel(&stretches, |stretch| key_hashes(store, contract, parts, stretch))?;
+    let rivals = Rivals::of(hashes);
+    for bucket in 0..rivals.buckets() {
+        let found = in_parallel(&rivals.bucket(&stretches, bucket), |(stretch, rows)| {
+            read_rivals(store, contract, parts, stretch, rows)
+        })?;
+        for loser in losers(contract, &found) {
+            let decision = &mut decisions[loser.row.part as usize];
+            decision.lost.push(loser.row.row);
+            decision.lost_sum.add(loser.hash);
+            let counts = &mut decision.counts;
+            counts.clean -= 1;
+            *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
         }
     }
+    decisions.iter_mut().for_each(|decision| decision.lost.sort_unstable());
     Ok(decisions)
 }
 
-fn all_but(rows: u64, lost: &[u32]) -> BooleanArray {
-    let mut kept = BooleanBufferBuilder::new(usize::try_from(rows).unwrap_or(usize::MAX));
-    kept.append_n(usize::try_from(rows).unwrap_or(usize::MAX), true);
-    lost.iter().for_each(|row| kept.set_bit(*row as usize, false));
-    BooleanArray::new(kept.finish(), None)
-}
-
-/// A row that is not kept, and the row that was preferred to it in the end.
-#[derive(Debug, Clone, Copy)]
-struct Loser {
-    row: Row,
-    winner: Row,
-}
-
-/// The best row of a key so far.
-struct Best {
-    hash: u64,
-    key: std::ops::Range<usize>,
-    order: std::ops::Range<usize>,
-    row: Row,
-}
-
-/// Returns the rows of one bucket that are not kept.
-fn losers(
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    bucket: u64,
-    buckets: u64,
-) -> Result<Vec<Loser>, CleanError> {
-    let prefers_later = !matches!(contract.keep, Some(Keep::First(_)));
-    let mut table: HashTable<usize> = HashTable::new();
-    let mut best: Vec<Best> = Vec::new();
-    let mut bytes: Vec<u8> = Vec::new();
-    let mut lost: Vec<(Row, usize)> = Vec::new();
-    // Decoding and encoding keys takes about as long as comparing them.
-    let (sender, receiver) = sync_channel(WAITING_BATCHES);
-    std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read_keys(store, contract, parts, &sender));
-        for (part, first_row, key_rows, order_rows) in receiver {
-            for (at, row) in (0..key_rows.num_rows()).zip(first_row..) {
-                let row = Row { part, row };
-                let key_row = key_rows.row(at);
-                let key: &[u8] = key_row.as_ref();
-                let hash = xxh3_64(key);
-                // The table uses the low bits; the bucket is told by the high ones.
-                if (hash >> 32) % buckets != bucket {
-                    continue;
-                }
-                let order_row = order_rows.row(at);
-                let order: &[u8] = order_row.as_ref();
-                match table.entry(hash, |&known| bytes[best[known].key.clone()] == *key, |&known| best[known].hash) {
-                    Entry::Vacant(free) => {
-                        free.insert(best.len());
-                        let (key, order) = (append(&mut bytes, key), append(&mut bytes, order));
-                        best.push(Best { hash, key, order, row });
-                    }
-                    Entry::Occupied(found) => {
-                        let number = *found.get();
-                        let known = &mut best[number];
-                        let compared = order.cmp(&bytes[known.order.clone()]);
-                        // Rows come in the order of file and record, so the row at hand is the later one.
-                        if if prefers_later { compared.is_ge() } else { compared.is_lt() } {
-                            lost.push((known.row, number));
-                            known.row = row;
-                            known.order = if order.len() <= known.order.len() {
-                                let place = known.order.start..known.order.start + order.len();
-                                bytes[place.clone()].copy_from_slice(order);
-                                place
-                            } else {
-                                append(&mut bytes, order)
-                            };
-                        } else {
-                            lost.push((row, number));
-                        }
-                    }
-                }
-            }
-        }
-        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-    })?;
-    Ok(lost.into_iter().map(|(row, number)| Loser { row, winner: best[number].row }).collect())
-}
-
-/// Rows of one content in a batch: which content, the first row's number in it, and the rows' keys and order values.
-type Keys = (u32, u32, Rows, Rows);
-
-/// Reads keys and order values of all rows, in the order of file and record.
-fn read_keys(
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    to: &SyncSender<Keys>,
-) -> Result<(), CleanError> {
-    let order = contract.keep.as_ref().map(Keep::column);
-    let mut keys = Encoder::new(contract, contract.key.iter().map(String::as_str))?;
-    let mut orders = Encoder::new(contract, order)?;
-    let mut names: Vec<&str> = contract.key.iter().map(String::as_str).collect();
-    names.extend(order.filter(|order| !contract.key.iter().any(|key| key == order)));
+fn stretches(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result<Vec<Stretch>, CleanError> {
+    let mut stretches = Vec::new();
     for (part, number) in parts.iter().zip(0_u32..) {
         let Some(file) = &part.content.rows else { continue };
-        let mut row = 0_u32;
-        for batch in read_batches(&store.path(file), &names)? {
-            let batch = batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?;
-            let sent = to.send((number, row, keys.encode(&batch)?, orders.encode(&batch)?));
-            if sent.is_err() {
-                // Whoever compares has given up.
-                return Ok(());
-            }
-            row += u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+        let mut first = 0_u32;
+        for rows in row_groups(store, file)? {
+            let count = rows.rows;
+            stretches.push(Stretch { part: number, first, rows });
+            first = u32::try_from(count).ok().and_then(|count| first.checked_add(count)).ok_or_else(|| {
+                let reason = "a landed file has more than 4,294,967,295 records; split it".to_owned();
+                CleanError::Bug { dataset: contract.name.clone(), reason }
+            })?;
         }
     }
-    Ok(())
+    Ok(stretches)
 }
 
-fn append(bytes: &mut Vec<u8>, more: &[u8]) -> std::ops::Range<usize> {
-    let start = bytes.len();
-    bytes.extend_from_slice(more);
-    start..bytes.len()
+/// Returns the hash of each row's key.
+fn key_hashes(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    stretch: &Stretch,
+) -> Result<Vec<u32>, CleanError> {
+    let mut hashes = Vec::with_capacity(stretch.rows.rows);
+    let names: Vec<&str> = contract.key.iter().map(String::as_str).collect();
+    let mut encoder = Encoder::new(contract, &contract.key)?;
+    let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(hashes) };
+    for batch in read_row_group(store, file, &stretch.rows, &names, None)? {
+        let batch = batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?;
+        encoder.hashes(&batch, &mut hashes)?;
+    }
+    Ok(hashes)
+}
+
+/// The rows whose key another row may have too.
+struct Rivals {
+    /// By stretch, the hash of each row's key.
+    hashes: Vec<Vec<u32>>,
+    marks: Marks,
+    rows: usize,
+}
+
+impl Rivals {
+    fn of(hashes: Vec<Vec<u32>>) -> Self {
+        let mut marks = Marks::for_rows(hashes.iter().map(Vec::len).sum());
+        hashes.iter().flatten().for_each(|&hash| marks.mark(hash));
+        let rows = hashes.iter().flatten().filter(|&&hash| marks.is_marked_twice(hash)).count();
+        Self { hashes, marks, rows }
+    }
+
+    fn buckets(&self) -> usize {
+        self.rows.div_ceil(BUCKET_ROWS)
+    }
+
+    /// Returns, by stretch, the places in it of the rows of one bucket that are to be compared.
+    fn bucket<'a>(&self, stretches: &'a [Stretch], bucket: usize) -> Vec<(&'a Stretch, Vec<u32>)> {
+        let buckets = self.buckets();
+        let is_wanted = |hash: u32| hash as usize % buckets == bucket && self.marks.is_marked_twice(hash);
+        // Two keys may share a place, which the whole hash tells mostly.
+        let mut common: Vec<u32> = self.hashes.iter().flatten().copied().filter(|&hash| is_wanted(hash)).collect();
+        common.sort_unstable();
+        let is_common = |hash: u32| {
+            let first = common.partition_point(|&other| other < hash);
+            common.get(first + 1) == Some(&hash)
+        };
+        let rows_of = |hashes: &Vec<u32>| {
+            let wanted = |&(&hash, _): &(&u32, u32)| is_wanted(hash) && is_common(hash);
+            hashes.iter().zip(0_u32..).filter(wanted).map(|(_, row)| row).collect::<Vec<_>>()
+        };
+        let of_stretches = stretches.iter().zip(&self.hashes).map(|(stretch, hashes)| (stretch, rows_of(hashes)));
+        of_stretches.filter(|(_, rows)| !rows.is_empty()).collect()
+    }
+}
+
+/// Rows that may have a key in common with others, in the order of file and record.
+struct Found {
+    rows: Vec<Row>,
+    /// Of each row, the sum's part that is its own.
+    hashes: Vec<u128>,
+    keys: Vec<Rows>,
+    orders: Vec<Rows>,
+}
+
+fn read_rivals(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    stretch: &Stretch,
+    rows: &[u32],
+) -> Result<Found, CleanError> {
+    let order: Vec<String> = contract.keep.iter().map(|keep| keep.column().to_owned()).collect();
+    let (mut keys, mut orders) = (Encoder::new(contract, &contract.key)?, Encoder::new(contract, &order)?);
+    let names: Vec<&str> = contract.columns.keys().map(String::as_str).collect();
+    let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
+    let mut hasher = RowHasher::new(&stored_row_schema(contract), names.len()).map_err(failed)?;
+    let rows_here = rows.iter().map(|row| Row { part: stretch.part, row: stretch.first + row }).collect();
+    let mut found = Found { rows: rows_here, hashes: Vec::new(), keys: Vec::new(), orders: Vec::new() };
+    let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(found) };
+    for batch in read_row_group(store, file, &stretch.rows, &names, Some(rows))? {
+        let batch = batch.map_err(failed)?;
+        hasher.hash(&batch, |hash| found.hashes.push(hash)).map_err(failed)?;
+        found.keys.push(keys.encode(&batch)?);
+        found.orders.push(orders.encode(&batch)?);
+    }
+    Ok(found)
+}
+
+/// A row that is not kept.
+struct Loser {
+    row: Row,
+    hash: u128,
+    /// Whether it equals, in every column, the row that is kept, or another that is counted as superseded.
+    is_duplicate: bool,
+}
+
+/// A row among those with its key.
+#[derive(Clone, Copy)]
+struct Rival {
+    row: Row,
+    hash: u128,
+    /// Where its key and its order value are.
+    at: At,
+}
+
+/// A row of the encoded batches.
+#[derive(Clone, Copy)]
+struct At {
+    found: usize,
+    batch: usize,
+    row: usize,
+}
+
+/// Returns the rows that are not kept.
+fn losers(contract: &SourceContract, found: &[Found]) -> Vec<Loser> {
+    let prefers_later = !matches!(contract.keep, Some(Keep::First(_)));
+    let key = |at: At| found[at.found].keys[at.batch].row(at.row);
+    let order = |at: At| found[at.found].orders[at.batch].row(at.row);
+    let rivals = found.iter().enumerate().flat_map(|(number, found)| {
+        let rows_of = |(batch, keys): (usize, &Rows)| (0..keys.num_rows()).map(move |row| (batch, row));
+        let places = found.keys.iter().enumerate().flat_map(rows_of);
+        let rows = found.rows.iter().zip(&found.hashes).zip(places);
+        rows.map(move |((&row, &hash), (batch, at))| Rival { row, hash, at: At { found: number, batch, row: at } })
+    });
+    let mut groups: HashTable<(u64, usize, At)> = HashTable::new();
+    let mut of_group: Vec<(usize, Rival)> = Vec::new();
+    for rival in rivals {
+        let text = key(rival.at);
+        let hash = xxh3_64(text.as_ref());
+        let number = groups.len();
+        let known = groups.entry(hash, |known| known.0 == hash && key(known.2) == text, |known| known.0);
+        let group = known.or_insert((hash, number, rival.at)).get().1;
+        of_group.push((group, rival));
+    }
+    // Stable, so that rivals stay in the order of file and record.
+    of_group.sort_by_key(|(group, _)| *group);
+    let mut losers = Vec::new();
+    let mut counted = HashSet::new();
+    for rivals in of_group.chunk_by(|one, other| one.0 == other.0).filter(|rivals| rivals.len() > 1) {
+        let rivals = rivals.iter().map(|(_, rival)| rival);
+        let rank = |rival: &&Rival| (order(rival.at), rival.row);
+        let kept = if prefers_later { rivals.clone().max_by_key(rank) } else { rivals.clone().min_by_key(rank) };
+        let Some(kept) = kept else { continue };
+        counted.clear();
+        counted.insert(kept.hash);
+        for &Rival { row, hash, .. } in rivals.filter(|rival| rival.row != kept.row) {
+            losers.push(Loser { row, hash, is_duplicate: !counted.insert(hash) });
+        }
+    }
+    losers
 }
 
 /// Encodes columns of batches so that rows compare as their bytes do.
@@ -200,83 +260,30 @@ struct Encoder {
 }
 
 impl Encoder {
-    fn new<'a>(contract: &SourceContract, names: impl IntoIterator<Item = &'a str>) -> Result<Self, StoreError> {
-        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
-        let fields =
-            names.iter().filter_map(|name| Some(SortField::new(contract.columns.get(name)?.kind.arrow()))).collect();
+    fn new(contract: &SourceContract, names: &[String]) -> Result<Self, StoreError> {
+        let kinds = names.iter().filter_map(|name| Some(contract.columns.get(name)?.kind.arrow()));
+        // Without an order column every row has the same order.
+        let kinds = if names.is_empty() { vec![DataType::Null] } else { kinds.collect() };
         let table = contract.name.clone();
-        let converter =
-            RowConverter::new(fields).map_err(|source| StoreError::Rows { table: table.clone(), source })?;
-        Ok(Self { names, converter, table })
+        let converter = RowConverter::new(kinds.into_iter().map(SortField::new).collect())
+            .map_err(|source| StoreError::Rows { table: table.clone(), source })?;
+        Ok(Self { names: names.to_vec(), converter, table })
     }
 
     fn encode(&mut self, batch: &RecordBatch) -> Result<Rows, StoreError> {
-        if self.names.is_empty() {
-            // Without an order column every row has the same, empty order.
-            let mut rows = self.converter.empty_rows(0, 0);
-            let none: ArrayRef = std::sync::Arc::new(arrow::array::NullArray::new(batch.num_rows()));
-            let converter = RowConverter::new(vec![SortField::new(arrow::datatypes::DataType::Null)]);
-            if let Ok(encoded) = converter.and_then(|converter| converter.convert_columns(&[none])) {
-                rows = encoded;
-            }
-            return Ok(rows);
-        }
-        let columns: Vec<ArrayRef> = self.names.iter().filter_map(|name| batch.column_by_name(name).cloned()).collect();
+        let none = || -> Vec<ArrayRef> { vec![std::sync::Arc::new(NullArray::new(batch.num_rows()))] };
+        let columns = self.names.iter().filter_map(|name| batch.column_by_name(name).cloned());
+        let columns = if self.names.is_empty() { none() } else { columns.collect() };
         self.converter
             .convert_columns(&columns)
             .map_err(|source| StoreError::Rows { table: self.table.clone(), source })
     }
-}
 
-/// Says of every loser whether it equals, in every column, its winner or a loser of the same key that is counted as
-/// superseded already.
-fn exact_duplicates(
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    lost: &[Loser],
-) -> Result<Vec<bool>, CleanError> {
-    let mut hashes: HashMap<Row, u128> = HashMap::with_capacity(lost.len() * 2);
-    for loser in lost {
-        hashes.insert(loser.row, 0);
-        hashes.insert(loser.winner, 0);
+    /// Adds the hash of each row.
+    fn hashes(&mut self, batch: &RecordBatch, to: &mut Vec<u32>) -> Result<(), StoreError> {
+        let rows = self.encode(batch)?;
+        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+        to.extend(rows.iter().map(|row| xxh3_64(row.as_ref()) as u32));
+        Ok(())
     }
-    let concerned: HashSet<u32> = hashes.keys().map(|row| row.part).collect();
-    let names: Vec<&str> = contract.columns.keys().map(String::as_str).collect();
-    for (part_number, part) in parts.iter().enumerate() {
-        let part_number = u32::try_from(part_number).unwrap_or(u32::MAX);
-        let Some(file) = part.content.rows.as_ref().filter(|_| concerned.contains(&part_number)) else {
-            continue;
-        };
-        let mut hasher: Option<RowHasher> = None;
-        let mut row = Row { part: part_number, row: 0 };
-        for batch in read_batches(&store.path(file), &names)? {
-            let rows = |source| StoreError::Rows { table: contract.name.clone(), source };
-            let batch = batch.map_err(rows)?;
-            let hasher = match &mut hasher {
-                Some(hasher) => hasher,
-                none => none.insert(RowHasher::new(&batch.schema(), names.len()).map_err(rows)?),
-            };
-            let count = u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
-            if (row.row..row.row + count).any(|number| hashes.contains_key(&Row { part: part_number, row: number })) {
-                hasher
-                    .hash(&batch, |hash| {
-                        if let Some(known) = hashes.get_mut(&row) {
-                            *known = hash;
-                        }
-                        row.row += 1;
-                    })
-                    .map_err(rows)?;
-            } else {
-                row.row += count;
-            }
-        }
-    }
-    let mut seen: HashMap<Row, HashSet<u128>> = HashMap::new();
-    let is_duplicate = |loser: &Loser| {
-        let hash = hashes[&loser.row];
-        let counted = seen.entry(loser.winner).or_insert_with(|| HashSet::from([hashes[&loser.winner]]));
-        !counted.insert(hash)
-    };
-    Ok(lost.iter().map(is_duplicate).collect())
 }

@@ -2,14 +2,17 @@
 //!
 //! Promises: `accepted = clean + exact duplicates + superseded + late + quarantined in clean`, for every file, checked
 //! on every run; a row that loses its winner comes back, because every run decides anew from all files that live. Of
-//! the accepted rows nothing is copied that need not be: a large file none of whose rows is superseded becomes part of
-//! the dataset as it is, and what was copied once serves again. Keys are compared, not only hashed, and decided a bucket at a time, so memory stays flat.
+//! the accepted rows nothing is copied that need not be: a large file becomes part of the dataset as it is, with a note of
+//! the few rows that it loses, and what was copied once serves again. Keys are compared, not only hashed, and memory
+//! stays small beside the rows: a few bytes for each.
 //!
 //! It knows nothing of how files are parsed or what models make of the rows.
 
 mod gather;
+mod in_parallel;
 mod keep;
 mod ledger_table;
+mod marks;
 
 use std::collections::BTreeMap;
 

@@ -101,8 +101,8 @@ const TIMESTAMPS: [&str; 56] = [
     EPOCH,
 ];
 
-/// Seconds since 1970-01-01.
-pub(super) const EPOCH: &str = "%s";
+/// A count since 1970-01-01, of seconds or parts of them.
+pub(super) const EPOCH: &str = "epoch";
 
 impl Reading {
     /// Returns all ways, the narrower first.
@@ -265,7 +265,7 @@ pub(super) fn digits(text: &[u8]) -> Option<(usize, usize)> {
 /// Returns whether a stamp says how far it is from UTC.
 pub(super) fn has_offset(text: &str, format: Option<&str>) -> bool {
     match format {
-        Some(format) => ["%z", "%s", "UTC", "SZ"].iter().any(|part| format.contains(part)),
+        Some(format) => ["%z", EPOCH, "UTC", "SZ"].iter().any(|part| format.contains(part)),
         None => text.get(11..).is_some_and(|time| time.contains(['Z', 'z', '+', '-'])),
     }
 }
@@ -289,7 +289,7 @@ mod tests {
     fn every_format_reads_what_it_writes() {
         let instant = chrono::DateTime::from_timestamp(1_718_960_461, 0).unwrap();
         for (format, is_date) in DATES.iter().map(|f| (f, true)).chain(TIMESTAMPS.iter().map(|f| (f, false))) {
-            let written = instant.format(format).to_string();
+            let written = if *format == EPOCH { "1718960461".to_owned() } else { instant.format(format).to_string() };
             let expected = if is_date { Reading::Date(Some(format)) } else { Reading::Timestamp(Some(format)) };
             assert!(fitting(&[&written]).contains(&expected), "{format} {written}");
         }
@@ -311,7 +311,8 @@ mod tests {
         for text in ["007", "+4930123456", "-01.5"] {
             assert_eq!(fitting(&[text]), [], "{text}");
         }
-        assert_eq!(fitting(&["0", "-0.5", "12"]), [Reading::Decimal, Reading::Float64]);
+        let epoch = Reading::Timestamp(Some(EPOCH));
+        assert_eq!(fitting(&["0", "-0.5", "12"]), [Reading::Decimal, Reading::Float64, epoch]);
         assert_eq!(fitting(&["1e3"]), [Reading::Float64]);
     }
 

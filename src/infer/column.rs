@@ -1,9 +1,11 @@
 //! What is known of one column of a file.
 
 use chrono_tz::Tz;
+use indexmap::IndexSet;
 
 use super::candidate::{Candidate, Reading, Seen, candidates, digits};
 use super::distinct::Distinct;
+use super::numbers::Numbers;
 
 /// Texts that can mean nothing but "no value".
 pub(super) const NULLS: [&str; 8] = ["?", "\\N", "NULL", "null", "(null)", "#N/A", "N/A", "n/a"];
@@ -38,8 +40,10 @@ pub(super) struct Profile {
     /// The most digits before and after the point.
     pub(super) whole_digits: usize,
     pub(super) fraction_digits: usize,
-    /// Texts that would be a number if their comma were a point.
-    pub(super) commas: u64,
+    /// How they fare as numbers that are not written plainly.
+    pub(super) numbers: Numbers,
+    /// The names inside the JSON objects that they are; nothing once one was no object, or there were too many names.
+    pub(super) inside: Option<IndexSet<String>>,
     /// The text with the most digits.
     pub(super) widest: Option<(usize, String)>,
 }
@@ -74,7 +78,8 @@ impl Profile {
             longest: None,
             whole_digits: 0,
             fraction_digits: 0,
-            commas: 0,
+            numbers: Numbers::default(),
+            inside: Some(IndexSet::new()),
             widest: None,
         }
     }
@@ -115,9 +120,8 @@ impl Profile {
         if self.longest.as_ref().is_none_or(|(known, _)| length > *known) {
             self.longest = Some((length, Seen { line, text: text.to_owned() }));
         }
-        if bytes.contains(&b',') && digits(trimmed.replacen(',', ".", 1).as_bytes()).is_some() {
-            self.commas += 1;
-        }
+        self.numbers.push(trimmed, line);
+        self.inside = self.inside.take().and_then(|names| look_inside(names, bytes));
         if let Some((whole, fraction)) = digits(bytes) {
             self.whole_digits = self.whole_digits.max(whole);
             self.fraction_digits = self.fraction_digits.max(fraction);
@@ -126,4 +130,15 @@ impl Profile {
             }
         }
     }
+}
+
+/// Adds the names in a JSON object; nothing where the text is none.
+fn look_inside(mut names: IndexSet<String>, text: &[u8]) -> Option<IndexSet<String>> {
+    const MOST: usize = 12;
+    if !text.starts_with(b"{") {
+        return None;
+    }
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(text).ok()?;
+    names.extend(object.into_iter().map(|(name, _)| name));
+    (names.len() <= MOST).then_some(names)
 }

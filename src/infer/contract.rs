@@ -1,15 +1,19 @@
 //! The text of a contract, with the evidence for each line of it.
 
+use encoding_rs::{Encoding, UTF_8};
+
 use super::candidate::{Candidate, Reading};
 use super::column::Profile;
 use super::decide::Decided;
 use super::dialect::Dialect;
 use super::distinct::Count;
 use super::key::Keys;
+use super::names::is_chinese;
+use super::numbers::Fare;
 use super::pass::{Field, Found};
 use super::{Inferred, Input, Landing};
-use crate::ingest::quoted;
-use crate::project::{ColumnType, CsvFormat, FieldNames, Format};
+use crate::ingest::{Reason, quoted};
+use crate::project::{ColumnType, CsvFormat, FieldNames, Format, Normaliser};
 
 /// How wide a comment is.
 const WIDTH: usize = 118;
@@ -45,23 +49,38 @@ pub(super) fn write(
     let grain = keys.written.as_ref().map_or("one row per record".to_owned(), |key| format!("one row per {key}"));
     text.push_str(&format!("grain = {}\n", toml(&grain)));
     text.push_str(&format!("from = {}\n", toml(&landing.from)));
-    text.push_str(&format!("format = {}\n", format(&dialect.format)));
+    for told in &dialect.questions {
+        comment(&mut text, &capital(told));
+        questions.push(told.clone());
+    }
+    write_encoding(&mut text, input, found, &mut questions);
+    if !found.doubled.is_empty() {
+        let names = found.doubled.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+        let told = format!("the header has {names} more than once");
+        let how = "so it is passed over and `columns` gives each field a name of its own, in the order of this file";
+        comment(&mut text, &format!("{}, {how}.", capital(&told)));
+        questions.push(format!("{told}: fields are named in their order; is it the same in every file?"));
+    }
+    for nameless in &found.nameless {
+        comment(&mut text, &format!("Field {nameless} has no name and holds nothing, so no column reads it."));
+    }
+    text.push_str(&format!("format = {}\n", format(&found.format, input.encoding)));
     text.push_str("files = \"replace\"\n");
     write_keys(&mut text, keys, &mut questions);
     write_zone(&mut text, input, columns, &mut questions);
     write_share(&mut text, found, &mut questions);
     text.push_str("\n[columns]\n");
-    for doubled in &found.doubled {
-        let told = format!("{} stands several times in the header, so no column can be read from it", shown(doubled));
-        comment(&mut text, &told);
-        questions.push(told);
-    }
+    questions.extend(unnamed(found));
     for (field, column) in found.fields.iter().zip(columns) {
         comment(&mut text, &evidence(field, column).join("; "));
-        if !column.unclear.is_empty() {
-            questions.push(unclear(&mut text, column));
+        for asked in &column.asked {
+            let told = format!("`{}`: {asked}", column.name);
+            comment(&mut text, &told);
+            questions.push(told);
         }
-        text.push_str(&definition(field, column, &dialect.format));
+        questions.extend(column.nearly.as_ref().map(|nearly| format!("`{}`: {nearly}", column.name)));
+        column.choices.iter().for_each(|choice| comment(&mut text, &format!("  {choice}")));
+        text.push_str(&definition(field, column, &found.format));
     }
     Inferred {
         contract: text,
@@ -135,6 +154,9 @@ fn write_share(text: &mut String, found: &Found, questions: &mut Vec<String>) {
             counted(found.broken, "record"),
             found.broken_examples.join("; ")
         );
+        let is_short = found.broken_examples.iter().any(|example| example.contains(Reason::Fields.as_str()));
+        let hint = "; `short_rows = \"null\"` in `format` reads records that lack fields at their end";
+        let told = if is_short { told + hint } else { told };
         comment(text, &capital(&told));
         questions.push(told);
     }
@@ -145,21 +167,6 @@ fn write_share(text: &mut String, found: &Found, questions: &mut Vec<String>) {
     text.push_str(&format!("rejected_share = {}\n", share.trim_end_matches('0').trim_end_matches('.')));
 }
 
-/// Tells the formats between which nothing decides, and returns the question.
-fn unclear(text: &mut String, column: &Decided) -> String {
-    let formats: Vec<&str> = column.unclear.iter().filter_map(|reading| reading.format()).collect();
-    let listed = formats.iter().map(|format| format!("`{format}`")).collect::<Vec<_>>().join(" and ");
-    let told =
-        format!("`{}`: {listed} fit every value and mean different days; it stays text until you choose", column.name);
-    comment(text, &capital(&told));
-    for reading in &column.unclear {
-        let kind = if matches!(reading, Reading::Date(_)) { "date" } else { "timestamp" };
-        let format = toml(reading.format().unwrap_or_default());
-        comment(text, &format!("  {{ type = \"{kind}\", format = {format} }}"));
-    }
-    told
-}
-
 /// Returns the line that declares a column.
 fn definition(field: &Field, column: &Decided, format: &Format) -> String {
     let required = if column.is_required() { "!" } else { "" };
@@ -168,6 +175,10 @@ fn definition(field: &Field, column: &Decided, format: &Format) -> String {
     let has_names = !matches!(format, Format::Csv(CsvFormat { names: FieldNames::Order, .. }));
     if has_names && field.name != column.name {
         rest.push(format!("aliases = [{}]", toml(&field.name)));
+    }
+    if let Some(step) = column.normalise {
+        let name = Normaliser::NAMES.iter().find(|(_, known)| *known == step).map_or("", |(name, _)| name);
+        rest.push(format!("normalise = [{}]", toml(name)));
     }
     if let Some(format) = column.reading.and_then(Reading::format) {
         rest.push(format!("format = {}", toml(format)));
@@ -182,6 +193,9 @@ fn definition(field: &Field, column: &Decided, format: &Format) -> String {
             column.values.iter().map(|value| toml(value)).collect::<Vec<_>>().join(", ")
         ));
     }
+    if is_chinese(&field.name) {
+        rest.push(format!("zh = {}", toml(&field.name)));
+    }
     if rest.is_empty() {
         format!("{} = {kind}\n", column.name)
     } else {
@@ -194,10 +208,10 @@ fn evidence(field: &Field, column: &Decided) -> Vec<String> {
     let profile = &field.profile;
     let mut told = vec![values(profile)];
     if column.nulls > 0 {
-        let texts = column.null_texts.iter().map(|(text, count)| format!("{} {}", shown(text), grouped(*count)));
-        let texts = texts.collect::<Vec<_>>();
-        let of = if texts.is_empty() { String::new() } else { format!(" ({})", texts.join(", ")) };
-        told.push(format!("{} null{of}", percent(column.nulls, profile.records)));
+        let mut details = share(column.nulls, profile.records).into_iter().collect::<Vec<_>>();
+        details.extend(column.null_texts.iter().map(|(text, count)| format!("{} {}", shown(text), grouped(*count))));
+        let of = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+        told.push(format!("{} of {} null{of}", grouped(column.nulls), grouped(profile.records)));
     }
     let candidate = column.reading.and_then(|reading| of(profile, reading));
     if let Some(Candidate { min: Some((_, min)), max: Some((_, max)), .. }) = candidate
@@ -205,6 +219,16 @@ fn evidence(field: &Field, column: &Decided) -> Vec<String> {
         && column.kind != ColumnType::Boolean
     {
         told.push(format!("from {} to {}", shown(min), shown(max)));
+    }
+    if let Some(step) = column.normalise {
+        let fare = [&profile.numbers.point, &profile.numbers.comma].into_iter().find(|fare| fare.step == step);
+        if let Some(Fare { min: Some((_, min)), max: Some((_, max)), .. }) = fare
+            && min != max
+        {
+            told.push(format!("from {} to {}", shown(min), shown(max)));
+        }
+        told.extend(column.notes.iter().cloned());
+        return told;
     }
     match column.kind {
         ColumnType::Decimal { .. } | ColumnType::Float64 => {
@@ -277,21 +301,72 @@ fn narrower(profile: &Profile, column: &Decided) -> Option<String> {
         }
         let candidate = refused(reading)?;
         let failure = candidate.first_failure.as_ref()?;
+        if candidate.fits == 0 {
+            return Some(format!("no {words} because of {} on line {}", shown(&failure.text), failure.line));
+        }
         let (fits, all) = (grouped(candidate.fits), grouped(profile.values));
         Some(format!("{fits} of {all} read as {words}, not {} on line {}", shown(&failure.text), failure.line))
     })
 }
 
-fn format(format: &Format) -> String {
+/// Tells how bytes beyond ASCII were read, where that was not plain.
+fn write_encoding(text: &mut String, input: &Input<'_>, found: &Found, questions: &mut Vec<String>) {
+    if found.words.is_empty() {
+        return;
+    }
+    let words = found.words.iter().map(|word| shown(word)).collect::<Vec<_>>().join(", ");
+    let name = encoding_name(input.encoding);
+    let told = format!("the file is not UTF-8; as {name} it has {words}: is that what it says? see `encoding`");
+    comment(text, &capital(&told));
+    questions.push(told);
+}
+
+fn encoding_name(encoding: &'static Encoding) -> String {
+    encoding.name().to_lowercase()
+}
+
+/// Asks for names of columns that could be given none.
+fn unnamed(found: &Found) -> Option<String> {
+    const SHOWN: usize = 3;
+    let is_placed = |field: &&Field| is_chinese(&field.name) && field.column.starts_with("column_");
+    let fields = found.fields.iter().filter(is_placed).collect::<Vec<_>>();
+    let first = fields.iter().take(SHOWN).map(|field| format!("{} is `{}`", shown(&field.name), field.column));
+    let more = if fields.len() > SHOWN { ", …" } else { "" };
+    let listed = first.collect::<Vec<_>>().join(", ");
+    (!fields.is_empty())
+        .then(|| format!("{listed}{more}: names of columns are of small Latin letters; which are theirs?"))
+}
+
+fn format(format: &Format, encoding: &'static Encoding) -> String {
+    let mut keys = Vec::new();
     match format {
-        Format::Ndjson => "{ type = \"ndjson\" }".to_owned(),
-        Format::Csv(CsvFormat { delimiter, quote, names, .. }) => {
+        Format::Ndjson => keys.push("type = \"ndjson\"".to_owned()),
+        Format::Csv(CsvFormat { delimiter, quote, names, skip_lines, comment, fills_short_rows, .. }) => {
             let one = |byte: u8| if byte == b'\t' { "'\\t'".to_owned() } else { toml(&char::from(byte).to_string()) };
             let (delimiter, quote) = (one(*delimiter), quote.map_or_else(|| toml(""), one));
-            let header = *names == FieldNames::Header;
-            format!("{{ type = \"csv\", delimiter = {delimiter}, quote = {quote}, header = {header} }}")
+            keys.push("type = \"csv\"".to_owned());
+            keys.push(format!("delimiter = {delimiter}"));
+            keys.push(format!("quote = {quote}"));
+            if *skip_lines > 0 {
+                keys.push(format!("skip = {skip_lines}"));
+            }
+            keys.extend(comment.as_ref().map(|comment| format!("comment = {}", toml(comment))));
+            keys.push(match names {
+                FieldNames::Header => "header = true".to_owned(),
+                FieldNames::Order => "header = false".to_owned(),
+                FieldNames::Listed(names) => {
+                    format!("columns = [{}]", names.iter().map(|name| toml(name)).collect::<Vec<_>>().join(", "))
+                }
+            });
+            if *fills_short_rows {
+                keys.push("short_rows = \"null\"".to_owned());
+            }
         }
     }
+    if encoding != UTF_8 {
+        keys.push(format!("encoding = {}", toml(&encoding_name(encoding))));
+    }
+    format!("{{ {} }}", keys.join(", "))
 }
 
 /// Adds a comment, wrapped.
@@ -363,8 +438,27 @@ fn grouped(count: u64) -> String {
     text
 }
 
-/// Returns a share in per cent; what is not nothing is never shown as 0.
-fn percent(part: u64, whole: u64) -> String {
-    let tenths = (part * 1000).div_ceil(whole.max(1));
-    format!("{}.{} %", tenths / 10, tenths % 10)
+/// Returns a share in per cent, of what is many enough to have one: never 0 of something, nor 100 of less than all.
+fn share(part: u64, whole: u64) -> Option<String> {
+    const ENOUGH: u64 = 100;
+    if whole < ENOUGH || part == 0 || part == whole {
+        return None;
+    }
+    let tenths = ((part * 2000 + whole) / (whole * 2)).clamp(1, 999);
+    Some(format!("{}.{} %", tenths / 10, tenths % 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_rounded_and_of_enough() {
+        assert_eq!(share(2, 6), None);
+        assert_eq!(share(100, 300).as_deref(), Some("33.3 %"));
+        assert_eq!(share(200, 300).as_deref(), Some("66.7 %"));
+        assert_eq!(share(1, 1_000_000).as_deref(), Some("0.1 %"));
+        assert_eq!(share(999_999, 1_000_000).as_deref(), Some("99.9 %"));
+        assert_eq!(share(300, 300), None);
+    }
 }

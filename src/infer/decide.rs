@@ -6,10 +6,12 @@ use chrono_tz::Tz;
 
 use super::candidate::{Candidate, EPOCH, Reading, Seen, has_offset};
 use super::column::{NULLS, Profile, Tally, WEAK_NULLS};
+use super::dialect::Dialect;
 use super::names::{is_identifier, is_time};
+use super::numbers::{Fare, precision};
 use super::pass::{Field, Found};
-use crate::ingest::{Rank, quoted};
-use crate::project::ColumnType;
+use crate::ingest::{Rank, normalised, quoted};
+use crate::project::{ColumnType, Format, Normaliser};
 
 /// Digits after the point of amounts; what has more was measured or computed.
 const AMOUNT_DIGITS: usize = 9;
@@ -21,8 +23,16 @@ pub(super) struct Decided {
     pub(super) kind: ColumnType,
     /// How its texts are read; nothing for text.
     pub(super) reading: Option<Reading>,
+    /// What is done to its texts before they are read.
+    pub(super) normalise: Option<Normaliser>,
     /// Formats that all fit and mean different days.
     pub(super) unclear: Vec<Reading>,
+    /// Ways to declare it between which nothing decides.
+    pub(super) choices: Vec<String>,
+    /// What a person has to decide about it.
+    pub(super) asked: Vec<String>,
+    /// Of which narrower type most values are, and which is not.
+    pub(super) nearly: Option<String>,
     /// How many records have no value.
     pub(super) nulls: u64,
     /// Texts other than the empty one that mean "no value", with how often they came.
@@ -44,24 +54,74 @@ impl Decided {
 }
 
 /// Decides about every column.
-pub(super) fn columns(found: &Found, zone: Tz) -> Vec<Decided> {
+pub(super) fn columns(found: &Found, dialect: &Dialect, zone: Tz) -> Vec<Decided> {
     let mut columns: Vec<Decided> = found.fields.iter().map(decide).collect();
     settle_unclear(&mut columns);
+    for column in &mut columns {
+        column.choices = column.unclear.iter().map(|reading| dated(*reading)).collect();
+        if let [first, second, ..] = column.unclear.as_slice() {
+            let formats = [first, second].map(|reading| reading.format().unwrap_or_default());
+            let told = format!("`{}` and `{}` fit every value and mean different days", formats[0], formats[1]);
+            column.asked.push(format!("{told}; it stays text until you choose"));
+        }
+    }
+    let marks = Marks::of(found, dialect);
+    for (field, column) in found.fields.iter().zip(&mut columns) {
+        settle_numbers(field, column, &marks);
+        column.notes.extend(normalisers(field, column));
+        column.nearly = nearly(&field.profile, column);
+        column.asked.extend(inside(field, &dialect.format));
+    }
     if zone == Tz::UTC {
         columns.iter_mut().for_each(|column| column.gap = None);
     }
     columns
 }
 
+fn dated(reading: Reading) -> String {
+    let kind = if matches!(reading, Reading::Date(_)) { "date" } else { "timestamp" };
+    format!("{{ type = \"{kind}\", format = \"{}\" }}", reading.format().unwrap_or_default())
+}
+
 fn decide(field: &Field) -> Decided {
     let Field { column, profile, .. } = field;
     let mut notes = Vec::new();
-    let (kind, reading, unclear) = kind(column, profile, &mut notes);
+    let (kind, reading, unclear) = kind(field, &mut notes);
+    let (null_texts, nulls) = nulls(profile, kind == ColumnType::String);
+    let is_text = kind == ColumnType::String;
+    let candidate = reading.and_then(|reading| of(profile, reading));
+    let is_local = matches!(reading, Some(Reading::Timestamp(_)))
+        && candidate
+            .and_then(|candidate| candidate.max.as_ref())
+            .is_some_and(|(_, text)| !has_offset(text, reading.and_then(Reading::format)));
+    let values = if is_text { clear_values(column, profile) } else { Vec::new() };
+    let gap = candidate.and_then(|candidate| candidate.gap.clone());
+    let (name, normalise, nearly) = (column.clone(), None, None);
+    let (choices, asked) = (Vec::new(), Vec::new());
+    Decided {
+        name,
+        kind,
+        reading,
+        normalise,
+        unclear,
+        choices,
+        asked,
+        nearly,
+        nulls,
+        null_texts,
+        values,
+        gap,
+        is_local,
+        notes,
+    }
+}
+
+/// Returns the texts that mean "no value", and how many records have none.
+fn nulls(profile: &Profile, is_text: bool) -> (Vec<(&'static str, u64)>, u64) {
     let tokens = |texts: &[&'static str], tallies: &[Tally], count: &dyn Fn(Tally) -> u64| {
         let counted = texts.iter().zip(tallies).map(|(text, tally)| (*text, count(*tally)));
         counted.filter(|(_, count)| *count > 0).collect::<Vec<_>>()
     };
-    let is_text = kind == ColumnType::String;
     // Text keeps its white space, so only what stands bare is a null there, and nothing that may be a word.
     let null_texts = if is_text {
         tokens(&NULLS, &profile.nulls, &|tally| tally.bare)
@@ -70,18 +130,11 @@ fn decide(field: &Field) -> Decided {
         all.extend(tokens(&WEAK_NULLS, &profile.weak_nulls, &Tally::all));
         all
     };
-    let nulls = profile.missing
+    let count = profile.missing
         + profile.empty
         + if is_text { 0 } else { profile.blank }
         + null_texts.iter().map(|(_, count)| count).sum::<u64>();
-    let candidate = reading.and_then(|reading| of(profile, reading));
-    let is_local = matches!(reading, Some(Reading::Timestamp(_)))
-        && candidate
-            .and_then(|candidate| candidate.max.as_ref())
-            .is_some_and(|(_, text)| !has_offset(text, reading.and_then(Reading::format)));
-    let values = if is_text { clear_values(column, profile) } else { Vec::new() };
-    let gap = candidate.and_then(|candidate| candidate.gap.clone());
-    Decided { name: column.clone(), kind, reading, unclear, nulls, null_texts, values, gap, is_local, notes }
+    (null_texts, count)
 }
 
 fn of(profile: &Profile, reading: Reading) -> Option<&Candidate> {
@@ -89,14 +142,15 @@ fn of(profile: &Profile, reading: Reading) -> Option<&Candidate> {
 }
 
 /// Returns the type, how it is read, and formats between which nothing decides.
-fn kind(name: &str, profile: &Profile, notes: &mut Vec<String>) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+fn kind(field: &Field, notes: &mut Vec<String>) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+    let profile = &field.profile;
     let text = (ColumnType::String, None, Vec::new());
     let fitting: Vec<&Candidate> =
         profile.candidates.iter().filter(|candidate| candidate.fits_all(profile.values)).collect();
     let fits = |reading: Reading| fitting.iter().any(|candidate| candidate.reading == reading);
     let plain = |kind, reading| (kind, Some(reading), Vec::new());
     if fits(Reading::Int64) {
-        return whole(name, profile, &fitting, notes);
+        return whole(field, &fitting, notes);
     }
     if fits(Reading::Boolean) && says_yes_and_no(profile) {
         return plain(ColumnType::Boolean, Reading::Boolean);
@@ -107,12 +161,13 @@ fn kind(name: &str, profile: &Profile, notes: &mut Vec<String>) -> (ColumnType, 
             notes.push("whole numbers beyond 64 bits, so they stay text".to_owned());
             return text;
         }
-        if fraction <= AMOUNT_DIGITS && whole + fraction <= 38 {
-            let (precision, scale) = precision(whole, fraction);
-            return plain(ColumnType::Decimal { precision, scale }, Reading::Decimal);
+        if let Some(time) = fraction_time(field, &fitting) {
+            return plain(ColumnType::Timestamp, time);
         }
-        if whole + fraction <= 38 {
-            let (precision, scale) = precision(whole, fraction);
+        if let Some((precision, scale)) = precision(whole, fraction) {
+            if fraction <= AMOUNT_DIGITS {
+                return plain(ColumnType::Decimal { precision, scale }, Reading::Decimal);
+            }
             notes.push(format!("decimal({precision},{scale}) would keep every digit"));
         }
     }
@@ -135,14 +190,7 @@ fn kind(name: &str, profile: &Profile, notes: &mut Vec<String>) -> (ColumnType, 
             (ColumnType::String, None, unclear)
         }
         Some(reading) => (type_of(*reading), Some(*reading), Vec::new()),
-        None => {
-            if profile.commas > 0 && profile.commas * 2 > profile.values {
-                let words =
-                    "numbers with a comma, for the point or between thousands: text here, to be replaced in staging";
-                notes.push(words.to_owned());
-            }
-            text
-        }
+        None => text,
     }
 }
 
@@ -156,40 +204,42 @@ fn order(reading: Reading) -> String {
     format.chars().filter(|c| matches!(c, 'd' | 'm' | 'b' | 'Y' | 'y')).collect::<String>().replace('b', "m")
 }
 
+/// 2000-01-01 and 2100-01-01, in seconds.
+const BELIEVED: (i64, i64) = (946_684_800, 4_102_444_800);
+
+/// Returns whether all values of a candidate lie between two ranks.
+fn is_between(candidate: &Candidate, least: i64, most: i64) -> bool {
+    let within = |bound: &Option<(Rank, String)>| {
+        bound.as_ref().is_some_and(|(rank, _)| *rank >= Rank::Whole(least) && *rank <= Rank::Whole(most))
+    };
+    within(&candidate.min) && within(&candidate.max)
+}
+
+/// Counts since 1970 with a fraction are times, if the column is called so.
+fn fraction_time(field: &Field, fitting: &[&Candidate]) -> Option<Reading> {
+    let epoch = fitting.iter().find(|candidate| candidate.reading == Reading::Timestamp(Some(EPOCH)))?;
+    let is_believed = is_between(epoch, BELIEVED.0 * 1_000_000, BELIEVED.1 * 1_000_000);
+    (is_believed && is_time(&field.column, &field.name)).then_some(epoch.reading)
+}
+
 /// Whole numbers may be times, if they are called so and look so.
 fn whole(
-    name: &str,
-    profile: &Profile,
+    field: &Field,
     fitting: &[&Candidate],
     notes: &mut Vec<String>,
 ) -> (ColumnType, Option<Reading>, Vec<Reading>) {
-    /// 2000-01-01 and 2100-01-01, in seconds.
-    const BELIEVED: (i64, i64) = (946_684_800, 4_102_444_800);
-    let between = |candidate: &Candidate, least: i64, most: i64| {
-        let within = |bound: &Option<(Rank, String)>| {
-            bound.as_ref().is_some_and(|(rank, _)| *rank >= Rank::Whole(least) && *rank <= Rank::Whole(most))
-        };
-        within(&candidate.min) && within(&candidate.max)
-    };
-    let number = fitting.iter().find(|candidate| candidate.reading == Reading::Int64);
-    let is_between = |factor: i64| number.is_some_and(|it| between(it, BELIEVED.0 * factor, BELIEVED.1 * factor));
+    let profile = &field.profile;
     let day_seconds = 86_400;
     let as_time = fitting.iter().find(|candidate| match candidate.reading {
-        Reading::Timestamp(Some(EPOCH)) => is_between(1),
-        Reading::Timestamp(Some(_)) => between(candidate, BELIEVED.0 * 1_000_000, BELIEVED.1 * 1_000_000),
-        Reading::Date(Some(_)) => between(candidate, BELIEVED.0 / day_seconds, BELIEVED.1 / day_seconds),
+        Reading::Timestamp(Some(_)) => is_between(candidate, BELIEVED.0 * 1_000_000, BELIEVED.1 * 1_000_000),
+        Reading::Date(Some(_)) => is_between(candidate, BELIEVED.0 / day_seconds, BELIEVED.1 / day_seconds),
         _ => false,
     });
     if let Some(time) = as_time {
-        if is_time(name) {
+        if is_time(&field.column, &field.name) {
             return (type_of(time.reading), Some(time.reading), Vec::new());
         }
-        let (kind, format) = (type_of(time.reading), time.reading.format().unwrap_or_default());
-        notes.push(format!("could be times: {{ type = \"{kind}\", format = \"{format}\" }} reads them too"));
-    } else if is_between(1000) {
-        notes.push("could be milliseconds since 1970: to_timestamp_millis(…) in SQL".to_owned());
-    } else if is_between(1_000_000) {
-        notes.push("could be microseconds since 1970: to_timestamp_micros(…) in SQL".to_owned());
+        notes.push(format!("could be times: `{}` reads them too", dated(time.reading)));
     }
     let is_flag = |values: Vec<(String, u64)>| {
         let texts: Vec<&str> = values.iter().map(|(text, _)| text.as_str()).collect();
@@ -208,14 +258,6 @@ fn says_yes_and_no(profile: &Profile) -> bool {
         profile.distinct.values().unwrap_or_default().into_iter().map(|(text, _)| text.to_lowercase()).collect();
     let yes = texts.iter().filter(|text| YES.contains(&text.as_str())).count();
     (yes > 0 && yes < texts.len()) || texts.iter().any(|text| text == "true" || text == "false")
-}
-
-/// Returns the digits of a decimal: as many as Parquet stores in 4, 8 or 16 bytes, so that numbers have room to grow.
-#[expect(clippy::cast_possible_truncation, reason = "at most 38 digits")]
-fn precision(whole: usize, fraction: usize) -> (u8, u8) {
-    let digits = whole + fraction;
-    let precision = [9, 18, 38].into_iter().find(|most| digits < *most).unwrap_or(38);
-    (precision as u8, fraction as u8)
 }
 
 /// Returns the values of a column that has few, each of them often, and all of them words: a list of cities, months or
@@ -265,4 +307,204 @@ fn settle_unclear(columns: &mut [Decided]) {
         column.reading = Some(chosen);
         column.unclear.clear();
     }
+}
+
+/// What a file shows of how it writes numbers.
+struct Marks {
+    /// A column whose numbers have a point before their fraction, and a text that shows it.
+    point: Option<(String, String)>,
+    /// A column whose numbers have a comma there, and a text that shows it.
+    comma: Option<(String, String)>,
+    delimiter: Option<u8>,
+}
+
+impl Marks {
+    fn of(found: &Found, dialect: &Dialect) -> Self {
+        let shown = |is_comma: bool| {
+            found.fields.iter().find_map(|field| {
+                let Profile { numbers, values, .. } = &field.profile;
+                let fits = if is_comma { numbers.fit_comma(*values) } else { numbers.fit_point(*values) };
+                let fare = if is_comma { &numbers.comma } else { &numbers.point };
+                let proof = fare.proof.as_ref().filter(|_| fits)?;
+                Some((field.column.clone(), proof.text.clone()))
+            })
+        };
+        Self { point: shown(false), comma: shown(true), delimiter: dialect.delimiter() }
+    }
+}
+
+/// Reads numbers that are not written plainly as the column or the file shows that they are meant.
+fn settle_numbers(field: &Field, column: &mut Decided, marks: &Marks) {
+    let Profile { numbers, values, .. } = &field.profile;
+    let (fits_point, fits_comma) = (numbers.fit_point(*values), numbers.fit_comma(*values));
+    let is_plain = matches!(column.reading, Some(Reading::Decimal | Reading::Float64));
+    if !(fits_point || fits_comma) || !(is_plain || column.kind == ColumnType::String) {
+        return;
+    }
+    if is_plain && (numbers.point.proof.is_some() || numbers.unclear.is_none()) {
+        return;
+    }
+    if column.kind == ColumnType::String && of_plain_digits(field) {
+        return;
+    }
+    if numbers.currencies.len() > 1 {
+        let list = numbers.currencies.iter().map(|it| quoted(it.as_bytes())).collect::<Vec<_>>().join(" and ");
+        column.asked.push(format!("amounts in {list}: text, for a number would not say in which"));
+        return;
+    }
+    let (point, comma) = (&numbers.point, &numbers.comma);
+    let Some(unclear) = &numbers.unclear else {
+        // Nothing but spaces between digits may be anything.
+        if fits_point && (point.proof.is_some() || !numbers.currencies.is_empty()) {
+            normalise(field, column, point, String::new());
+        } else if fits_comma && comma.proof.is_some() {
+            normalise(field, column, comma, String::new());
+        }
+        return;
+    };
+    let text = quoted(unclear.text.as_bytes());
+    // The column itself shows it.
+    if let (Some(proof), true) = (&comma.proof, fits_comma) {
+        return normalise(field, column, comma, format!("{} shows how {text} is meant", quoted(proof.text.as_bytes())));
+    }
+    if let (Some(proof), true) = (&point.proof, fits_point) {
+        return normalise(field, column, point, format!("{} shows how {text} is meant", quoted(proof.text.as_bytes())));
+    }
+    // Another column shows it.
+    let like = |(name, proof): &(String, String)| {
+        format!("{text} is taken to be written like {} of `{name}`", quoted(proof.as_bytes()))
+    };
+    match (&marks.point, &marks.comma) {
+        (None, Some(shown)) if fits_comma => return normalise(field, column, comma, like(shown)),
+        (Some(shown), None) if is_plain => return column.notes.push(like(shown)),
+        (Some(shown), None) if fits_point => return normalise(field, column, point, like(shown)),
+        _ => {}
+    }
+    let is_mixed = marks.point.is_some() && marks.comma.is_some();
+    // JSON writes numbers with a point, and no zero at their end.
+    if marks.delimiter.is_none() && is_plain && !numbers.ends_in_zero {
+        return;
+    }
+    let kind = |fare: &Fare| fare.kind().unwrap_or(ColumnType::String);
+    let required = if column.is_required() { "!" } else { "" };
+    let declared =
+        |fare: &Fare, step: &str| format!("{{ type = \"{}{required}\", normalise = [\"{step}\"] }}", kind(fare));
+    let is_dot = unclear.text.contains('.');
+    let (as_thousands, as_fraction) = (read_as(&unclear.text, true), read_as(&unclear.text, false));
+    let told = format!("{text} may be {as_thousands} or {as_fraction}, and every value may be read in both ways");
+    if marks.delimiter == Some(b';') && !is_mixed && fits_comma {
+        let asked = format!(
+            "{told}; taken for {} because `;` stands between fields",
+            if is_dot { as_thousands } else { as_fraction }
+        );
+        column.asked.push(asked);
+        return normalise(field, column, comma, String::new());
+    }
+    column.choices = vec![declared(comma, "decimal_comma")];
+    column.choices.push(if is_plain { format!("\"{}{required}\"", column.kind) } else { declared(point, "amount") });
+    column.asked.push(format!("{told}; it stays text until you choose"));
+    make_text(field, column);
+}
+
+/// Returns whether the column holds digits alone, which stay text for a reason.
+fn of_plain_digits(field: &Field) -> bool {
+    let numbers = &field.profile.numbers;
+    let is_marked = numbers.unclear.is_some() || numbers.point.proof.is_some() || numbers.comma.proof.is_some();
+    !is_marked && numbers.currencies.is_empty()
+}
+
+/// Returns the number that a text with one mark stands for.
+fn read_as(text: &str, is_thousands: bool) -> String {
+    let digits = text.chars().filter(|c| c.is_ascii_digit() || matches!(c, '.' | ','));
+    let plain = digits.collect::<String>().replace(',', ".");
+    if is_thousands {
+        return plain.replace('.', "");
+    }
+    plain.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn normalise(field: &Field, column: &mut Decided, fare: &Fare, note: String) {
+    let Some(kind) = fare.kind() else { return };
+    column.kind = kind;
+    column.reading = None;
+    column.normalise = Some(fare.step);
+    column.values.clear();
+    (column.null_texts, column.nulls) = nulls(&field.profile, false);
+    column.notes.extend(Some(note).filter(|note| !note.is_empty()));
+}
+
+fn make_text(field: &Field, column: &mut Decided) {
+    column.kind = ColumnType::String;
+    column.reading = None;
+    (column.null_texts, column.nulls) = nulls(&field.profile, true);
+}
+
+/// Tells that most values, and not all, are of a narrower type, which no contract can be written for unasked.
+fn nearly(profile: &Profile, column: &Decided) -> Option<String> {
+    if column.kind != ColumnType::String || !column.unclear.is_empty() || !column.choices.is_empty() {
+        return None;
+    }
+    let most = profile.candidates.iter().filter(|it| it.fails > 0 && it.fits * 2 > profile.values);
+    // Of equals the first, which is the narrower.
+    let nearest = most.rev().max_by_key(|it| it.fits)?;
+    let failure = nearest.first_failure.as_ref()?;
+    // Digits that are codes are text for good, and so is everything with digits in a column of codes.
+    let is_code = failure.text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'+');
+    if is_code || is_identifier(&column.name) && failure.text.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    Some(format!(
+        "{} of {} values read as {}, but not {} on line {}; it stays text",
+        nearest.fits,
+        profile.values,
+        nearest.reading.words(),
+        quoted(failure.text.as_bytes()),
+        failure.line
+    ))
+}
+
+/// Tells what columns could be read out of JSON objects.
+fn inside(field: &Field, format: &Format) -> Option<String> {
+    let names = field.profile.inside.as_ref().filter(|names| *format == Format::Ndjson && !names.is_empty())?;
+    let path = |name: &String| format!("{}.{name}", field.name);
+    let paths = names.iter().filter(|name| !name.contains('.') && !field.name.contains('.'));
+    let listed = paths.clone().map(|name| quoted(path(name).as_bytes())).collect::<Vec<_>>().join(", ");
+    let first = paths.clone().next()?;
+    Some(format!(
+        "objects, kept as their text; a column with `path = \"{}\"` reads one field of them: {listed}",
+        path(first).escape_debug()
+    ))
+}
+
+/// Returns what normalisers would make of texts that stay as they are, told by the first few.
+fn normalisers(field: &Field, column: &Decided) -> Option<String> {
+    let examples = &field.profile.distinct.examples;
+    if column.kind != ColumnType::String || examples.is_empty() {
+        return None;
+    }
+    let does = |step: Normaliser| examples.iter().all(|text| normalised(step, text).is_some());
+    let is_called = |words: &[&str]| {
+        words
+            .iter()
+            .any(|word| column.name.split('_').any(|it| it == *word) || (!word.is_ascii() && field.name.contains(word)))
+    };
+    if is_called(&["phone", "tel", "telephone", "mobile", "telefon", "电话", "手机"]) && does(Normaliser::Phone) {
+        return Some("`normalise = [\"phone\"]` would make telephone numbers one that are the same".to_owned());
+    }
+    if is_called(&["mail", "email", "邮箱"]) && does(Normaliser::Email) {
+        return Some("`normalise = [\"email\"]` would make addresses one that are the same".to_owned());
+    }
+    if examples
+        .iter()
+        .all(|text| text.strip_suffix('%').is_some_and(|rest| normalised(Normaliser::Amount, rest).is_some()))
+    {
+        return Some(
+            "per cent, which no type reads: without the `%`, `cast` makes numbers of them in staging".to_owned(),
+        );
+    }
+    let words = field.profile.distinct.values().filter(|values| values.len() == 2)?;
+    let meant: BTreeSet<_> = words.iter().filter_map(|(text, _)| normalised(Normaliser::Words, text)).collect();
+    let both = ["false", "true"].map(str::to_owned);
+    (meant == BTreeSet::from(both))
+        .then(|| "`{ type = \"boolean\", normalise = [\"words\"] }` reads them too".to_owned())
 }

@@ -82,7 +82,8 @@ fn is_usable(field: &Field, column: &Decided) -> bool {
     let profile = &field.profile;
     let is_plain = profile.padded + profile.blank == 0 && profile.values == profile.records;
     let kinds = [ColumnType::Int64, ColumnType::String, ColumnType::Date, ColumnType::Timestamp];
-    is_plain && column.is_required() && column.unclear.is_empty() && kinds.contains(&column.kind)
+    let is_settled = column.choices.is_empty() && column.normalise.is_none();
+    is_plain && column.is_required() && is_settled && kinds.contains(&column.kind)
 }
 
 /// Returns the column that tells when a row changed.
@@ -110,7 +111,7 @@ fn pairs(
     for (place, &a) in usable.iter().enumerate() {
         wanted.extend(usable[place + 1..].iter().map(|&b| (a, b)).filter(|&(a, b)| could_tell_apart(found, a, b)));
     }
-    let is_likely = |at: usize| is_identifier(&columns[at].name) || is_time(&columns[at].name);
+    let is_likely = |at: usize| is_identifier(&columns[at].name) || is_time(&columns[at].name, &found.fields[at].name);
     // What is nearly unique by itself is unique with anything, and says nothing.
     wanted.retain(|&(a, b)| [a, b].into_iter().all(|at| is_likely(at) || !is_nearly_unique(found, at)));
     wanted.sort_by_key(|&(a, b)| (usize::from(!is_likely(a)) + usize::from(!is_likely(b)), a, b));

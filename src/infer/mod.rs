@@ -2,8 +2,8 @@
 //! evidence for it.
 //!
 //! Promises: memory depends on limits and not on the file; every text is judged by the very code that reads landed
-//! files, so a run takes in every record that can be read at all; what two readings fit, such as day and month, is
-//! told and not guessed. Knows nothing of SQL and writes nothing.
+//! files, so a run takes in every record that can be read at all; what two readings fit, such as day and month, or `1.200`,
+//! is told and not guessed. Knows nothing of SQL and writes nothing.
 
 mod candidate;
 mod column;
@@ -11,9 +11,11 @@ mod contract;
 mod decide;
 mod dialect;
 mod distinct;
+mod encoding;
 mod key;
 mod landing;
 mod names;
+mod numbers;
 mod pass;
 
 use std::convert::Infallible;
@@ -21,9 +23,13 @@ use std::fs::File;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use encoding_rs::{Encoding, UTF_8};
 
-use crate::ingest::{Compression, FileProblem, ReadError, beginning};
+use crate::ingest::{Beginning, Compression, FileProblem, ReadError, beginning};
 use crate::project::{ColumnType, Project};
+
+use encoding::Wide;
+use pass::Pass;
 
 pub use landing::Landing;
 
@@ -123,11 +129,18 @@ struct Input<'a> {
     path: &'a Utf8Path,
     compression: Compression,
     project: &'a Project,
+    encoding: &'static Encoding,
 }
 
 impl Input<'_> {
     fn open(&self) -> Result<File, InferError> {
         File::open(self.path).map_err(|source| InferError::Read { path: self.path.to_owned(), source })
+    }
+
+    fn beginning(&self) -> Result<Beginning, ReadError<Infallible>> {
+        // Its bytes can be had, or reading it on will tell why not.
+        let file = File::open(self.path).map_err(ReadError::Read)?;
+        beginning(self.compression, self.encoding, file, SAMPLE_BYTES)
     }
 
     fn error(&self, error: ReadError<Infallible>) -> InferError {
@@ -149,11 +162,38 @@ const SAMPLE_BYTES: usize = 1 << 20;
 /// Why the file tells nothing.
 pub fn infer(project: &Project, name: &str, path: &Utf8Path) -> Result<Inferred, InferError> {
     check_plain(path)?;
-    let input = Input { path, compression: Compression::of(path.as_str()), project };
-    let sample = beginning(input.compression, input.open()?, SAMPLE_BYTES).map_err(|error| input.error(error))?;
-    let dialect = dialect::tell(path, &sample, sample.len() < SAMPLE_BYTES)?;
-    let found = pass::read(&input, &dialect, &sample)?;
-    let columns = decide::columns(&found, project.settings.reporting_zone);
+    let mut input = Input { path, compression: Compression::of(path.as_str()), project, encoding: UTF_8 };
+    let begun = match input.beginning() {
+        Err(ReadError::File(FileProblem::Undeclared { encoding })) => {
+            input.encoding = Encoding::for_label(encoding.as_bytes()).unwrap_or(UTF_8);
+            input.beginning()
+        }
+        begun => begun,
+    };
+    let mut sample = begun.map_err(|error| input.error(error))?;
+    input.encoding = sample.encoding;
+    let mut words = Vec::new();
+    if input.encoding == UTF_8 {
+        let wide = Wide::of_lines(&sample.bytes, sample.bytes.len() < SAMPLE_BYTES);
+        input.encoding = wide.tell();
+        if input.encoding != UTF_8 {
+            words = wide.words(input.encoding);
+            sample = input.beginning().map_err(|error| input.error(error))?;
+        }
+    }
+    let (dialect, mut found) = loop {
+        let dialect = dialect::tell(path, &sample.bytes, sample.bytes.len() < SAMPLE_BYTES)?;
+        match pass::read(&input, &dialect, &sample.bytes)? {
+            Pass::Done(found) => break (dialect, found),
+            // Only further down than the beginning are there bytes that tell.
+            Pass::Encoded(encoding, wide) => {
+                (input.encoding, words) = (encoding, wide.words(encoding));
+                sample = input.beginning().map_err(|error| input.error(error))?;
+            }
+        }
+    };
+    found.words = words;
+    let columns = decide::columns(&found, &dialect, project.settings.reporting_zone);
     let keys = key::find(&input, &dialect, &found, &columns)?;
     let landing = Landing::of(project, name, path);
     Ok(contract::write(&input, name, &dialect, &found, &columns, &keys, landing))

@@ -1,23 +1,22 @@
 //! Reads a file to its end and gathers what its columns hold.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use chrono_tz::Tz;
+use encoding_rs::{Encoding, UTF_8};
 use indexmap::IndexMap;
 
 use super::column::Profile;
 use super::dialect::Dialect;
 use super::distinct::MEMORY_BYTES;
+use super::encoding::Wide;
 use super::names::column_names;
 use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
 use crate::ingest::{Compression, FileInput, Outcome, Reason, SetAside, Sink, quoted, read_file};
-use crate::project::{
-    ColumnType, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, SourceColumn, SourceContract,
-};
+use crate::project::{ColumnType, FilesMode, Format, LandingPattern, Limits, SourceColumn, SourceContract};
 
 /// More columns than this are data in the place of names.
 const MOST_COLUMNS: usize = 1000;
@@ -27,8 +26,14 @@ const MOST_COLUMNS: usize = 1000;
 pub(super) struct Found {
     /// The fields that a contract can read, in the order of the file.
     pub(super) fields: Vec<Field>,
-    /// Names that stand several times in the header, which no contract can tell apart.
+    /// How the contract is to say that the file is written.
+    pub(super) format: Format,
+    /// Names that stand several times in the header.
     pub(super) doubled: Vec<String>,
+    /// The places, from 1, of fields without a name that hold nothing.
+    pub(super) nameless: Vec<usize>,
+    /// A few words in which the bytes are not those of UTF-8, if what they stand for was guessed.
+    pub(super) words: Vec<String>,
     /// How many records can be read.
     pub(super) records: u64,
     /// How many cannot.
@@ -37,6 +42,13 @@ pub(super) struct Found {
     pub(super) broken_examples: Vec<String>,
     /// Bytes of the decoded file.
     pub(super) bytes: u64,
+}
+
+/// What came of reading a file.
+pub(super) enum Pass {
+    Done(Found),
+    /// It has to be read again, because its bytes stand for something else, as these texts show.
+    Encoded(&'static Encoding, Wide),
 }
 
 /// A field of a file.
@@ -50,30 +62,15 @@ pub(super) struct Field {
 }
 
 /// Reads the whole file.
-pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Result<Found, InferError> {
+pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Result<Pass, InferError> {
     let zone = input.project.settings.reporting_zone;
-    let mut doubled = Vec::new();
-    let mut fields = match dialect.format {
-        Format::Ndjson => ndjson_names(input, sample)?,
-        Format::Csv(CsvFormat { names: FieldNames::Header, .. }) => {
-            let names: Vec<String> = dialect.first.iter().map(|name| name.trim_ascii().to_owned()).collect();
-            let (mut once, mut twice) = (HashSet::new(), HashSet::new());
-            for name in &names {
-                if !once.insert(name.as_str()) {
-                    twice.insert(name.as_str());
-                }
-            }
-            doubled = names.iter().filter(|name| twice.contains(name.as_str())).cloned().collect();
-            doubled.dedup();
-            names.iter().filter(|name| !twice.contains(name.as_str())).cloned().collect()
-        }
-        Format::Csv(_) => (1..=dialect.first.len()).map(|at| format!("column_{at}")).collect(),
-    };
+    let mut fields =
+        if dialect.format == Format::Ndjson { ndjson_names(input, sample)? } else { dialect.fields.clone() };
     loop {
         if fields.is_empty() {
             let help = match dialect.format {
                 Format::Ndjson => "its objects have no names in them",
-                Format::Csv(_) => "give each column of the header a name of its own",
+                Format::Csv(_) => "its first record has no fields",
             };
             return Err(InferError::content(input.path, "has no column that a contract could name", help));
         }
@@ -89,7 +86,11 @@ pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Resul
             fields.extend(outcome.unknown_columns);
             continue;
         }
-        return found(input, fields, doubled, profiles, &outcome);
+        let encoding = profiles.wide.tell();
+        if input.encoding == UTF_8 && encoding != UTF_8 {
+            return Ok(Pass::Encoded(encoding, profiles.wide));
+        }
+        return found(input, dialect, fields, profiles, &outcome).map(Pass::Done);
     }
 }
 
@@ -100,7 +101,7 @@ pub(super) fn walk<S: Sink<Error = Infallible>>(
     fields: &[String],
     sink: &mut S,
 ) -> Result<Outcome, InferError> {
-    let contract = as_texts(input, &dialect.format, fields)?;
+    let contract = as_texts(input, &dialect.format, input.encoding, fields)?;
     let limits = &input.project.settings.limits;
     let file = FileInput { contract: &contract, limits, captures: &[], compression: input.compression };
     read_file(&file, input.open()?, sink).map_err(|error| input.error(error))
@@ -113,7 +114,8 @@ fn ndjson_names(input: &Input<'_>, sample: &[u8]) -> Result<Vec<String>, InferEr
     loop {
         // A name that no field has stands in where none is known.
         let known = if names.is_empty() { vec!["\u{0}".to_owned()] } else { names.clone() };
-        let contract = as_texts(input, &Format::Ndjson, &known)?;
+        // The sample is decoded.
+        let contract = as_texts(input, &Format::Ndjson, UTF_8, &known)?;
         let limits = Limits::default();
         let file = FileInput { contract: &contract, limits: &limits, captures: &[], compression: Compression::Plain };
         let outcome = read_file(&file, whole, &mut Nothing).map_err(|error| input.error(error))?;
@@ -125,7 +127,12 @@ fn ndjson_names(input: &Input<'_>, sample: &[u8]) -> Result<Vec<String>, InferEr
 }
 
 /// A contract that takes every field as text.
-fn as_texts(input: &Input<'_>, format: &Format, fields: &[String]) -> Result<SourceContract, InferError> {
+fn as_texts(
+    input: &Input<'_>,
+    format: &Format,
+    encoding: &'static Encoding,
+    fields: &[String],
+) -> Result<SourceContract, InferError> {
     let from = LandingPattern::parse("*")
         .map_err(|error| InferError::Bug { path: input.path.to_owned(), reason: error.to_string() })?;
     let columns: IndexMap<String, SourceColumn> =
@@ -138,7 +145,7 @@ fn as_texts(input: &Input<'_>, format: &Format, fields: &[String]) -> Result<Sou
         from,
         from_at: SourceFile::new("", "").whole(),
         format: format.clone(),
-        encoding: encoding_rs::UTF_8,
+        encoding,
         files: FilesMode::Replace,
         key: Vec::new(),
         keep: None,
@@ -151,8 +158,8 @@ fn as_texts(input: &Input<'_>, format: &Format, fields: &[String]) -> Result<Sou
 
 fn found(
     input: &Input<'_>,
+    dialect: &Dialect,
     fields: Vec<String>,
-    doubled: Vec<String>,
     profiles: Profiles,
     outcome: &Outcome,
 ) -> Result<Found, InferError> {
@@ -163,24 +170,25 @@ fn found(
     }
     if ledger.quarantined > ledger.accepted {
         let what = format!(
-            "does not look like CSV or NDJSON of UTF-8 text: {} of {} records cannot be read, such as {}",
+            "does not look like CSV or NDJSON: {} of {} records cannot be read, such as {}",
             ledger.quarantined,
             ledger.accepted + ledger.quarantined,
             profiles.broken_examples.first().map_or("the first", String::as_str)
         );
-        let is_encoded = profiles.broken_examples.iter().any(|example| example.contains(Reason::Encoding.as_str()));
-        let help = if is_encoded {
-            "convert it first, for example with `iconv -f LATIN1 -t UTF-8`"
-        } else {
-            "mend the file, or what writes it"
-        };
+        let help = "mend the file, or what writes it; or give one with more records than there are lines before them";
         return Err(InferError::content(input.path, what, help));
     }
-    let columns = column_names(&fields, &doubled);
+    let columns = column_names(&fields);
     let fields = fields.into_iter().zip(columns).zip(profiles.columns);
+    let fields = fields.map(|((name, column), profile)| Field { name, column, profile }).collect::<Vec<_>>();
+    let (fields, nameless) = without_nameless(dialect, fields);
+    let (format, doubled) = told_apart(dialect, &nameless);
     Ok(Found {
-        fields: fields.map(|((name, column), profile)| Field { name, column, profile }).collect(),
+        fields,
+        format,
         doubled,
+        nameless,
+        words: Vec::new(),
         records: ledger.accepted,
         broken: ledger.quarantined,
         broken_examples: profiles.broken_examples,
@@ -188,17 +196,48 @@ fn found(
     })
 }
 
+/// Leaves out the fields that the file has no name for and no value in, and returns their places too.
+fn without_nameless(dialect: &Dialect, fields: Vec<Field>) -> (Vec<Field>, Vec<usize>) {
+    let is_nameless =
+        |at: usize, field: &Field| dialect.header.get(at).is_some_and(String::is_empty) && field.profile.values == 0;
+    let places = fields.iter().enumerate().filter(|(at, field)| is_nameless(*at, field)).map(|(at, _)| at + 1);
+    let nameless = places.collect::<Vec<_>>();
+    // A contract reads something.
+    if nameless.len() == fields.len() {
+        return (fields, Vec::new());
+    }
+    let kept = fields.into_iter().enumerate().filter(|(at, _)| !nameless.contains(&(at + 1)));
+    (kept.map(|(_, field)| field).collect(), nameless)
+}
+
+/// Returns how a contract is to say that the file is written, and the names of the header that are more than one.
+fn told_apart(dialect: &Dialect, nameless: &[usize]) -> (Format, Vec<String>) {
+    let names = dialect.header.iter().enumerate().filter(|(at, _)| !nameless.contains(&(at + 1))).map(|(_, name)| name);
+    let names = names.collect::<Vec<_>>();
+    let mut doubled = names.iter().enumerate().filter(|(at, name)| names[..*at].contains(name));
+    let mut doubled = doubled.by_ref().map(|(_, name)| (*name).clone()).collect::<Vec<_>>();
+    doubled.sort();
+    doubled.dedup();
+    match (&dialect.format, &dialect.by_header) {
+        // Of fields that no column reads the names may be alike.
+        (Format::Csv(_), Some(by_header)) if doubled.is_empty() => (Format::Csv(by_header.clone()), doubled),
+        (format, _) => (format.clone(), doubled),
+    }
+}
+
 /// Gathers what goes by.
 struct Profiles {
     columns: Vec<Profile>,
     memory: usize,
     broken_examples: Vec<String>,
+    /// Texts beyond ASCII, and records that are not of the encoding.
+    wide: Wide,
 }
 
 impl Profiles {
     fn new(count: usize, zone: Tz) -> Self {
         let columns = (0..count).map(|_| Profile::new(zone)).collect();
-        Self { columns, memory: MEMORY_BYTES, broken_examples: Vec::new() }
+        Self { columns, memory: MEMORY_BYTES, broken_examples: Vec::new(), wide: Wide::default() }
     }
 }
 
@@ -209,6 +248,9 @@ impl Sink for Profiles {
         let lines = batch.column(self.columns.len()).as_primitive::<Int64Type>();
         for (profile, texts) in self.columns.iter_mut().zip(batch.columns()) {
             let texts = texts.as_string::<i32>();
+            if !texts.value_data().is_ascii() {
+                self.wide.right += texts.iter().flatten().filter(|text| !text.is_ascii()).count() as u64;
+            }
             for row in 0..texts.len() {
                 let text = texts.is_valid(row).then(|| texts.value(row));
                 profile.push(text, lines.value(row), &mut self.memory);
@@ -218,6 +260,9 @@ impl Sink for Profiles {
     }
 
     fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
+        if record.reason == Reason::Encoding {
+            self.wide.push(record.bytes);
+        }
         if self.broken_examples.len() < 3 {
             let column = record.column.map(|column| format!(" in {}", quoted(column.as_bytes()))).unwrap_or_default();
             self.broken_examples.push(format!("line {}: {}{column}: {}", record.line, record.reason, record.message));

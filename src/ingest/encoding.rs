@@ -32,6 +32,15 @@ impl<R: Read> Text<R> {
         Self { decoder, state: State::Start { declared } }
     }
 
+    /// Returns what the bytes stand for; before any was read, what was declared.
+    pub(super) fn encoding(&self) -> &'static Encoding {
+        match &self.state {
+            State::Start { declared } => declared,
+            State::Utf8 => UTF_8,
+            State::Other(transcoder) => transcoder.decoder.encoding(),
+        }
+    }
+
     /// Fills `into`, which at first has room for a byte order mark, as far as the file reaches, and returns how much that
     /// is, whatever pieces the bytes come in.
     pub(super) fn fill(&mut self, into: &mut [u8]) -> io::Result<usize> {

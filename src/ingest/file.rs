@@ -176,8 +176,8 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
     /// Takes in the first chunk and looks at what the file starts with.
     fn start(&mut self) -> Result<(), ReadError<S::Error>> {
         self.refill()?;
-        if let Some(looks_like) = signature(self.chunk.bytes()) {
-            return Err(FileProblem::NotText { looks_like }.into());
+        if let Some(problem) = signature(self.chunk.bytes()) {
+            return Err(problem.into());
         }
         if self.chunk.bytes().starts_with(BYTE_ORDER_MARK) {
             self.pass_over(BYTE_ORDER_MARK.len(), 0);
@@ -267,8 +267,8 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
 /// What some programs put at the start of UTF-8 text.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Returns what a file that starts like this is, if it is surely not text.
-pub(super) fn signature(start: &[u8]) -> Option<&'static str> {
+/// Returns what is wrong with a file that starts like this, if it is surely not text.
+pub(super) fn signature(start: &[u8]) -> Option<FileProblem> {
     const SIGNATURES: [(&[u8], &str); 14] = [
         // The marks of UTF-32 start, or end, with those of UTF-16.
         (b"\xef\xbb\xbf\0", "UTF-32"),
@@ -289,9 +289,10 @@ pub(super) fn signature(start: &[u8]) -> Option<&'static str> {
     ];
     // Letters with nothing between them but zero bytes.
     match start {
-        [1..=255, 0, 1..=255, 0, ..] => return Some("UTF-16 (declare it: `encoding = \"utf-16le\"` in `format`)"),
-        [0, 1..=255, 0, 1..=255, ..] => return Some("UTF-16 (declare it: `encoding = \"utf-16be\"` in `format`)"),
+        [1..=255, 0, 1..=255, 0, ..] => return Some(FileProblem::Undeclared { encoding: "utf-16le" }),
+        [0, 1..=255, 0, 1..=255, ..] => return Some(FileProblem::Undeclared { encoding: "utf-16be" }),
         _ => {}
     }
-    SIGNATURES.iter().find(|(bytes, _)| start.starts_with(bytes)).map(|(_, name)| *name)
+    let (_, looks_like) = SIGNATURES.iter().find(|(bytes, _)| start.starts_with(bytes))?;
+    Some(FileProblem::NotText { looks_like })
 }

@@ -97,7 +97,9 @@ impl Wanted {
                     used.insert(name);
                     Some(*place)
                 }
-                Some((name, _)) => return Err(FileProblem::DuplicateColumn { name: name.to_owned() }),
+                Some((name, _)) => {
+                    return Err(FileProblem::DuplicateColumn { name: name.to_owned(), header: header.to_vec() });
+                }
                 None => {
                     if !column.from_path {
                         missing.push((column, names));
@@ -188,7 +190,12 @@ mod tests {
             "column `id` is required, but the header has only `no`, `note`"
         );
         let twice = bind(&wanted, &["id", "note", "note"]).unwrap_err();
-        assert_eq!(twice, FileProblem::DuplicateColumn { name: "note".into() });
+        assert_eq!(twice.to_string(), "column `note` stands twice in the header");
+        assert_eq!(
+            twice.help(),
+            "write `skip = 1, columns = [\"id\", \"note\", \"note_2\"]` in `format`: the header is passed over, and each field \
+             has a name of its own"
+        );
     }
 
     #[test]
@@ -202,6 +209,14 @@ mod tests {
         let both = bind(&wanted, &["ID", "id", "", "", "note"]).unwrap();
         assert_eq!(both.slots, [Some(1), Some(4)]);
         assert_eq!(both.strangers, Strangers { unknown: vec!["ID".into(), "\"\"".into()], missing: Vec::new() });
+    }
+
+    #[test]
+    fn a_header_of_another_encoding_names_the_key() {
+        let wanted = wanted(&[(&["größe"], true)]);
+        let lost = String::from_utf8_lossy(b"gr\xf6\xdfe").into_owned();
+        let help = bind(&wanted, &[&lost]).unwrap_err().help();
+        assert!(help.contains("`encoding` in `format`"), "{help}");
     }
 
     #[test]

@@ -194,7 +194,10 @@ impl Ndjson {
             let place = error.valid_up_to() + 1;
             (
                 Reason::Encoding,
-                format!("expected {} text, found other bytes at byte {place} of the line", self.encoding),
+                format!(
+                    "expected {} text (`encoding` in `format`), found other bytes at byte {place} of the line",
+                    self.encoding
+                ),
             )
         })?;
         let (cells, held) = cells.push_row(self.width);

@@ -1,12 +1,13 @@
 //! What can be wrong with a file as a whole.
 
+use std::collections::HashSet;
 use std::io;
 
 use arrow::error::ArrowError;
 
 use super::decode::Compression;
 use super::parse::Misfit;
-use super::quarantine::quoted;
+use super::quarantine::{is_upsetting, quoted};
 use crate::store::Ledger;
 
 /// What is wrong with a file as a whole: one finding instead of a million records set aside.
@@ -26,6 +27,8 @@ pub enum FileProblem {
     DuplicateColumn {
         /// The name, as the header has it.
         name: String,
+        /// The names that the header has.
+        header: Vec<String>,
     },
     /// The header has none of the contract's columns.
     #[error("the header has none of the contract's columns, only {}", names(.header))]
@@ -75,6 +78,12 @@ pub enum FileProblem {
     NotText {
         /// What it looks like.
         looks_like: &'static str,
+    },
+    /// The file is text of two bytes a letter, and neither a mark nor the contract says so.
+    #[error("the file looks like UTF-16 without a byte order mark, and is not declared so")]
+    Undeclared {
+        /// What to declare.
+        encoding: &'static str,
     },
     /// The compressed stream ends too early.
     #[error("the {compression} stream ends too early, after {decoded_bytes} decoded bytes: the file is truncated")]
@@ -136,14 +145,72 @@ impl FileProblem {
             Self::TooSlow { .. } => raise("file_seconds", "14400"),
             Self::TooManyColumns { .. } => raise("columns", "50000"),
             Self::NearColumn { found, .. } => {
-                format!("write `aliases = [\"{}\"]` in the contract, or mend the file", found.escape_default())
+                format!("write `aliases = [{}]` in the contract, or mend the file", toml_text(found))
+            }
+            Self::MissingColumn { header, .. } | Self::NoColumns { header }
+                if header.iter().any(|name| name.contains(char::REPLACEMENT_CHARACTER)) =>
+            {
+                "its bytes stand for something else than declared: write what for as `encoding` in `format`, such as \
+                 `gb18030` or `windows-1252`"
+                    .to_owned()
             }
             Self::NoColumns { .. } => {
                 "mend the file or the contract; a file without a header needs `header = false` in `format`".to_owned()
             }
+            Self::DuplicateColumn { header, .. } => format!(
+                "write `skip = 1, columns = [{}]` in `format`: the header is passed over, and each field has a name of \
+                 its own",
+                listed(&names_apart(header))
+            ),
+            Self::Undeclared { encoding } => format!("write `encoding = \"{encoding}\"` in `format`"),
             _ => "mend the file or the contract".to_owned(),
         }
     }
+}
+
+/// Returns a name for each field of a header, all different: the header's own where that is the first of its kind, then
+/// with a number behind it; of a field without a name, its place.
+#[must_use]
+pub fn names_apart(header: &[String]) -> Vec<String> {
+    let mut taken: HashSet<String> = header.iter().cloned().collect();
+    let mut seen = HashSet::new();
+    let named = header.iter().enumerate().map(|(at, name)| {
+        if !name.is_empty() && seen.insert(name.as_str()) {
+            return name.clone();
+        }
+        let place = (at + 1).to_string();
+        let (base, numbers) = if name.is_empty() { ("column", vec![place]) } else { (name.as_str(), Vec::new()) };
+        let mut names = numbers.into_iter().chain((2..).map(|number: usize| number.to_string()));
+        let free = names.find_map(|number| Some(format!("{base}_{number}")).filter(|name| !taken.contains(name)));
+        // There are more numbers than fields.
+        let name = free.unwrap_or_else(|| name.clone());
+        taken.insert(name.clone());
+        name
+    });
+    named.collect()
+}
+
+/// Lists names as TOML has them, as far as a message has room.
+fn listed(names: &[String]) -> String {
+    let mut shown = names.iter().take(SHOWN_NAMES).map(|name| toml_text(name)).collect::<Vec<_>>();
+    if names.len() > SHOWN_NAMES {
+        shown.push("…".to_owned());
+    }
+    shown.join(", ")
+}
+
+/// Returns a text as it can be pasted into TOML, with everything escaped that could upset a terminal.
+fn toml_text(text: &str) -> String {
+    let mut shown = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => shown.extend(['\\', c]),
+            c if is_upsetting(c) => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => shown.push(c),
+        }
+    }
+    shown.push('"');
+    shown
 }
 
 fn raise(limit: &str, example: &str) -> String {

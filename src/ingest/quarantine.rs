@@ -131,7 +131,7 @@ pub fn quoted(text: &[u8]) -> String {
 }
 
 /// Control characters steer terminals; invisible and direction-changing ones make a text look like another.
-fn is_upsetting(c: char) -> bool {
+pub(super) fn is_upsetting(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -337,13 +337,13 @@ fn a_text_that_does_not_match_is_set_aside() {
 #[test]
 fn bytes_that_are_not_utf_8_are_set_aside() {
     let case = Case::csv(&[("a", "string"), ("b", "int64")]);
-    let message = "expected UTF-8 text, found `\\xe9t\\xe9`";
+    let message = "expected UTF-8 text (`encoding` in `format`), found `\\xe9t\\xe9`";
     case.check(b"a,b\nx,1\n\xe9t\xe9,2\n", Reason::Encoding, Some("a"), message, (3, 8), b"\xe9t\xe9,2\n");
     case.check(
         b"a,b\nx,\xff\n",
         Reason::Encoding,
         Some("b"),
-        "expected UTF-8 text, found `\\xff`",
+        "expected UTF-8 text (`encoding` in `format`), found `\\xff`",
         (2, 4),
         b"x,\xff\n",
     );
@@ -351,7 +351,7 @@ fn bytes_that_are_not_utf_8_are_set_aside() {
     let (kept, _) = case.read(b"a,b\n\xe4\xb8,1\n\xad,2\n").unwrap();
     assert_eq!(kept.aside.len(), 2);
     let case = Case::ndjson(&[("a", "string")]);
-    let message = "expected UTF-8 text, found other bytes at byte 7 of the line";
+    let message = "expected UTF-8 text (`encoding` in `format`), found other bytes at byte 7 of the line";
     case.check(b"{\"a\":\"\xe9\"}\n", Reason::Encoding, None, message, (1, 0), b"{\"a\":\"\xe9\"}\n");
 }
 
@@ -462,11 +462,15 @@ fn what_is_wrong_with_a_whole_file_is_said_once() {
     let case = Case::csv(&[("id", "int64!"), ("b", "string")]);
     let missing = FileProblem::MissingColumn { column: "id".into(), header: vec!["a".into(), "b".into()] };
     assert_eq!(case.problem(b"a,b\n1,2\n"), missing);
-    assert_eq!(case.problem(b"id,b,id\n1,2,3\n"), FileProblem::DuplicateColumn { name: "id".into() });
+    assert_eq!(
+        case.problem(b"id,b,id\n1,2,3\n"),
+        FileProblem::DuplicateColumn { name: "id".into(), header: ["id", "b", "id"].map(str::to_owned).into() }
+    );
     assert_eq!(case.problem(b"\n \n"), FileProblem::NoHeader);
     assert!(matches!(case.problem(b"\n\"id,b\n1,2\n"), FileProblem::BrokenHeader { line: 2, .. }));
     assert!(matches!(case.problem(&[b'x'; 500]), FileProblem::BrokenHeader { line: 1, .. }));
-    assert!(matches!(case.problem(b"i\0d\0"), FileProblem::NotText { .. }));
+    assert_eq!(case.problem(b"i\0d\0"), FileProblem::Undeclared { encoding: "utf-16le" });
+    assert_eq!(case.problem(b"\0i\0d").help(), "write `encoding = \"utf-16be\"` in `format`");
     assert!(matches!(case.problem(b"PK\x03\x04"), FileProblem::NotText { .. }));
     assert_eq!(case.problem(&vec![b'\n'; (1 << 20) + 1]), FileProblem::TooLarge { limit_bytes: 1 << 20 });
     assert_eq!(case.rows(b"id\n"), Vec::<Vec<String>>::new());
@@ -562,7 +566,10 @@ fn files_of_many_encodings_say_the_same() {
     assert_eq!(kept.aside.len(), 1);
     let Aside { reason, column, message, offset, bytes, .. } = &kept.aside[0];
     assert_eq!((reason, column.as_deref(), offset), (&Reason::Encoding, Some("名"), &9));
-    assert_eq!((message.as_str(), &bytes[..]), ("expected gb18030 text, found `\\xff\\x81`", &b"\xff\x81,1\n"[..]));
+    assert_eq!(
+        (message.as_str(), &bytes[..]),
+        ("expected gb18030 text (`encoding` in `format`), found `\\xff\\x81`", &b"\xff\x81,1\n"[..])
+    );
     assert_eq!(outcome.ledger.bytes, 20);
 }
 
@@ -697,13 +704,13 @@ fn texts_are_normalised_before_anything_else() {
     case.check(b"mail\n nobody\n", Reason::Type, Some("mail"), message, (2, 5), b" nobody\n");
     let message = "expected one of `a@b.cn`, found `B@B.cn`";
     case.check(b"mail\nB@B.cn\n", Reason::Enum, Some("mail"), message, (2, 5), b"B@B.cn\n");
-    let message = "expected gb18030 text, found `\\xff`";
+    let message = "expected gb18030 text (`encoding` in `format`), found `\\xff`";
     case.contract.encoding = encoding_rs::GB18030;
     case.check(
         b"mail\n\xff\n",
         Reason::Encoding,
         Some("mail"),
-        "expected gb18030 text, found `\\xff\\xff`",
+        "expected gb18030 text (`encoding` in `format`), found `\\xff\\xff`",
         (2, 5),
         b"\xff\xff\n",
     );

@@ -45,16 +45,16 @@ pub use crash::crash_point;
 pub use disk::{Disk, LocalDisk, NewFile};
 pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Holder, Lock, LockError, OnLocked};
-pub use parquet_file::{ParquetFile, conform, read_batches};
+pub use parquet_file::{ParquetFile, RowGroup, conform, read_batches, read_row_group, row_groups};
 pub use rows::{RowHasher, RowSum};
 pub use runs::{RUN_RECORD, RunMark};
 pub use state::{
-    ColumnState, Content, DataFile, Landed, LandedPath, Outcome, OutcomeState, Outcomes, Partition, Snapshot,
-    TableEntry, TableState, schema_of,
+    ColumnState, Content, DataFile, Landed, LandedPath, Outcome, OutcomeState, Outcomes, Partition, ROW_COLUMN,
+    Snapshot, TableEntry, TableState, schema_of,
 };
 
 /// The version of the formats of states and snapshots.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +176,9 @@ impl Store {
     /// # Errors
     /// When it is not: a query would find no rows in it and say nothing.
     pub fn assure(&self, file: &DataFile) -> Result<(), StoreError> {
+        if let Some(without) = &file.without {
+            self.assure(without)?;
+        }
         let path = self.path(file);
         let reason = match std::fs::metadata(&path) {
             Ok(found) if found.len() == file.bytes => return Ok(()),
@@ -316,6 +319,9 @@ impl Store {
 
     /// Says that a file will not be needed after all.
     pub fn discard(&self, file: &DataFile) {
+        if let Some(without) = &file.without {
+            self.discard(without);
+        }
         let path = self.path(file);
         if self.unnamed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&path) {
             let _ = self.disk.remove(&path);

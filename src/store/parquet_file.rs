@@ -15,7 +15,7 @@ use arrow::error::ArrowError;
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -30,6 +30,9 @@ const ROWS_HERE: usize = 1 << 16;
 
 /// How many batches may wait for that thread.
 const WAITING_BATCHES: usize = 8;
+
+/// How many rows a row group has at most.
+const ROW_GROUP_ROWS: usize = 1 << 20;
 
 /// A Parquet file that is being written. Dropped without [`ParquetFile::finish`] it leaves a file that nothing names.
 pub struct ParquetFile {
@@ -73,6 +76,7 @@ impl Store {
         self.made(path.clone());
         let mut properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
             .set_created_by("opsmart".to_owned());
         // The others tell where a row came from: numbers that only grow, and that no query filters by.
         for field in &schema.fields()[width..] {
@@ -146,13 +150,13 @@ impl ParquetFile {
         let bytes = writer.bytes_written() as u64;
         let path = self.path;
         writer.inner_mut().finish().map_err(|source| StoreError::Write { path, source })?;
-        Ok(DataFile { path: self.relative, bytes, sum })
+        Ok(DataFile { path: self.relative, bytes, sum, without: None })
     }
 
     /// Gives the file up and removes it.
     pub fn discard(self) {
         let _ = self.encoder.join(&self.path);
-        self.store.discard(&DataFile { path: self.relative, bytes: 0, sum: RowSum::default() });
+        self.store.discard(&DataFile { path: self.relative, bytes: 0, sum: RowSum::default(), without: None });
     }
 }
 
@@ -229,9 +233,58 @@ fn finite(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
 
 /// Reads a Parquet file of the warehouse batch by batch, the named columns only.
 pub fn read_batches(path: &Utf8Path, columns: &[&str]) -> Result<ParquetRecordBatchReader, StoreError> {
-    let file = File::open(path).map_err(|source| StoreError::Read { path: path.to_path_buf(), source })?;
     let parquet = |source| StoreError::Parquet { path: path.to_path_buf(), source };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)?;
+    let builder = open(path)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     builder.with_projection(mask).with_batch_size(8192).build().map_err(parquet)
+}
+
+/// A part of a file that can be read on its own.
+#[derive(Debug, Clone, Copy)]
+pub struct RowGroup {
+    /// Its number; none stands for the whole of a file.
+    number: Option<usize>,
+    /// How many rows it has.
+    pub rows: usize,
+}
+
+/// Returns the row groups of a file all of whose rows count.
+pub fn row_groups(store: &Store, file: &DataFile) -> Result<Vec<RowGroup>, StoreError> {
+    let rows = usize::try_from(file.sum.rows).unwrap_or(usize::MAX);
+    if rows <= ROW_GROUP_ROWS {
+        // It has one, and need not be opened to know that.
+        return Ok(vec![RowGroup { number: None, rows }]);
+    }
+    let builder = open(&store.path(file))?;
+    let groups = builder.metadata().row_groups().iter().enumerate();
+    let rows = |rows: i64| usize::try_from(rows).unwrap_or_default();
+    Ok(groups.map(|(number, group)| RowGroup { number: Some(number), rows: rows(group.num_rows()) }).collect())
+}
+
+/// Reads the named columns of one row group; where `rows` are given, those of its rows only, which stand in order.
+pub fn read_row_group(
+    store: &Store,
+    file: &DataFile,
+    group: &RowGroup,
+    columns: &[&str],
+    rows: Option<&[u32]>,
+) -> Result<ParquetRecordBatchReader, StoreError> {
+    let path = store.path(file);
+    let mut builder = open(&path)?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    if let Some(number) = group.number {
+        builder = builder.with_row_groups(vec![number]);
+    }
+    if let Some(rows) = rows {
+        let single = rows.iter().map(|row| *row as usize..*row as usize + 1);
+        builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(single, group.rows));
+    }
+    let parquet = |source| StoreError::Parquet { path: path.clone(), source };
+    builder.with_projection(mask).with_batch_size(8192).build().map_err(parquet)
+}
+
+fn open(path: &Utf8Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
+    let file = File::open(path).map_err(|source| StoreError::Read { path: path.to_path_buf(), source })?;
+    let parquet = |source| StoreError::Parquet { path: path.to_path_buf(), source };
+    ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)
 }

@@ -29,6 +29,12 @@ impl RowSum {
         self.sum = self.sum.wrapping_add(hash);
     }
 
+    /// Returns this sum without rows that were counted in.
+    #[must_use]
+    pub fn less(self, rows: Self) -> Self {
+        Self { rows: self.rows - rows.rows, sum: self.sum.wrapping_sub(rows.sum) }
+    }
+
     /// Counts all rows of another sum in.
     pub fn merge(&mut self, other: Self) {
         self.rows += other.rows;
@@ -127,6 +133,11 @@ mod tests {
         assert_eq!(sum(&[(1, "a"), (2, "b")]), sum(&[(2, "b"), (1, "a")]));
         assert_ne!(sum(&[(1, "a"), (2, "b")]), sum(&[(1, "b"), (2, "a")]));
         assert_ne!(sum(&[(1, "a")]), sum(&[(1, "a"), (1, "a")]));
+    }
+
+    #[test]
+    fn rows_that_are_taken_out_leave_the_sum_of_the_others() {
+        assert_eq!(sum(&[(1, "a"), (2, "b"), (3, "c")]).less(sum(&[(2, "b")])), sum(&[(1, "a"), (3, "c")]));
     }
 
     #[test]

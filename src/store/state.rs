@@ -167,9 +167,15 @@ pub struct DataFile {
     pub path: String,
     /// Its bytes.
     pub bytes: u64,
-    /// The sum over its rows, whatever their order.
+    /// The sum over its rows, whatever their order; those in `without` do not count.
     pub sum: RowSum,
+    /// The rows of the file that do not count, if there are any: a file of their numbers, in order, from zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<Box<DataFile>>,
 }
+
+/// The one column of a file of row numbers.
+pub const ROW_COLUMN: &str = "row";
 
 /// The landed files of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

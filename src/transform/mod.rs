@@ -4,6 +4,7 @@
 //! a query that does not fit into memory spills, is tried once more with joins that can, or ends with an error that
 //! names the operator and the remedy. It knows nothing of checks or of what else the run does.
 
+mod kept_rows;
 mod tables;
 
 use chrono::{DateTime, Utc};

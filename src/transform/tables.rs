@@ -10,13 +10,14 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::datasource::view::ViewTable;
 use datafusion::prelude::SessionContext;
 
+use super::kept_rows::KeptRows;
 use super::value_at;
 use crate::plan::{Suite, plan_statement};
 use crate::store::{Store, TableState, schema_of};
 
 /// Makes the rows of a stored table known under its name, in place of what the name stood for.
 ///
-/// The table is a plain listing of Parquet files with the columns that SQL may see.
+/// The table is a listing of Parquet files with the columns that SQL may see, less the rows that do not count.
 ///
 /// # Errors
 /// When a file is damaged or missing ([`StoreError`](crate::store::StoreError) inside), or its path is no URL.
@@ -40,7 +41,13 @@ pub fn register_stored(session: &SessionContext, store: &Store, state: &TableSta
     }
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
-    session.register_table(state.table.as_str(), Arc::new(ListingTable::try_new(config)?))?;
+    let listing = ListingTable::try_new(config)?;
+    if state.files().any(|file| file.without.is_some()) {
+        let kept = KeptRows::new(listing, store, state.files())?;
+        session.register_table(state.table.as_str(), Arc::new(kept))?;
+    } else {
+        session.register_table(state.table.as_str(), Arc::new(listing))?;
+    }
     Ok(())
 }
 

@@ -28,16 +28,33 @@ fn a_new_project_runs_and_every_published_column_has_words() {
 }
 
 #[test]
-fn a_new_project_overwrites_nothing() {
-    let scratch = Scratch::with(&[("desk/README.md", "mine"), ("desk/sql/kpi/kpi_daily.sql", "mine")]);
+fn a_new_project_gets_a_folder_to_itself() {
+    let scratch =
+        Scratch::with(&[("desk/notes/a.txt", "mine"), ("desk/.git/config", "mine"), ("hidden/.gitignore", "mine")]);
     let before = scratch.files(".");
-    let said = scratch.run(&["init", "desk"]).exits(2);
+    for folder in ["desk", "."] {
+        let said = scratch.run(&["init", folder]).exits(2);
+        let has = if folder == "desk" { "`notes`" } else { "`desk`, `hidden`" };
+        assert_eq!(
+            said.stderr,
+            format!(
+                "error: `{folder}` is not empty: it has {has}\n\
+                 help: name a new folder, for example `opsmart init my-project`; names that begin with a dot do not count\n"
+            )
+        );
+    }
+    // What does not count is not overwritten either.
+    let said = scratch.run(&["init", "hidden"]).exits(2);
     assert_eq!(
         said.stderr,
-        "error: `README.md`, `sql/kpi/kpi_daily.sql` are there already, and nothing is overwritten\n\
+        "error: `.gitignore` is there already, and nothing is overwritten\n\
          help: choose another name or folder, or move them away\n"
     );
     assert_eq!(scratch.files("."), before);
+    std::fs::remove_dir_all(scratch.path("desk/notes")).unwrap();
+    let _ = scratch.run(&["init", "desk"]).exits(0);
+    let said = scratch.run(&["init", "desk"]).exits(2);
+    assert!(said.stderr.starts_with("error: `desk` is a project already: it has `opsmart.toml`\n"), "{}", said.stderr);
 }
 
 #[test]

@@ -31,6 +31,7 @@ use crate::project::{ColumnType, Rules, SourceColumn, SourceContract};
 use boolean::Booleans;
 use decimal::Decimals;
 use normal::Normal;
+pub use normal::normalised;
 use number::{Floats, Integers};
 use text::Strings;
 use time::{Dates, Stamps};
@@ -167,7 +168,7 @@ impl Column {
     /// Reads `cells`; tells `fail` of each that is wrong, and gives it no value.
     pub(super) fn read(&self, cells: ColumnCells<'_>, fail: &mut Fail<'_>) -> ArrayRef {
         let Some(normal) = &self.normal else { return self.read_plain(cells, fail) };
-        let (made, failed) = normal.cells(cells);
+        let (made, failed) = normal.cells(cells, &self.nulls);
         let landed = |row: usize| cells.iter().nth(row).flatten();
         // First, so that it is not said of them that they have no value; what is told of a cell is the text that landed.
         failed.iter().for_each(|&row| fail(row, Fault::Normal, landed(row)));
@@ -265,7 +266,7 @@ impl Column {
             Fault::Type => (Reason::Type, self.expected_of_type(fault)),
             Fault::Range => (Reason::Range, self.expected_of_type(fault)),
             Fault::DstGap => (Reason::DstGap, self.expected_of_type(fault)),
-            Fault::Encoding => (Reason::Encoding, format!("{} text", self.encoding)),
+            Fault::Encoding => (Reason::Encoding, format!("{} text (`encoding` in `format`)", self.encoding)),
             Fault::Null if self.in_key => (Reason::NullKey, "a value".to_owned()),
             Fault::Null => (Reason::Null, "a value".to_owned()),
             Fault::Min => (Reason::Range, format!("at least {}", self.rules.min.as_deref().unwrap_or_default())),

@@ -3,6 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 
 use crate::ingest::cells::{Cells, ColumnCells, MOST_BYTES};
+use crate::ingest::rules::Nulls;
 use crate::project::Normaliser;
 
 /// What a column's texts go through, in order.
@@ -19,14 +20,18 @@ impl Normal {
 
     /// Returns the cells of a column as they are to be read, and the rows of those that cannot be made one.
     ///
-    /// What is not UTF-8 stays as it is: reading finds that out.
-    pub(super) fn cells(&self, cells: ColumnCells<'_>) -> (Cells, Vec<usize>) {
+    /// What is not UTF-8 stays as it is: reading finds that out. So does what means "no value" as it landed.
+    pub(super) fn cells(&self, cells: ColumnCells<'_>, nulls: &Nulls) -> (Cells, Vec<usize>) {
         let (mut normal, mut failed) = (Cells::default(), Vec::new());
         for (row, cell) in cells.iter().enumerate() {
             let Some(bytes) = cell else {
                 normal.push_row(1);
                 continue;
             };
+            if nulls.has(bytes.trim_ascii()) {
+                normal.push_held(|held| held.extend_from_slice(bytes));
+                continue;
+            }
             let text = std::str::from_utf8(bytes).map(|text| self.apply(text));
             match text {
                 Ok(Some(text)) if normal.held_bytes() + text.len() <= MOST_BYTES => {
@@ -60,7 +65,13 @@ impl Normal {
     }
 }
 
-/// Applies one step; nothing where the text is none that it is for. No text stays none.
+/// Applies one step, as it is applied to the texts of a column; nothing where the text is none that it is for. No text
+/// stays none.
+#[must_use]
+pub fn normalised(step: Normaliser, text: &str) -> Option<String> {
+    apply(step, text)
+}
+
 fn apply(step: Normaliser, text: &str) -> Option<String> {
     if text.is_empty() {
         return Some(String::new());
@@ -73,8 +84,8 @@ fn apply(step: Normaliser, text: &str) -> Option<String> {
         Normaliser::Phone => return phone(trim(text)),
         Normaliser::Email => return email(trim(text)),
         Normaliser::Currency => return currency(trim(text)),
-        Normaliser::Amount => return amount(trim(text)),
-        Normaliser::DecimalComma => return decimal_comma(trim(text)),
+        Normaliser::Amount => return amount(trim(text), &[',', '\'', '’'], '.'),
+        Normaliser::DecimalComma => return amount(trim(text), &['.', ' ', '\'', '’'], ','),
         Normaliser::Words => word(trim(text)).to_owned(),
     })
 }
@@ -146,9 +157,9 @@ fn currency(text: &str) -> Option<String> {
     (text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(text)
 }
 
-/// Returns the number in an amount: signs and codes of currencies at either end, commas between thousands, and
+/// Returns the number in an amount: signs and codes of currencies at either end, `separators` between thousands, and
 /// parentheses or a minus at the end for what is negative.
-fn amount(text: &str) -> Option<String> {
+fn amount(text: &str, separators: &[char], point: char) -> Option<String> {
     if text.is_empty() {
         return Some(String::new());
     }
@@ -179,7 +190,7 @@ fn amount(text: &str) -> Option<String> {
         return None;
     }
     negative |= sign == Some(true);
-    let number = grouped(rest, &[','], '.')?;
+    let number = grouped(rest, separators, point)?;
     Some(if negative { format!("-{number}") } else { number })
 }
 
@@ -188,17 +199,6 @@ fn without_currency(text: &str) -> &str {
     let is_currency = |c: char| c.is_alphabetic() || matches!(c, '$' | '€' | '£' | '¥' | '₩' | '₹' | '₽' | '₫' | '฿');
     let start = text.trim_start_matches(is_currency).trim_start();
     start.trim_end_matches(is_currency).trim_end()
-}
-
-fn decimal_comma(text: &str) -> Option<String> {
-    if text.is_empty() {
-        return Some(String::new());
-    }
-    let (sign, digits) = match text.strip_prefix(['-', '+']) {
-        Some(digits) => (&text[..1], digits),
-        None => ("", text),
-    };
-    grouped(digits, &['.', ' ', '\'', '\u{a0}', '\u{202f}', '’'], ',').map(|number| format!("{sign}{number}"))
 }
 
 /// Returns a number without what stands between groups of three digits, and with a point before its fraction.
@@ -308,6 +308,7 @@ mod tests {
                 ("5.25-", "-5.25"),
                 ("￥１，２３４", "1234"),
                 ("0.5", "0.5"),
+                ("1'200.50", "1200.50"),
             ],
             &["1,23", "12,34.5", "1.234,5", "(-5)", "--5", "-5-", "USD", "1 2", ".", "1,234,56", "1e3"],
         );
@@ -324,6 +325,9 @@ mod tests {
                 ("1'234,5", "1234.5"),
                 ("12", "12"),
                 ("1.234", "1234"),
+                ("1.234,50 €", "1234.50"),
+                ("(12,00)", "-12.00"),
+                ("1\u{202f}200,5", "1200.5"),
             ],
             &["1.23", "1,234.5", "1.234 567", ",5", "1,", "1,2,3", "x"],
         );

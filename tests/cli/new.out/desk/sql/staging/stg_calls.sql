@@ -15,11 +15,11 @@ renamed as (
 
         ---------- strings
         queue_name,
-        cost,
         agent_no,
 
         ---------- numbers
         seconds,
+        cost,
 
         ---------- booleans
         answered,
