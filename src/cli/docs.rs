@@ -41,6 +41,10 @@ struct Manifest {
 }
 
 pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Result<Exit, Failure> {
+    if args.to.exists() && !args.to.is_dir() {
+        let message = format!("--to {} is a file, and the documentation is a folder", args.to);
+        return Err(Failure::usage(message, Some("name a folder that is empty or does not exist yet".to_owned())));
+    }
     let project = load(global)?;
     let store = open_store(&project);
     let published = published(&project.settings, &store)?;

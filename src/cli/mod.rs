@@ -29,7 +29,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::project::{self, Project};
-use crate::run::{Exit, RunError};
+use crate::run::{DatasetReport, Exit, RunError};
 use crate::starter::StarterError;
 use crate::store::{LocalDisk, Store, StoreError};
 use print::Printer;
@@ -111,8 +111,8 @@ enum Command {
 enum Failure {
     /// The project is wrong.
     Project(Diagnostics),
-    /// A run failed.
-    Run(RunError),
+    /// A run failed, and these datasets had been read by then.
+    Run { error: RunError, read: Vec<DatasetReport> },
     /// Something else, in words, with what to do.
     Other { exit: Exit, message: String, help: Option<String> },
 }
@@ -131,7 +131,7 @@ impl From<Diagnostic> for Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        Self::Run(error)
+        Self::Run { error, read: Vec::new() }
     }
 }
 
@@ -143,7 +143,7 @@ impl From<StarterError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::Run(error.into())
+        RunError::from(error).into()
     }
 }
 
@@ -155,7 +155,7 @@ impl Failure {
     fn exit(&self) -> Exit {
         match self {
             Self::Project(_) => Exit::Usage,
-            Self::Run(error) => error.exit(),
+            Self::Run { error, .. } => error.exit(),
             Self::Other { exit, .. } => *exit,
         }
     }
@@ -219,6 +219,12 @@ fn load(global: &Global) -> Result<Project, Failure> {
 /// Opens the project's warehouse on this machine's disk.
 fn open_store(project: &Project) -> Store {
     store_at(&project.root.join(&project.settings.warehouse))
+}
+
+/// Says that a warehouse has no tables yet.
+fn nothing_published() -> Failure {
+    let help = "`opsmart run` builds and publishes the tables";
+    Failure::usage("nothing has been published yet", Some(help.to_owned()))
 }
 
 fn store_at(folder: &Utf8Path) -> Store {

@@ -179,11 +179,12 @@ pub(super) fn write(root: &Utf8Path, files: &[NewFile]) -> Result<(), Failure> {
 }
 
 /// Returns whether trying again may help.
-fn is_temporary(error: &io::Error) -> bool {
+pub(super) fn is_temporary(error: &io::Error) -> bool {
     !matches!(
         error.kind(),
         io::ErrorKind::PermissionDenied
             | io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
             | io::ErrorKind::ReadOnlyFilesystem
             | io::ErrorKind::InvalidInput
             | io::ErrorKind::InvalidFilename

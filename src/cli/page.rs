@@ -7,13 +7,14 @@ use clap::{Args, ValueEnum};
 use datafusion::datasource::MemTable;
 use serde_json::Value;
 
-use super::{Failure, Global, load, open_store, runtime};
+use super::new::is_temporary;
+use super::{Failure, Global, load, nothing_published, open_store, runtime};
 use crate::cli::print::{Printer, document};
 use crate::cli::report::counted;
 use crate::engine::{self, Resources};
 use crate::page::{Language, Published, RUNS, gather, render};
 use crate::run::{Exit, RunError};
-use crate::store::{Disk, LocalDisk, METADATA, RUN_RECORD, StoreError};
+use crate::store::{Disk, LocalDisk, METADATA};
 use crate::transform::register_stored;
 
 /// Write one HTML page about everything that is published
@@ -22,7 +23,7 @@ use crate::transform::register_stored;
 /// hold. The page needs nothing but itself, in English and Chinese, and can be mailed or put anywhere.
 #[derive(Debug, Args)]
 pub(super) struct PageArgs {
-    /// File to write
+    /// File to write; folders on the way to it are made
     #[arg(long, env = "OPSMART_REPORT_TO", value_name = "FILE", default_value = "report.html")]
     to: Utf8PathBuf,
 
@@ -40,14 +41,14 @@ enum Tongue {
 }
 
 pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Result<Exit, Failure> {
+    if args.to.is_dir() || args.to.as_str().ends_with('/') {
+        let file = args.to.join("report.html");
+        let help = format!("name a file in it: --to {file}");
+        return Err(Failure::usage(format!("--to {} is a folder, and the report is one file", args.to), Some(help)));
+    }
     let project = load(global)?;
     let store = open_store(&project);
-    let reference = store.reference()?.ok_or_else(|| {
-        Failure::usage(
-            "nothing has been published yet",
-            Some("`opsmart run` builds and publishes the tables".to_owned()),
-        )
-    })?;
+    let reference = store.reference()?.ok_or_else(nothing_published)?;
     let snapshot = store.snapshot(&reference.snapshot)?;
     let resources = Resources::of_this_machine(
         project.settings.memory_bytes,
@@ -68,8 +69,7 @@ pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Resul
         let table = MemTable::try_new(schema, vec![batches]).map_err(RunError::Engine)?;
         session.register_table(name, Arc::new(table)).map_err(RunError::Engine)?;
     }
-    let runs: Vec<Value> =
-        store.run_files(RUN_RECORD, RUNS).iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect();
+    let runs: Vec<Value> = store.runs(RUNS).into_iter().filter(|run| run["status"] != "running").collect();
     let published = Published {
         id: &reference.snapshot,
         snapshot: &snapshot,
@@ -102,5 +102,9 @@ pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Resul
 /// Writes a file whole: whoever reads it meanwhile sees the old content or the new.
 pub(super) fn write(path: &Utf8Path, bytes: &[u8]) -> Result<(), Failure> {
     let whole = camino::absolute_utf8(path).unwrap_or_else(|_| path.to_path_buf());
-    Ok(LocalDisk.replace(&whole, bytes).map_err(|source| StoreError::Write { path: path.to_path_buf(), source })?)
+    LocalDisk.replace(&whole, bytes).map_err(|error| Failure::Other {
+        exit: if is_temporary(&error) { Exit::Temporary } else { Exit::Usage },
+        message: format!("cannot write `{path}`: {error}"),
+        help: Some("free space or mend the disk, or choose another place with --to".to_owned()),
+    })
 }

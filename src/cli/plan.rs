@@ -158,6 +158,9 @@ fn as_json(plan: &Plan) -> serde_json::Value {
     let datasets = plan.datasets.iter().map(|dataset| {
         let mut value = step(&dataset.name, &dataset.need);
         value["known_files"] = dataset.known_files.into();
+        if let Some(pattern) = &dataset.nothing_at {
+            value["nothing_landed"] = pattern.as_str().into();
+        }
         let files = dataset.files.iter().map(
             |file| serde_json::json!({ "path": file.listed.path, "because": format!("{:?}", file.why).to_lowercase() }),
         );

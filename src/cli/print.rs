@@ -1,6 +1,5 @@
 //! Printing: the one place that writes to stdout and stderr.
 
-use std::error::Error;
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
@@ -9,7 +8,7 @@ use super::Failure;
 use crate::check::Finding;
 use crate::ingest::IngestError;
 use crate::project::Severity;
-use crate::run::{Exit, RunError};
+use crate::run::{DatasetReport, Exit, RunError};
 
 /// Writes what commands say.
 #[derive(Debug)]
@@ -27,6 +26,11 @@ pub(super) fn colour_allowed() -> bool {
 pub(super) fn answer(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Tells people what they have to know even if they asked for quiet.
+pub(super) fn warn(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Writes a JSON document as the last line of stdout, after everything on stderr.
@@ -63,7 +67,7 @@ impl Printer {
     pub(super) fn failure(&self, failure: &Failure, exit: Exit) {
         let text = match failure {
             Failure::Project(mistakes) => mistakes.render(colour_allowed()),
-            Failure::Run(error) => run_error(error),
+            Failure::Run { error, read } => run_error(error, read),
             Failure::Other { message, help, .. } => with_help(&format!("error: {message}\n"), help.as_deref()),
         };
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
@@ -73,27 +77,32 @@ impl Printer {
     }
 }
 
-fn run_error(error: &RunError) -> String {
+fn run_error(error: &RunError, read: &[DatasetReport]) -> String {
     let mut text = String::new();
     if let RunError::Broken { findings, .. } = error {
         findings.iter().for_each(|finding| text.push_str(&finding_text(finding)));
     }
+    strangers(read).iter().for_each(|words| text.push_str(&format!("note: {words}\n")));
     text.push_str(&format!("error: {error}\n"));
     if let RunError::Ingest(IngestError::Rejected { examples, .. }) = error {
         examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
     }
-    let mut source = error.source();
-    let mut told = error.to_string();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        // Wrappers from other libraries repeat what they wrap.
-        if !told.contains(&words) {
-            text.push_str(&format!("  because {words}\n"));
-            told = words;
-        }
-        source = cause.source();
-    }
+    error.reasons().iter().for_each(|reason| text.push_str(&format!("  because {reason}\n")));
     with_help(&text, error.help().as_deref())
+}
+
+/// Returns in words which names of files and of contracts did not meet.
+pub(super) fn strangers(datasets: &[DatasetReport]) -> Vec<String> {
+    let mut words = Vec::new();
+    for DatasetReport { dataset, unknown_columns, missing_columns, .. } in datasets {
+        if !unknown_columns.is_empty() {
+            words.push(format!("{dataset}: the contract does not know {}", unknown_columns.join(", ")));
+        }
+        if !missing_columns.is_empty() {
+            words.push(format!("{dataset}: a file that was read has no column {}", missing_columns.join(", ")));
+        }
+    }
+    words
 }
 
 /// Returns a broken promise in words, with rows that break it.
@@ -121,6 +130,14 @@ fn with_help(text: &str, help: Option<&str>) -> String {
 
 fn failure_document(failure: &Failure, exit: Exit) -> serde_json::Value {
     let mut document = serde_json::json!({ "status": "failed", "exit": exit as u8 });
+    let help = match failure {
+        Failure::Project(_) => None,
+        Failure::Run { error, .. } => error.help(),
+        Failure::Other { help, .. } => help.clone(),
+    };
+    if let Some(help) = help {
+        document["help"] = help.into();
+    }
     match failure {
         Failure::Project(mistakes) => {
             let mistakes = mistakes.iter().map(|mistake| {
@@ -132,8 +149,11 @@ fn failure_document(failure: &Failure, exit: Exit) -> serde_json::Value {
             });
             document["mistakes"] = mistakes.collect();
         }
-        Failure::Run(error) => {
-            document["error"] = error.to_string().into();
+        Failure::Run { error, read } => {
+            document["error"] = error.in_full().into();
+            if !read.is_empty() {
+                document["datasets"] = serde_json::to_value(read).unwrap_or_default();
+            }
             if let RunError::Broken { findings, record } = error {
                 document["record"] = record.as_str().into();
                 document["findings"] = serde_json::to_value(findings).unwrap_or_default();

@@ -100,6 +100,18 @@ fn check_dataset(project: &Project, name: &str) -> Result<(), Failure> {
     Err(Failure::usage(format!("there is no dataset `{name}`"), Some(did_you_mean(name, known).unwrap_or(list))))
 }
 
+/// Says why there is nothing to list.
+fn nothing(project: &Project, choice: &Choice) -> Result<String, Failure> {
+    let Choice { dataset, file, reason } = choice;
+    Ok(if open_store(project).reference()?.is_none() {
+        "no records are set aside: nothing has been published yet\n".to_owned()
+    } else if dataset.is_some() || file.is_some() || reason.is_some() {
+        "no such records are set aside; `opsmart quarantine ls` counts all\n".to_owned()
+    } else {
+        "no records are set aside\n".to_owned()
+    })
+}
+
 /// Returns the rows of a SELECT over the quarantine in force; none if nothing has been published.
 fn ask(project: &Project, sql: String, limit: usize) -> Result<Vec<RecordBatch>, Failure> {
     let store = open_store(project);
@@ -134,7 +146,7 @@ fn list(project: &Project, choice: &Choice, printer: &Printer) -> Result<Exit, F
         };
         document(&rows.iter().map(row).collect::<Vec<_>>());
     } else if rows.is_empty() {
-        printer.say("no records are set aside\n");
+        printer.say(&nothing(project, choice)?);
     } else {
         let lines = rows.into_iter().map(|(texts, records)| {
             let mut line = texts.to_vec();
@@ -196,7 +208,7 @@ fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, 
     if printer.is_json() {
         document(&documents);
     } else if records.is_empty() {
-        printer.say("no records are set aside\n");
+        printer.say(&nothing(project, &args.choice)?);
     } else {
         answer(&text);
     }

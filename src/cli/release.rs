@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, Global, load, open_store};
+use super::{Failure, Global, load, nothing_published, open_store};
 use crate::cli::print::{Printer, document};
 use crate::run::Exit;
 use crate::store::Reference;
@@ -17,7 +17,7 @@ pub(super) fn release(global: &Global, _: &ReleaseArgs, printer: &Printer) -> Re
     let project = load(global)?;
     let store = open_store(&project);
     let Some(reference) = store.reference()? else {
-        return Err(Failure::usage("nothing has been published yet", None));
+        return Err(nothing_published());
     };
     let Some(held) = &reference.held else {
         printer.say(&format!("nothing is held: snapshot {} is in force\n", reference.snapshot.short()));

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::print::finding_text;
+use super::print::{finding_text, strangers};
 use crate::run::{RunReport, Status};
 
 /// Returns the report as text: the row ledger, the tables, the headline numbers, and where the output lies.
@@ -73,8 +73,11 @@ fn held(report: &RunReport) -> String {
     format!("A rollback holds snapshot {} in force until `opsmart release`\n", snapshot.short())
 }
 
-fn nothing_landed(report: &RunReport) -> String {
-    let line = |(dataset, pattern): &(String, String)| format!("No file of {dataset} has landed as `{pattern}`\n");
+/// Says which datasets have no file at all, so that what is made from them is empty.
+pub(super) fn nothing_landed(report: &RunReport) -> String {
+    let line = |(dataset, pattern): &(String, String)| {
+        format!("warning: no file of {dataset} has landed as `{pattern}`, so it counts as empty\n")
+    };
     report.nothing_landed.iter().map(line).collect()
 }
 
@@ -108,13 +111,7 @@ fn ledger(report: &RunReport) -> String {
         row
     });
     let mut text = table(&head, rows);
-    for dataset in report.datasets.iter().filter(|dataset| !dataset.unknown_columns.is_empty()) {
-        text.push_str(&format!(
-            "  {}: the contract does not know {}\n",
-            dataset.dataset,
-            dataset.unknown_columns.join(", ")
-        ));
-    }
+    strangers(&report.datasets).iter().for_each(|words| text.push_str(&format!("  {words}\n")));
     let set_aside: u64 = report.datasets.iter().map(|dataset| dataset.quarantined).sum();
     if set_aside > 0 {
         text.push_str(&format!(

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{Failure, Global, load, open_store};
+use super::{Failure, Global, load, nothing_published, open_store};
 use crate::cli::print::{Printer, document};
 use crate::digest::Digest;
 use crate::run::Exit;
@@ -22,7 +22,7 @@ pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) 
     let project = load(global)?;
     let store = open_store(&project);
     let Some(reference) = store.reference()? else {
-        return Err(Failure::usage("nothing has been published yet", None));
+        return Err(nothing_published());
     };
     let target = match &args.snapshot {
         Some(beginning) => named(&store, &reference, beginning)?,
@@ -52,7 +52,8 @@ fn before(store: &Store, id: &Digest) -> Result<Digest, Failure> {
             return Ok(parent);
         }
     }
-    Err(Failure::usage(format!("there is no other snapshot before {}", id.short()), None))
+    let help = "every run that publishes other rows makes one to go back to";
+    Err(Failure::usage(format!("there is no other snapshot before {}", id.short()), Some(help.to_owned())))
 }
 
 /// Finds the one snapshot in the line of ancestors whose name begins so.

@@ -9,13 +9,13 @@ use clap::Args;
 
 use super::progress::Progress;
 use super::{Failure, Global, load, open_store, report, runtime, store_at};
-use crate::cli::print::{Printer, document};
+use crate::cli::print::{Printer, document, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
 use crate::plan::{Reach, Suite, reach, select_all};
 use crate::project;
-use crate::run::{self, Exit, Memo, Record, RunError, RunReport, Status};
-use crate::store::{LockError, OnLocked, StoreError};
+use crate::run::{self, Event, Exit, Memo, Record, RunError, RunReport, Status, Told};
+use crate::store::{Lock, LockError, OnLocked, Store, StoreError};
 
 /// Take in what has landed, bring tables up to date and publish them
 ///
@@ -80,7 +80,10 @@ impl Choice {
             let Some(job) = suite.project.jobs.get(name) else {
                 let line = SourceFile::new("command line", name.as_str());
                 let known = suite.project.jobs.keys().map(String::as_str);
-                let list = format!("jobs are: {}", suite.project.jobs.keys().cloned().collect::<Vec<_>>().join(", "));
+                let list = match suite.project.jobs.keys().cloned().collect::<Vec<_>>() {
+                    none if none.is_empty() => "there are no jobs: `opsmart run` runs the whole project".to_owned(),
+                    jobs => format!("jobs are: {}", jobs.join(", ")),
+                };
                 let mistake =
                     Diagnostic::new(Code::UnknownJob, line.at(0..name.len()), format!("job `{name}` does not exist"));
                 return Err(Failure::Project(mistake.help(did_you_mean(name, known).unwrap_or(list)).into()));
@@ -91,7 +94,13 @@ impl Choice {
         let excluded = select_all(suite, "--exclude", &self.exclude)?;
         let reach = reach(suite, &jobs, &selected, &excluded);
         if reach.ingest.is_empty() && reach.models.is_empty() {
-            return Err(Failure::usage("everything that was selected is also excluded", None));
+            if suite.project.sources.is_empty() && suite.project.models.is_empty() {
+                let help = "`opsmart new source NAME --from FILE` reads a contract off a file that landed";
+                let message = "the project has neither datasets nor models, so there is nothing to run";
+                return Err(Failure::usage(message, Some(help.to_owned())));
+            }
+            let help = "leave something out of --exclude";
+            return Err(Failure::usage("everything that was selected is also excluded", Some(help.to_owned())));
         }
         Ok(reach)
     }
@@ -143,16 +152,8 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     let reach = args.choice.reach(&suite)?;
     let as_of = args.choice.as_of(&suite)?;
     let store = open_store(&suite.project);
-    let locks = match store.lock(&args.choice.locks(&suite), args.on_locked) {
-        Ok(locks) => locks,
-        Err(LockError::Held { name }) if args.on_locked == OnLocked::Skip => {
-            printer.say(&format!("skipped: another run holds `{name}`\n"));
-            if printer.is_json() {
-                document(&serde_json::json!({ "status": "skipped", "held": name }));
-            }
-            return Ok(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done });
-        }
-        Err(error) => return Err(StoreError::Lock(error).into()),
+    let Some(locks) = lock(&store, &args.choice.locks(&suite), args.on_locked, printer)? else {
+        return Ok(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done });
     };
     let memory = args.memory.or(suite.project.settings.memory_bytes);
     let mut resources = Resources::of_this_machine(memory, Some(store.spill_folder(&id)));
@@ -178,8 +179,17 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     };
     let runtime = runtime()?;
     let progress = Progress::new(printer);
+    let mut read = Vec::new();
     let ended = runtime.block_on(async {
-        let mut on = |event| progress.event(&event);
+        let mut on = |event| {
+            progress.event(&event);
+            match event {
+                // Also when the run starts again, because another one has published first.
+                Event::Planned { .. } => read.clear(),
+                Event::Read(dataset) => read.push(dataset),
+                _ => {}
+            }
+        };
         tokio::select! {
             outcome = run::run(&suite, &job, &mut on) => Ended::By(Box::new(outcome)),
             exit = signal() => Ended::Signal(exit),
@@ -200,14 +210,14 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
                 // What was asked for in a wrong way is between us and whoever asked.
                 let is_recorded = matches!(error, RunError::Behind(_));
                 if error.exit() != Exit::Usage && !is_recorded {
-                    record.write(&"failed", error.exit(), Some(&error), None);
+                    record.write("failed", error.exit(), Some(&error), Told::Read(&read));
                 }
-                return Err(error.into());
+                return Err(Failure::Run { error, read });
             }
         },
         Ended::Signal(exit) => {
             store.discard_unnamed();
-            record.write(&"interrupted", exit, None, None);
+            record.write("interrupted", exit, None, Told::Read(&read));
             printer.say("interrupted, nothing published\n");
             if printer.is_json() {
                 document(&serde_json::json!({ "status": "interrupted", "exit": exit as u8 }));
@@ -217,6 +227,33 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     };
     drop(locks);
     Ok(exit)
+}
+
+/// Takes the locks of a run; nothing if another run holds one and this one is to be skipped then.
+fn lock(
+    store: &Store,
+    names: &BTreeSet<String>,
+    on_locked: OnLocked,
+    printer: &Printer,
+) -> Result<Option<Vec<Lock>>, Failure> {
+    let mut locks = store.lock(names, OnLocked::Fail);
+    if let (Err(error @ LockError::Held { .. }), OnLocked::Wait(_)) = (&locks, on_locked) {
+        printer.say(&format!("waiting: {error}\n"));
+        locks = store.lock(names, on_locked);
+    }
+    match locks {
+        Ok(locks) => Ok(Some(locks)),
+        Err(error) => match &error {
+            LockError::Held { name, .. } if on_locked == OnLocked::Skip => {
+                printer.say(&format!("skipped: {error}\n"));
+                if printer.is_json() {
+                    document(&serde_json::json!({ "status": "skipped", "held": name }));
+                }
+                Ok(None)
+            }
+            _ => Err(StoreError::Lock(error).into()),
+        },
+    }
 }
 
 enum Ended {
@@ -243,6 +280,10 @@ fn nothing_new(args: &RunArgs, printer: &Printer, report: &RunReport) -> Exit {
 }
 
 fn tell(printer: &Printer, report: &RunReport) {
+    if printer.is_quiet() && report.status != Status::NothingNew {
+        // Tables were published as if there were no data; whoever hears of nothing else has to hear of this.
+        warn(&report::nothing_landed(report));
+    }
     printer.say(&report::text(report));
     if printer.is_json() {
         document(report);

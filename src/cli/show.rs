@@ -12,12 +12,12 @@ use clap::{Args, ValueEnum};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
-use super::{Failure, Global, load, open_store, report, runtime};
+use super::{Failure, Global, load, nothing_published, open_store, report, runtime};
 use crate::cli::print::{Printer, answer};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::{self, Resources};
 use crate::plan::{Kind, Query, Suite, plan_query};
-use crate::project::Project;
+use crate::project::{Project, SourceContract};
 use crate::quote::identifier;
 use crate::run::{Exit, RunError};
 use crate::store::{ABOUT, Snapshot, Store};
@@ -57,12 +57,7 @@ enum Form {
 pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
     let store = open_store(&project);
-    let reference = store.reference()?.ok_or_else(|| {
-        Failure::usage(
-            "nothing has been published yet",
-            Some("`opsmart run` builds and publishes the tables".to_owned()),
-        )
-    })?;
+    let reference = store.reference()?.ok_or_else(nothing_published)?;
     let snapshot = store.snapshot(&reference.snapshot)?;
     let is_name = !args.what.contains(char::is_whitespace);
     let sql = if is_name { format!("select * from {}", identifier(&args.what)) } else { args.what.clone() };
@@ -75,11 +70,15 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     })?;
     let form = if printer.is_json() { Form::Json } else { args.format };
     let limit = args.limit.unwrap_or(if form == Form::Table { TABLE_ROWS } else { 0 });
+    let landing = project.sources.get(args.what.as_str()).map(|dataset| dataset.from.to_string());
     let batches = rows(project, &store, &snapshot, &query, &file, if limit > 0 { limit + 1 } else { 0 })?;
     let (batches, is_cut) = cut(batches, limit);
     let batches = batches.iter().map(readable).collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.into()))?;
     let text = write(&batches, form).map_err(|error| failed(error.into()))?;
     answer(&text);
+    if let Some(pattern) = landing.filter(|_| batches.is_empty()) {
+        printer.say(&format!("what lands as `{pattern}` becomes its rows\n"));
+    }
     if is_cut {
         printer.say(&format!("the first {limit} rows; --limit 0 prints all\n"));
     }
@@ -113,7 +112,7 @@ pub(super) fn rows(
 }
 
 fn failed(error: datafusion::error::DataFusionError) -> Failure {
-    Failure::Run(TransformError::Query { model: "query".to_owned(), error }.into())
+    RunError::from(TransformError::Query { model: "query".to_owned(), error }).into()
 }
 
 /// Makes the tables that the query reads known, and no others.
@@ -128,7 +127,11 @@ fn know_tables(
     let is_stored = |name: &str| snapshot.tables.contains_key(name) || ABOUT.contains(&name);
     let is_view = |name: &str| project.models.contains_key(name);
     if let Some(unknown) = query.reads().iter().find(|read| !is_stored(&read.text) && !is_view(&read.text)) {
-        let known = snapshot.tables.keys().chain(project.models.keys()).map(String::as_str);
+        if let Some(dataset) = project.sources.get(&unknown.text) {
+            return Err(not_taken_in(dataset));
+        }
+        let known = snapshot.tables.keys().chain(project.models.keys()).chain(project.sources.keys());
+        let known = known.map(String::as_str).chain(ABOUT);
         let bytes = file.text.find(&unknown.text).map_or(0..0, |at| at..at + unknown.text.len());
         let mistake =
             Diagnostic::new(Code::UnknownTable, file.at(bytes), format!("table `{}` does not exist", unknown.text));
@@ -155,6 +158,9 @@ fn know_tables(
     let upstream = suite.upstream(&wanted);
     let is_view = |name: &String| suite.tables.get(name).is_some_and(|table| table.kind == Kind::View);
     if let Some(missing) = upstream.iter().find(|name| !is_stored(name) && !is_view(name)) {
+        if let Some(dataset) = suite.project.sources.get(missing) {
+            return Err(not_taken_in(dataset));
+        }
         let help = Some("`opsmart run` builds and publishes it".to_owned());
         return Err(Failure::usage(format!("`{missing}` has never been published"), help));
     }
@@ -163,6 +169,13 @@ fn know_tables(
         register_view(session, &suite, name, snapshot.as_of).map_err(RunError::Engine)?;
     }
     Ok(())
+}
+
+/// Says that a dataset has no rows because no run has reached it.
+fn not_taken_in(dataset: &SourceContract) -> Failure {
+    let name = &dataset.name;
+    let help = format!("`opsmart run --select source:{name}+` takes in what has landed as `{}`", dataset.from);
+    Failure::usage(format!("nothing of dataset `{name}` has been taken in yet"), Some(help))
 }
 
 /// Turns bytes into the text that they most likely are: the records in `dq_quarantine` are read by people.

@@ -57,7 +57,9 @@ pub fn tests(suite: &Suite, models: &[String]) -> Result<Vec<GoldenTest>, Golden
     }
     if let Some(missing) = models.iter().find(|model| !found.iter().any(|test| test.model == **model)) {
         let message = format!("there is no `tests/models/{missing}.slt`");
-        return Err(GoldenError { message, help: did_you_mean(missing, found.iter().map(|test| test.model.as_str())) });
+        let near = did_you_mean(missing, found.iter().map(|test| test.model.as_str()));
+        let help = near.or_else(|| Some("tests are called like the models that they test".to_owned()));
+        return Err(GoldenError { message, help });
     }
     if !models.is_empty() {
         found.retain(|test| models.contains(&test.model));

@@ -143,6 +143,7 @@ fn as_texts(
         description: None,
         grain: None,
         from,
+        from_at: SourceFile::new("", "").whole(),
         format: format.clone(),
         encoding,
         files: FilesMode::Replace,

@@ -13,7 +13,7 @@ use super::cells::Cells;
 use super::header::Wanted;
 use super::problem::FileProblem;
 use super::quarantine::Reason;
-use super::record::{Found, Line, LineEnds, Records, Step, View, after_line_end, is_blank};
+use super::record::{Found, Line, LineEnds, Records, Step, Strangers, View, after_line_end, is_blank};
 use super::split::{Flaw, Scan, Splitter};
 use crate::project::{CsvFormat, FieldNames};
 
@@ -35,7 +35,7 @@ pub(super) struct Csv {
     most_columns: usize,
     width: usize,
     slots: Vec<Option<usize>>,
-    unknown: Vec<String>,
+    strangers: Strangers,
     done_bytes: u64,
     repeated_bytes: u64,
 }
@@ -60,7 +60,7 @@ impl Csv {
             most_columns,
             width,
             slots,
-            unknown: Vec::new(),
+            strangers: Strangers::default(),
             done_bytes: 0,
             repeated_bytes: 0,
         })
@@ -144,7 +144,7 @@ impl Csv {
                 self.expects_header = false;
                 self.width = names.len();
                 self.slots = bound.slots;
-                self.unknown = bound.unknown;
+                self.strangers = bound.strangers;
                 Ok(Step::Blank { end, lines })
             }
             Scan::Record { end, lines } => Ok(Step::Row { end, lines }),
@@ -214,8 +214,8 @@ impl Records for Csv {
         &self.slots
     }
 
-    fn finish(self) -> Result<Vec<String>, FileProblem> {
-        if self.expects_header { Err(FileProblem::NoHeader) } else { Ok(self.unknown) }
+    fn finish(self) -> Result<Strangers, FileProblem> {
+        if self.expects_header { Err(FileProblem::NoHeader) } else { Ok(self.strangers) }
     }
 }
 

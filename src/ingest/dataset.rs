@@ -32,6 +32,8 @@ pub struct Raw {
     pub(crate) next_sequence: u64,
     pub(crate) paths: Vec<LandedPath>,
     pub(crate) contents: BTreeMap<String, Content>,
+    /// Columns that headers of the files read now lack; none of them is required.
+    pub(crate) missing_columns: BTreeSet<String>,
 }
 
 /// Why a dataset could not be taken in.
@@ -130,6 +132,7 @@ pub async fn ingest(
         next_sequence: before.map_or(0, |before| before.next_sequence),
         paths: before.map(|before| before.paths.clone()).unwrap_or_default(),
         contents: BTreeMap::new(),
+        missing_columns: BTreeSet::new(),
     };
     if let Some(before) = before
         && before.shape == step.shape
@@ -164,7 +167,8 @@ impl Raw {
         listed: &Listed,
         reading: Reading,
     ) -> Result<(), IngestError> {
-        let Reading { identity, content, examples } = reading;
+        let Reading { identity, content, missing_columns, examples } = reading;
+        self.missing_columns.extend(missing_columns);
         let of_path = |path: &LandedPath| path.path == listed.path;
         let is_as_before =
             self.paths.iter().rev().find(|path| of_path(path)).is_some_and(|path| path.content == identity);
@@ -240,6 +244,7 @@ fn reject_if_too_many(
 struct Reading {
     identity: String,
     content: Content,
+    missing_columns: Vec<String>,
     examples: Vec<String>,
 }
 
@@ -386,7 +391,7 @@ impl<'a> Tables<'a> {
             quarantine,
             unknown_columns: outcome.unknown_columns,
         };
-        Ok(Reading { identity, content, examples: self.examples })
+        Ok(Reading { identity, content, missing_columns: outcome.missing_columns, examples: self.examples })
     }
 }
 

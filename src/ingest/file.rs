@@ -14,7 +14,7 @@ use super::header::Wanted;
 use super::ndjson::Ndjson;
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::{Reason, SetAside};
-use super::record::{Found, Records, Step, View};
+use super::record::{Found, Records, Step, Strangers, View};
 use crate::digest::Digest;
 use crate::project::{Format, Limits, SourceContract};
 use crate::store::Ledger;
@@ -54,6 +54,8 @@ pub struct Outcome {
     /// Names that the file has and the contract does not know, in the order of their first appearance; at most a
     /// hundred of them for NDJSON.
     pub unknown_columns: Vec<String>,
+    /// Columns that the contract has and the file's header lacks; none of them is required.
+    pub missing_columns: Vec<String>,
 }
 
 /// How much is done at a time. Rows, records set aside and counts do not depend on it; the cut into batches does.
@@ -164,11 +166,11 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         }
         self.hand_on(&records)?;
         self.ledger.bytes = self.chunk.base() + self.chunk.bytes().len() as u64;
-        let unknown_columns = records.finish()?;
+        let Strangers { unknown: unknown_columns, missing: missing_columns } = records.finish()?;
         if !self.ledger.balanced() {
             return Err(ReadError::Unbalanced(self.ledger));
         }
-        Ok(Outcome { content: self.chunk.digest(), ledger: self.ledger, unknown_columns })
+        Ok(Outcome { content: self.chunk.digest(), ledger: self.ledger, unknown_columns, missing_columns })
     }
 
     /// Takes in the first chunk and looks at what the file starts with.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::problem::FileProblem;
+use super::record::Strangers;
 use crate::project::SourceContract;
 
 /// The columns that a contract looks for inside its files: all but those that the path gives.
@@ -128,7 +129,8 @@ impl Wanted {
                 unknown.push(if name.is_empty() { "\"\"".to_owned() } else { name.clone() });
             }
         }
-        Ok(Bound { slots, unknown })
+        let missing = missing.into_iter().map(|(column, _)| column.name.clone()).collect();
+        Ok(Bound { slots, strangers: Strangers { unknown, missing } })
     }
 }
 
@@ -143,8 +145,8 @@ fn near(name: &str) -> String {
 pub(super) struct Bound {
     /// For each column of the contract, the field that is its.
     pub(super) slots: Vec<Option<usize>>,
-    /// The names that stand for no column, each once.
-    pub(super) unknown: Vec<String>,
+    /// The names that stand for no column, each once, and the columns without a name.
+    pub(super) strangers: Strangers,
 }
 
 #[cfg(test)]
@@ -169,8 +171,9 @@ mod tests {
     fn own_names_go_before_aliases_and_the_rest_is_reported() {
         let wanted = wanted(&[(&["id", "ticket_id"], true), (&["note"], false)]);
         assert_eq!(bind(&wanted, &["x", "ticket_id"]).unwrap().slots, [Some(1), None]);
-        let bound = bind(&wanted, &["ticket_id", "id", "x", "x"]).unwrap();
-        assert_eq!(bound, Bound { slots: vec![Some(1), None], unknown: vec!["ticket_id".into(), "x".into()] });
+        let Bound { slots, strangers } = bind(&wanted, &["ticket_id", "id", "x", "x"]).unwrap();
+        assert_eq!((slots, strangers.unknown), (vec![Some(1), None], vec!["ticket_id".to_owned(), "x".into()]));
+        assert_eq!(strangers.missing, ["note"]);
     }
 
     #[test]
@@ -204,7 +207,8 @@ mod tests {
         assert_eq!(said(&["id\u{feff}"]), "the header has no `id` for column `id`, but `id\\u{feff}`");
         // Where the right name stands beside it, nothing has to be guessed.
         let both = bind(&wanted, &["ID", "id", "", "", "note"]).unwrap();
-        assert_eq!(both, Bound { slots: vec![Some(1), Some(4)], unknown: vec!["ID".into(), "\"\"".into()] });
+        assert_eq!(both.slots, [Some(1), Some(4)]);
+        assert_eq!(both.strangers, Strangers { unknown: vec!["ID".into(), "\"\"".into()], missing: Vec::new() });
     }
 
     #[test]

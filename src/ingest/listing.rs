@@ -1,9 +1,9 @@
 //! Which files have landed.
 //!
 //! The folder is walked with the system's own calls: `object_store` resolves every path that it lists, and ten thousand
-//! files have to be listed in a few milliseconds. Promises: a link that leads out of the landing folder, whatever is not
-//! a plain file and a name that is not UTF-8 are refused where they match the pattern; listing follows no path out of its
-//! root. Files are read through `object_store`.
+//! files have to be listed in a few milliseconds. Promises: a folder that is not there is told apart from one without
+//! files; a link that leads out of the landing folder, whatever is not a plain file and a name that is not UTF-8 are
+//! refused where they match the pattern; listing follows no path out of its root. Files are read through `object_store`.
 
 use std::fs::Metadata;
 use std::io;
@@ -23,6 +23,12 @@ use crate::stamp::{self, Stamp};
 /// Why the landed files could not be listed or opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ListingError {
+    /// The folder is not there.
+    #[error("there is no folder `{folder}`")]
+    Missing {
+        /// The folder.
+        folder: Utf8PathBuf,
+    },
     /// The folder cannot be listed.
     #[error("cannot list `{folder}`")]
     List {
@@ -47,7 +53,7 @@ pub enum ListingError {
         /// The file.
         path: Utf8PathBuf,
         /// Why.
-        source: object_store::Error,
+        source: io::Error,
     },
 }
 
@@ -63,7 +69,7 @@ pub struct LandingFolder {
 type Found<'a> = &'a mut dyn FnMut(String, Vec<String>, Metadata);
 
 impl LandingFolder {
-    /// Returns the folder of `pattern`, relative to `root`. A folder that does not exist yet has no files.
+    /// Returns the folder of `pattern`, relative to `root`.
     #[must_use]
     pub fn new(root: &Utf8Path, pattern: &LandingPattern) -> Self {
         let folder = root.join(pattern.folder());
@@ -80,7 +86,7 @@ impl LandingFolder {
     /// copies of the same files must come out the same.
     ///
     /// # Errors
-    /// When the folder cannot be listed, or a file that matches is not plain.
+    /// When the folder is not there or cannot be listed, or a file that matches is not plain.
     pub fn list(&self, pattern: &LandingPattern) -> Result<Vec<Listed>, ListingError> {
         let mut listed = Vec::new();
         let now = Utc::now();
@@ -106,12 +112,14 @@ impl LandingFolder {
     fn walk(&self, pattern: &LandingPattern, found: Found<'_>) -> Result<(), ListingError> {
         let root = match self.folder.canonicalize_utf8() {
             Ok(root) => root,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // No share is mounted, or the contract names the wrong folder: that nothing has landed is not known.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ListingError::Missing { folder: self.folder.clone() });
+            }
             Err(source) => return Err(ListingError::List { folder: self.folder.clone(), source }),
         };
         // A pattern that stays in its folder needs no walk through all that lies below it.
-        let text = pattern.to_string();
-        let is_deep = text[self.prefix.len()..].contains('/') || text.contains("**");
+        let is_deep = pattern.to_string()[self.prefix.len()..].contains('/') || pattern.crosses_folders();
         self.enter(pattern, "", is_deep, &mut vec![root], found)
     }
 
@@ -135,7 +143,11 @@ impl LandingFolder {
             let kind = entry.file_type().map_err(failed)?;
             let full = format!("{}{path}", self.prefix);
             let refused = |what| ListingError::Refused { path: full.clone().into(), what, folder: self.folder.clone() };
-            if kind.is_dir() || (kind.is_symlink() && is_deep && folder.join(&path).is_dir()) {
+            if kind.is_dir() || (kind.is_symlink() && self.folder.join(&path).is_dir()) {
+                // Only `**` takes a folder for a part of the way to a file as well as for the file's own name.
+                if !pattern.crosses_folders() && pattern.matches(&full).is_some() {
+                    return Err(refused("a folder"));
+                }
                 if is_deep && is_text {
                     let real = self.folder.join(&path).canonicalize_utf8().map_err(|_| refused("a link to nowhere"))?;
                     if !real.starts_with(&above[0]) {
@@ -188,7 +200,7 @@ impl LandingFolder {
     /// When it cannot be opened.
     pub async fn read(&self, path: &str) -> Result<Box<dyn std::io::Read + Send>, ListingError> {
         let inside = path.strip_prefix(&self.prefix).unwrap_or(path);
-        let open = |source| ListingError::Open { path: Utf8PathBuf::from(path), source };
+        let open = |source| ListingError::Open { path: Utf8PathBuf::from(path), source: said_by_the_disk(source) };
         let store = LocalFileSystem::new_with_prefix(&self.folder).map_err(open)?;
         let location = StorePath::parse(inside).map_err(|error| open(error.into()))?;
         let found = store.get(&location).await.map_err(open)?;
@@ -197,6 +209,20 @@ impl LandingFolder {
             object_store::GetResultPayload::Stream(stream) => Ok(Box::new(StreamReader::new(stream))),
         }
     }
+}
+
+/// Returns what the disk said, which the words of the library hide from whoever asks what to do.
+fn said_by_the_disk(error: object_store::Error) -> io::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(known) = cause {
+        if let Some(disk) = known.downcast_ref::<io::Error>() {
+            return disk
+                .raw_os_error()
+                .map_or_else(|| io::Error::new(disk.kind(), disk.to_string()), io::Error::from_raw_os_error);
+        }
+        cause = known.source();
+    }
+    io::Error::other(error)
 }
 
 /// Returns a key by which `orders-9` comes before `orders-10`: runs of digits by their value, the rest as it is.

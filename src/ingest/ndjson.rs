@@ -15,7 +15,7 @@ use super::header::Wanted;
 use super::object;
 use super::problem::FileProblem;
 use super::quarantine::Reason;
-use super::record::{Line, LineEnds, Records, Step, View};
+use super::record::{Line, LineEnds, Records, Step, Strangers, View};
 
 /// How many unknown names are remembered; a file whose names are data would have no end of them.
 const MOST_UNKNOWN: usize = 100;
@@ -264,8 +264,9 @@ impl Records for Ndjson {
         &self.slots
     }
 
-    fn finish(self) -> Result<Vec<String>, FileProblem> {
-        Ok(self.names.unknown)
+    fn finish(self) -> Result<Strangers, FileProblem> {
+        // Without a header there is no telling a column that is missing from one that has no value.
+        Ok(Strangers { unknown: self.names.unknown, missing: Vec::new() })
     }
 }
 

@@ -140,6 +140,15 @@ pub(super) enum Step {
     More,
 }
 
+/// Names that stand on one side alone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Strangers {
+    /// Those that the file has and the contract does not know.
+    pub(super) unknown: Vec<String>,
+    /// Columns of the contract that the file's header lacks; none of them is required.
+    pub(super) missing: Vec<String>,
+}
+
 /// A format: how its records are found and cut into cells.
 pub(super) trait Records {
     /// Returns what ends a line of this format.
@@ -156,8 +165,8 @@ pub(super) trait Records {
     /// Returns, for each column of the contract, which cell of a record is its; none for those that the file lacks.
     fn slots(&self) -> &[Option<usize>];
 
-    /// Called at the end of the file; gives back the names that the file has and the contract does not know.
-    fn finish(self) -> Result<Vec<String>, FileProblem>;
+    /// Called at the end of the file; gives back which names of the file and of the contract did not meet.
+    fn finish(self) -> Result<Strangers, FileProblem>;
 }
 
 /// Returns whether a line of nothing but such bytes is blank.

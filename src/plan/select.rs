@@ -165,7 +165,9 @@ fn by_method(suite: &Suite, core: &str) -> Result<BTreeSet<String>, SelectorMist
         }
     };
     if found.is_empty() {
-        return Err(mistake(&format!("`{core}` selects nothing"), near));
+        let help =
+            near.or_else(|| Some("select by the name of a dataset or model, `tag:`, `path:` or `source:`".to_owned()));
+        return Err(mistake(&format!("`{core}` selects nothing"), help));
     }
     Ok(found)
 }

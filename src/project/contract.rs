@@ -8,7 +8,7 @@ use super::check::{Check, Terms, To};
 use super::column::{ColumnType, Normaliser, Rules, Words};
 use super::job::Spelled;
 use super::landing::LandingPattern;
-use crate::diagnostic::SourceFile;
+use crate::diagnostic::{Place, SourceFile};
 
 /// The contract of one landed dataset (`schemas/sources/<name>.toml`).
 ///
@@ -27,6 +27,8 @@ pub struct SourceContract {
     pub grain: Option<String>,
     /// Where its files land.
     pub from: LandingPattern,
+    /// Where the contract says so.
+    pub from_at: Place,
     /// How its files are written.
     pub format: Format,
     /// What its bytes stand for, unless a byte order mark says otherwise.

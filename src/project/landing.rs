@@ -98,6 +98,12 @@ impl LandingPattern {
         &self.folder
     }
 
+    /// Returns whether a part of the pattern stands for folders of any depth.
+    #[must_use]
+    pub fn crosses_folders(&self) -> bool {
+        self.text.contains("**")
+    }
+
     /// Returns the names that the pattern captures, in order.
     #[must_use]
     pub fn captures(&self) -> &[String] {

@@ -1,5 +1,8 @@
 //! Why a run stopped, and what that means to whoever started it.
 
+use std::error::Error;
+use std::io;
+
 use camino::Utf8PathBuf;
 use datafusion::common::DataFusionError;
 
@@ -7,7 +10,7 @@ use super::clock::ClockError;
 use crate::check::{CheckError, Finding};
 use crate::clean::CleanError;
 use crate::ingest::{IngestError, ListingError};
-use crate::project::Severity;
+use crate::project::{Severity, SourceContract};
 use crate::store::{LockError, StoreError};
 use crate::transform::TransformError;
 
@@ -47,9 +50,19 @@ pub enum RunError {
     /// The clock was refused.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// The folder in which files of a dataset should land is not there.
+    #[error("the landing folder `{folder}` of dataset `{dataset}` is not there")]
+    NoLandingFolder {
+        /// The dataset.
+        dataset: String,
+        /// The folder.
+        folder: Utf8PathBuf,
+        /// File and line of the contract that names it.
+        named_at: String,
+    },
     /// The landed files cannot be listed.
     #[error(transparent)]
-    Listing(#[from] ListingError),
+    Listing(ListingError),
     /// A dataset cannot be taken in.
     #[error(transparent)]
     Ingest(#[from] IngestError),
@@ -94,17 +107,59 @@ impl RunError {
         }
     }
 
+    /// Says why the landed files of a dataset could not be listed.
+    #[must_use]
+    pub fn listing(contract: &SourceContract, error: ListingError) -> Self {
+        match error {
+            ListingError::Missing { folder } => Self::NoLandingFolder {
+                dataset: contract.name.clone(),
+                folder,
+                named_at: format!("{}:{}", contract.from_at.file.path, contract.from_at.line_column().0),
+            },
+            error => Self::Listing(error),
+        }
+    }
+
+    /// Returns what led to the failure, one cause after the other, as far as it is not told already.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        let mut told = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            let words = cause.to_string();
+            // Wrappers from other libraries repeat what they wrap.
+            if !told.contains(&words) {
+                reasons.push(words.clone());
+                told = words;
+            }
+            source = cause.source();
+        }
+        reasons
+    }
+
+    /// Returns the failure with all that led to it, on one line: what records and machines keep.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        let reasons = self.reasons().into_iter().map(|reason| format!(", because {reason}"));
+        std::iter::once(self.to_string()).chain(reasons).collect()
+    }
+
     /// Returns what the failure means to whoever started the run.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Transform(TransformError::Query { error, .. }) if is_disk_full(error) => Exit::Temporary,
+            Self::Transform(TransformError::Query { error, .. }) | Self::Check(CheckError { error, .. })
+                if is_disk_full(error) =>
+            {
+                Exit::Temporary
+            }
             Self::Broken { .. }
             | Self::Transform(TransformError::Query { .. } | TransformError::Memory { .. })
             | Self::Check(_) => Exit::Data,
             Self::Clock(_) | Self::MissingInput { .. } => Exit::Usage,
             Self::Listing(ListingError::Refused { .. }) => Exit::Data,
-            Self::Listing(_) => Exit::Temporary,
+            Self::Listing(_) | Self::NoLandingFolder { .. } => Exit::Temporary,
             Self::Ingest(error) => match error {
                 IngestError::File { .. } | IngestError::Gone { .. } | IngestError::Rejected { .. } => Exit::Data,
                 IngestError::Listing(ListingError::Refused { .. }) => Exit::Data,
@@ -120,6 +175,37 @@ impl RunError {
         }
     }
 
+    /// Returns what the store said, if it was the store that failed.
+    fn store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error)
+            | Self::Behind(error)
+            | Self::Ingest(IngestError::Store(error))
+            | Self::Clean(CleanError::Store(error))
+            | Self::Transform(TransformError::Store(error)) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Returns what the disk said, if it was the disk that refused.
+    fn disk(&self) -> Option<&io::Error> {
+        let mut source = self.source();
+        while let Some(cause) = source {
+            if let Some(error) = cause.downcast_ref() {
+                return Some(error);
+            }
+            source = cause.source();
+        }
+        None
+    }
+
+    /// Returns whether it was only to be read what the disk refused.
+    fn is_reading(&self) -> bool {
+        let is_read = |error: &StoreError| matches!(error, StoreError::Read { .. });
+        matches!(self, Self::Listing(_) | Self::Ingest(IngestError::Listing(_) | IngestError::Read { .. }))
+            || self.store().is_some_and(is_read)
+    }
+
     /// Returns what to do, where there is something to say.
     #[must_use]
     pub fn help(&self) -> Option<String> {
@@ -129,6 +215,13 @@ impl RunError {
             ),
             Self::Clock(ClockError::Past { .. }) => "leave --as-of out, or give a later one".to_owned(),
             Self::Clock(ClockError::Future { .. }) => "leave --as-of out, or give an earlier one".to_owned(),
+            Self::NoLandingFolder { folder, named_at, .. } => format!(
+                "mount it if it is a share; make it with `mkdir -p {folder}` if nothing has landed yet; or mend `from` in \
+                 {named_at} or `[paths]` in opsmart.toml; nothing of this run was published"
+            ),
+            Self::Listing(ListingError::Refused { .. }) | Self::Ingest(IngestError::Listing(ListingError::Refused { .. })) => {
+                "put a plain file in its place, move it away, or let `from` in the contract match less; nothing of this run was published".to_owned()
+            }
             Self::Ingest(IngestError::Rejected { .. }) => {
                 "mend the file, the contract, or its `rejected_share`; nothing of this run was published".to_owned()
             }
@@ -141,19 +234,57 @@ impl RunError {
             Self::Transform(TransformError::Memory { .. }) => {
                 "give it more with --memory, or let the model read or join less at once".to_owned()
             }
-            Self::Store(StoreError::Lock(LockError::Held { .. })) => "wait for it with --on-locked wait=10m".to_owned(),
             Self::MissingInput { .. } => "leave it out of --exclude, or exclude the model too".to_owned(),
-            Self::Store(StoreError::Format { .. }) | Self::Behind(StoreError::Format { .. }) => {
-                "use the opsmart that wrote it, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()
-            }
-            Self::Store(StoreError::Damaged { .. }) | Self::Behind(StoreError::Damaged { .. }) => {
-                "restore the file from a backup, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()
+            Self::Behind(StoreError::Format { .. } | StoreError::Damaged { .. }) => {
+                return self.store().and_then(store_help);
             }
             Self::Behind(_) => "the next run, rollback or release does it".to_owned(),
-            Self::Store(StoreError::Lost) => "other runs published three times meanwhile; try again".to_owned(),
-            _ => return None,
+            Self::Transform(TransformError::Query { error, .. }) | Self::Check(CheckError { error, .. })
+                if is_disk_full(error) =>
+            {
+                disk_help(io::ErrorKind::StorageFull, "use")
+            }
+            _ => {
+                let store = self.store().and_then(store_help);
+                return store.or_else(|| Some(disk_help(self.disk()?.kind(), if self.is_reading() { "read" } else { "read and write" })));
+            }
         })
     }
+}
+
+/// Returns what to do about a warehouse that cannot be used as it is.
+fn store_help(error: &StoreError) -> Option<String> {
+    Some(match error {
+        StoreError::Lock(LockError::Held { .. }) => {
+            "run again when it is over, or let `opsmart run` wait for it with --on-locked wait=10m".to_owned()
+        }
+        StoreError::Format { .. } => {
+            "use the opsmart that wrote it, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()
+        }
+        StoreError::Damaged { .. } => {
+            "restore the file from a backup, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()
+        }
+        StoreError::Lost => "other runs published three times meanwhile; try again".to_owned(),
+        _ => return None,
+    })
+}
+
+/// Returns what to do about a disk that refuses what `wanted` says.
+fn disk_help(refusal: io::ErrorKind, wanted: &str) -> String {
+    let help = match refusal {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "nothing was published; free space and run again",
+        io::ErrorKind::PermissionDenied => {
+            return format!("let the user that opsmart runs as {wanted} it, and run again; `ls -ld` shows whose it is");
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "make the disk writable, or let `warehouse` in opsmart.toml name a folder on another"
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+            "a file stands where a folder should be, or a folder where a file should; move it away and run again"
+        }
+        _ => "what was published before stands; see to the disk and run again",
+    };
+    help.to_owned()
 }
 
 fn broken(findings: &[Finding]) -> String {

@@ -21,7 +21,7 @@ pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
 pub use idle::recall;
 pub use memo::Memo;
-pub use record::Record;
+pub use record::{Record, Told};
 pub use report::{DatasetReport, Event, RunReport, Status, TableReport};
 
 use crate::check::{Question, Verdict, check};
@@ -31,7 +31,7 @@ use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
 use crate::plan::{DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, fingerprint, plan, shape};
 use crate::publish::{Base, Published, Publisher, publish};
-use crate::store::{RUN_RECORD, Store, StoreError, TableState};
+use crate::store::{RUN_RECORD, RunMark, Store, StoreError, TableState};
 use crate::transform::{Built, columns, register_stored, register_view, transform};
 
 /// How often a run plans again after another one published first.
@@ -65,9 +65,11 @@ pub struct Job<'a> {
 pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send)) -> Result<RunReport, RunError> {
     let started = Instant::now();
     tracing::info!(run = job.id, datasets = job.reach.ingest.len(), models = job.reach.models.len(), "run started");
+    // Gone when the run has ended in whatever way but by `kill -9`.
+    let mut mark = None;
     let mut outcome = Err(RunError::Store(StoreError::Lost));
     for _ in 0..ATTEMPTS {
-        outcome = attempt(suite, job, on).await;
+        outcome = attempt(suite, job, &mut mark, on).await;
         if !matches!(outcome, Err(RunError::Store(StoreError::Lost))) {
             break;
         }
@@ -78,7 +80,7 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     report.seconds = started.elapsed().as_secs_f64();
     if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
         // Before readers get to see the tables, because those about the warehouse tell of this run too.
-        record.write(&report.status, Exit::Done, None, Some(&report));
+        record.write(report.status, Exit::Done, None, Told::All(&report));
     }
     // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
     job.store.refresh_published().map_err(RunError::Behind)?;
@@ -129,14 +131,20 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<Str
         let is_reshaped =
             input.landed.as_ref().is_some_and(|landed| landed.shape != shape(contract, &suite.project.settings.limits));
         if is_taken_in || is_reshaped || input.landed.is_none() {
-            input.listed = Some(LandingFolder::new(&suite.project.root, &contract.from).list(&contract.from)?);
+            let listed = LandingFolder::new(&suite.project.root, &contract.from).list(&contract.from);
+            input.listed = Some(listed.map_err(|source| RunError::listing(contract, source))?);
         }
         inputs.datasets.insert(name.clone(), input);
     }
     Ok((plan(suite, job.reach, &inputs), states))
 }
 
-async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send)) -> Result<RunReport, RunError> {
+async fn attempt(
+    suite: &Suite,
+    job: &Job<'_>,
+    mark: &mut Option<RunMark>,
+    on: &mut (dyn FnMut(Event) + Send),
+) -> Result<RunReport, RunError> {
     let base = Base::read(job.store)?;
     // Before the listing: what lands in between is new to the next run.
     let stamps = job.memo.and_then(|_| idle::stamps(suite, job));
@@ -158,6 +166,9 @@ async fn attempt(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
             idle::remember(suite, job, reference, &report, stamps);
         }
         return Ok(report);
+    }
+    if mark.is_none() {
+        *mark = job.record.and_then(Record::begin);
     }
     on(Event::Planned {
         files: plan.datasets.iter().map(|step| step.files.len()).sum(),
@@ -276,14 +287,16 @@ impl Work<'_> {
         let started = Instant::now();
         let contract = &self.suite.project.sources[&step.name];
         let mut state = before.cloned();
+        let mut missing_columns = BTreeSet::new();
         if step.need != Need::No || !step.files.is_empty() {
             on(Event::Reading { dataset: step.name.clone(), files: step.files.len() });
             let landed = before.and_then(|state| state.landed.as_ref());
             let settings = &self.suite.project.settings;
             let threads = self.job.resources.threads;
-            let raw =
+            let mut raw =
                 ingest(self.job.store, &self.suite.project.root, contract, &settings.limits, step, landed, threads)
                     .await?;
+            missing_columns = std::mem::take(&mut raw.missing_columns);
             let is_as_before = landed.is_some_and(|landed| {
                 landed.shape == raw.shape
                     && landed.paths == raw.paths
@@ -298,7 +311,7 @@ impl Work<'_> {
         if before != Some(&state) {
             self.made.insert(step.name.clone(), state.clone());
         }
-        report.datasets.push(DatasetReport::new(&state, step, started.elapsed()));
+        report.datasets.push(DatasetReport::new(&state, step, missing_columns, started.elapsed()));
         if let Some(done) = report.datasets.last() {
             tracing::info!(
                 dataset = done.dataset,

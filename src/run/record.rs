@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Exit, RunError, RunReport};
+use super::{DatasetReport, Exit, RunError, RunReport};
 use crate::digest::Digest;
-use crate::store::{RUN_RECORD, Store};
+use crate::store::{RunMark, Store};
 
 /// The record of one run. Nothing depends on it but `opsmart history` and the tables about runs.
 #[derive(Debug)]
@@ -25,39 +25,68 @@ pub struct Record<'a> {
     pub project: &'a Digest,
 }
 
+/// What a run can tell of its work.
+#[derive(Debug, Clone, Copy)]
+pub enum Told<'a> {
+    /// It came to its end.
+    All(&'a RunReport),
+    /// It read these datasets, and then it failed or was interrupted.
+    Read(&'a [DatasetReport]),
+}
+
 impl Record<'_> {
+    /// Leaves a mark that the run is under way; should its process be killed, the mark is what tells of it.
+    #[must_use]
+    pub fn begin(&self) -> Option<RunMark> {
+        let mut document = self.document("interrupted");
+        document["error"] = "the process ended without a word: it was killed, or the machine stopped".into();
+        let begun = serde_json::to_vec_pretty(&document)
+            .map_err(std::io::Error::from)
+            .and_then(|bytes| self.store.begin_run(self.id, &bytes));
+        begun
+            .inspect_err(|error| tracing::debug!(run = self.id, %error, "nothing tells that the run is under way"))
+            .ok()
+    }
+
     /// Writes the record. A run is not failed for it: what it published is published.
-    pub fn write(
-        &self,
-        status: &impl serde::Serialize,
-        exit: Exit,
-        error: Option<&RunError>,
-        report: Option<&RunReport>,
-    ) {
-        let findings = match error {
-            Some(RunError::Broken { findings, .. }) => Some(findings),
-            _ => None,
+    pub fn write(&self, status: impl serde::Serialize, exit: Exit, error: Option<&RunError>, told: Told<'_>) {
+        let mut document = self.document(status);
+        document["exit"] = (exit as u8).into();
+        document["ended_at"] = crate::instant::text(&Utc::now()).into();
+        document["error"] = error.map(RunError::in_full).into();
+        document["help"] = error.and_then(RunError::help).into();
+        if let Some(RunError::Broken { findings, .. }) = error {
+            document["findings"] = serde_json::json!(findings);
+        }
+        document["report"] = match told {
+            Told::All(report) => serde_json::json!(report),
+            Told::Read(datasets) => serde_json::json!({ "datasets": datasets }),
         };
-        let document = serde_json::json!({
+        let written = serde_json::to_vec_pretty(&document)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| self.store.put_run_record(self.id, &bytes).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            tracing::warn!(run = self.id, error, "the record of the run was not written");
+        }
+    }
+
+    /// Returns the record of a run of which nothing is known but that it has begun.
+    fn document(&self, status: impl serde::Serialize) -> serde_json::Value {
+        serde_json::json!({
             "version": 1,
             "run": self.id,
             "status": status,
-            "exit": exit as u8,
+            "exit": null,
             "started_at": crate::instant::text(&self.started),
-            "ended_at": crate::instant::text(&Utc::now()),
+            "ended_at": null,
             "jobs": self.jobs,
             "select": self.select,
             "exclude": self.exclude,
             "project": self.project,
-            "error": error.map(ToString::to_string),
-            "findings": findings,
-            "report": report,
-        });
-        let written = serde_json::to_vec_pretty(&document)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| self.store.put_run_file(self.id, RUN_RECORD, &bytes).map_err(|error| error.to_string()));
-        if let Err(error) = written {
-            tracing::warn!(run = self.id, error, "the record of the run was not written");
-        }
+            "error": null,
+            "help": null,
+            "findings": null,
+            "report": null,
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! What a run did, for people and machines.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -123,8 +124,10 @@ pub struct DatasetReport {
     /// What became of the accepted rows.
     #[serde(flatten)]
     pub counts: CleanCounts,
-    /// Columns that the contract does not know.
+    /// Columns of all files that live which the contract does not know.
     pub unknown_columns: Vec<String>,
+    /// Columns of the contract that headers of the files read now lack.
+    pub missing_columns: Vec<String>,
     /// How long it took.
     pub seconds: f64,
 }
@@ -163,7 +166,12 @@ impl RunReport {
 }
 
 impl DatasetReport {
-    pub(super) fn new(state: &TableState, step: &DatasetStep, elapsed: Duration) -> Self {
+    pub(super) fn new(
+        state: &TableState,
+        step: &DatasetStep,
+        missing_columns: BTreeSet<String>,
+        elapsed: Duration,
+    ) -> Self {
         let mut all = Ledger::default();
         let mut counts = CleanCounts::default();
         let mut unknown_columns = Vec::new();
@@ -188,6 +196,7 @@ impl DatasetReport {
             blank: all.blank,
             counts,
             unknown_columns,
+            missing_columns: missing_columns.into_iter().collect(),
             seconds: elapsed.as_secs_f64(),
         }
     }

@@ -23,9 +23,6 @@ pub const METADATA: &str = "_metadata";
 /// Every table about the warehouse.
 pub const ABOUT: [&str; 4] = [METADATA, "ops_run", "ops_table", "feed_freshness"];
 
-/// The file in which a run tells what it did.
-pub const RUN_RECORD: &str = "run.json";
-
 /// How many runs `ops_run` tells of, the newest: all of them are in the folder of runs.
 const RUNS: usize = 500;
 
@@ -106,10 +103,9 @@ fn table(name: &str, description: &str, grain: &str, columns: Vec<Column>) -> Re
     Ok(About { state, batch })
 }
 
-/// Returns the records of the newest runs, oldest first.
+/// Returns the records of the newest runs that have ended, oldest first.
 fn runs(store: &Store) -> Vec<Value> {
-    let files = store.run_files(RUN_RECORD, RUNS);
-    files.iter().filter_map(|bytes| serde_json::from_slice(bytes).ok()).collect()
+    store.runs(RUNS).into_iter().filter(|run| run["status"] != "running").collect()
 }
 
 fn ops_run(runs: &[Value]) -> Vec<Column> {

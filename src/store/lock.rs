@@ -3,10 +3,13 @@
 //! A lock is a kernel lock on a file, so a killed process holds nothing. The file itself stays: removing it would let
 //! two processes lock two files of one name.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use chrono::{SecondsFormat, Utc};
 
 /// What to do when another process holds a lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +26,12 @@ pub enum OnLocked {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process holds it.
-    #[error("another run holds `{name}`")]
+    #[error("another run holds `{name}`{holder}")]
     Held {
         /// What was to be locked.
         name: String,
+        /// Who holds it.
+        holder: Holder,
     },
     /// The file could not be opened or locked.
     #[error("cannot lock `{path}`")]
@@ -38,9 +43,42 @@ pub enum LockError {
     },
 }
 
+/// What is known of the process that holds a lock: what it wrote into the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder(Option<String>);
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|words| write!(f, ": {words}"))
+    }
+}
+
+impl Holder {
+    /// Who holds the lock is told for people alone, so it may fail to be written or read.
+    fn write(mut file: &File) {
+        let since = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+        let words = format!("process {} since {since}\n", std::process::id());
+        let _ = file.set_len(0).and_then(|()| file.write_all(words.as_bytes()));
+    }
+
+    fn read(mut file: &File) -> Self {
+        let mut words = String::new();
+        let _ = file.read_to_string(&mut words);
+        let words = words.trim_end();
+        Self((!words.is_empty()).then(|| words.to_owned()))
+    }
+}
+
 /// A lock, held until it is dropped.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held for its lock alone")] File);
+pub struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Nobody holds it any more, and a run with nothing to do leaves all files as they were.
+        let _ = self.0.set_len(0);
+    }
+}
 
 impl Lock {
     /// Takes the lock called `name`, waiting until `deadline` if there is one.
@@ -48,15 +86,20 @@ impl Lock {
         let path = folder.join(format!("{name}.lock"));
         let io = |source| LockError::Io { path: path.clone(), source };
         std::fs::create_dir_all(folder).map_err(io)?;
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(io)?;
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self(file)),
+                Ok(()) => {
+                    Holder::write(&file);
+                    return Ok(Self(file));
+                }
                 Err(TryLockError::Error(source)) => return Err(io(source)),
                 Err(TryLockError::WouldBlock) if deadline.is_some_and(|deadline| Instant::now() < deadline) => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
-                Err(TryLockError::WouldBlock) => return Err(LockError::Held { name: name.to_owned() }),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LockError::Held { name: name.to_owned(), holder: Holder::read(&file) });
+                }
             }
         }
     }

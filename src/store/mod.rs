@@ -7,7 +7,7 @@
 //! snapshots/<digest>.json         table → state; admitted files are in the states of datasets
 //! refs/main                       the one thing that changes
 //! published/                      what BI tools open; derived from the reference
-//! runs/<id>/                      what each run did
+//! runs/<id>/                      what each run did, or that it has begun
 //! tmp/<id>/                       what the queries of a run spill
 //! memos/                          what need not be found out again
 //! locks/                          kernel locks, free when their process dies
@@ -26,6 +26,7 @@ mod lock;
 mod parquet_file;
 mod published;
 mod rows;
+mod runs;
 mod state;
 
 use std::collections::BTreeSet;
@@ -39,13 +40,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-pub use about::{ABOUT, METADATA, RUN_RECORD};
+pub use about::{ABOUT, METADATA};
 pub use crash::crash_point;
 pub use disk::{Disk, LocalDisk, NewFile};
 pub use ledger::{CleanCounts, Ledger};
-pub use lock::{Lock, LockError, OnLocked};
+pub use lock::{Holder, Lock, LockError, OnLocked};
 pub use parquet_file::{ParquetFile, RowGroup, conform, read_batches, read_row_group, row_groups};
 pub use rows::{RowHasher, RowSum};
+pub use runs::{RUN_RECORD, RunMark};
 pub use state::{
     ColumnState, Content, DataFile, Landed, LandedPath, Outcome, OutcomeState, Outcomes, Partition, ROW_COLUMN,
     Snapshot, TableEntry, TableState, schema_of,
@@ -254,12 +256,6 @@ impl Store {
         self.put("snapshots", snapshot)
     }
 
-    /// Writes a file about a run. Nothing depends on it.
-    pub fn put_run_file(&self, run: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.run_file(run, name);
-        self.disk.replace(&path, bytes).map_err(|source| StoreError::Write { path, source })
-    }
-
     /// Remembers something that can be found out again. Where that fails, it will be.
     pub fn remember(&self, name: &str, value: &impl Serialize) {
         let path = self.root.join("memos").join(format!("{name}.json"));
@@ -274,22 +270,6 @@ impl Store {
     #[must_use]
     pub fn recall<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_slice(&self.disk.read(&self.root.join("memos").join(format!("{name}.json"))).ok()?).ok()
-    }
-
-    /// Returns where a file about a run lies, or would.
-    #[must_use]
-    pub fn run_file(&self, run: &str, name: &str) -> Utf8PathBuf {
-        self.root.join("runs").join(run).join(name)
-    }
-
-    /// Returns the records of the newest runs, at most `limit`, oldest first; what cannot be read is left out.
-    #[must_use]
-    pub fn run_files(&self, name: &str, limit: usize) -> Vec<Vec<u8>> {
-        let Ok(entries) = self.root.join("runs").read_dir_utf8() else { return Vec::new() };
-        let mut runs: Vec<Utf8PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.into_path())).collect();
-        runs.sort();
-        runs.drain(..runs.len().saturating_sub(limit));
-        runs.into_iter().filter_map(|run| self.disk.read(&run.join(name)).ok()).collect()
     }
 
     /// Takes the locks called `names`, all or none.

@@ -187,6 +187,8 @@ fn publishing_is_all_or_nothing_whichever_call_fails() {
             }
             if let Err(error) = outcome {
                 assert_eq!(error.exit(), Exit::Temporary, "call {fails_at}: {error}");
+                assert!(error.in_full().contains(", because "), "call {fails_at}: {}", error.in_full());
+                assert!(error.help().is_some(), "call {fails_at}: {error}");
             }
             run_on(&scratch, Arc::new(LocalDisk), "next").unwrap();
             assert_eq!(assert_whole(&scratch), AFTER, "the run after the fault at call {fails_at}");
@@ -275,4 +277,109 @@ fn interrupted(signal: &str, exit: i32) {
     assert!(kill.success());
     assert_eq!(child.wait().unwrap().code(), Some(exit));
     assert_eq!(assert_whole(&scratch), BEFORE);
+}
+
+#[test]
+fn a_disk_that_refuses_says_where_why_and_what_to_do() {
+    let scratch = Scratch::orders();
+    // Modes do not stop whoever may do everything, and a folder in a file's place stops everybody.
+    std::fs::create_dir_all(scratch.path("warehouse/locks/job-orders.lock")).unwrap();
+    let said = scratch.run(&["run", "--output", "json"]).exits(75);
+    let path = scratch.path("warehouse/locks/job-orders.lock").canonicalize_utf8().unwrap();
+    assert!(said.stderr.contains(&format!("cannot lock `{path}`\n  because Is a directory")), "{}", said.stderr);
+    assert!(said.stderr.contains("help: a file stands where a folder should be"), "{}", said.stderr);
+    let told: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert!(told["error"].as_str().unwrap().contains("because Is a directory"), "{told}");
+    assert!(told["help"].as_str().unwrap().contains("move it away"), "{told}");
+    std::fs::remove_dir(path).unwrap();
+
+    // So does a folder under the name of the tables of a dataset; the record keeps the reason.
+    scratch.write("warehouse/data/orders", "");
+    let _ = scratch.run(&["run"]).exits(75);
+    let said = scratch.run(&["history", "--output", "json"]).exits(0);
+    let records: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert!(records[0]["error"].as_str().unwrap().contains("`, because Not a directory"), "{}", said.stdout);
+    assert!(records[0]["help"].as_str().unwrap().contains("move it away"), "{}", said.stdout);
+    std::fs::remove_file(scratch.path("warehouse/data/orders")).unwrap();
+    let _ = scratch.run(&["run"]).exits(0);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_says_where_it_could() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run"]).exits(0);
+    let said = scratch.run(&["report", "--to", "landing"]).exits(2);
+    assert!(said.stderr.contains("name a file in it: --to landing/report.html"), "{}", said.stderr);
+    let said = scratch.run(&["report", "--to", "opsmart.toml/report.html"]).exits(2);
+    assert!(said.stderr.contains("cannot write `opsmart.toml/report.html`: Not a directory"), "{}", said.stderr);
+    let said = scratch.run(&["docs", "--to", "opsmart.toml"]).exits(2);
+    assert!(said.stderr.contains("--to opsmart.toml is a file"), "{}", said.stderr);
+    let _ = scratch.run(&["report", "--to", "new/folder/report.html"]).exits(0);
+    assert!(scratch.path("new/folder/report.html").is_file());
+}
+
+/// Returns status, error and last column of the newest run that `history` lists.
+fn newest_run(scratch: &Scratch) -> (String, String, String) {
+    let json = scratch.run(&["history", "--limit", "1", "--output", "json"]).exits(0);
+    let record: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let text = |key: &str| record[0][key].as_str().unwrap_or_default().to_owned();
+    let listed = scratch.run(&["history", "--limit", "1"]).exits(0).stdout;
+    (text("status"), text("error"), listed.lines().nth(1).unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_killed_run_is_listed_as_one_that_was_interrupted() {
+    let scratch = published_once();
+    let crash = |point: &str| {
+        let mut run = scratch.command(&["run", "orders"]);
+        let status = run.env("OPSMART_CRASH_AT", point).stderr(std::process::Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), None, "{point} was not reached");
+    };
+    crash("publish.before-snapshot");
+    let (status, error, listed) = newest_run(&scratch);
+    assert_eq!(status, "interrupted");
+    assert!(error.contains("ended without a word"), "{error}");
+    assert!(listed.contains("orders  interrupted"), "{listed}");
+
+    // Its tables are in force, and it could not tell.
+    crash("flip.after-reference");
+    let (status, _, listed) = newest_run(&scratch);
+    assert_eq!(status, "interrupted");
+    assert!(listed.ends_with("in force"), "{listed}");
+
+    // A run that has nothing to do leaves no trace, not even that it began.
+    let runs = || std::fs::read_dir(scratch.path("warehouse/runs")).unwrap().count();
+    let before = runs();
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(runs(), before);
+    scratch.write("landing/orders-3.csv", "id,at,amount\n9,2024-03-05T09:00:00Z,1.00\n");
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    let mut told = scratch.rows("select status from ops_run order by started_at");
+    told.sort();
+    assert_eq!(told, ["interrupted", "interrupted", "published", "published"]);
+}
+
+#[test]
+fn a_run_under_way_is_listed_until_it_is_killed() {
+    let scratch = published_once();
+    let mut big = String::from("id,at,amount\n");
+    (10..600_000).for_each(|id| big.push_str(&format!("{id},2024-03-02T10:00:00Z,1.00\n")));
+    scratch.write("landing/orders-3.csv", &big);
+    let mut child = scratch.command(&["run", "--quiet"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut statuses = BTreeSet::new();
+    while !statuses.contains("running") && child.try_wait().unwrap().is_none() {
+        statuses.insert(newest_run(&scratch).0);
+    }
+    assert!(statuses.contains("running"), "{statuses:?}");
+    // It must not come to its end before everything has been asked.
+    let stop = std::process::Command::new("kill").args(["-STOP", &child.id().to_string()]).status().unwrap();
+    assert!(stop.success());
+    let said = scratch.run(&["run"]).exits(75);
+    let holder = format!("another run holds `job-orders`: process {} since 2", child.id());
+    assert!(said.stderr.contains(&holder), "{}", said.stderr);
+    let said = scratch.run(&["run", "--on-locked", "wait=1s"]).exits(75);
+    assert!(said.stderr.contains(&format!("waiting: {holder}")), "{}", said.stderr);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(newest_run(&scratch).0, "interrupted");
 }

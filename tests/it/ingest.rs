@@ -56,6 +56,7 @@ fn contract(format: Format) -> SourceContract {
         description: None,
         grain: None,
         from: LandingPattern::parse("in/*").unwrap(),
+        from_at: SourceFile::new("schemas/sources/sample.toml", "").whole(),
         format,
         encoding: encoding_rs::UTF_8,
         files: FilesMode::Replace,

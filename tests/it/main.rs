@@ -10,6 +10,7 @@ mod histories;
 mod infer;
 mod ingest;
 mod kept_rows;
+mod landing;
 mod ledger;
 mod page;
 mod pages;

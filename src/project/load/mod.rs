@@ -37,8 +37,12 @@ const SETTINGS: &str = "opsmart.toml";
 /// # Errors
 /// E0101 when there is none.
 pub fn find_root(from: &Utf8Path) -> Result<Utf8PathBuf, Diagnostics> {
-    let absolute = from.canonicalize_utf8().map_err(|_| no_project())?;
-    absolute.ancestors().find(|folder| folder.join(SETTINGS).is_file()).map(Utf8Path::to_owned).ok_or_else(no_project)
+    let absolute = from.canonicalize_utf8().map_err(|error| no_folder(from, &error))?;
+    absolute
+        .ancestors()
+        .find(|folder| folder.join(SETTINGS).is_file())
+        .map(Utf8Path::to_owned)
+        .ok_or_else(|| no_project(from))
 }
 
 /// Reads the project in `root`, with the settings of the environment `env` when one is chosen.
@@ -47,7 +51,7 @@ pub fn find_root(from: &Utf8Path) -> Result<Utf8PathBuf, Diagnostics> {
 /// Every mistake that the project's files alone show.
 pub fn load(root: &Utf8Path, env: Option<&str>) -> Result<Project, Diagnostics> {
     if root.join(SETTINGS).symlink_metadata().is_err() {
-        return Err(no_project());
+        return Err(no_project(".".into()));
     }
     let mut found = Diagnostics::default();
     let names = Names::settle(root, &mut found);
@@ -91,8 +95,19 @@ pub fn stamp(root: &Utf8Path) -> Option<Digest> {
     stamp.digest()
 }
 
-fn no_project() -> Diagnostics {
-    let message = format!("there is no `{SETTINGS}` in this folder or any folder above it");
+fn no_folder(folder: &Utf8Path, error: &std::io::Error) -> Diagnostics {
+    let message = match error.kind() {
+        std::io::ErrorKind::NotFound => format!("there is no folder `{folder}`"),
+        _ => format!("the folder `{folder}` cannot be entered: {error}"),
+    };
+    Diagnostic::new(Code::NoProject, SourceFile::new(folder.as_str(), "").whole(), message)
+        .help("name a project's folder with --project-dir, or `OPSMART_PROJECT_DIR`")
+        .into()
+}
+
+fn no_project(folder: &Utf8Path) -> Diagnostics {
+    let folder = if folder == "." { "this folder".to_owned() } else { format!("`{folder}`") };
+    let message = format!("there is no `{SETTINGS}` in {folder} or any folder above it");
     Diagnostic::new(Code::NoProject, SourceFile::new(SETTINGS, "").whole(), message)
         .help("change into a project's folder, or name one with --project-dir")
         .into()

@@ -56,6 +56,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         check_paths(&table, &columns, format.format.as_ref());
     }
     let rules = rule::read_all(&mut table, &columns);
+    let from_at = from.as_ref().map_or_else(|| file.whole(), |word| file.at(word.bytes.clone()));
     let from = from.and_then(|word| landing(&table, &word, settings?, &columns));
     if let Some(from) = &from {
         check_listed(&table, &columns, &format, from);
@@ -68,6 +69,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         description,
         grain,
         from: from?,
+        from_at,
         format: format.format?,
         encoding: format.encoding,
         files,
