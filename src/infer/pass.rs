@@ -16,7 +16,8 @@ use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
 use crate::ingest::{Compression, FileInput, Outcome, Reason, SetAside, Sink, quoted, read_file};
 use crate::project::{
-    ColumnType, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, SourceColumn, SourceContract,
+    ColumnType, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, Readiness, SourceColumn,
+    SourceContract,
 };
 
 /// More columns than this are data in the place of names.
@@ -138,6 +139,7 @@ fn as_texts(input: &Input<'_>, format: &Format, fields: &[String]) -> Result<Sou
         from,
         format: format.clone(),
         encoding: encoding_rs::UTF_8,
+        ready: Readiness::default(),
         files: FilesMode::Replace,
         key: Vec::new(),
         keep: None,

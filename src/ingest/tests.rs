@@ -15,8 +15,8 @@ use super::file::{Pace, read_at};
 use super::*;
 use crate::diagnostic::SourceFile;
 use crate::project::{
-    Comparison, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, Normaliser, Operand, RecordRule,
-    Rules, SourceColumn, SourceContract,
+    Comparison, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, Normaliser, Operand, Readiness,
+    RecordRule, Rules, SourceColumn, SourceContract,
 };
 use crate::store::Ledger;
 
@@ -102,6 +102,7 @@ impl Case {
             from: LandingPattern::parse("in/*").unwrap(),
             format,
             encoding: encoding_rs::UTF_8,
+            ready: Readiness::default(),
             files: FilesMode::Replace,
             key: Vec::new(),
             keep: None,

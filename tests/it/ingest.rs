@@ -13,7 +13,9 @@ use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
     Compression, FileInput, FileProblem, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
 };
-use opsmart::project::{CsvFormat, FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract};
+use opsmart::project::{
+    CsvFormat, FilesMode, Format, LandingPattern, Limits, Readiness, Rules, SourceColumn, SourceContract,
+};
 use opsmart::store::Ledger;
 use proptest::prelude::*;
 
@@ -58,6 +60,7 @@ fn contract(format: Format) -> SourceContract {
         from: LandingPattern::parse("in/*").unwrap(),
         format,
         encoding: encoding_rs::UTF_8,
+        ready: Readiness::default(),
         files: FilesMode::Replace,
         key: Vec::new(),
         keep: None,

@@ -9,6 +9,7 @@ mod faults;
 mod histories;
 mod infer;
 mod ingest;
+mod landing;
 mod ledger;
 mod page;
 mod pages;
