@@ -15,6 +15,7 @@ run: ## Build opsmart and run every job of this project on data-samples/
 .PHONY: check
 check: ## Check formatting, lints, the dependency tree and the project's own files
 	$(CARGO) fmt --check
+	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets --quiet -- --deny warnings
 	./tests/dependencies.sh
 	$(CARGO) run --quiet -- check
@@ -31,6 +32,10 @@ readers: ## Read the published tables with DuckDB, installed for this into targe
 .PHONY: bench
 bench: ## Time opsmart beside DuckDB; BENCH="--events 1000000 --pairs 3" for a short one (builds for speed first)
 	./tests/bench/run.sh $(BENCH)
+
+.PHONY: fuzz
+fuzz: ## Fuzz the readers of landed and project files; FUZZ_SECONDS=300 for each instead of 60
+	./tests/fuzz/run.sh
 
 .PHONY: browser
 browser: ## Open the report and the documentation in a browser and judge what it shows

@@ -23,6 +23,15 @@ pub fn tag(file: &Metadata) -> String {
     format!("{:x}-{:x}-{:x}-{:x}", file.ino(), nanos(file.mtime(), file.mtime_nsec()), file.size(), changed(file))
 }
 
+/// Returns when a file was last written to. File systems keep times that no calendar has; those become the first or the
+/// last moment of the years 1 to 9999.
+#[must_use]
+pub fn modified(file: &Metadata) -> DateTime<Utc> {
+    let (first, last) = (-62_135_596_800, 253_402_300_799);
+    let nanos = u32::try_from(file.mtime_nsec()).unwrap_or_default();
+    DateTime::from_timestamp(file.mtime().clamp(first, last), nanos).unwrap_or_default()
+}
+
 /// Returns whether a file was written so recently that its tag proves nothing. One from the future proves nothing either.
 #[must_use]
 pub fn is_young(file: &Metadata, now: DateTime<Utc>) -> bool {
@@ -87,6 +96,27 @@ mod tests {
         let mut stamp = Stamp::now();
         names.iter().for_each(|name| stamp.add(name, &fs::metadata(folder.join(name)).unwrap()));
         stamp.digest()
+    }
+
+    #[test]
+    fn any_time_of_a_file_is_one_of_a_calendar() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("a")).unwrap();
+        let modified_at = |time: SystemTime| {
+            // Not every file system keeps times that far away; what it makes of them is a time all the same.
+            file.set_modified(time).ok()?;
+            Some(modified(&file.metadata().unwrap()).to_rfc3339())
+        };
+        let day = SystemTime::UNIX_EPOCH + Duration::from_hours(24);
+        assert_eq!(modified_at(day).as_deref(), Some("1970-01-02T00:00:00+00:00"));
+        for far in [
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(1 << 60)),
+            SystemTime::UNIX_EPOCH.checked_sub(Duration::from_secs(1 << 60)),
+        ] {
+            if let Some(text) = far.and_then(modified_at) {
+                assert!(text.starts_with(|first: char| first.is_ascii_digit()) && text.find('-') == Some(4), "{text}");
+            }
+        }
     }
 
     #[test]

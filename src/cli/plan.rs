@@ -43,7 +43,8 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
 fn text(plan: &Plan) -> String {
     if plan.is_idle() {
         let (datasets, models) = (counted(plan.datasets.len(), "dataset"), counted(plan.models.len(), "table"));
-        return format!("nothing to do: {datasets} and {models} are as they should be\n{}", nothing_landed(plan));
+        let told = nothing_landed(plan) + &left(plan);
+        return format!("nothing to do: {datasets} and {models} are as they should be\n{told}");
     }
     let mut text = String::new();
     let mut section = |title: &str, lines: Vec<(String, String)>| {
@@ -87,6 +88,21 @@ fn nothing_landed(plan: &Plan) -> String {
     plan.datasets.iter().filter_map(line).collect()
 }
 
+/// Says which files a run would leave for a later one.
+fn left(plan: &Plan) -> String {
+    let line = |step: &DatasetStep| Some(format!("  {}: {}\n", step.name, left_words(step)?));
+    plan.datasets.iter().filter_map(line).collect()
+}
+
+fn left_words(step: &DatasetStep) -> Option<String> {
+    let first = step.left.first()?;
+    let others = match step.left.len() {
+        1 => String::new(),
+        n => format!(" and {}", counted(n - 1, "other file")),
+    };
+    Some(format!("leave {}{others} for a later run ({})", first.path, first.why))
+}
+
 fn dataset_words(step: &DatasetStep) -> String {
     let known = match step.known_files {
         0 => String::new(),
@@ -96,6 +112,7 @@ fn dataset_words(step: &DatasetStep) -> String {
     if let Some(pattern) = &step.nothing_at {
         return format!("no file has landed as `{pattern}`");
     }
+    let known = known + &left_words(step).map(|words| format!("; {words}")).unwrap_or_default();
     if step.files.is_empty() {
         return match &step.need {
             Need::No => format!("up to date{known}"),
@@ -165,6 +182,10 @@ fn as_json(plan: &Plan) -> serde_json::Value {
             |file| serde_json::json!({ "path": file.listed.path, "because": format!("{:?}", file.why).to_lowercase() }),
         );
         value["read"] = files.collect();
+        let left = dataset.left.iter().map(|file| {
+            serde_json::json!({ "path": file.path, "because": file.why.as_str(), "message": file.why.to_string() })
+        });
+        value["left"] = left.collect();
         value
     });
     serde_json::json!({

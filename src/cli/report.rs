@@ -3,16 +3,17 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::print::{finding_text, strangers};
-use crate::run::{RunReport, Status};
+use crate::run::{LeftFile, RunReport, Status};
 
 /// Returns the report as text: the row ledger, the tables, the headline numbers, and where the output lies.
 pub(super) fn text(report: &RunReport) -> String {
     if report.status == Status::NothingNew && report.tables.is_empty() {
         return format!(
-            "nothing new: the tables in {}/current are up to date ({:.2} s)\n{}{}{}",
+            "nothing new: the tables in {}/current are up to date ({:.2} s)\n{}{}{}{}",
             report.published,
             report.seconds,
             nothing_landed(report),
+            left(report),
             standing(report),
             held(report)
         );
@@ -49,6 +50,7 @@ pub(super) fn text(report: &RunReport) -> String {
         _ => "Everything came out as it was; nothing was written".to_owned(),
     };
     text.push_str(&nothing_landed(report));
+    text.push_str(&left(report));
     text.push_str(&format!("{end}, as of {at}, {promises}, {:.2} s\n", report.seconds));
     text.push_str(&standing(report));
     text.push_str(&held(report));
@@ -79,6 +81,17 @@ pub(super) fn nothing_landed(report: &RunReport) -> String {
         format!("warning: no file of {dataset} has landed as `{pattern}`, so it counts as empty\n")
     };
     report.nothing_landed.iter().map(line).collect()
+}
+
+/// Says which files were left for a later run; of many, how many.
+fn left(report: &RunReport) -> String {
+    const MOST: usize = 5;
+    let line = |file: &LeftFile| format!("Left for a later run: {} ({})\n", file.path, file.message);
+    let mut text: String = report.left.iter().take(MOST).map(line).collect();
+    if report.left.len() > MOST {
+        text.push_str(&format!("Left for a later run: {} more\n", counted(report.left.len() - MOST, "file")));
+    }
+    text
 }
 
 fn ledger(report: &RunReport) -> String {

@@ -305,22 +305,10 @@ fn parse_on_locked(text: &str) -> Result<OnLocked, String> {
         "fail" => Ok(OnLocked::Fail),
         "skip" => Ok(OnLocked::Skip),
         _ => {
-            let duration = text.strip_prefix("wait=").and_then(parse_duration);
+            let duration = text.strip_prefix("wait=").and_then(project::parse_duration);
             duration
                 .map(OnLocked::Wait)
                 .ok_or_else(|| "write fail, skip, or wait= and a duration such as 30s, 10m or 2h".to_owned())
         }
     }
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(split);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
 }

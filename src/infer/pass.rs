@@ -16,7 +16,7 @@ use super::names::column_names;
 use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
 use crate::ingest::{Compression, FileInput, Outcome, Reason, SetAside, Sink, quoted, read_file};
-use crate::project::{ColumnType, FilesMode, Format, LandingPattern, Limits, SourceColumn, SourceContract};
+use crate::project::{ColumnType, FilesMode, Format, LandingPattern, Limits, Readiness, SourceColumn, SourceContract};
 
 /// More columns than this are data in the place of names.
 const MOST_COLUMNS: usize = 1000;
@@ -146,6 +146,7 @@ fn as_texts(
         from_at: SourceFile::new("", "").whole(),
         format: format.clone(),
         encoding,
+        ready: Readiness::default(),
         files: FilesMode::Replace,
         key: Vec::new(),
         keep: None,

@@ -14,7 +14,7 @@ use super::listing::{LandingFolder, ListingError};
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::SetAside;
 use crate::digest::{Digest, Parts};
-use crate::plan::{DatasetStep, Listed, OwnTable, live_paths};
+use crate::plan::{DatasetStep, FileLeft, Listed, OwnTable, Unready, live_paths};
 use crate::project::{FilesMode, Limits, SourceContract};
 use crate::store::{Content, DataFile, Landed, LandedPath, ParquetFile, Store, StoreError};
 
@@ -34,6 +34,8 @@ pub struct Raw {
     pub(crate) contents: BTreeMap<String, Content>,
     /// Columns that headers of the files read now lack; none of them is required.
     pub(crate) missing_columns: BTreeSet<String>,
+    /// Files that turned out to be still being written, left for a later run.
+    pub(crate) left: Vec<FileLeft>,
 }
 
 /// Why a dataset could not be taken in.
@@ -59,6 +61,18 @@ pub enum IngestError {
         path: String,
         /// What became of it.
         what: &'static str,
+    },
+    /// The bytes that a changed contract needs to see again are still being written.
+    #[error(
+        "`{path}` has to be read again because the contract of `{dataset}` changed, and it is not whole yet: {why}"
+    )]
+    Unready {
+        /// The dataset.
+        dataset: String,
+        /// The file.
+        path: String,
+        /// What says so.
+        why: Unready,
     },
     /// A file was written to, or taken away, each time it was being read.
     #[error("`{path}` changes while it is read")]
@@ -133,6 +147,7 @@ pub async fn ingest(
         paths: before.map(|before| before.paths.clone()).unwrap_or_default(),
         contents: BTreeMap::new(),
         missing_columns: BTreeSet::new(),
+        left: Vec::new(),
     };
     if let Some(before) = before
         && before.shape == step.shape
@@ -145,12 +160,19 @@ pub async fn ingest(
         raw.paths.retain(|path| seen.insert(path.path.clone()));
         raw.paths.reverse();
     }
-    while let Some((listed, reading)) = readings.try_next().await? {
-        raw.admit(store, contract, &listed, reading)?;
+    while let Some(read) = readings.try_next().await? {
+        match read {
+            Steady::Read(listed, reading) => raw.admit(store, contract, &listed, *reading)?,
+            Steady::Left(file) => raw.left.push(file),
+        }
     }
     raw.drop_dead_contents(store, contract);
     for path in live_paths(contract.files, &raw.paths) {
         if !raw.contents.contains_key(&path.content) {
+            if let Some(left) = step.left.iter().chain(&raw.left).find(|left| left.path == path.path) {
+                let FileLeft { path, why } = left.clone();
+                return Err(IngestError::Unready { dataset: contract.name.clone(), path, why });
+            }
             let what = "it is no longer there as it was; put it back, or give it up with a new name for the dataset";
             return Err(IngestError::Gone { dataset: contract.name.clone(), path: path.path.clone(), what });
         }
@@ -248,6 +270,14 @@ struct Reading {
     examples: Vec<String>,
 }
 
+/// What came of reading a file.
+enum Steady {
+    /// It was the same before and after.
+    Read(Listed, Box<Reading>),
+    /// It changed, and what the contract says of files that are being written leaves it for later.
+    Left(FileLeft),
+}
+
 /// How often a file is read that changes while it is read.
 const READINGS: usize = 3;
 
@@ -261,18 +291,21 @@ async fn read_steady(
     contract: Arc<SourceContract>,
     limits: Limits,
     listed: &Listed,
-) -> Result<(Listed, Reading), IngestError> {
+) -> Result<Steady, IngestError> {
     let mut listed = listed.clone();
     for _ in 0..READINGS {
         let read = read_one(store.clone(), Arc::clone(&folder), Arc::clone(&contract), limits, &listed).await;
-        let now = folder.look(&listed);
-        match now {
-            Some(now) if now.tag == listed.tag => return read.map(|reading| (listed, reading)),
-            Some(now) => listed = now,
-            None => break,
+        let now = folder.look(&listed, &contract.ready);
+        if now.as_ref().is_some_and(|now| now.tag == listed.tag) {
+            return read.map(|reading| Steady::Read(listed, Box::new(reading)));
         }
         if let Ok(Reading { content, .. }) = read {
             discard(&store, &content);
+        }
+        match now {
+            Some(Listed { path, unready: Some(why), .. }) => return Ok(Steady::Left(FileLeft { path, why })),
+            Some(now) => listed = now,
+            None => break,
         }
     }
     Err(IngestError::Changing { path: listed.path })

@@ -60,15 +60,18 @@ pub struct Outcome {
 
 /// How much is done at a time. Rows, records set aside and counts do not depend on it; the cut into batches does.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
-    pub(super) chunk_bytes: usize,
-    pub(super) batch_rows: usize,
+pub struct Pace {
+    /// How many bytes are taken into memory; more where a record needs more.
+    pub chunk_bytes: usize,
+    /// How many rows a batch has at most.
+    pub batch_rows: usize,
 }
 
 impl Pace {
-    pub(super) const USUAL: Self = Self { chunk_bytes: 2 << 20, batch_rows: 8192 };
-    /// The least chunk, so that what a file starts with can be told from its first chunk.
-    const LEAST_CHUNK_BYTES: usize = 8;
+    /// What suits files of any size.
+    pub const USUAL: Self = Self { chunk_bytes: 2 << 20, batch_rows: 8192 };
+    /// The least chunk, so that what a file starts with can be told from its first chunk: the longest signature.
+    const LEAST_CHUNK_BYTES: usize = 16;
 }
 
 /// Reads one file to its end in one pass, in memory that depends on the limit of a record and not on the file.
@@ -86,7 +89,11 @@ pub fn read_file<S: Sink>(
     read_at(Pace::USUAL, input, bytes, sink)
 }
 
-pub(super) fn read_at<S: Sink>(
+/// Reads one file as [`read_file`] does, at another pace: how tests show that nothing depends on it.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_at<S: Sink>(
     pace: Pace,
     input: &FileInput<'_>,
     bytes: impl Read,

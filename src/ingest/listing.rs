@@ -2,8 +2,9 @@
 //!
 //! The folder is walked with the system's own calls: `object_store` resolves every path that it lists, and ten thousand
 //! files have to be listed in a few milliseconds. Promises: a folder that is not there is told apart from one without
-//! files; a link that leads out of the landing folder, whatever is not a plain file and a name that is not UTF-8 are
-//! refused where they match the pattern; listing follows no path out of its root. Files are read through `object_store`.
+//! files; a link that leads out of the landing folder, whatever is not a plain file and a name that cannot be written
+//! down are refused where they match the pattern; neither listing nor reading follows a path out of its root. Files are
+//! read through `object_store`.
 
 use std::fs::Metadata;
 use std::io;
@@ -16,8 +17,8 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 
 use crate::digest::Digest;
-use crate::plan::Listed;
-use crate::project::LandingPattern;
+use crate::plan::{Listed, Unready};
+use crate::project::{LandingPattern, Readiness};
 use crate::stamp::{self, Stamp};
 
 /// Why the landed files could not be listed or opened.
@@ -85,15 +86,17 @@ impl LandingFolder {
     /// Times of landing would be another order, but they do not survive a copy or a checkout, and a first run on two
     /// copies of the same files must come out the same.
     ///
+    /// Markers are no landed files; which of the files are whole is said by `ready`.
+    ///
     /// # Errors
     /// When the folder is not there or cannot be listed, or a file that matches is not plain.
-    pub fn list(&self, pattern: &LandingPattern) -> Result<Vec<Listed>, ListingError> {
+    pub fn list(&self, pattern: &LandingPattern, ready: &Readiness) -> Result<Vec<Listed>, ListingError> {
         let mut listed = Vec::new();
         let now = Utc::now();
         self.walk(pattern, &mut |path, captures, found| {
-            let landed_at = found.modified().map_or(DateTime::UNIX_EPOCH, DateTime::from);
-            let is_young = stamp::is_young(&found, now);
-            listed.push(Listed { path, tag: stamp::tag(&found), bytes: found.len(), landed_at, is_young, captures });
+            if !ready.marker.as_ref().is_some_and(|marker| marker.is(&path)) {
+                listed.push(self.listed(path, captures, &found, ready, now));
+            }
         })?;
         listed.sort_by_cached_key(|listed| (natural(&listed.path), listed.path.clone()));
         Ok(listed)
@@ -142,13 +145,16 @@ impl LandingFolder {
             let path = if inside.is_empty() { name.into_owned() } else { format!("{inside}/{name}") };
             let kind = entry.file_type().map_err(failed)?;
             let full = format!("{}{path}", self.prefix);
-            let refused = |what| ListingError::Refused { path: full.clone().into(), what, folder: self.folder.clone() };
+            let refused = |what| ListingError::Refused { path: shown(&full), what, folder: self.folder.clone() };
             if kind.is_dir() || (kind.is_symlink() && self.folder.join(&path).is_dir()) {
                 // Only `**` takes a folder for a part of the way to a file as well as for the file's own name.
                 if !pattern.crosses_folders() && pattern.matches(&full).is_some() {
                     return Err(refused("a folder"));
                 }
-                if is_deep && is_text {
+                if is_deep {
+                    if !is_text {
+                        return Err(refused("a folder whose name is not UTF-8"));
+                    }
                     let real = self.folder.join(&path).canonicalize_utf8().map_err(|_| refused("a link to nowhere"))?;
                     if !real.starts_with(&above[0]) {
                         return Err(refused("a link to a folder elsewhere"));
@@ -165,6 +171,12 @@ impl LandingFolder {
             let Some(captures) = pattern.matches(&full) else { continue };
             if !is_text {
                 return Err(refused("a file whose name is not UTF-8"));
+            }
+            if full.contains(char::is_control) {
+                return Err(refused("a file with a control character in its path"));
+            }
+            if is_unfinished(&full) {
+                return Err(refused("a file whose name ends as that of an unfinished upload"));
             }
             let metadata = if kind.is_symlink() {
                 let real = self.folder.join(&path).canonicalize_utf8().map_err(|_| refused("a link to nowhere"))?;
@@ -186,12 +198,48 @@ impl LandingFolder {
     }
 
     /// Returns a listed file as it is now; nothing if there is none any more.
-    pub(super) fn look(&self, listed: &Listed) -> Option<Listed> {
-        let inside = listed.path.strip_prefix(&self.prefix).unwrap_or(&listed.path);
-        let found = std::fs::metadata(self.folder.join(inside)).ok()?;
-        let landed_at = found.modified().map_or(DateTime::UNIX_EPOCH, DateTime::from);
-        let is_young = stamp::is_young(&found, Utc::now());
-        Some(Listed { tag: stamp::tag(&found), bytes: found.len(), landed_at, is_young, ..listed.clone() })
+    pub(super) fn look(&self, listed: &Listed, ready: &Readiness) -> Option<Listed> {
+        // A link that was put in its place since it was listed must not lead further than the listing allows.
+        let real = self.place(&listed.path).canonicalize_utf8().ok()?;
+        let found = real.metadata().ok()?;
+        if !found.is_file() || !real.starts_with(self.folder.canonicalize_utf8().ok()?) {
+            return None;
+        }
+        Some(self.listed(listed.path.clone(), listed.captures.clone(), &found, ready, Utc::now()))
+    }
+
+    /// Says what is known of a file.
+    fn listed(
+        &self,
+        path: String,
+        captures: Vec<String>,
+        found: &Metadata,
+        ready: &Readiness,
+        now: DateTime<Utc>,
+    ) -> Listed {
+        let landed_at = stamp::modified(found);
+        let is_young = stamp::is_young(found, now);
+        let unready = self.unready(&path, landed_at, ready, now);
+        Listed { path, tag: stamp::tag(found), bytes: found.len(), landed_at, is_young, captures, unready }
+    }
+
+    /// Returns why a file is not taken for whole, if it is not.
+    fn unready(&self, path: &str, landed_at: DateTime<Utc>, ready: &Readiness, now: DateTime<Utc>) -> Option<Unready> {
+        let marker = ready.marker.as_ref().map(|marker| marker.of(path));
+        // A link may lead anywhere, and what a marker is not is a landed file.
+        let is_there =
+            |marker: &String| self.place(marker).symlink_metadata().is_ok_and(|marker| marker.file_type().is_file());
+        if let Some(marker) = marker.filter(|marker| !is_there(marker)) {
+            return Some(Unready::Unmarked(marker));
+        }
+        // A time that has not come yet was no time ago.
+        let age = now.signed_duration_since(landed_at).to_std().unwrap_or_default();
+        (age < ready.settled).then_some(Unready::Unsettled(ready.settled))
+    }
+
+    /// Returns where the file is that the pattern writes as `path`.
+    fn place(&self, path: &str) -> Utf8PathBuf {
+        self.folder.join(path.strip_prefix(&self.prefix).unwrap_or(path))
     }
 
     /// Opens a listed file for reading from its beginning to its end, on a blocking thread.
@@ -223,6 +271,19 @@ fn said_by_the_disk(error: object_store::Error) -> io::Error {
         cause = known.source();
     }
     io::Error::other(error)
+}
+
+/// Returns whether `object_store` takes the path for that of a file that is still being put together, and does not open it.
+fn is_unfinished(path: &str) -> bool {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    let after = name.split_once('#').map_or("", |(_, after)| after);
+    !after.is_empty() && after.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Returns a path as people can see it: what a terminal would act upon is written out.
+fn shown(path: &str) -> Utf8PathBuf {
+    let written = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    path.chars().map(written).collect::<String>().into()
 }
 
 /// Returns a key by which `orders-9` comes before `orders-10`: runs of digits by their value, the rest as it is.
@@ -274,6 +335,19 @@ impl std::io::Read for StreamReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_object_store_does_not_open_is_known_before() {
+        for (path, expected) in [("a.csv#1", true), ("a#b#12", false), ("a#", false), ("a#1.csv", false), ("a1", false)]
+        {
+            assert_eq!(is_unfinished(path), expected, "{path}");
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(path), "").unwrap();
+            let store = LocalFileSystem::new_with_prefix(folder.path()).unwrap();
+            let opened = futures::executor::block_on(store.get(&StorePath::parse(path).unwrap()));
+            assert_eq!(opened.is_err(), expected, "{path}");
+        }
+    }
 
     #[test]
     fn numbers_in_paths_count_by_their_value() {

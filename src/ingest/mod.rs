@@ -39,7 +39,7 @@ pub use batch::{LINE_COLUMN, OFFSET_COLUMN, row_schema};
 pub(crate) use dataset::stored_row_schema;
 pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
 pub use decode::Compression;
-pub use file::{FileInput, Outcome, Sink, read_file};
+pub use file::{FileInput, Outcome, Pace, Sink, read_at, read_file};
 pub use listing::{LandingFolder, ListingError};
 pub use locate::Locator;
 pub use parse::{Misfit, Rank, Reader, normalised, scalar};

@@ -1,6 +1,8 @@
 //! What a run has to do for a landed dataset: which files to read, and whether its rows change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -25,6 +27,46 @@ pub struct Listed {
     pub is_young: bool,
     /// The values that its path gives to columns, in the order of the pattern's captures.
     pub captures: Vec<String>,
+    /// Why it is not to be taken for whole, where the contract says so.
+    pub unready: Option<Unready>,
+}
+
+/// Why a landed file may still be being written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unready {
+    /// It was written to less than this time ago.
+    Unsettled(Duration),
+    /// There is no such file beside it.
+    Unmarked(String),
+}
+
+impl Unready {
+    /// Returns the word for machines.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unsettled(_) => "unsettled",
+            Self::Unmarked(_) => "unmarked",
+        }
+    }
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsettled(settled) => write!(f, "written to less than {} s ago", settled.as_secs()),
+            Self::Unmarked(marker) => write!(f, "`{marker}` is not there"),
+        }
+    }
+}
+
+/// A landed file that is left for a later run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileLeft {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub why: Unready,
 }
 
 /// A landed dataset.
@@ -36,6 +78,8 @@ pub struct DatasetStep {
     pub shape: Digest,
     /// The files to read, by path.
     pub files: Vec<FileStep>,
+    /// The files that are left for a later run, by path.
+    pub left: Vec<FileLeft>,
     /// How many admitted files need not be read.
     pub known_files: usize,
     /// Where its files should be, when none has ever been there: a mistake more often than not.
@@ -143,7 +187,15 @@ pub(super) fn step(
         Some(_) if listed.is_young => Some(FileWhy::Young),
         Some(_) => None,
     };
-    let listed = input.listed.iter().flatten();
+    // What was admitted as it is was whole then.
+    let is_admitted = |listed: &Listed| admitted.get(listed.path.as_str()).is_some_and(|tag| *tag == listed.tag);
+    let (ready, unready): (Vec<&Listed>, Vec<&Listed>) =
+        input.listed.iter().flatten().partition(|listed| listed.unready.is_none() || is_admitted(listed));
+    let left: Vec<FileLeft> = unready
+        .into_iter()
+        .filter_map(|listed| Some(FileLeft { path: listed.path.clone(), why: listed.unready.clone()? }))
+        .collect();
+    let listed = ready.into_iter();
     let files: Vec<FileStep> =
         listed.filter_map(|listed| Some(FileStep { listed: listed.clone(), why: why(listed)? })).collect();
     let known_files = admitted.len() - files.iter().filter(|file| file.why != FileWhy::New).count().min(admitted.len());
@@ -161,7 +213,7 @@ pub(super) fn step(
         }
         _ => Need::Must(Why::New),
     };
-    let is_empty = admitted.is_empty() && files.is_empty();
+    let is_empty = admitted.is_empty() && files.is_empty() && left.is_empty();
     let nothing_at = is_empty.then(|| contract.from.to_string());
-    DatasetStep { name: contract.name.clone(), shape, files, known_files, nothing_at, need }
+    DatasetStep { name: contract.name.clone(), shape, files, left, known_files, nothing_at, need }
 }

@@ -22,7 +22,8 @@ use chrono::{DateTime, Utc};
 
 pub use bind::{plan_query, plan_statement};
 pub use dataset::{
-    DatasetInput, DatasetStep, FileStep, FileWhy, Listed, dataset_fingerprint, in_order, live_paths, shape,
+    DatasetInput, DatasetStep, FileLeft, FileStep, FileWhy, Listed, Unready, dataset_fingerprint, in_order, live_paths,
+    shape,
 };
 pub use lineage::{Lineage, Origin, lineage};
 pub use own::OwnTable;

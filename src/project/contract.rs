@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use super::check::{Check, Terms, To};
 use super::column::{ColumnType, Normaliser, Rules, Words};
 use super::job::Spelled;
-use super::landing::LandingPattern;
+use super::landing::{LandingPattern, Readiness};
 use crate::diagnostic::{Place, SourceFile};
 
 /// The contract of one landed dataset (`schemas/sources/<name>.toml`).
@@ -33,6 +33,8 @@ pub struct SourceContract {
     pub format: Format,
     /// What its bytes stand for, unless a byte order mark says otherwise.
     pub encoding: &'static Encoding,
+    /// When a file is taken for whole.
+    pub ready: Readiness,
     /// What a file that changed means.
     pub files: FilesMode,
     /// The columns whose values tell one row from another; empty when the dataset has no key.

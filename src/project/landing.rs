@@ -4,6 +4,7 @@
 //! matches any run of characters inside one folder. `**` crosses folders. Nothing else is special.
 
 use std::fmt;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use regex::Regex;
@@ -55,7 +56,8 @@ impl LandingPattern {
         if text.split('/').any(|part| part == "..") {
             return Err(PatternError::Parent);
         }
-        let mut regex = String::from("^");
+        // Names may have line ends in them; what they are in the way of is said by the listing.
+        let mut regex = String::from("(?s)^");
         let mut captures = Vec::new();
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
@@ -124,6 +126,62 @@ impl fmt::Display for LandingPattern {
     }
 }
 
+/// When a landed file is taken for whole: what a contract says of files that are still being written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// How long ago it must have been written to; zero for no matter when.
+    pub settled: Duration,
+    /// What must lie beside it.
+    pub marker: Option<Marker>,
+}
+
+/// The name of an empty file that says of another one, or of all in its folder, that it is whole.
+///
+/// - Stands in the folder of the file that it is about.
+/// - Is told by its path alone, so that a marker is never taken for a landed file, whatever the pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Marker {
+    /// The file's own path with this after it.
+    OfFile(String),
+    /// This name in the file's folder.
+    OfFolder(String),
+}
+
+impl Marker {
+    /// Reads `{path}.done`, or `{folder}/_SUCCESS`; nothing if it is neither.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_part = |part: &str| !part.is_empty() && !part.contains(['/', '{', '}', '*', '\0', '\n', '\r']);
+        if let Some(after) = text.strip_prefix("{path}") {
+            return is_part(after).then(|| Self::OfFile(after.to_owned()));
+        }
+        let name = text.strip_prefix("{folder}/")?;
+        (is_part(name) && name != "." && name != "..").then(|| Self::OfFolder(name.to_owned()))
+    }
+
+    /// Returns the path of the marker of the file at `path`.
+    #[must_use]
+    pub fn of(&self, path: &str) -> String {
+        match self {
+            Self::OfFile(after) => format!("{path}{after}"),
+            Self::OfFolder(name) => match path.rsplit_once('/') {
+                Some((folder, _)) => format!("{folder}/{name}"),
+                None => name.clone(),
+            },
+        }
+    }
+
+    /// Returns whether what stands at `path` is a marker.
+    #[must_use]
+    pub fn is(&self, path: &str) -> bool {
+        let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+        match self {
+            Self::OfFile(after) => name.ends_with(after),
+            Self::OfFolder(marker) => name == marker,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +195,31 @@ mod tests {
         assert_eq!(pattern.matches("in/eu/t-1.csv.gz"), None);
         assert!(LandingPattern::parse("in/**/a.csv").unwrap().matches("in/x/y/a.csv").is_some());
         assert!(LandingPattern::parse("in/**/a.csv").unwrap().matches("in/a.csv").is_some());
+        assert!(LandingPattern::parse("in/**/a*.csv").unwrap().matches("in/x\ny/a\n.csv").is_some());
+    }
+
+    #[test]
+    fn a_marker_stands_beside_its_file_and_is_no_file_itself() {
+        let of_file = Marker::parse("{path}.done").unwrap();
+        assert_eq!(of_file.of("in/a.csv"), "in/a.csv.done");
+        assert!(of_file.is("in/a.csv.done") && !of_file.is("in/a.csv") && !of_file.is("in.done/a.csv"));
+        let of_folder = Marker::parse("{folder}/_SUCCESS").unwrap();
+        assert_eq!((of_folder.of("in/x/a.csv"), of_folder.of("a.csv")), ("in/x/_SUCCESS".into(), "_SUCCESS".into()));
+        assert!(of_folder.is("in/_SUCCESS") && of_folder.is("_SUCCESS") && !of_folder.is("in/my_SUCCESS"));
+        for text in [
+            "",
+            "done",
+            "{path}",
+            "{path}/done",
+            "{folder}",
+            "{folder}/..",
+            "{folder}/a/b",
+            "{folder}/*",
+            "x{path}.done",
+            "{path}{path}",
+        ] {
+            assert_eq!(Marker::parse(text), None, "{text}");
+        }
     }
 
     #[test]

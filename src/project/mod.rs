@@ -28,8 +28,8 @@ pub use contract::{
     RecordRule, SourceColumn, SourceContract,
 };
 pub use job::{Job, Spelled};
-pub use landing::{LandingPattern, PatternError};
-pub use load::{NAME_RULE, find_root, is_name, load, parse_size, stamp, warehouse};
+pub use landing::{LandingPattern, Marker, PatternError, Readiness};
+pub use load::{NAME_RULE, find_root, is_name, load, parse_duration, parse_size, stamp, warehouse};
 pub use model::{Layer, Model};
 pub use settings::{Limits, Settings, Tick, Variable};
 

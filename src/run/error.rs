@@ -163,7 +163,10 @@ impl RunError {
             Self::Ingest(error) => match error {
                 IngestError::File { .. } | IngestError::Gone { .. } | IngestError::Rejected { .. } => Exit::Data,
                 IngestError::Listing(ListingError::Refused { .. }) => Exit::Data,
-                IngestError::Listing(_) | IngestError::Read { .. } | IngestError::Changing { .. } => Exit::Temporary,
+                IngestError::Listing(_)
+                | IngestError::Read { .. }
+                | IngestError::Changing { .. }
+                | IngestError::Unready { .. } => Exit::Temporary,
                 IngestError::Store(store) => store_exit(store),
                 IngestError::Bug { .. } => Exit::Bug,
             },
@@ -228,6 +231,7 @@ impl RunError {
             Self::Ingest(IngestError::Changing { .. }) => {
                 "let it land whole, under another name or in another folder first, and run again".to_owned()
             }
+            Self::Ingest(IngestError::Unready { .. }) => "run again when it is whole".to_owned(),
             Self::Ingest(IngestError::File { problem, .. }) => {
                 format!("{}; nothing of this run was published", problem.help())
             }

@@ -22,14 +22,16 @@ pub use error::{Exit, RunError};
 pub use idle::recall;
 pub use memo::Memo;
 pub use record::{Record, Told};
-pub use report::{DatasetReport, Event, RunReport, Status, TableReport};
+pub use report::{DatasetReport, Event, LeftFile, RunReport, Status, TableReport};
 
 use crate::check::{Question, Verdict, check};
 use crate::clean::clean;
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
-use crate::plan::{DatasetInput, DatasetStep, Inputs, Kind, Need, Plan, Reach, Suite, fingerprint, plan, shape};
+use crate::plan::{
+    DatasetInput, DatasetStep, FileLeft, Inputs, Kind, Need, Plan, Reach, Suite, fingerprint, plan, shape,
+};
 use crate::publish::{Base, Published, Publisher, publish};
 use crate::store::{RUN_RECORD, RunMark, Store, StoreError, TableState};
 use crate::transform::{Built, columns, register_stored, register_view, transform};
@@ -131,7 +133,8 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<Str
         let is_reshaped =
             input.landed.as_ref().is_some_and(|landed| landed.shape != shape(contract, &suite.project.settings.limits));
         if is_taken_in || is_reshaped || input.landed.is_none() {
-            let listed = LandingFolder::new(&suite.project.root, &contract.from).list(&contract.from);
+            let folder = LandingFolder::new(&suite.project.root, &contract.from);
+            let listed = folder.list(&contract.from, &contract.ready);
             input.listed = Some(listed.map_err(|source| RunError::listing(contract, source))?);
         }
         inputs.datasets.insert(name.clone(), input);
@@ -152,6 +155,7 @@ async fn attempt(
     let mut report = RunReport::new(&job.id, plan.as_of);
     let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));
     report.nothing_landed = nothing_landed.collect();
+    report.left = plan.datasets.iter().flat_map(|step| left(&step.name, &step.left)).collect();
     report.held = base
         .reference
         .as_ref()
@@ -162,7 +166,8 @@ async fn attempt(
         report.status = Status::NothingNew;
         report.published = job.store.published();
         report.standing_warnings = warned_before.into_iter().collect();
-        if let Some(reference) = &base.reference {
+        // What was left alone becomes whole with time, or with a marker, of which no stamp tells.
+        if let Some(reference) = base.reference.as_ref().filter(|_| report.left.is_empty()) {
             idle::remember(suite, job, reference, &report, stamps);
         }
         return Ok(report);
@@ -218,6 +223,10 @@ async fn attempt(
     };
     report.published = job.store.published();
     Ok(report)
+}
+
+fn left<'a>(dataset: &'a str, files: &'a [FileLeft]) -> impl Iterator<Item = LeftFile> + 'a {
+    files.iter().map(|file| LeftFile::new(dataset, file))
 }
 
 fn elapsed_ms(started: Instant) -> u64 {
@@ -297,6 +306,7 @@ impl Work<'_> {
                 ingest(self.job.store, &self.suite.project.root, contract, &settings.limits, step, landed, threads)
                     .await?;
             missing_columns = std::mem::take(&mut raw.missing_columns);
+            report.left.extend(left(&step.name, &raw.left));
             let is_as_before = landed.is_some_and(|landed| {
                 landed.shape == raw.shape
                     && landed.paths == raw.paths

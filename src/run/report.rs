@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Finding;
 use crate::digest::Digest;
 use crate::engine::read_only;
-use crate::plan::DatasetStep;
+use crate::plan::{DatasetStep, FileLeft};
 use crate::quote::identifier;
 use crate::store::{CleanCounts, Ledger, TableState};
 
@@ -84,6 +84,8 @@ pub struct RunReport {
     pub datasets: Vec<DatasetReport>,
     /// Datasets of which no file has ever landed, and where they should: a mistake more often than not.
     pub nothing_landed: Vec<(String, String)>,
+    /// Landed files that it left for a later run, because they may still be being written.
+    pub left: Vec<LeftFile>,
     /// The tables that it built, in order.
     pub tables: Vec<TableReport>,
     /// How many promises it asked about and found kept.
@@ -132,6 +134,30 @@ pub struct DatasetReport {
     pub seconds: f64,
 }
 
+/// A landed file that was left for a later run.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeftFile {
+    /// Its dataset.
+    pub dataset: String,
+    /// Its path.
+    pub path: String,
+    /// Why, as a word for machines.
+    pub because: &'static str,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl LeftFile {
+    pub(super) fn new(dataset: &str, file: &FileLeft) -> Self {
+        Self {
+            dataset: dataset.to_owned(),
+            path: file.path.clone(),
+            because: file.why.as_str(),
+            message: file.why.to_string(),
+        }
+    }
+}
+
 /// A table that was built.
 #[derive(Debug, Clone, Serialize)]
 pub struct TableReport {
@@ -152,6 +178,7 @@ impl RunReport {
             snapshot: None,
             datasets: Vec::new(),
             nothing_landed: Vec::new(),
+            left: Vec::new(),
             tables: Vec::new(),
             checks: 0,
             not_judged: 0,

@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::io::{self, Read};
+use std::sync::LazyLock;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosecondType};
@@ -13,7 +14,9 @@ use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
     Compression, FileInput, FileProblem, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
 };
-use opsmart::project::{CsvFormat, FilesMode, Format, LandingPattern, Limits, Rules, SourceColumn, SourceContract};
+use opsmart::project::{
+    CsvFormat, FilesMode, Format, LandingPattern, Limits, Readiness, Rules, SourceColumn, SourceContract,
+};
 use opsmart::store::Ledger;
 use proptest::prelude::*;
 
@@ -41,6 +44,9 @@ const COLUMNS: [(&str, &str); 6] = [
 
 const CSV: Format = Format::Csv(CsvFormat::USUAL);
 
+/// Made once: it takes longer than reading a small file.
+static FROM: LazyLock<LandingPattern> = LazyLock::new(|| LandingPattern::parse("in/*").unwrap());
+
 fn contract(format: Format) -> SourceContract {
     let columns = COLUMNS.map(|(name, kind)| {
         let column = SourceColumn {
@@ -55,10 +61,11 @@ fn contract(format: Format) -> SourceContract {
         file: SourceFile::new("schemas/sources/sample.toml", ""),
         description: None,
         grain: None,
-        from: LandingPattern::parse("in/*").unwrap(),
+        from: FROM.clone(),
         from_at: SourceFile::new("schemas/sources/sample.toml", "").whole(),
         format,
         encoding: encoding_rs::UTF_8,
+        ready: Readiness::default(),
         files: FilesMode::Replace,
         key: Vec::new(),
         keep: None,
@@ -149,6 +156,10 @@ fn check_any(format: &Format, record_bytes: usize, bytes: &[u8]) {
     assert_eq!(whole, read(format.clone(), record_bytes, Pieces { bytes, calls: 0 }));
     let Ok((kept, Outcome { ledger, .. })) = whole else { return };
     assert!(ledger.balanced());
+    if [&b"\xff\xfe"[..], b"\xfe\xff"].iter().any(|mark| bytes.starts_with(mark)) {
+        // UTF-16 by its mark: what was read is not what the file has.
+        return;
+    }
     let Ledger { accepted, quarantined, bytes: length, quarantined_bytes, .. } = ledger;
     assert_eq!((accepted, quarantined, length), (kept.rows.len() as u64, kept.aside.len() as u64, bytes.len() as u64));
     assert_eq!(quarantined_bytes, kept.aside.iter().map(|aside| aside.5).sum::<u64>());
@@ -170,8 +181,8 @@ fn check_any(format: &Format, record_bytes: usize, bytes: &[u8]) {
         assert_eq!(*line, 1 + count_lines(&bytes[..start], format));
     }
 
-    // A row's own bytes, read alone, are that row again.
-    for row in kept.rows.iter().take(5) {
+    // The first row's own bytes, read alone, are that row again.
+    for row in kept.rows.iter().take(1) {
         let start = usize::try_from(row.offset).unwrap();
         let next = places.iter().map(|place| place.0).find(|&offset| offset > start as u64);
         let own = &bytes[start..next.map_or(bytes.len(), |next| usize::try_from(next).unwrap())];
@@ -195,25 +206,32 @@ fn count_lines(bytes: &[u8], format: &Format) -> u64 {
 /// What is put into files that were fine.
 const TROUBLE: &[&[u8]] = &[b"\"", b"\n", b"\r", b"\0", b"\xff", b",", b"\"\n", b"{", b"}", b"\\", b"\xe4"];
 
-/// Cuts, changes and inserts bytes of a file that was fine.
-fn mutilated(fine: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop::sample::select(TROUBLE);
-    let change = (any::<prop::sample::Index>(), piece, 0_usize..3);
-    (fine, prop::collection::vec(change, 0..6), any::<prop::sample::Index>(), any::<bool>()).prop_map(
-        |(mut bytes, changes, end, cut)| {
-            for (at, piece, gone) in changes {
-                // The header stays as it is, or most files would end there.
-                let start = bytes.iter().position(|&byte| byte == b'\n').map_or(0, |place| place + 1);
-                let at = start + at.index(bytes.len() - start + 1);
-                let gone = gone.min(bytes.len() - at);
-                bytes.splice(at..at + gone, piece.iter().copied());
-            }
-            if cut {
-                bytes.truncate(end.index(bytes.len() + 1));
-            }
-            bytes
-        },
-    )
+/// How many files are made of one that was fine, which takes longer to think of than to mutilate.
+const MUTILATED: usize = 10;
+
+/// Where to change a file, what to put there, and how much to take away.
+type Change = (prop::sample::Index, &'static [u8], usize);
+
+/// Cuts, changes and inserts bytes of a file that was fine, in many ways.
+fn mutilated(fine: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let change = (any::<prop::sample::Index>(), prop::sample::select(TROUBLE), 0_usize..3);
+    let way = (prop::collection::vec(change, 0..6), prop::option::of(any::<prop::sample::Index>()));
+    (fine, prop::collection::vec(way, MUTILATED))
+        .prop_map(|(fine, ways)| ways.into_iter().map(|(changes, end)| mutilate(fine.clone(), changes, end)).collect())
+}
+
+fn mutilate(mut bytes: Vec<u8>, changes: Vec<Change>, end: Option<prop::sample::Index>) -> Vec<u8> {
+    for (at, piece, gone) in changes {
+        // The header stays as it is, or most files would end there.
+        let start = bytes.iter().position(|&byte| byte == b'\n').map_or(0, |place| place + 1);
+        let at = start + at.index(bytes.len() - start + 1);
+        let gone = gone.min(bytes.len() - at);
+        bytes.splice(at..at + gone, piece.iter().copied());
+    }
+    if let Some(end) = end {
+        bytes.truncate(end.index(bytes.len() + 1));
+    }
+    bytes
 }
 
 /// A row to be written.
@@ -336,27 +354,33 @@ fn ndjson_file(rows: &[Written], turn: usize) -> Vec<u8> {
     file
 }
 
+/// Few rows, for files of which many are read.
+fn few_rows() -> impl Strategy<Value = Vec<Written>> {
+    prop::collection::vec(written(), 0..4)
+}
+
 fn rows() -> impl Strategy<Value = Vec<Written>> {
     prop::collection::vec(written(), 0..12)
 }
 
 proptest! {
+    // Ten thousand mutilated files of each format: `MUTILATED` in each case.
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_mutilated_csv_file_is_accounted_for(
-        bytes in mutilated((rows(), any::<u64>()).prop_map(|(rows, dice)| csv_file(&rows, dice))),
+        files in mutilated((few_rows(), any::<u64>()).prop_map(|(rows, dice)| csv_file(&rows, dice))),
         record_bytes in 40_usize..400,
     ) {
-        check_any(&CSV, record_bytes, &bytes);
+        files.iter().for_each(|bytes| check_any(&CSV, record_bytes, bytes));
     }
 
     #[test]
     fn a_mutilated_ndjson_file_is_accounted_for(
-        bytes in mutilated((rows(), 0_usize..7).prop_map(|(rows, turn)| ndjson_file(&rows, turn))),
+        files in mutilated((few_rows(), 0_usize..7).prop_map(|(rows, turn)| ndjson_file(&rows, turn))),
         record_bytes in 40_usize..400,
     ) {
-        check_any(&Format::Ndjson, record_bytes, &bytes);
+        files.iter().for_each(|bytes| check_any(&Format::Ndjson, record_bytes, bytes));
     }
 
     #[test]
@@ -384,12 +408,13 @@ proptest! {
 
     #[test]
     fn a_mutilated_file_with_escapes_and_comments_is_accounted_for(
-        bytes in mutilated(rows().prop_map(|rows| escaped_file(&rows))),
+        files in mutilated(few_rows().prop_map(|rows| escaped_file(&rows))),
         record_bytes in 40_usize..400,
         fills_short_rows: bool,
     ) {
         let Format::Csv(format) = escaped() else { unreachable!() };
-        check_any(&Format::Csv(CsvFormat { fills_short_rows, ..format }), record_bytes, &bytes);
+        let format = Format::Csv(CsvFormat { fills_short_rows, ..format });
+        files.iter().for_each(|bytes| check_any(&format, record_bytes, bytes));
     }
 
     #[test]

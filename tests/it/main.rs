@@ -5,6 +5,7 @@ mod architecture;
 mod broken_projects;
 mod checks;
 mod data_model;
+mod dead_ends;
 mod faults;
 mod histories;
 mod infer;

@@ -21,7 +21,7 @@ mod value;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-pub use self::value::{NAME_RULE, is_name, parse_size};
+pub use self::value::{NAME_RULE, is_name, parse_duration, parse_size};
 
 use self::names::Names;
 use super::Project;

@@ -208,7 +208,8 @@ fn path(entry: &Value<'_>) -> Option<String> {
     } else if path.split('/').any(|part| part == "..") {
         "leads through `..`"
     } else {
-        return Some(path);
+        // A slash stands behind its name in `from`.
+        return Some(path.trim_end_matches('/').to_owned());
     };
     entry
         .reject(format!("the path `{}` {why}", entry.name.text), "write a folder, relative to the project or absolute");

@@ -10,11 +10,12 @@ use super::column::{self, Declared};
 use super::format;
 use super::names::Names;
 use super::rule;
-use super::value::{plain, plain_all, zone};
+use super::value::{duration, plain, plain_all, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{
-    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Settings, SourceContract, Spelled,
+    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Marker, Readiness, Settings, SourceContract,
+    Spelled,
 };
 
 pub(super) type Columns = IndexMap<String, Declared>;
@@ -43,6 +44,8 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
     let grain = plain(table.text("grain"));
     let from = table.required_text("from", &format!("from = \"{{landing}}/{name}/*.csv\""));
     let format = format::read(&mut table);
+    let settled = table.take("settled").and_then(|value| duration(&value)).unwrap_or_default();
+    let marker = marker(&mut table);
     let files = table.one_of("files", &MODES).unwrap_or(FilesMode::Replace);
     let key = table.distinct_texts("key");
     let keep = keep(&mut table);
@@ -60,6 +63,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
     let from = from.and_then(|word| landing(&table, &word, settings?, &columns));
     if let Some(from) = &from {
         check_listed(&table, &columns, &format, from);
+        check_marker(&table, marker.as_ref(), from);
     }
     table.finish();
     let columns = columns.into_iter().map(|(name, declared)| Some((name, declared.column?))).collect::<Option<_>>()?;
@@ -72,6 +76,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         from_at,
         format: format.format?,
         encoding: format.encoding,
+        ready: Readiness { settled, marker: marker.map(|(marker, _)| marker) },
         files,
         key: plain_all(key),
         keep: keep.map(|(keep, _)| keep),
@@ -80,6 +85,29 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         columns,
         rules,
     })
+}
+
+fn marker(table: &mut Table<'_>) -> Option<(Marker, Spelled)> {
+    let word = table.text("marker")?;
+    let marker = Marker::parse(&word.text);
+    if marker.is_none() {
+        let message = format!("`marker` cannot be `{}`", word.text);
+        table.reject(
+            &word,
+            message,
+            "write `{path}.done` for one beside each file, or `{folder}/_SUCCESS` for one a folder",
+        );
+    }
+    Some((marker?, word))
+}
+
+/// A pattern of which every match is a marker would take in nothing, ever.
+fn check_marker(table: &Table<'_>, marker: Option<&(Marker, Spelled)>, from: &LandingPattern) {
+    let Some((marker, word)) = marker else { return };
+    if marker.is(&from.to_string()) {
+        let message = format!("every file that `from` names is a marker `{}`", word.text);
+        table.reject(word, message, "write what comes after the name of a file that is whole, such as `{path}.done`");
+    }
 }
 
 fn keep(table: &mut Table<'_>) -> Option<(Keep, Spelled)> {
@@ -351,6 +379,10 @@ mod tests {
                 "key = [\"id\"]\nkeep = { first = \"ok\" }",
                 "2:19 E0403 `keep` cannot order rows by `ok`, of type `boolean` @ok",
             ),
+            ("settled = \"half an hour\"", "1:12 E0107 `half an hour` is not a time that passes @half an hour"),
+            ("settled = 30", "1:11 E0106 `settled` is an integer, expected a time such as `\"30s\"` @30"),
+            ("marker = \".done\"", "1:11 E0107 `marker` cannot be `.done` @.done"),
+            ("marker = \"{path}.csv\"", "1:11 E0107 every file that `from` names is a marker `{path}.csv` @{path}.csv"),
             ("rejected_share = 2", "1:18 E0107 `rejected_share` is a share, `2` is not @2"),
         ];
         for (head, expected) in cases {

@@ -1,5 +1,7 @@
 //! Values that several kinds of project file have: names, zones, sizes.
 
+use std::time::Duration;
+
 use chrono_tz::{TZ_VARIANTS, Tz};
 use toml::de::DeValue;
 
@@ -76,6 +78,33 @@ pub fn parse_size(text: &str) -> Option<u64> {
     whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(part)
 }
 
+/// Returns the time that a text such as `30s` stands for.
+pub(super) fn duration(value: &Value<'_>) -> Option<Duration> {
+    let DeValue::String(text) = value.node() else {
+        value.wrong_type("a time such as `\"30s\"`");
+        return None;
+    };
+    let duration = parse_duration(text);
+    if duration.is_none() {
+        let message = format!("`{text}` is not a time that passes");
+        value.reject(message, "write a number and a unit, such as `30s`, `10m` or `2h`");
+    }
+    duration
+}
+
+/// Returns the time that a text such as `30s`, `10m` or `2h` stands for.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
+}
+
 /// Returns the word as plain text.
 pub(super) fn plain(word: Option<Spelled>) -> Option<String> {
     word.map(|word| word.text)
@@ -98,6 +127,17 @@ mod tests {
         assert_eq!(parse_size("0.25kib"), Some(256));
         for text in ["", "2", "GB", "1.GB", "1.2345GB", "-1GB", "1e3MB", "1..5GB", "99999999999TB", "2GBs"] {
             assert_eq!(parse_size(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_have_a_unit() {
+        for (text, seconds) in [("0s", 0), ("30s", 30), ("10m", 600), ("2h", 7200)] {
+            assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "s", "30", "-1s", "1.5h", "1 s", "30S", "1d", "99999999999999999999s", "9999999999999999999h"]
+        {
+            assert_eq!(parse_duration(text), None, "{text}");
         }
     }
 
