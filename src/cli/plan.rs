@@ -1,20 +1,27 @@
 //! `opsmart plan`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 
 use super::report::counted;
 use super::run::Choice;
-use super::{Failure, Global, load, open_store};
+use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
+use crate::ingest::{Drift, Drifts, drifts, quoted};
 use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite, Why};
 use crate::project::{self, Layer};
 use crate::run::{Exit, Job, plan_run};
 
+/// How many names a line has room for.
+const MOST_NAMES: usize = 20;
+
 /// Show what a run would do, and why
 ///
 /// Looks at what is published and what has landed, and prints what a run would do and what it need not, each with its
-/// reason. Nothing is read into the warehouse and nothing is written.
+/// reason. Looks at the beginning of new files too, and says what in them is not as their contract says. Nothing is read
+/// into the warehouse and nothing is written.
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
     #[command(flatten)]
@@ -32,15 +39,79 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
     let job =
         Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project, memo: None, record: None };
     let plan = plan_run(&suite, &job)?;
+    let drifts = all_drifts(&suite, &plan)?;
     if printer.is_json() {
-        document(&as_json(&plan));
+        document(&as_json(&plan, &drifts));
     } else {
-        answer(&text(&plan));
+        answer(&text(&plan, &drifts));
     }
     Ok(Exit::Done)
 }
 
-fn text(plan: &Plan) -> String {
+/// What in the files of each dataset is not as its contract says.
+type AllDrifts<'a> = BTreeMap<&'a str, Drifts<'a>>;
+
+/// Looks at the beginning of the files that a run would read.
+fn all_drifts<'a>(suite: &Suite, plan: &'a Plan) -> Result<AllDrifts<'a>, Failure> {
+    let steps: Vec<_> = plan.datasets.iter().filter(|step| !step.files.is_empty()).collect();
+    if steps.is_empty() {
+        return Ok(AllDrifts::new());
+    }
+    let (project, runtime) = (&suite.project, runtime()?);
+    let look = |step: &'a DatasetStep| {
+        let contract = project.sources.get(&step.name)?;
+        let found = runtime.block_on(drifts(&project.root, contract, &project.settings.limits, step));
+        Some((step.name.as_str(), found))
+    };
+    Ok(steps.into_iter().filter_map(look).collect())
+}
+
+/// Lists what in the files is not as their contracts say; files of which the same is to be told share a line.
+fn drift_lines(drifts: &AllDrifts<'_>) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    for (dataset, Drifts { files, not_looked_at }) in drifts {
+        let mut told: Vec<(String, Vec<&str>)> = Vec::new();
+        for (path, drift) in files {
+            for words in drift_words(drift) {
+                match told.iter_mut().find(|(known, _)| *known == words) {
+                    Some((_, paths)) => paths.push(path),
+                    None => told.push((words, vec![path])),
+                }
+            }
+        }
+        lines.extend(told.into_iter().map(|(words, paths)| {
+            let more = if paths.len() > 1 { format!(" and {} more", paths.len() - 1) } else { String::new() };
+            ((*dataset).to_owned(), format!("{}{more}: {words}", paths[0]))
+        }));
+        if *not_looked_at > 0 {
+            lines.push(((*dataset).to_owned(), format!("{} not looked at", counted(*not_looked_at, "more file"))));
+        }
+    }
+    lines
+}
+
+fn drift_words(drift: &Drift) -> Vec<String> {
+    let Drift { problem, unknown, missing, misfits } = drift;
+    let mut words: Vec<String> = problem.iter().map(|problem| format!("cannot be taken in: {problem}")).collect();
+    if !unknown.is_empty() {
+        words.push(format!("the contract does not know {}", names(unknown)));
+    }
+    if !missing.is_empty() {
+        words.push(format!("has no {}, which the contract can do without", names(missing)));
+    }
+    words.extend(misfits.iter().cloned());
+    words
+}
+
+fn names(names: &[String]) -> String {
+    let mut shown: Vec<String> = names.iter().take(MOST_NAMES).map(|name| quoted(name.as_bytes())).collect();
+    if names.len() > MOST_NAMES {
+        shown.push(format!("{} more", names.len() - MOST_NAMES));
+    }
+    shown.join(", ")
+}
+
+fn text(plan: &Plan, drifts: &AllDrifts<'_>) -> String {
     if plan.is_idle() {
         let (datasets, models) = (counted(plan.datasets.len(), "dataset"), counted(plan.models.len(), "table"));
         let told = nothing_landed(plan) + &left(plan);
@@ -57,6 +128,7 @@ fn text(plan: &Plan) -> String {
         text.push('\n');
     };
     section("Datasets", plan.datasets.iter().map(|step| (step.name.clone(), dataset_words(step))).collect());
+    section("Not as the contract says", drift_lines(drifts));
     let words = |steps: Vec<&ModelStep>, must: &str| -> Vec<(String, String)> {
         steps.iter().map(|step| (step.name.clone(), need_words(&step.need, must))).collect()
     };
@@ -161,7 +233,7 @@ fn list(names: &[String]) -> String {
     }
 }
 
-fn as_json(plan: &Plan) -> serde_json::Value {
+fn as_json(plan: &Plan, drifts: &AllDrifts<'_>) -> serde_json::Value {
     let need = |need: &Need| match need {
         Need::No => serde_json::json!({ "need": "no" }),
         Need::May(inputs) => serde_json::json!({ "need": "may", "if_changed": inputs }),
@@ -182,6 +254,15 @@ fn as_json(plan: &Plan) -> serde_json::Value {
             |file| serde_json::json!({ "path": file.listed.path, "because": format!("{:?}", file.why).to_lowercase() }),
         );
         value["read"] = files.collect();
+        let found = drifts.get(dataset.name.as_str());
+        let drift = found.iter().flat_map(|found| &found.files).map(|(path, drift)| {
+            serde_json::json!({
+                "path": path, "problem": drift.problem, "unknown_columns": drift.unknown,
+                "missing_columns": drift.missing, "misfits": drift.misfits,
+            })
+        });
+        value["drift"] = drift.collect();
+        value["not_looked_at"] = found.map_or(0, |found| found.not_looked_at).into();
         let left = dataset.left.iter().map(|file| {
             serde_json::json!({ "path": file.path, "because": file.why.as_str(), "message": file.why.to_string() })
         });

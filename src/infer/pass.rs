@@ -16,7 +16,9 @@ use super::names::column_names;
 use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
 use crate::ingest::{Compression, FileInput, Outcome, Reason, SetAside, Sink, quoted, read_file};
-use crate::project::{ColumnType, FilesMode, Format, LandingPattern, Limits, Readiness, SourceColumn, SourceContract};
+use crate::project::{
+    ColumnType, FilesMode, Format, LandingPattern, Limits, NewColumns, Readiness, SourceColumn, SourceContract,
+};
 
 /// More columns than this are data in the place of names.
 const MOST_COLUMNS: usize = 1000;
@@ -152,6 +154,7 @@ fn as_texts(
         keep: None,
         parse_zone: Tz::UTC,
         rejected_share: 1.0,
+        new_columns: NewColumns::Report,
         columns,
         rules: Vec::new(),
     })

@@ -1,16 +1,18 @@
 //! A batch of cells to a batch of rows.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, new_null_array};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, new_null_array};
 use arrow::compute::{FilterBuilder, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::across::Rule;
 use super::cells::{Cells, Span};
+use super::fit::Fit;
 use super::parse::{Column, Misfit};
-use super::problem::{FileProblem, ReadError};
+use super::problem::{FileProblem, ReadError, Unfit};
 use super::quarantine::Reason;
 use crate::project::SourceContract;
 
@@ -41,6 +43,8 @@ pub(super) struct Table {
     columns: Vec<Column>,
     /// For each column, the value that the path gives it, if it does.
     constants: Vec<Option<ArrayRef>>,
+    /// What each column made of the file so far.
+    fits: Vec<Fit>,
     /// What the values of a row must keep to together.
     rules: Vec<Rule>,
 }
@@ -87,7 +91,18 @@ impl Table {
             constants.push(value.map_err(|misfit| FileProblem::BadCapture { column: name.clone(), misfit })?);
             columns.push(column);
         }
-        Ok(Self { schema: row_schema(contract), columns, constants, rules: Rule::all(contract)? })
+        let fits = vec![Fit::default(); columns.len()];
+        Ok(Self { schema: row_schema(contract), columns, constants, fits, rules: Rule::all(contract)? })
+    }
+
+    /// Returns each column that does not fit the file as a whole, as far as that can be said now.
+    pub(super) fn unfit(&self, at_end: bool) -> Vec<Unfit> {
+        self.fits().filter_map(|(name, fit)| fit.unfit(name, at_end)).collect()
+    }
+
+    /// Returns what each column made of the file so far, in the order of the contract.
+    pub(super) fn fits(&self) -> impl Iterator<Item = (&str, &Fit)> {
+        self.columns.iter().map(Column::name).zip(&self.fits)
     }
 
     /// Returns the name of the column at a place of the contract.
@@ -99,7 +114,7 @@ impl Table {
     ///
     /// `slots` says which cell is which column's; `base` is where `bytes` start in the file.
     pub(super) fn rows(
-        &self,
+        &mut self,
         cells: &Cells,
         (width, slots): (usize, &[Option<usize>]),
         (bytes, base): (&[u8], u64),
@@ -113,9 +128,22 @@ impl Table {
                 (Some(value), _) => repeat(value, spans.len())?,
                 (None, Some(slot)) => {
                     let cells = cells.column(slot, width, bytes);
-                    column.read(cells, &mut |row, fault, text| {
+                    let (fit, mut last) = (&mut self.fits[at], None);
+                    // Texts are read twice where some are not UTF-8, and what no normaliser takes has no value either.
+                    let mut told = HashSet::new();
+                    let values = column.read(cells, &mut |row, fault, text| {
+                        if fit.is_open() && told.insert(row) {
+                            fit.misfit(column.explain(fault, text), spans[row].line);
+                            last = Some(row);
+                        }
                         verdict.fail(row, at, || column.explain(fault, text));
-                    })
+                    });
+                    // However the file is cut into batches: what stands behind enough of them is not asked.
+                    let asked = last.filter(|_| fit.is_enough()).map_or(values.len(), |row| row + 1);
+                    if !fit.has_one() && values.slice(0, asked).null_count() < asked {
+                        fit.fits();
+                    }
+                    values
                 }
                 (None, None) => new_null_array(self.schema.field(at).data_type(), spans.len()),
             });

@@ -191,6 +191,7 @@ impl Csv {
 
 impl Records for Csv {
     const LINE_ENDS: LineEnds = LineEnds::Any;
+    const HAS_HEADER: bool = true;
 
     fn next(&mut self, view: View<'_>, at: usize, line: u64, cells: &mut Cells) -> Result<Step, FileProblem> {
         let step = self.step(view, at, line, cells)?;
@@ -212,6 +213,10 @@ impl Records for Csv {
 
     fn slots(&self) -> &[Option<usize>] {
         &self.slots
+    }
+
+    fn strangers(&self) -> &Strangers {
+        &self.strangers
     }
 
     fn finish(self) -> Result<Strangers, FileProblem> {

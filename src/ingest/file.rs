@@ -10,13 +10,14 @@ use super::chunk::Chunk;
 use super::csv::{Csv, too_long};
 use super::decode::{Compression, Decoder};
 use super::encoding::Text;
+use super::fit::Fit;
 use super::header::Wanted;
 use super::ndjson::Ndjson;
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::{Reason, SetAside};
 use super::record::{Found, Records, Step, Strangers, View};
 use crate::digest::Digest;
-use crate::project::{Format, Limits, SourceContract};
+use crate::project::{Format, Limits, NewColumns, SourceContract};
 use crate::store::Ledger;
 
 /// What must be known to read one file.
@@ -99,20 +100,63 @@ pub fn read_at<S: Sink>(
     bytes: impl Read,
     sink: &mut S,
 ) -> Result<Outcome, ReadError<S::Error>> {
-    let limit = input.limits.record_bytes.min(MOST_BYTES);
-    let table = Table::new(input.contract, input.captures)?;
-    let wanted = Wanted::new(input.contract, input.captures);
-    let decoder = Decoder::new(input.compression, bytes).map_err(ReadError::Read)?;
-    let text = Text::new(decoder, input.contract.encoding);
-    let chunk_bytes = pace.chunk_bytes.max(Pace::LEAST_CHUNK_BYTES);
-    let chunk = Chunk::new(text, chunk_bytes, limit, *input.limits);
-    let ledger = Ledger::default();
-    let failures = Vec::new();
-    let cells = Cells::default();
-    let pass = Pass { pace, limit, table, chunk, cells, failures, ledger, at: 0, line: 1, sink };
+    let (pass, wanted) = Pass::new(pace, input, bytes, sink)?;
     match &input.contract.format {
         Format::Csv(format) => pass.run(Csv::new(format, wanted, input.limits.columns)?),
         Format::Ndjson => pass.run(Ndjson::new(&wanted, input.limits.nesting_depth, input.contract.encoding.name())),
+    }
+}
+
+/// What is known of a file whose beginning has been read.
+#[derive(Debug)]
+pub(super) struct Seen<E> {
+    /// Which names of the file and of the contract do not meet.
+    pub(super) strangers: Strangers,
+    /// For each column of the contract, its name and what it made of its values.
+    pub(super) columns: Vec<(String, Fit)>,
+    /// What ended the reading before the end of the file, or is wrong with the file as a whole.
+    pub(super) ended: Option<ReadError<E>>,
+}
+
+/// Reads a file until the sink gives up, and says what was seen whatever comes.
+///
+/// # Errors
+/// What keeps even the first byte from being read.
+pub(super) fn look_at<S: Sink>(
+    pace: Pace,
+    input: &FileInput<'_>,
+    bytes: impl Read,
+    sink: &mut S,
+) -> Result<Seen<S::Error>, ReadError<S::Error>> {
+    let (pass, wanted) = Pass::new(pace, input, bytes, sink)?;
+    Ok(match &input.contract.format {
+        Format::Csv(format) => pass.look(Csv::new(format, wanted, input.limits.columns)?),
+        Format::Ndjson => pass.look(Ndjson::new(&wanted, input.limits.nesting_depth, input.contract.encoding.name())),
+    })
+}
+
+impl<'s, R: Read, S: Sink> Pass<'s, R, S> {
+    fn new(
+        pace: Pace,
+        input: &FileInput<'_>,
+        bytes: R,
+        sink: &'s mut S,
+    ) -> Result<(Self, Wanted), ReadError<S::Error>> {
+        let limit = input.limits.record_bytes.min(MOST_BYTES);
+        let table = Table::new(input.contract, input.captures)?;
+        let wanted = Wanted::new(input.contract, input.captures);
+        let decoder = Decoder::new(input.compression, bytes).map_err(ReadError::Read)?;
+        let text = Text::new(decoder, input.contract.encoding);
+        let chunk_bytes = pace.chunk_bytes.max(Pace::LEAST_CHUNK_BYTES);
+        let chunk = Chunk::new(text, chunk_bytes, limit, *input.limits);
+        let ledger = Ledger::default();
+        let failures = Vec::new();
+        let cells = Cells::default();
+        let refuses_new = input.contract.new_columns == NewColumns::Refuse;
+        let judges = input.contract.rejected_share < 1.0;
+        let pass =
+            Self { pace, limit, table, chunk, cells, failures, ledger, at: 0, line: 1, refuses_new, judges, sink };
+        Ok((pass, wanted))
     }
 }
 
@@ -132,11 +176,62 @@ struct Pass<'s, R: Read, S> {
     at: usize,
     /// The physical line that starts there.
     line: u64,
+    /// Whether names that the contract does not know keep the file out.
+    refuses_new: bool,
+    /// Whether a column that does not fit the file at all keeps it out; not where all of it may be set aside.
+    judges: bool,
     sink: &'s mut S,
 }
 
 impl<R: Read, S: Sink> Pass<'_, R, S> {
     fn run<F: Records>(mut self, mut records: F) -> Result<Outcome, ReadError<S::Error>> {
+        self.walk(&mut records)?;
+        self.ledger.bytes = self.chunk.base() + self.chunk.bytes().len() as u64;
+        self.judge(true, records.strangers())?;
+        let Strangers { unknown: unknown_columns, missing: missing_columns } = records.finish()?;
+        self.judge_names(&unknown_columns)?;
+        if !self.ledger.balanced() {
+            return Err(ReadError::Unbalanced(self.ledger));
+        }
+        Ok(Outcome { content: self.chunk.digest(), ledger: self.ledger, unknown_columns, missing_columns })
+    }
+
+    fn look<F: Records>(mut self, mut records: F) -> Seen<S::Error> {
+        let walked = self.walk(&mut records);
+        let columns = self.table.fits().map(|(name, fit)| (name.to_owned(), fit.clone()));
+        let (strangers, columns) = (records.strangers().clone(), columns.collect());
+        // A file that was read to its end is judged as a run would.
+        let judged = walked.and_then(|()| {
+            self.judge(true, &strangers)?;
+            records.finish()?;
+            self.judge_names(&strangers.unknown)?;
+            Ok(())
+        });
+        Seen { strangers, columns, ended: judged.err() }
+    }
+
+    /// Ends the reading of a file that a column does not fit at all.
+    fn judge(&self, at_end: bool, strangers: &Strangers) -> Result<(), FileProblem> {
+        if !self.judges {
+            return Ok(());
+        }
+        let columns = self.table.unfit(at_end);
+        if columns.is_empty() {
+            Ok(())
+        } else {
+            Err(FileProblem::Unfit { columns, unknown: strangers.unknown.clone() })
+        }
+    }
+
+    fn judge_names(&self, unknown: &[String]) -> Result<(), FileProblem> {
+        if self.refuses_new && !unknown.is_empty() {
+            return Err(FileProblem::NewColumns { unknown: unknown.to_vec() });
+        }
+        Ok(())
+    }
+
+    /// Reads all records to the end of the file.
+    fn walk<F: Records>(&mut self, records: &mut F) -> Result<(), ReadError<S::Error>> {
         self.start()?;
         loop {
             let view = View { bytes: self.chunk.bytes(), ended: self.chunk.ended(), limit: self.limit };
@@ -149,7 +244,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
                     self.cells.close(Span::new(at, end, self.line));
                     self.pass_over(end, lines);
                     if self.cells.is_full(self.pace.batch_rows) {
-                        self.hand_on(&records)?;
+                        self.hand_on(records)?;
                     }
                 }
                 Step::Blank { end, lines } => {
@@ -161,23 +256,17 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
                     self.failures.push(Failure { span, reason, column: None, message });
                     self.pass_over(end, 1);
                     if self.failures.len() >= self.pace.batch_rows {
-                        self.hand_on(&records)?;
+                        self.hand_on(records)?;
                     }
                 }
-                Step::TooLong => self.pass_over_long_line(&records)?,
+                Step::TooLong => self.pass_over_long_line(records)?,
                 Step::More => {
-                    self.hand_on(&records)?;
+                    self.hand_on(records)?;
                     self.refill()?;
                 }
             }
         }
-        self.hand_on(&records)?;
-        self.ledger.bytes = self.chunk.base() + self.chunk.bytes().len() as u64;
-        let Strangers { unknown: unknown_columns, missing: missing_columns } = records.finish()?;
-        if !self.ledger.balanced() {
-            return Err(ReadError::Unbalanced(self.ledger));
-        }
-        Ok(Outcome { content: self.chunk.digest(), ledger: self.ledger, unknown_columns, missing_columns })
+        self.hand_on(records)
     }
 
     /// Takes in the first chunk and looks at what the file starts with.
@@ -213,6 +302,11 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
             let shape = (records.width(), records.slots());
             let batch = self.table.rows(&self.cells, shape, (bytes, base), &mut self.failures);
             let batch = batch.map_err(ReadError::Batch)?;
+            self.judge(false, records.strangers())?;
+            if F::HAS_HEADER {
+                // Nothing of such a file needs to be read.
+                self.judge_names(&records.strangers().unknown)?;
+            }
             self.failures.sort_by_key(|failure| failure.span.start);
             let mut failed = self.failures.iter().filter(|failure| failure.column.is_some()).peekable();
             for span in self.cells.spans() {

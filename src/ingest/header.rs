@@ -117,8 +117,10 @@ impl Wanted {
                 }
             }
         }
-        if let Some((column, _)) = missing.iter().find(|(column, _)| column.required) {
-            return Err(FileProblem::MissingColumn { column: column.name.clone(), header: header.to_vec() });
+        let required = missing.iter().filter(|(column, _)| column.required).map(|(column, _)| column.name.clone());
+        let required: Vec<String> = required.collect();
+        if !required.is_empty() {
+            return Err(FileProblem::MissingColumn { columns: required, header: header.to_vec() });
         }
         if used.is_empty() && !missing.is_empty() {
             return Err(FileProblem::NoColumns { header: header.to_vec() });

@@ -57,7 +57,7 @@ const UNFILLED: usize = usize::MAX;
 pub(super) struct Names {
     /// Of the record first, then of each object inside it that has some.
     levels: Vec<Level>,
-    unknown: Vec<String>,
+    strangers: Strangers,
     seen: HashSet<Vec<u8>>,
 }
 
@@ -113,10 +113,10 @@ impl Names {
         const MOST_GUESSES: usize = 1024;
         let Level { prefix, meanings, guesses, .. } = &mut self.levels[level];
         let found = meanings.get(name).copied();
-        if found.is_none() && self.unknown.len() < MOST_UNKNOWN {
+        if found.is_none() && self.strangers.unknown.len() < MOST_UNKNOWN {
             let path = [prefix, name].concat();
             if !self.seen.contains(&path) {
-                self.unknown.push(String::from_utf8_lossy(&path).into_owned());
+                self.strangers.unknown.push(String::from_utf8_lossy(&path).into_owned());
                 self.seen.insert(path);
             }
         }
@@ -235,6 +235,7 @@ impl Ndjson {
 
 impl Records for Ndjson {
     const LINE_ENDS: LineEnds = LineEnds::Lf;
+    const HAS_HEADER: bool = false;
 
     fn next(&mut self, view: View<'_>, at: usize, _line: u64, cells: &mut Cells) -> Result<Step, FileProblem> {
         let end = match view.line(at, Self::LINE_ENDS) {
@@ -264,9 +265,12 @@ impl Records for Ndjson {
         &self.slots
     }
 
+    fn strangers(&self) -> &Strangers {
+        &self.names.strangers
+    }
+
     fn finish(self) -> Result<Strangers, FileProblem> {
-        // Without a header there is no telling a column that is missing from one that has no value.
-        Ok(Strangers { unknown: self.names.unknown, missing: Vec::new() })
+        Ok(self.names.strangers)
     }
 }
 

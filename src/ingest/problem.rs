@@ -14,11 +14,11 @@ use crate::store::Ledger;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileProblem {
-    /// The header lacks a column that the contract requires.
-    #[error("column `{column}` is required, but the header has only {}", names(.header))]
+    /// The header lacks columns that the contract requires.
+    #[error("{}, but the header has only {}", required(.columns), names(.header))]
     MissingColumn {
-        /// The column's own name.
-        column: String,
+        /// The columns' own names.
+        columns: Vec<String>,
         /// The names that the header has.
         header: Vec<String>,
     },
@@ -53,6 +53,20 @@ pub enum FileProblem {
         found: usize,
         /// The limit.
         limit: usize,
+    },
+    /// The file has columns that the contract does not know, and the contract refuses those.
+    #[error("the file has what the contract does not know: {}", names(.unknown))]
+    NewColumns {
+        /// Their names.
+        unknown: Vec<String>,
+    },
+    /// Columns of which no value fits.
+    #[error("{}", unfit(.columns))]
+    Unfit {
+        /// Each of them.
+        columns: Vec<Unfit>,
+        /// The names that the file has and the contract does not know.
+        unknown: Vec<String>,
     },
     /// The contract promises a header and the file has no line.
     #[error("the file has no header")]
@@ -135,6 +149,58 @@ pub enum FileProblem {
     },
 }
 
+/// A column that does not fit a file at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// The column.
+    pub column: String,
+    /// How many values it was told by, or how many records, if none has a value.
+    pub values: u64,
+    /// Whether the file has no more than these; it is read no further once there are enough.
+    pub is_all: bool,
+    /// The first value and its line; nothing where the column is required and no record has a value.
+    pub first: Option<(Misfit, u64)>,
+}
+
+impl std::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { column, values, is_all, first } = self;
+        let the_first = if *is_all { "" } else { "first " };
+        match first {
+            Some((misfit, line)) => {
+                write!(f, "none of the {the_first}{values} values of column `{column}` fits: {misfit} on line {line}")
+            }
+            None => write!(
+                f,
+                "column `{column}` is required, and none of the {the_first}{values} records has a value for it"
+            ),
+        }
+    }
+}
+
+fn unfit(columns: &[Unfit]) -> String {
+    columns.iter().map(Unfit::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn unfit_help(columns: &[Unfit], unknown: &[String]) -> String {
+    let mut text = "mend the file, or say in the contract ".to_owned();
+    if columns.iter().any(|column| column.first.is_some()) {
+        text.push_str("what the values are now: their type, `format`, `normalise`, or what they must keep to");
+    } else {
+        text.push_str("where it is now, with `aliases` or `path`");
+    }
+    // Who calls a column by another name tells it so.
+    if !unknown.is_empty() && columns.iter().any(|column| column.first.is_none()) {
+        text.push_str(&format!("; the contract does not know {}", names(unknown)));
+    }
+    text
+}
+
+fn required(columns: &[String]) -> String {
+    let (noun, verb) = if columns.len() == 1 { ("column", "is") } else { ("columns", "are") };
+    format!("{noun} {} {verb} required", names(columns))
+}
+
 impl FileProblem {
     /// Returns what to do about it.
     #[must_use]
@@ -157,6 +223,12 @@ impl FileProblem {
             Self::NoColumns { .. } => {
                 "mend the file or the contract; a file without a header needs `header = false` in `format`".to_owned()
             }
+            Self::NewColumns { .. } => {
+                "declare them under `[columns]` in the contract, as other names of a column under its `aliases`, or \
+                 leave them out with `new_columns = \"report\"`"
+                    .to_owned()
+            }
+            Self::Unfit { columns, unknown } => unfit_help(columns, unknown),
             Self::DuplicateColumn { header, .. } => format!(
                 "write `skip = 1, columns = [{}]` in `format`: the header is passed over, and each field has a name of \
                  its own",

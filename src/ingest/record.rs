@@ -145,7 +145,8 @@ pub(super) enum Step {
 pub(super) struct Strangers {
     /// Those that the file has and the contract does not know.
     pub(super) unknown: Vec<String>,
-    /// Columns of the contract that the file's header lacks; none of them is required.
+    /// Columns of the contract that the file's header lacks; none of them is required. Without a header there is no
+    /// telling a column that is missing from one that has no value.
     pub(super) missing: Vec<String>,
 }
 
@@ -153,6 +154,8 @@ pub(super) struct Strangers {
 pub(super) trait Records {
     /// Returns what ends a line of this format.
     const LINE_ENDS: LineEnds;
+    /// Returns whether all names are known before the first record.
+    const HAS_HEADER: bool;
 
     /// Looks at the record that starts at `at` and adds its cells if it is one.
     ///
@@ -164,6 +167,9 @@ pub(super) trait Records {
 
     /// Returns, for each column of the contract, which cell of a record is its; none for those that the file lacks.
     fn slots(&self) -> &[Option<usize>];
+
+    /// Returns which names of the file so far and of the contract do not meet.
+    fn strangers(&self) -> &Strangers;
 
     /// Called at the end of the file; gives back which names of the file and of the contract did not meet.
     fn finish(self) -> Result<Strangers, FileProblem>;

@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::diagnostic::SourceFile;
 use crate::project::{
-    Comparison, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, Normaliser, Operand, Readiness,
-    RecordRule, Rules, SourceColumn, SourceContract,
+    Comparison, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NewColumns, Normaliser, Operand,
+    Readiness, RecordRule, Rules, SourceColumn, SourceContract,
 };
 use crate::store::Ledger;
 
@@ -111,7 +111,9 @@ impl Case {
             key: Vec::new(),
             keep: None,
             parse_zone: Tz::UTC,
-            rejected_share: 0.0,
+            // What is told of files as a whole has tests of its own: here each record comes to something.
+            rejected_share: 1.0,
+            new_columns: NewColumns::Report,
             columns: columns.collect::<IndexMap<_, _>>(),
             rules: Vec::new(),
         };
@@ -464,7 +466,7 @@ fn columns_come_from_the_header_the_order_or_the_path() {
 #[test]
 fn what_is_wrong_with_a_whole_file_is_said_once() {
     let case = Case::csv(&[("id", "int64!"), ("b", "string")]);
-    let missing = FileProblem::MissingColumn { column: "id".into(), header: vec!["a".into(), "b".into()] };
+    let missing = FileProblem::MissingColumn { columns: vec!["id".into()], header: vec!["a".into(), "b".into()] };
     assert_eq!(case.problem(b"a,b\n1,2\n"), missing);
     assert_eq!(
         case.problem(b"id,b,id\n1,2,3\n"),
@@ -480,6 +482,55 @@ fn what_is_wrong_with_a_whole_file_is_said_once() {
     assert_eq!(case.rows(b"id\n"), Vec::<Vec<String>>::new());
     let case = Case::ndjson(&[("id", "int64!")]);
     assert_eq!(case.rows(b""), Vec::<Vec<String>>::new());
+}
+
+#[test]
+fn a_column_that_never_fits_ends_the_reading_of_a_long_file() {
+    let mut case = Case::csv(&[("id", "int64!"), ("b", "string")]);
+    let text = "id,b\n".to_owned() + &"x,\n".repeat(250_000);
+    // All of it may be set aside.
+    assert_eq!(case.read(text.as_bytes()).unwrap().0.aside.len(), 250_000);
+    case.contract.rejected_share = 0.99;
+    let input = FileInput {
+        contract: &case.contract,
+        limits: &case.limits,
+        captures: &case.captures,
+        compression: case.compression,
+    };
+    let mut kept = Kept::default();
+    let error = read_at(case.pace, &input, text.as_bytes(), &mut kept).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "none of the first 100000 values of column `id` fits: expected a whole number, found `x` on line 2"
+    );
+    assert!(kept.aside.len() <= 100_000, "{}", kept.aside.len());
+    // A value that fits has to come before, wherever the file is cut.
+    for (text, is_read) in [("x,\n".repeat(99_999) + "1,\n", true), ("x,\n".repeat(100_000) + "1,\n", false)] {
+        for batch_rows in [7, 4096, 1 << 20] {
+            let pace = Pace { batch_rows, ..Pace::USUAL };
+            let text = format!("id,b\n{text}");
+            let read = read_at(pace, &input, text.as_bytes(), &mut Kept::default());
+            assert_eq!(read.is_ok(), is_read, "{batch_rows}");
+        }
+    }
+    // Each value counts once, however often it is looked at, and whatever rule it breaks.
+    case.contract.columns["b"].rules.values = vec!["ok".into()];
+    let text = "id,b\n".to_owned() + &"1,no\n".repeat(25);
+    assert!(case.problem(text.as_bytes()).to_string().starts_with("none of the 25 values of column `b` fits"));
+    let mut text = "id,b\n".to_owned().into_bytes();
+    text.extend_from_slice(&b"1,\xff\n".repeat(19));
+    assert_eq!(case.read(&text).unwrap().0.aside.len(), 19);
+    text.extend_from_slice(b"1,\xff\n");
+    assert!(case.problem(&text).to_string().starts_with("none of the 20 values of column `b` fits"));
+    case.contract.columns["id"].normalise = vec![Normaliser::Amount];
+    let text = "id,b\n".to_owned() + &"x,ok\n".repeat(20);
+    assert!(case.problem(text.as_bytes()).to_string().starts_with("none of the 20 values of column `id` fits"));
+    case.contract.columns["id"].normalise.clear();
+    case.contract.columns["b"].rules.values.clear();
+    // A shorter one is read to its end, and a value that fits makes it one of records again.
+    let text = "id,b\n".to_owned() + &"x,\n".repeat(30);
+    assert!(case.problem(text.as_bytes()).to_string().starts_with("none of the 30 values of column `id` fits"));
+    assert_eq!(case.read((text + "1,\n").as_bytes()).unwrap().0.aside.len(), 30);
 }
 
 #[test]

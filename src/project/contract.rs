@@ -45,6 +45,8 @@ pub struct SourceContract {
     pub parse_zone: Tz,
     /// The share of a file's records that may be set aside before the run stops.
     pub rejected_share: f64,
+    /// What becomes of columns of a file that the contract does not know.
+    pub new_columns: NewColumns,
     /// The columns, in order.
     pub columns: IndexMap<String, SourceColumn>,
     /// What the values of one record must keep to together, in order.
@@ -201,6 +203,15 @@ pub enum FilesMode {
     Append,
     /// The newest file of the dataset is the whole truth.
     Snapshot,
+}
+
+/// What becomes of columns of a file that the contract does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NewColumns {
+    /// They are left out, and named in the report.
+    Report,
+    /// The file is not taken in.
+    Refuse,
 }
 
 /// Which of the rows with one key is kept.

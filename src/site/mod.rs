@@ -18,7 +18,8 @@ use serde_json::Value as Json;
 use crate::page::STYLE;
 use crate::plan::{Kind, Lineage, Origin, OwnTable, Promise, Suite, Table, select};
 use crate::project::{
-    ColumnType, FieldNames, FilesMode, Format, Keep, Layer, Operand, RecordRule, Rules, SourceContract, Words,
+    ColumnType, FieldNames, FilesMode, Format, Keep, Layer, NewColumns, Operand, RecordRule, Rules, SourceContract,
+    Words,
 };
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
@@ -266,6 +267,9 @@ impl Site<'_> {
             "可隔离的记录比例",
             format!("{} of a file", source.rejected_share),
         ));
+        if source.new_columns == NewColumns::Refuse {
+            facts.push(fact("Names that the contract does not know", "合约之外的列", "keep the file out".to_owned()));
+        }
         let columns: Vec<ColumnRow> = source
             .columns
             .iter()

@@ -15,7 +15,7 @@ use opsmart::ingest::{
     Compression, FileInput, FileProblem, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
 };
 use opsmart::project::{
-    CsvFormat, FilesMode, Format, LandingPattern, Limits, Readiness, Rules, SourceColumn, SourceContract,
+    CsvFormat, FilesMode, Format, LandingPattern, Limits, NewColumns, Readiness, Rules, SourceColumn, SourceContract,
 };
 use opsmart::store::Ledger;
 use proptest::prelude::*;
@@ -70,7 +70,9 @@ fn contract(format: Format) -> SourceContract {
         key: Vec::new(),
         keep: None,
         parse_zone: chrono_tz::Tz::UTC,
-        rejected_share: 0.0,
+        // What is told of files as a whole has tests of its own: here each record comes to something.
+        rejected_share: 1.0,
+        new_columns: NewColumns::Report,
         columns: columns.into_iter().collect(),
         rules: Vec::new(),
     }

@@ -6,6 +6,7 @@ mod broken_projects;
 mod checks;
 mod data_model;
 mod dead_ends;
+mod evolve;
 mod faults;
 mod histories;
 mod infer;

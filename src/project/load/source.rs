@@ -14,8 +14,8 @@ use super::value::{duration, plain, plain_all, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{
-    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Marker, Readiness, Settings, SourceContract,
-    Spelled,
+    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Marker, NewColumns, Readiness, Settings,
+    SourceContract, Spelled,
 };
 
 pub(super) type Columns = IndexMap<String, Declared>;
@@ -40,6 +40,7 @@ pub(super) fn read_all(
 fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&Settings>) -> Option<SourceContract> {
     const MODES: [(&str, FilesMode); 3] =
         [("replace", FilesMode::Replace), ("append", FilesMode::Append), ("snapshot", FilesMode::Snapshot)];
+    const NEW_COLUMNS: [(&str, NewColumns); 2] = [("report", NewColumns::Report), ("refuse", NewColumns::Refuse)];
     let description = plain(table.text("description"));
     let grain = plain(table.text("grain"));
     let from = table.required_text("from", &format!("from = \"{{landing}}/{name}/*.csv\""));
@@ -52,6 +53,8 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
     let parse_zone = zone(&mut table, "parse_zone");
     let null = table.take("null").map_or_else(|| vec![String::new()], |value| plain_all(value.list_of_text()));
     let rejected_share = rejected_share(&mut table).unwrap_or(0.01);
+    let new_columns = table.one_of("new_columns", &NEW_COLUMNS).unwrap_or(NewColumns::Report);
+    check_new_columns(&mut table, new_columns, format.format.as_ref());
     let columns = columns(&mut table, &null);
     if !columns.is_empty() {
         check_key(&table, &columns, &key);
@@ -82,6 +85,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         keep: keep.map(|(keep, _)| keep),
         parse_zone: parse_zone.or(settings.map(|settings| settings.reporting_zone)).unwrap_or(Tz::UTC),
         rejected_share,
+        new_columns,
         columns,
         rules,
     })
@@ -107,6 +111,18 @@ fn check_marker(table: &Table<'_>, marker: Option<&(Marker, Spelled)>, from: &La
     if marker.is(&from.to_string()) {
         let message = format!("every file that `from` names is a marker `{}`", word.text);
         table.reject(word, message, "write what comes after the name of a file that is whole, such as `{path}.done`");
+    }
+}
+
+/// Of a file that names nothing no name is new.
+fn check_new_columns(table: &mut Table<'_>, new_columns: NewColumns, format: Option<&Format>) {
+    let Some(Format::Csv(csv)) = format else { return };
+    if new_columns == NewColumns::Report || csv.names == FieldNames::Header {
+        return;
+    }
+    if let Some(word) = table.text("new_columns") {
+        let message = "`new_columns` needs a header, and the files have none";
+        table.reject(&word, message, "remove it; a record with another number of fields is set aside");
     }
 }
 
@@ -379,6 +395,12 @@ mod tests {
                 "key = [\"id\"]\nkeep = { first = \"ok\" }",
                 "2:19 E0403 `keep` cannot order rows by `ok`, of type `boolean` @ok",
             ),
+            ("new_columns = \"take\"", "1:16 E0107 `new_columns` cannot be `take` @take"),
+            (
+                "format = { type = \"csv\", header = false }\nnew_columns = \"refuse\"",
+                "2:16 E0107 `new_columns` needs a header, and the files have none @refuse",
+            ),
+            ("new_columns = true", "1:15 E0106 `new_columns` is a boolean, expected text @true"),
             ("settled = \"half an hour\"", "1:12 E0107 `half an hour` is not a time that passes @half an hour"),
             ("settled = 30", "1:11 E0106 `settled` is an integer, expected a time such as `\"30s\"` @30"),
             ("marker = \".done\"", "1:11 E0107 `marker` cannot be `.done` @.done"),

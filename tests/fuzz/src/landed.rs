@@ -12,8 +12,8 @@ use opsmart::ingest::{
     read_at,
 };
 use opsmart::project::{
-    CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, Normaliser, Readiness, Rules, SourceColumn,
-    SourceContract,
+    CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NewColumns, Normaliser, Readiness, Rules,
+    SourceColumn, SourceContract,
 };
 
 /// Made once: it takes longer than reading a small file.
@@ -156,6 +156,7 @@ fn contract(format: Format, more: u8, columns: u8) -> SourceContract {
         description: None,
         grain: None,
         from: FROM.clone(),
+        from_at: SourceFile::new("schemas/sources/sample.toml", "").whole(),
         format,
         encoding: match more >> 4 & 7 {
             1 => encoding_rs::GB18030,
@@ -169,7 +170,9 @@ fn contract(format: Format, more: u8, columns: u8) -> SourceContract {
         key: Vec::new(),
         keep: None,
         parse_zone: if columns & 128 == 128 { chrono_tz::America::New_York } else { chrono_tz::UTC },
-        rejected_share: 0.0,
+        // Each record comes to something, whatever the others do.
+        rejected_share: 1.0,
+        new_columns: NewColumns::Report,
         columns: if columns & 1 == 1 { typed.into_iter().collect() } else { texts.into_iter().collect() },
         rules: Vec::new(),
     }
