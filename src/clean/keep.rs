@@ -4,6 +4,8 @@
 //! whose place is marked twice are looked at as a whole. Of those the keys are compared and not their hashes. Where most
 //! keys occur more than once they are compared by bucket, told by the hash, so that memory does not grow with the
 //! dataset. Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
+//!
+//! Rows that repeat an earlier one are found in the same way, as if all columns were the key, and stay.
 
 use std::collections::HashSet;
 
@@ -57,9 +59,39 @@ pub(super) fn decide(store: &Store, contract: &SourceContract, parts: &[Part]) -
         ..Decision::default()
     };
     let mut decisions: Vec<Decision> = parts.iter().map(all_kept).collect();
-    if contract.key.is_empty() {
-        return Ok(decisions);
+    if !contract.key.is_empty() {
+        each_loser(store, contract, parts, |loser| {
+            let decision = &mut decisions[loser.row.part as usize];
+            decision.lost.push(loser.row.row);
+            decision.lost_sum.add(loser.hash);
+            let counts = &mut decision.counts;
+            counts.clean -= 1;
+            *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
+        })?;
+    } else if contract.count_repeated {
+        let mut repeated = vec![0; parts.len()];
+        each_loser(store, &by_every_column(contract), parts, |loser| repeated[loser.row.part as usize] += 1)?;
+        decisions.iter_mut().zip(repeated).for_each(|(decision, rows)| decision.counts.repeated = Some(rows));
     }
+    decisions.iter_mut().for_each(|decision| decision.lost.sort_unstable());
+    Ok(decisions)
+}
+
+/// Returns the contract under which a row loses that equals an earlier one in every column.
+fn by_every_column(contract: &SourceContract) -> SourceContract {
+    let key: Vec<String> = contract.columns.keys().cloned().collect();
+    // Of equal rows any column is equal, and then the earlier row stays.
+    let keep = key.first().cloned().map(Keep::First);
+    SourceContract { key, keep, ..contract.clone() }
+}
+
+/// Names each row that another one with its key is preferred to.
+fn each_loser(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    mut name: impl FnMut(Loser),
+) -> Result<(), CleanError> {
     let stretches = stretches(store, contract, parts)?;
     let hashes = in_parallel(&stretches, |stretch| key_hashes(store, contract, parts, stretch))?;
     let rivals = Rivals::of(hashes);
@@ -67,17 +99,9 @@ pub(super) fn decide(store: &Store, contract: &SourceContract, parts: &[Part]) -
         let found = in_parallel(&rivals.bucket(&stretches, bucket), |(stretch, rows)| {
             read_rivals(store, contract, parts, stretch, rows)
         })?;
-        for loser in losers(contract, &found) {
-            let decision = &mut decisions[loser.row.part as usize];
-            decision.lost.push(loser.row.row);
-            decision.lost_sum.add(loser.hash);
-            let counts = &mut decision.counts;
-            counts.clean -= 1;
-            *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
-        }
+        losers(contract, &found).into_iter().for_each(&mut name);
     }
-    decisions.iter_mut().for_each(|decision| decision.lost.sort_unstable());
-    Ok(decisions)
+    Ok(())
 }
 
 fn stretches(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result<Vec<Stretch>, CleanError> {

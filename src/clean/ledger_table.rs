@@ -65,6 +65,8 @@ fn columns(contract: &SourceContract, rows: &[Row]) -> Vec<ArrayRef> {
     let count = |get: &dyn Fn(&Row) -> u64| -> ArrayRef {
         Arc::new(rows.iter().map(|row| Some(get(row).cast_signed())).collect::<Int64Array>())
     };
+    // A copy has no rows of its own.
+    let repeated = |row: &Row| contract.count_repeated.then_some(row.counts.repeated.unwrap_or(0).cast_signed());
     let landed: TimestampMicrosecondArray =
         rows.iter().map(|row| Some(row.path.landed_at.timestamp_micros())).collect();
     vec![
@@ -82,7 +84,8 @@ fn columns(contract: &SourceContract, rows: &[Row]) -> Vec<ArrayRef> {
         count(&|row| row.counts.clean),
         count(&|row| row.counts.exact_duplicates),
         count(&|row| row.counts.superseded),
-        count(&|row| row.counts.late),
+        Arc::new(rows.iter().map(repeated).collect::<Int64Array>()),
+        count(&|row| row.ledger.late),
         count(&|row| row.counts.quarantined_in_clean),
         Arc::new(rows.iter().map(|row| rejected_share(&row.ledger)).collect::<Float64Array>()),
         text(&|row| if row.unknown_columns.is_empty() { None } else { Some(row.unknown_columns.join(", ")) }),

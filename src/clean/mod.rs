@@ -1,6 +1,6 @@
 //! Makes the rows of all landed files of a dataset keep its contract together: one row per key, the right one.
 //!
-//! Promises: `accepted = clean + exact duplicates + superseded + late + quarantined in clean`, for every file, checked
+//! Promises: `accepted = clean + exact duplicates + superseded + quarantined in clean`, for every file, checked
 //! on every run; a row that loses its winner comes back, because every run decides anew from all files that live. Of
 //! the accepted rows nothing is copied that need not be: a large file becomes part of the dataset as it is, with a note of
 //! the few rows that it loses, and what was copied once serves again. Keys are compared, not only hashed, and memory

@@ -82,8 +82,8 @@ fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Fa
         register_stored(&session, store, &state).map_err(RunError::engine)?;
         let newest = runtime.block_on(newest(&session, &snapshot.as_of, &state)).map_err(RunError::Engine)?;
         let files = state.landed.as_ref().map(|landed| {
-            let last = landed.paths.iter().map(|path| path.landed_at).max();
-            (landed.paths.len(), last.map(|last| minute(&crate::instant::text(&last))))
+            let last = landed.remembered().map(|path| path.landed_at).max();
+            (landed.remembered().count(), last.map(|last| minute(&crate::instant::text(&last))))
         });
         let newest = newest.map(|newest| minute(&newest));
         tables.insert(name.clone(), PublishedTable { rows: entry.rows, newest, files });

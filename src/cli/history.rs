@@ -48,8 +48,15 @@ fn line(record: &Value, in_force: Option<&(String, String)>) -> Vec<String> {
     // The process may have been killed after its tables were in force and before it could tell.
     let made = in_force.filter(|(run, _)| record["run"] == run.as_str()).map(|(_, snapshot)| snapshot.clone());
     let snapshot = made.clone().unwrap_or_else(|| text(&report["snapshot"]));
-    let chosen: Vec<String> =
-        ["jobs", "select"].iter().flat_map(|key| record[key].as_array().into_iter().flatten()).map(text).collect();
+    let texts = |key: &str| record[key].as_array().into_iter().flatten().map(text).collect::<Vec<String>>();
+    let (forgotten, undone) = (texts("forget"), texts("forget_undone"));
+    let chosen = if !forgotten.is_empty() {
+        [vec!["forget".to_owned()], forgotten].concat()
+    } else if !undone.is_empty() {
+        [vec!["forget --undo".to_owned()], undone].concat()
+    } else {
+        [texts("jobs"), texts("select")].concat()
+    };
     vec![
         text(&record["run"]),
         if chosen.is_empty() { "all".to_owned() } else { chosen.join(" ") },

@@ -5,6 +5,7 @@
 mod check;
 mod completions;
 mod docs;
+mod forget;
 mod history;
 mod init;
 mod new;
@@ -99,6 +100,7 @@ enum Command {
     History(history::HistoryArgs),
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    Forget(forget::ForgetArgs),
     Report(page::PageArgs),
     Docs(docs::DocsArgs),
     Rollback(rollback::RollbackArgs),
@@ -199,6 +201,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Show(args) => show::show(global, args, printer),
         Command::History(args) => history::history(global, args, printer),
         Command::Quarantine(command) => quarantine::quarantine(global, command, printer),
+        Command::Forget(args) => forget::forget(global, args, printer),
         Command::Report(args) => page::page(global, args, printer),
         Command::Docs(args) => docs::docs(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),

@@ -36,8 +36,17 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
     let as_of = args.choice.as_of(&suite)?;
     let store = open_store(&suite.project);
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, None);
-    let job =
-        Job { store: &store, reach: &reach, as_of, resources, id: String::new(), project, memo: None, record: None };
+    let job = Job {
+        store: &store,
+        reach: &reach,
+        as_of,
+        resources,
+        id: String::new(),
+        project,
+        memo: None,
+        forget: None,
+        record: None,
+    };
     let plan = plan_run(&suite, &job)?;
     let drifts = all_drifts(&suite, &plan)?;
     if printer.is_json() {
@@ -114,7 +123,7 @@ fn names(names: &[String]) -> String {
 fn text(plan: &Plan, drifts: &AllDrifts<'_>) -> String {
     if plan.is_idle() {
         let (datasets, models) = (counted(plan.datasets.len(), "dataset"), counted(plan.models.len(), "table"));
-        let told = nothing_landed(plan) + &left(plan);
+        let told = nothing_landed(plan) + &forgotten(plan) + &left(plan);
         return format!("nothing to do: {datasets} and {models} are as they should be\n{told}");
     }
     let mut text = String::new();
@@ -160,6 +169,20 @@ fn nothing_landed(plan: &Plan) -> String {
     plan.datasets.iter().filter_map(line).collect()
 }
 
+/// Says how many files do not count, though they landed.
+fn forgotten(plan: &Plan) -> String {
+    let line = |step: &DatasetStep| Some(format!("  {}: {}\n", step.name, forgotten_words(step)?));
+    plan.datasets.iter().filter_map(line).collect()
+}
+
+fn forgotten_words(step: &DatasetStep) -> Option<String> {
+    match step.forgotten_files {
+        0 => None,
+        1 => Some("1 file is forgotten".to_owned()),
+        n => Some(format!("{n} files are forgotten")),
+    }
+}
+
 /// Says which files a run would leave for a later one.
 fn left(plan: &Plan) -> String {
     let line = |step: &DatasetStep| Some(format!("  {}: {}\n", step.name, left_words(step)?));
@@ -184,7 +207,8 @@ fn dataset_words(step: &DatasetStep) -> String {
     if let Some(pattern) = &step.nothing_at {
         return format!("no file has landed as `{pattern}`");
     }
-    let known = known + &left_words(step).map(|words| format!("; {words}")).unwrap_or_default();
+    let forgotten = forgotten_words(step).map(|words| format!(", {words}")).unwrap_or_default();
+    let known = known + &forgotten + &left_words(step).map(|words| format!("; {words}")).unwrap_or_default();
     if step.files.is_empty() {
         return match &step.need {
             Need::No => format!("up to date{known}"),
@@ -197,6 +221,7 @@ fn dataset_words(step: &DatasetStep) -> String {
         (FileWhy::Changed, "changed"),
         (FileWhy::Young, "too young to tell"),
         (FileWhy::Contract, "under a changed contract"),
+        (FileWhy::Returned, "that counts again"),
     ];
     let told: Vec<String> =
         parts.into_iter().filter(|(why, _)| of(*why) > 0).map(|(why, words)| format!("{} {words}", of(why))).collect();
@@ -220,6 +245,7 @@ fn why_words(why: Why) -> &'static str {
         Why::Clock => "it uses $as_of, which moved on",
         Why::Files => "files landed",
         Why::Contract => "its contract changed",
+        Why::Forgotten => "files of it are forgotten or taken back",
         Why::Promise => "a promise is new or another than before",
     }
 }
@@ -247,6 +273,7 @@ fn as_json(plan: &Plan, drifts: &AllDrifts<'_>) -> serde_json::Value {
     let datasets = plan.datasets.iter().map(|dataset| {
         let mut value = step(&dataset.name, &dataset.need);
         value["known_files"] = dataset.known_files.into();
+        value["forgotten_files"] = dataset.forgotten_files.into();
         if let Some(pattern) = &dataset.nothing_at {
             value["nothing_landed"] = pattern.as_str().into();
         }

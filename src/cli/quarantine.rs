@@ -244,7 +244,10 @@ fn part_at_fault(aside: &Aside, locator: Option<&mut Locator<'_>>) -> Option<Ran
     let place = locator?.place(&aside.record, &aside.column)?;
     // The file may have been replaced since by one with another header.
     let is_what_was_found = aside.message.ends_with(&format!("found {}", quoted(&aside.record[place.clone()])));
-    (is_what_was_found || aside.reason == Reason::Rule.as_str()).then_some(place)
+    // Of these the message has the value and not the text.
+    let is_of_values =
+        [Reason::Rule, Reason::Future, Reason::Late].iter().any(|reason| reason.as_str() == aside.reason);
+    (is_what_was_found || is_of_values).then_some(place)
 }
 
 impl Aside {

@@ -12,7 +12,7 @@ use super::{Failure, Global, load, open_store, report, runtime, store_at};
 use crate::cli::print::{Printer, document, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
-use crate::plan::{Reach, Suite, reach, select_all};
+use crate::plan::{Forget, Reach, Suite, reach, select_all};
 use crate::project;
 use crate::run::{self, Event, Exit, Memo, Record, RunError, RunReport, Status, Told};
 use crate::store::{Lock, LockError, OnLocked, Store, StoreError};
@@ -137,11 +137,22 @@ impl Choice {
 }
 
 pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
+    run_and(global, args, None, printer)
+}
+
+/// Runs, and forgets or takes back landed files on the way; with such, nothing new is taken in.
+pub(super) fn run_and(
+    global: &Global,
+    args: &RunArgs,
+    forget: Option<&Forget>,
+    printer: &Printer,
+) -> Result<Exit, Failure> {
     let root = project::find_root(&global.project_dir)?;
     let started = Utc::now();
     let id = run_id(started);
     let memo = args.choice.memo(&root, global);
     let remembered = project::warehouse(&root, global.env.as_deref())
+        .filter(|_| forget.is_none())
         .and_then(|folder| run::recall(&root, &store_at(&folder), &memo, &id));
     if let Some(report) = remembered {
         return Ok(nothing_new(args, printer, &report));
@@ -149,7 +160,10 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     let loaded = load(global)?;
     let digest = project::digest(&loaded, global.env.as_deref());
     let suite = Suite::compile(loaded)?;
-    let reach = args.choice.reach(&suite)?;
+    let mut reach = args.choice.reach(&suite)?;
+    if forget.is_some() {
+        reach.ingest.clear();
+    }
     let as_of = args.choice.as_of(&suite)?;
     let store = open_store(&suite.project);
     let Some(locks) = lock(&store, &args.choice.locks(&suite), args.on_locked, printer)? else {
@@ -165,6 +179,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
         jobs: &args.choice.jobs,
         select: &args.choice.select,
         exclude: &args.choice.exclude,
+        forget,
         project: &digest,
     };
     let job = run::Job {
@@ -174,7 +189,8 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
         resources,
         id: id.clone(),
         project: digest.clone(),
-        memo: Some(&memo),
+        memo: forget.is_none().then_some(&memo),
+        forget,
         record: Some(&record),
     };
     let runtime = runtime()?;

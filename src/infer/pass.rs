@@ -105,7 +105,8 @@ pub(super) fn walk<S: Sink<Error = Infallible>>(
 ) -> Result<Outcome, InferError> {
     let contract = as_texts(input, &dialect.format, input.encoding, fields)?;
     let limits = &input.project.settings.limits;
-    let file = FileInput { contract: &contract, limits, captures: &[], compression: input.compression };
+    let file =
+        FileInput { contract: &contract, limits, captures: &[], compression: input.compression, landed_at: None };
     read_file(&file, input.open()?, sink).map_err(|error| input.error(error))
 }
 
@@ -119,7 +120,13 @@ fn ndjson_names(input: &Input<'_>, sample: &[u8]) -> Result<Vec<String>, InferEr
         // The sample is decoded.
         let contract = as_texts(input, &Format::Ndjson, UTF_8, &known)?;
         let limits = Limits::default();
-        let file = FileInput { contract: &contract, limits: &limits, captures: &[], compression: Compression::Plain };
+        let file = FileInput {
+            contract: &contract,
+            limits: &limits,
+            captures: &[],
+            compression: Compression::Plain,
+            landed_at: None,
+        };
         let outcome = read_file(&file, whole, &mut Nothing).map_err(|error| input.error(error))?;
         if outcome.unknown_columns.is_empty() || names.len() > MOST_COLUMNS {
             return Ok(names);
@@ -157,6 +164,8 @@ fn as_texts(
         new_columns: NewColumns::Report,
         columns,
         rules: Vec::new(),
+        late: None,
+        count_repeated: false,
     })
 }
 

@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt3
 use arrow::compute::{FilterBuilder, take};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
+use chrono::{DateTime, Utc};
 
 use super::across::Rule;
 use super::cells::{Cells, Span};
@@ -14,6 +15,7 @@ use super::fit::Fit;
 use super::parse::{Column, Misfit};
 use super::problem::{FileProblem, ReadError, Unfit};
 use super::quarantine::Reason;
+use super::times::Times;
 use crate::project::SourceContract;
 
 /// The column that says on which line of its file a row starts.
@@ -47,6 +49,8 @@ pub(super) struct Table {
     fits: Vec<Fit>,
     /// What the values of a row must keep to together.
     rules: Vec<Rule>,
+    /// What the landing of the file says of the times in it.
+    times: Times,
 }
 
 /// One record that is set aside.
@@ -81,7 +85,11 @@ impl Verdict<'_> {
 }
 
 impl Table {
-    pub(super) fn new<E>(contract: &SourceContract, from_path: &[(String, String)]) -> Result<Self, ReadError<E>> {
+    pub(super) fn new<E>(
+        contract: &SourceContract,
+        from_path: &[(String, String)],
+        landed_at: Option<DateTime<Utc>>,
+    ) -> Result<Self, ReadError<E>> {
         let mut columns = Vec::with_capacity(contract.columns.len());
         let mut constants = Vec::with_capacity(contract.columns.len());
         for (name, declared) in &contract.columns {
@@ -92,7 +100,14 @@ impl Table {
             columns.push(column);
         }
         let fits = vec![Fit::default(); columns.len()];
-        Ok(Self { schema: row_schema(contract), columns, constants, fits, rules: Rule::all(contract)? })
+        Ok(Self {
+            schema: row_schema(contract),
+            columns,
+            constants,
+            fits,
+            rules: Rule::all(contract)?,
+            times: Times::new(contract, landed_at),
+        })
     }
 
     /// Returns each column that does not fit the file as a whole, as far as that can be said now.
@@ -110,7 +125,8 @@ impl Table {
         self.columns[column].name()
     }
 
-    /// Turns records of `width` cells into rows; those that do not fit are added to `failures`.
+    /// Turns records of `width` cells into rows, and counts those of them that are late and kept all the same; records
+    /// that do not fit are added to `failures`.
     ///
     /// `slots` says which cell is which column's; `base` is where `bytes` start in the file.
     pub(super) fn rows(
@@ -119,7 +135,7 @@ impl Table {
         (width, slots): (usize, &[Option<usize>]),
         (bytes, base): (&[u8], u64),
         failures: &mut Vec<Failure>,
-    ) -> Result<RecordBatch, ArrowError> {
+    ) -> Result<(RecordBatch, u64), ArrowError> {
         let spans = cells.spans();
         let mut verdict = Verdict { spans, keep: Vec::new(), failures };
         let mut arrays = Vec::with_capacity(self.schema.fields().len());
@@ -151,6 +167,8 @@ impl Table {
         for rule in &self.rules {
             rule.check(&arrays, &mut |row, explain| verdict.fail(row, rule.left, explain));
         }
+        self.times.check(&arrays, |row, column, explain| verdict.fail(row, column, explain));
+        let late = self.times.kept_late(&arrays, &verdict.keep);
         let lines = spans.iter().map(|span| span.line.cast_signed());
         arrays.push(Arc::new(Int64Array::from_iter_values(lines)));
         let offsets = spans.iter().map(|span| (base + u64::from(span.start)).cast_signed());
@@ -161,7 +179,7 @@ impl Table {
                 *array = filter.filter(array)?;
             }
         }
-        RecordBatch::try_new(Arc::clone(&self.schema), arrays)
+        Ok((RecordBatch::try_new(Arc::clone(&self.schema), arrays)?, late))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryBuilder, Int64Builder, RecordBatch, StringArray, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::{DateTime, SubsecRound, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::decode::Compression;
@@ -52,25 +53,21 @@ pub enum IngestError {
         /// What is wrong with it.
         problem: FileProblem,
     },
-    /// The bytes that a changed contract needs to see again are gone.
-    #[error("`{path}` has to be read again because the contract of `{dataset}` changed, but {what}")]
+    /// The bytes that have to be seen again are gone.
+    #[error("`{path}` has to be read again because {because}, but it is no longer there as it was")]
     Gone {
-        /// The dataset.
-        dataset: String,
         /// The file.
         path: String,
-        /// What became of it.
-        what: &'static str,
+        /// Why it has to be read.
+        because: String,
     },
-    /// The bytes that a changed contract needs to see again are still being written.
-    #[error(
-        "`{path}` has to be read again because the contract of `{dataset}` changed, and it is not whole yet: {why}"
-    )]
+    /// The bytes that have to be seen again are still being written.
+    #[error("`{path}` has to be read again because {because}, and it is not whole yet: {why}")]
     Unready {
-        /// The dataset.
-        dataset: String,
         /// The file.
         path: String,
+        /// Why it has to be read.
+        because: String,
         /// What says so.
         why: Unready,
     },
@@ -134,10 +131,11 @@ pub async fn ingest(
 ) -> Result<Raw, IngestError> {
     let folder = Arc::new(LandingFolder::new(root, &contract.from));
     let contract_of_threads = Arc::new(contract.clone());
+    let landings = Arc::new(Landings::of(before));
     let readings = step.files.iter().map(|file| {
         let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract_of_threads));
-        let limits = *limits;
-        async move { read_steady(store, folder, contract, limits, &file.listed).await }
+        let (limits, landings) = (*limits, Arc::clone(&landings));
+        async move { read_steady(store, folder, contract, limits, &landings, &file.listed).await }
     });
     let mut readings = stream::iter(readings).buffered(threads.max(1));
     let mut raw = Raw {
@@ -157,7 +155,7 @@ pub async fn ingest(
         // Of a path that was appended to before, the last content is what it holds.
         let mut seen = BTreeSet::new();
         raw.paths.reverse();
-        raw.paths.retain(|path| seen.insert(path.path.clone()));
+        raw.paths.retain(|path| path.forgotten || seen.insert(path.path.clone()));
         raw.paths.reverse();
     }
     while let Some(read) = readings.try_next().await? {
@@ -169,12 +167,15 @@ pub async fn ingest(
     raw.drop_dead_contents(store, contract);
     for path in live_paths(contract.files, &raw.paths) {
         if !raw.contents.contains_key(&path.content) {
+            let because = match before {
+                Some(before) if before.shape == step.shape => "it counts again".to_owned(),
+                _ => format!("the contract of `{}` changed", contract.name),
+            };
             if let Some(left) = step.left.iter().chain(&raw.left).find(|left| left.path == path.path) {
                 let FileLeft { path, why } = left.clone();
-                return Err(IngestError::Unready { dataset: contract.name.clone(), path, why });
+                return Err(IngestError::Unready { path, because, why });
             }
-            let what = "it is no longer there as it was; put it back, or give it up with a new name for the dataset";
-            return Err(IngestError::Gone { dataset: contract.name.clone(), path: path.path.clone(), what });
+            return Err(IngestError::Gone { path: path.path.clone(), because });
         }
     }
     Ok(raw)
@@ -192,6 +193,12 @@ impl Raw {
         let Reading { identity, content, missing_columns, examples } = reading;
         self.missing_columns.extend(missing_columns);
         let of_path = |path: &LandedPath| path.path == listed.path;
+        if let Some(at) = self.paths.iter().position(|path| of_path(path) && path.forgotten && path.content == identity)
+        {
+            discard(store, &content);
+            self.stay_forgotten(at, contract, listed);
+            return Ok(());
+        }
         let is_as_before =
             self.paths.iter().rev().find(|path| of_path(path)).is_some_and(|path| path.content == identity);
         let is_known = self.contents.contains_key(&identity);
@@ -209,7 +216,7 @@ impl Raw {
             return Ok(());
         }
         if contract.files != FilesMode::Append {
-            self.paths.retain(|path| !of_path(path));
+            self.paths.retain(|path| !of_path(path) || path.forgotten);
         }
         self.paths.push(LandedPath {
             path: listed.path.clone(),
@@ -218,9 +225,28 @@ impl Raw {
             landed_at: listed.landed_at,
             sequence: self.next_sequence,
             content: identity,
+            forgotten: false,
         });
         self.next_sequence += 1;
         Ok(())
+    }
+
+    /// Notes that a path holds bytes, still or again, that were forgotten.
+    fn stay_forgotten(&mut self, at: usize, contract: &SourceContract, listed: &Listed) {
+        let of_path = |path: &LandedPath| path.path == listed.path;
+        let mut path = self.paths.remove(at);
+        path.tag.clone_from(&listed.tag);
+        if !self.paths.iter().skip(at).any(of_path) {
+            self.paths.insert(at, path);
+            return;
+        }
+        // It held something else in between, which is there no more.
+        if contract.files != FilesMode::Append {
+            self.paths.retain(|path| !of_path(path) || path.forgotten);
+        }
+        path.sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.paths.push(path);
     }
 
     fn drop_dead_contents(&mut self, store: &Store, contract: &SourceContract) {
@@ -290,11 +316,12 @@ async fn read_steady(
     folder: Arc<LandingFolder>,
     contract: Arc<SourceContract>,
     limits: Limits,
+    landings: &Landings,
     listed: &Listed,
 ) -> Result<Steady, IngestError> {
     let mut listed = listed.clone();
     for _ in 0..READINGS {
-        let read = read_one(store.clone(), Arc::clone(&folder), Arc::clone(&contract), limits, &listed).await;
+        let read = read_landed(&store, &folder, &contract, limits, landings, &listed).await;
         let now = folder.look(&listed, &contract.ready);
         if now.as_ref().is_some_and(|now| now.tag == listed.tag) {
             return read.map(|reading| Steady::Read(listed, Box::new(reading)));
@@ -311,17 +338,70 @@ async fn read_steady(
     Err(IngestError::Changing { path: listed.path })
 }
 
+/// When contents landed that were admitted before.
+///
+/// A content keeps its time while a file that lives holds it: neither a file that is touched or copied nor a contract
+/// that changes makes the same bytes land later.
+#[derive(Debug, Default)]
+struct Landings {
+    of_content: BTreeMap<String, DateTime<Utc>>,
+    /// By path and tag, so that a file that is what it was need not be read to be known.
+    of_file: BTreeMap<(String, String), DateTime<Utc>>,
+}
+
+impl Landings {
+    fn of(before: Option<&Landed>) -> Self {
+        let mut landings = Self::default();
+        let Some(before) = before else { return landings };
+        for (identity, content) in &before.contents {
+            landings.of_content.insert(identity.clone(), content.landed_at);
+        }
+        for path in &before.paths {
+            let landed_at = *landings.of_content.entry(path.content.clone()).or_insert(path.landed_at);
+            landings.of_file.insert((path.path.clone(), path.tag.clone()), landed_at);
+        }
+        landings
+    }
+}
+
+/// Reads a file and holds its times against when its content landed, which may take a second reading: only the first
+/// tells that the content was there before.
+async fn read_landed(
+    store: &Store,
+    folder: &Arc<LandingFolder>,
+    contract: &Arc<SourceContract>,
+    limits: Limits,
+    landings: &Landings,
+    listed: &Listed,
+) -> Result<Reading, IngestError> {
+    // As it is remembered.
+    let now = listed.landed_at.trunc_subsecs(6);
+    let expected = landings.of_file.get(&(listed.path.clone(), listed.tag.clone())).copied().unwrap_or(now);
+    let read = |landed_at| read_one(store.clone(), Arc::clone(folder), Arc::clone(contract), limits, landed_at, listed);
+    let reading = read(expected).await?;
+    let landed_at = landings.of_content.get(&reading.identity).copied().unwrap_or(now);
+    if landed_at == expected {
+        return Ok(reading);
+    }
+    if !contract.asks_the_landing() {
+        return Ok(Reading { content: Content { landed_at, ..reading.content }, ..reading });
+    }
+    discard(store, &reading.content);
+    read(landed_at).await
+}
+
 async fn read_one(
     store: Store,
     folder: Arc<LandingFolder>,
     contract: Arc<SourceContract>,
     limits: Limits,
+    landed_at: DateTime<Utc>,
     listed: &Listed,
 ) -> Result<Reading, IngestError> {
     let bytes = folder.read(&listed.path).await?;
     let listed = listed.clone();
     let path = listed.path.clone();
-    let work = move || read_bytes(&store, &contract, &limits, &listed, bytes);
+    let work = move || read_bytes(&store, &contract, &limits, (&listed, landed_at), bytes);
     match tokio::task::spawn_blocking(work).await {
         Ok(reading) => reading,
         Err(error) => Err(IngestError::Bug { path, reason: error.to_string() }),
@@ -332,12 +412,13 @@ fn read_bytes(
     store: &Store,
     contract: &SourceContract,
     limits: &Limits,
-    listed: &Listed,
+    (listed, landed_at): (&Listed, DateTime<Utc>),
     bytes: Box<dyn Read + Send>,
 ) -> Result<Reading, IngestError> {
     let captures: Vec<(String, String)> =
         contract.from.captures().iter().cloned().zip(listed.captures.iter().cloned()).collect();
-    let input = FileInput { contract, limits, captures: &captures, compression: Compression::of(&listed.path) };
+    let compression = Compression::of(&listed.path);
+    let input = FileInput { contract, limits, captures: &captures, compression, landed_at: Some(landed_at) };
     let mut tables = Tables::new(store, contract, listed);
     let outcome = read_file(&input, bytes, &mut tables).map_err(|error| ingest_error(listed, error))?;
     let mut identity = Parts::of("landed");
@@ -346,7 +427,7 @@ fn read_bytes(
         identity.add(column);
         identity.add(value);
     });
-    tables.finish(identity.digest().to_string(), outcome).map_err(IngestError::from)
+    tables.finish(identity.digest().to_string(), landed_at, outcome).map_err(IngestError::from)
 }
 
 fn ingest_error(listed: &Listed, error: ReadError<StoreError>) -> IngestError {
@@ -413,12 +494,13 @@ impl<'a> Tables<'a> {
         file.write(&batch)
     }
 
-    fn finish(mut self, identity: String, outcome: Outcome) -> Result<Reading, StoreError> {
+    fn finish(mut self, identity: String, landed_at: DateTime<Utc>, outcome: Outcome) -> Result<Reading, StoreError> {
         self.write_aside()?;
         let rows: Option<DataFile> = self.rows.map(ParquetFile::finish).transpose()?;
         let quarantine = self.quarantine.map(ParquetFile::finish).transpose()?;
         let content = Content {
             hash: outcome.content,
+            landed_at,
             ledger: outcome.ledger,
             rows,
             quarantine,

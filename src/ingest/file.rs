@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
 
 use super::batch::{Failure, Table};
 use super::cells::{Cells, MOST_BYTES, Span};
@@ -31,6 +32,8 @@ pub struct FileInput<'a> {
     pub captures: &'a [(String, String)],
     /// How its bytes are compressed, by its name; what they hold goes before that.
     pub compression: Compression,
+    /// When it landed, which is what its times are held against; without, they are not.
+    pub landed_at: Option<DateTime<Utc>>,
 }
 
 /// Takes what comes out of a file.
@@ -143,7 +146,7 @@ impl<'s, R: Read, S: Sink> Pass<'s, R, S> {
         sink: &'s mut S,
     ) -> Result<(Self, Wanted), ReadError<S::Error>> {
         let limit = input.limits.record_bytes.min(MOST_BYTES);
-        let table = Table::new(input.contract, input.captures)?;
+        let table = Table::new(input.contract, input.captures, input.landed_at)?;
         let wanted = Wanted::new(input.contract, input.captures);
         let decoder = Decoder::new(input.compression, bytes).map_err(ReadError::Read)?;
         let text = Text::new(decoder, input.contract.encoding);
@@ -301,7 +304,8 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         if !self.cells.spans().is_empty() {
             let shape = (records.width(), records.slots());
             let batch = self.table.rows(&self.cells, shape, (bytes, base), &mut self.failures);
-            let batch = batch.map_err(ReadError::Batch)?;
+            let (batch, late) = batch.map_err(ReadError::Batch)?;
+            self.ledger.late += late;
             self.judge(false, records.strangers())?;
             if F::HAS_HEADER {
                 // Nothing of such a file needs to be read.
@@ -321,6 +325,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         }
         for Failure { span, reason, column, message } in self.failures.drain(..) {
             self.ledger.set_aside(span.length());
+            self.ledger.late += u64::from(reason == Reason::Late);
             let record = SetAside {
                 reason,
                 column: column.map(|column| self.table.name(column)),

@@ -36,6 +36,7 @@ mod sample;
 mod split;
 #[cfg(test)]
 mod tests;
+mod times;
 
 pub use batch::{LINE_COLUMN, OFFSET_COLUMN, row_schema};
 pub(crate) use dataset::stored_row_schema;

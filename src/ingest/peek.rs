@@ -93,8 +93,13 @@ fn peek(contract: &SourceContract, limits: &Limits, listed: &Listed, bytes: impl
         contract.from.captures().iter().cloned().zip(listed.captures.iter().cloned()).collect();
     let bounds =
         Limits { file_bytes: limits.file_bytes.min(BYTES), file_seconds: limits.file_seconds.min(SECONDS), ..*limits };
-    let input =
-        FileInput { contract, limits: &bounds, captures: &captures, compression: Compression::of(&listed.path) };
+    let input = FileInput {
+        contract,
+        limits: &bounds,
+        captures: &captures,
+        compression: Compression::of(&listed.path),
+        landed_at: Some(listed.landed_at),
+    };
     let mut few = Few::default();
     let pace = Pace { chunk_bytes: 64 << 10, batch_rows: RECORDS };
     let Seen { strangers, columns, ended } = match look_at(pace, &input, bytes, &mut few) {

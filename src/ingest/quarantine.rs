@@ -31,11 +31,15 @@ pub enum Reason {
     DstGap,
     /// Values that do not keep to one of the contract's `rules` together.
     Rule,
+    /// A time after the landing of its file.
+    Future,
+    /// A time that its file landed too long after.
+    Late,
 }
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Quote,
         Self::Fields,
         Self::Json,
@@ -49,6 +53,8 @@ impl Reason {
         Self::Pattern,
         Self::DstGap,
         Self::Rule,
+        Self::Future,
+        Self::Late,
     ];
 
     /// Returns the reason as it is stored and printed, for example `E_TYPE`.
@@ -68,6 +74,8 @@ impl Reason {
             Self::Pattern => "E_PATTERN",
             Self::DstGap => "E_DST_GAP",
             Self::Rule => "E_RULE",
+            Self::Future => "E_FUTURE",
+            Self::Late => "E_LATE",
         }
     }
 }

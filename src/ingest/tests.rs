@@ -116,6 +116,8 @@ impl Case {
             new_columns: NewColumns::Report,
             columns: columns.collect::<IndexMap<_, _>>(),
             rules: Vec::new(),
+            late: None,
+            count_repeated: false,
         };
         let limits = Limits { record_bytes: 64, file_bytes: 1 << 20, ..Limits::default() };
         let pace = Pace { chunk_bytes: 1 << 16, batch_rows: 100 };
@@ -133,6 +135,7 @@ impl Case {
             limits: &self.limits,
             captures: &self.captures,
             compression: self.compression,
+            landed_at: None,
         };
         let mut kept = Kept::default();
         let outcome = read_at(self.pace, &input, bytes, &mut kept)?;
@@ -194,6 +197,7 @@ fn rows_say_where_they_come_from() {
         accepted_bytes: 15,
         quarantined_bytes: 0,
         blank_bytes: 18,
+        late: 0,
     };
     assert_eq!((outcome.ledger, outcome.unknown_columns), (ledger, Vec::new()));
 }
@@ -496,6 +500,7 @@ fn a_column_that_never_fits_ends_the_reading_of_a_long_file() {
         limits: &case.limits,
         captures: &case.captures,
         compression: case.compression,
+        landed_at: None,
     };
     let mut kept = Kept::default();
     let error = read_at(case.pace, &input, text.as_bytes(), &mut kept).unwrap_err();

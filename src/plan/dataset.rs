@@ -82,6 +82,8 @@ pub struct DatasetStep {
     pub left: Vec<FileLeft>,
     /// How many admitted files need not be read.
     pub known_files: usize,
+    /// How many admitted files are forgotten.
+    pub forgotten_files: usize,
     /// Where its files should be, when none has ever been there: a mistake more often than not.
     pub nothing_at: Option<String>,
     /// Whether and why it is made again.
@@ -108,6 +110,8 @@ pub enum FileWhy {
     Young,
     /// The contract reads it differently now.
     Contract,
+    /// It counts again, and its rows were given up.
+    Returned,
 }
 
 /// What is known of one dataset before a run.
@@ -117,14 +121,17 @@ pub struct DatasetInput {
     pub landed: Option<Landed>,
     /// What is listed; nothing where the run takes in no new files.
     pub listed: Option<Vec<Listed>>,
+    /// Whether the run forgets files of it, or takes such back; `landed` tells already.
+    pub is_forgetting: bool,
 }
 
 /// Returns the admitted paths whose content counts, oldest first.
 #[must_use]
 pub fn live_paths(mode: FilesMode, paths: &[LandedPath]) -> Vec<&LandedPath> {
+    let mut counted = paths.iter().filter(|path| !path.forgotten);
     match mode {
-        FilesMode::Replace | FilesMode::Append => paths.iter().collect(),
-        FilesMode::Snapshot => paths.last().into_iter().collect(),
+        FilesMode::Replace | FilesMode::Append => counted.collect(),
+        FilesMode::Snapshot => counted.next_back().into_iter().collect(),
     }
 }
 
@@ -143,6 +150,7 @@ pub fn dataset_fingerprint(contract: &SourceContract, shape: &Digest, paths: &[L
     parts.add(&contract.name);
     parts.add(shape.as_str());
     parts.add(format!("{:?} {:?} {:?}", contract.key, contract.keep, contract.files));
+    parts.add(if contract.count_repeated { "repeated" } else { "" });
     in_order(&live_paths(contract.files, paths)).iter().for_each(|identity| parts.add(identity));
     parts.digest()
 }
@@ -158,12 +166,20 @@ pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
     for (name, column) in &contract.columns {
         parts.add(name);
         parts.add(format!(
-            "{} {:?} {:?} {:?} {:?} {:?} {:?}",
-            column.kind, column.path, column.aliases, column.normalise, column.null, column.formats, column.rules
+            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            column.kind,
+            column.path,
+            column.aliases,
+            column.normalise,
+            column.null,
+            column.formats,
+            column.rules,
+            column.not_future
         ));
         parts.add(if contract.key.contains(name) { "key" } else { "" });
     }
     contract.rules.iter().for_each(|rule| parts.add(format!("{rule:?}")));
+    contract.late.iter().for_each(|late| parts.add(format!("{late:?}")));
     parts.digest()
 }
 
@@ -174,21 +190,21 @@ pub(super) fn step(
     snapshot: Option<&Snapshot>,
 ) -> DatasetStep {
     let shape = shape(contract, limits);
-    let admitted: BTreeMap<&str, &str> = input
-        .landed
-        .iter()
-        .flat_map(|landed| landed.paths.iter().map(|path| (path.path.as_str(), path.tag.as_str())))
-        .collect();
+    let admitted: BTreeMap<&str, &LandedPath> =
+        input.landed.iter().flat_map(|landed| landed.paths.iter().map(|path| (path.path.as_str(), path))).collect();
+    let without_rows = without_rows(contract, input.landed.as_ref());
     let is_reshaped = input.landed.as_ref().is_some_and(|landed| landed.shape != shape);
     let why = |listed: &Listed| match admitted.get(listed.path.as_str()) {
         None => Some(FileWhy::New),
-        Some(_) if is_reshaped => Some(FileWhy::Contract),
-        Some(tag) if *tag != listed.tag => Some(FileWhy::Changed),
+        // What is forgotten is looked at only when it may be something else by now.
+        Some(path) if is_reshaped && !path.forgotten => Some(FileWhy::Contract),
+        Some(path) if path.tag != listed.tag => Some(FileWhy::Changed),
+        Some(path) if without_rows.contains(path.path.as_str()) => Some(FileWhy::Returned),
         Some(_) if listed.is_young => Some(FileWhy::Young),
         Some(_) => None,
     };
     // What was admitted as it is was whole then.
-    let is_admitted = |listed: &Listed| admitted.get(listed.path.as_str()).is_some_and(|tag| *tag == listed.tag);
+    let is_admitted = |listed: &Listed| admitted.get(listed.path.as_str()).is_some_and(|path| path.tag == listed.tag);
     let (ready, unready): (Vec<&Listed>, Vec<&Listed>) =
         input.listed.iter().flatten().partition(|listed| listed.unready.is_none() || is_admitted(listed));
     let left: Vec<FileLeft> = unready
@@ -198,11 +214,17 @@ pub(super) fn step(
     let listed = ready.into_iter();
     let files: Vec<FileStep> =
         listed.filter_map(|listed| Some(FileStep { listed: listed.clone(), why: why(listed)? })).collect();
-    let known_files = admitted.len() - files.iter().filter(|file| file.why != FileWhy::New).count().min(admitted.len());
+    let is_read: BTreeSet<&str> = files.iter().map(|file| file.listed.path.as_str()).collect();
+    let is_known = |path: &&&LandedPath| !path.forgotten && !is_read.contains(path.path.as_str());
+    let known_files = admitted.values().filter(is_known).count();
+    let forgotten_files = admitted.values().filter(|path| path.forgotten).count();
     let need = match (&input.landed, snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name))) {
         (Some(landed), Some(entry)) => {
             if is_reshaped || dataset_fingerprint(contract, &landed.shape, &landed.paths) != entry.fingerprint {
-                Need::Must(Why::Contract)
+                // Forgetting changes which files there are as well.
+                Need::Must(if input.is_forgetting && !is_reshaped { Why::Forgotten } else { Why::Contract })
+            } else if input.is_forgetting {
+                Need::Must(Why::Forgotten)
             } else if files.iter().any(|file| file.why == FileWhy::New) {
                 Need::Must(Why::Files)
             } else if files.is_empty() {
@@ -215,5 +237,13 @@ pub(super) fn step(
     };
     let is_empty = admitted.is_empty() && files.is_empty() && left.is_empty();
     let nothing_at = is_empty.then(|| contract.from.to_string());
-    DatasetStep { name: contract.name.clone(), shape, files, left, known_files, nothing_at, need }
+    DatasetStep { name: contract.name.clone(), shape, files, left, known_files, forgotten_files, nothing_at, need }
+}
+
+/// Returns the paths that count and whose rows are not there: they were forgotten, or stood behind one that is.
+#[must_use]
+pub fn without_rows<'a>(contract: &SourceContract, landed: Option<&'a Landed>) -> BTreeSet<&'a str> {
+    let Some(landed) = landed else { return BTreeSet::new() };
+    let live = live_paths(contract.files, &landed.paths).into_iter();
+    live.filter(|path| !landed.contents.contains_key(&path.content)).map(|path| path.path.as_str()).collect()
 }

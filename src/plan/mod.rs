@@ -8,6 +8,7 @@
 
 mod bind;
 mod dataset;
+mod forget;
 mod graph;
 mod lineage;
 mod own;
@@ -23,8 +24,9 @@ use chrono::{DateTime, Utc};
 pub use bind::{plan_query, plan_statement};
 pub use dataset::{
     DatasetInput, DatasetStep, FileLeft, FileStep, FileWhy, Listed, Unready, dataset_fingerprint, in_order, live_paths,
-    shape,
+    shape, without_rows,
 };
+pub use forget::Forget;
 pub use lineage::{Lineage, Origin, lineage};
 pub use own::OwnTable;
 pub use promise::{PUBLISHED_ROWS, Promise, Tested};
@@ -85,6 +87,8 @@ pub enum Why {
     Files,
     /// Its contract changed.
     Contract,
+    /// Files of it are forgotten or taken back.
+    Forgotten,
     /// It is a promise that was never asked, or that asks something else than before.
     Promise,
 }

@@ -49,7 +49,7 @@ const QUARANTINE: [Column; 8] = [
     ),
 ];
 
-const LEDGER: [Column; 18] = [
+const LEDGER: [Column; 19] = [
     ("dataset", ColumnType::String, "Landed dataset", "name", "Dataset", "数据集"),
     ("file", ColumnType::String, "Path of the landed file", "path", "File", "文件"),
     ("content", ColumnType::String, "Digest of the file's decoded bytes", "digest", "File digest", "文件摘要"),
@@ -85,7 +85,22 @@ const LEDGER: [Column; 18] = [
         "Superseded",
         "被取代",
     ),
-    ("late", ColumnType::Int64, "Rows that came too late to count", "count", "Late", "迟到"),
+    (
+        "repeated",
+        ColumnType::Int64,
+        "Clean rows equal in every column to an earlier one, where the contract counts them",
+        "count",
+        "Repeated",
+        "重复行",
+    ),
+    (
+        "late",
+        ColumnType::Int64,
+        "Records that landed too long after their time; accepted or quarantined as well",
+        "count",
+        "Late",
+        "迟到",
+    ),
     (
         "quarantined_in_clean",
         ColumnType::Int64,

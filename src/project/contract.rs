@@ -41,6 +41,8 @@ pub struct SourceContract {
     pub key: Vec<String>,
     /// Which of the rows with one key is kept.
     pub keep: Option<Keep>,
+    /// Whether rows are counted that equal an earlier one in every column. Only for datasets without a key.
+    pub count_repeated: bool,
     /// The zone of stamps that have no offset.
     pub parse_zone: Tz,
     /// The share of a file's records that may be set aside before the run stops.
@@ -51,6 +53,36 @@ pub struct SourceContract {
     pub columns: IndexMap<String, SourceColumn>,
     /// What the values of one record must keep to together, in order.
     pub rules: Vec<RecordRule>,
+    /// What becomes of records that land long after their time.
+    pub late: Option<Late>,
+}
+
+impl SourceContract {
+    /// Returns whether the same bytes may become other rows when they land at another time.
+    #[must_use]
+    pub fn asks_the_landing(&self) -> bool {
+        self.late.is_some() || self.columns.values().any(|column| column.not_future.is_some())
+    }
+}
+
+/// What becomes of records that land long after their time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Late {
+    /// The column of their time, a timestamp or a date.
+    pub by: String,
+    /// How long after their time they may land.
+    pub after_seconds: u64,
+    /// What becomes of them.
+    pub then: ThenLate,
+}
+
+/// What becomes of a late record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThenLate {
+    /// It is counted, and a row like any other.
+    Keep,
+    /// It is counted, and set aside.
+    SetAside,
 }
 
 /// A rule on the values of one record. A record in which one of them is null keeps it.
@@ -189,6 +221,7 @@ impl SourceColumn {
             null: Vec::new(),
             formats: Vec::new(),
             rules: Rules::default(),
+            not_future: None,
             words: Words::default(),
         }
     }
@@ -250,6 +283,8 @@ pub struct SourceColumn {
     pub formats: Vec<String>,
     /// What its values must keep to.
     pub rules: Rules,
+    /// How many seconds after the landing of its file a time may lie; without, any.
+    pub not_future: Option<u64>,
     /// What it means to people.
     pub words: Words,
 }

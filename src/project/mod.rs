@@ -24,8 +24,8 @@ use crate::digest::{Digest, Parts};
 pub use check::{Calendar, Check, Question, Severity, Side, Terms, To, Usual};
 pub use column::{ColumnType, Normaliser, Rules, Words, timestamp};
 pub use contract::{
-    Comparison, CsvFormat, FieldNames, FilesMode, Format, Keep, ModelColumn, ModelContract, ModelPlaces, NewColumns,
-    Operand, RecordRule, SourceColumn, SourceContract,
+    Comparison, CsvFormat, FieldNames, FilesMode, Format, Keep, Late, ModelColumn, ModelContract, ModelPlaces,
+    NewColumns, Operand, RecordRule, SourceColumn, SourceContract, ThenLate,
 };
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};

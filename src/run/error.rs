@@ -231,6 +231,9 @@ impl RunError {
             Self::Ingest(IngestError::Changing { .. }) => {
                 "let it land whole, under another name or in another folder first, and run again".to_owned()
             }
+            Self::Ingest(IngestError::Gone { path, .. }) => {
+                format!("put it back, or give its rows up: `opsmart forget {path}`")
+            }
             Self::Ingest(IngestError::Unready { .. }) => "run again when it is whole".to_owned(),
             Self::Ingest(IngestError::File { problem, .. }) => {
                 format!("{}; nothing of this run was published", problem.help())

@@ -30,7 +30,8 @@ use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
 use crate::plan::{
-    DatasetInput, DatasetStep, FileLeft, Inputs, Kind, Need, Plan, Reach, Suite, fingerprint, plan, shape,
+    DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Need, Plan, Reach, Suite, Why, fingerprint, plan, shape,
+    without_rows,
 };
 use crate::publish::{Base, Published, Publisher, publish};
 use crate::store::{RUN_RECORD, RunMark, Store, StoreError, TableState};
@@ -56,6 +57,8 @@ pub struct Job<'a> {
     pub project: Digest,
     /// What was asked, if it is to be remembered that there was nothing to do.
     pub memo: Option<&'a Memo>,
+    /// The landed files that the run forgets or takes back.
+    pub forget: Option<&'a Forget>,
     /// What is left behind about the run.
     pub record: Option<&'a Record<'a>>,
 }
@@ -121,21 +124,33 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<Str
     let mut states = BTreeMap::new();
     for (name, contract) in &suite.project.sources {
         let is_taken_in = job.reach.ingest.contains(name);
-        if !is_taken_in && !upstream.contains(name) {
+        let mut input = DatasetInput::default();
+        if !is_taken_in && !upstream.contains(name) && job.forget.is_none() {
             continue;
         }
-        let mut input = DatasetInput::default();
         if let Some(entry) = snapshot.and_then(|snapshot| snapshot.tables.get(name)) {
-            let state = job.store.table(name, &entry.state)?;
+            let mut state = job.store.table(name, &entry.state)?;
+            if let (Some(forget), Some(landed)) = (job.forget, &mut state.landed) {
+                input.is_forgetting = forget.apply(contract.files, landed);
+            }
+            if !is_taken_in && !upstream.contains(name) && !input.is_forgetting {
+                continue;
+            }
             input.landed.clone_from(&state.landed);
             states.insert(name.clone(), state);
         }
         let is_reshaped =
             input.landed.as_ref().is_some_and(|landed| landed.shape != shape(contract, &suite.project.settings.limits));
-        if is_taken_in || is_reshaped || input.landed.is_none() {
+        let returns = input.is_forgetting && !without_rows(contract, input.landed.as_ref()).is_empty();
+        if is_taken_in || is_reshaped || input.landed.is_none() || returns {
             let folder = LandingFolder::new(&suite.project.root, &contract.from);
             let listed = folder.list(&contract.from, &contract.ready);
-            input.listed = Some(listed.map_err(|source| RunError::listing(contract, source))?);
+            let mut listed = listed.map_err(|source| RunError::listing(contract, source))?;
+            if let (true, false, Some(landed)) = (input.is_forgetting, is_taken_in, &input.landed) {
+                // What is new is none of its business.
+                listed.retain(|file| landed.paths.iter().any(|path| path.path == file.path));
+            }
+            input.listed = Some(listed);
         }
         inputs.datasets.insert(name.clone(), input);
     }
@@ -310,7 +325,7 @@ impl Work<'_> {
             let is_as_before = landed.is_some_and(|landed| {
                 landed.shape == raw.shape
                     && landed.paths == raw.paths
-                    && step.need != Need::Must(crate::plan::Why::Contract)
+                    && !matches!(step.need, Need::Must(Why::Contract | Why::Forgotten))
             });
             if !is_as_before {
                 let cleaned = clean(self.job.store, &self.suite.project, contract, raw, landed).await?;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::{DatasetReport, Exit, RunError, RunReport};
 use crate::digest::Digest;
+use crate::plan::Forget;
 use crate::store::{RunMark, Store};
 
 /// The record of one run. Nothing depends on it but `opsmart history` and the tables about runs.
@@ -21,6 +22,8 @@ pub struct Record<'a> {
     pub select: &'a [String],
     /// The selectors of what is left out.
     pub exclude: &'a [String],
+    /// The landed files that the run forgets or takes back.
+    pub forget: Option<&'a Forget>,
     /// Digest of the project.
     pub project: &'a Digest,
 }
@@ -82,6 +85,8 @@ impl Record<'_> {
             "jobs": self.jobs,
             "select": self.select,
             "exclude": self.exclude,
+            "forget": self.forget.filter(|forget| !forget.undo).map(|forget| &forget.paths),
+            "forget_undone": self.forget.filter(|forget| forget.undo).map(|forget| &forget.paths),
             "project": self.project,
             "error": null,
             "help": null,

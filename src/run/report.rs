@@ -204,7 +204,7 @@ impl DatasetReport {
         let mut unknown_columns = Vec::new();
         let mut files = 0;
         if let Some(landed) = &state.landed {
-            files = landed.paths.len();
+            files = landed.remembered().count();
             counts = landed.counts;
             for content in landed.contents.values() {
                 all.merge(&content.ledger);

@@ -19,7 +19,7 @@ use crate::page::STYLE;
 use crate::plan::{Kind, Lineage, Origin, OwnTable, Promise, Suite, Table, select};
 use crate::project::{
     ColumnType, FieldNames, FilesMode, Format, Keep, Layer, NewColumns, Operand, RecordRule, Rules, SourceContract,
-    Words,
+    ThenLate, Words,
 };
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
@@ -254,6 +254,18 @@ impl Site<'_> {
             let which = if matches!(keep, Keep::Latest(_)) { "the greatest" } else { "the least" };
             facts.push(fact("Of one key is kept", "同一主键保留", format!("{which} {}", keep.column())));
         }
+        if source.count_repeated {
+            facts.push(fact("Rows that repeat others", "重复行", "counted, and kept".to_owned()));
+        }
+        if let Some(late) = &source.late {
+            let then = if late.then == ThenLate::SetAside { "set aside" } else { "kept" };
+            let after = span(late.after_seconds);
+            facts.push(fact(
+                "Late records",
+                "迟到记录",
+                format!("{} more than {after} before landing: {then}", late.by),
+            ));
+        }
         for RecordRule { name, left, comparison, right } in &source.rules {
             let right = match right {
                 Operand::Column(column) => column.clone(),
@@ -284,6 +296,10 @@ impl Site<'_> {
                 promises.extend(list("also called", &column.aliases));
                 promises.extend(list("no value:", &column.null));
                 promises.extend(list("written as", &column.formats));
+                promises.extend(column.not_future.map(|seconds| match seconds {
+                    0 => "not after the landing of its file".to_owned(),
+                    _ => format!("at most {} after the landing of its file", span(seconds)),
+                }));
                 self.column(&source.name, name, column.kind.to_string(), &column.words, promises)
             })
             .collect();
@@ -564,6 +580,14 @@ fn feeds(lineage: &BTreeMap<String, Lineage>) -> BTreeMap<Origin, BTreeSet<Origi
         }
     }
     feeds
+}
+
+/// Returns a span of time in its largest whole unit.
+fn span(seconds: u64) -> String {
+    let units = [("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)];
+    let (unit, of) = units.into_iter().find(|(_, of)| seconds.is_multiple_of(*of)).unwrap_or(("second", 1));
+    let count = seconds / of;
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 fn rules(rules: &Rules) -> Vec<String> {

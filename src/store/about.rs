@@ -277,7 +277,7 @@ fn feed_freshness(snapshot: &Snapshot, tables: &[TableState]) -> Vec<Column> {
     let feeds: Vec<_> = tables.iter().filter_map(|table| Some((table, table.landed.as_ref()?))).collect();
     let newest: Vec<_> = feeds
         .iter()
-        .map(|(_, landed)| landed.paths.iter().max_by_key(|path| (path.landed_at, path.sequence)))
+        .map(|(_, landed)| landed.remembered().max_by_key(|path| (path.landed_at, path.sequence)))
         .collect();
     #[expect(clippy::cast_precision_loss, reason = "milliseconds between two instants stay far below 2^53")]
     let hours = newest.iter().map(|newest| {
@@ -304,7 +304,7 @@ fn feed_freshness(snapshot: &Snapshot, tables: &[TableState]) -> Vec<Column> {
             "count",
             "Files",
             "文件数",
-            wholes(feeds.iter().map(|(_, landed)| whole_of(landed.paths.len()))),
+            wholes(feeds.iter().map(|(_, landed)| whole_of(landed.remembered().count()))),
         ),
         (
             "newest_file",

@@ -26,6 +26,8 @@ pub struct Ledger {
     pub quarantined_bytes: u64,
     /// Bytes of blank records.
     pub blank_bytes: u64,
+    /// Records that landed long after their time, by the contract. They are among those accepted or set aside.
+    pub late: u64,
 }
 
 impl Ledger {
@@ -46,6 +48,7 @@ impl Ledger {
         self.accepted_bytes += other.accepted_bytes;
         self.quarantined_bytes += other.quarantined_bytes;
         self.blank_bytes += other.blank_bytes;
+        self.late += other.late;
     }
 
     /// Counts a record that became a row.
@@ -77,17 +80,18 @@ pub struct CleanCounts {
     pub exact_duplicates: u64,
     /// Rows whose key has a row that the contract prefers.
     pub superseded: u64,
-    /// Rows that came too late to count.
-    pub late: u64,
     /// Rows set aside by rules across rows.
     pub quarantined_in_clean: u64,
+    /// Rows of the dataset that equal an earlier one in every column, where they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<u64>,
 }
 
 impl CleanCounts {
     /// Returns how many rows there were.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.clean + self.exact_duplicates + self.superseded + self.late + self.quarantined_in_clean
+        self.clean + self.exact_duplicates + self.superseded + self.quarantined_in_clean
     }
 
     /// Counts the rows of another file in.
@@ -95,8 +99,11 @@ impl CleanCounts {
         self.clean += other.clean;
         self.exact_duplicates += other.exact_duplicates;
         self.superseded += other.superseded;
-        self.late += other.late;
         self.quarantined_in_clean += other.quarantined_in_clean;
+        self.repeated = match (self.repeated, other.repeated) {
+            (None, None) => None,
+            (one, another) => Some(one.unwrap_or(0) + another.unwrap_or(0)),
+        };
     }
 }
 

@@ -214,6 +214,16 @@ pub struct LandedPath {
     pub sequence: u64,
     /// The identity of its content.
     pub content: String,
+    /// Whether it was given up: its rows do not count, and the same content is not admitted under this path again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgotten: bool,
+}
+
+impl Landed {
+    /// Returns the admitted paths but those that are forgotten, oldest first.
+    pub fn remembered(&self) -> impl Iterator<Item = &LandedPath> {
+        self.paths.iter().filter(|path| !path.forgotten)
+    }
 }
 
 /// The content of a landed file, read once however many paths hold it.
@@ -222,6 +232,9 @@ pub struct LandedPath {
 pub struct Content {
     /// Digest of its decoded bytes: a file that is packed or unpacked stays the same.
     pub hash: Digest,
+    /// When it had landed: what its times were held against. It stays, whatever becomes of the file.
+    #[serde(with = "crate::instant")]
+    pub landed_at: DateTime<Utc>,
     /// What became of its records.
     pub ledger: Ledger,
     /// Its accepted rows, if it has any.

@@ -115,6 +115,7 @@ pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Resu
         id: name.to_owned(),
         project: digest,
         memo: None,
+        forget: None,
         record: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

@@ -48,7 +48,7 @@ fn check(scratch: &Scratch, path: &Utf8Path) -> Result<Inferred, InferError> {
     let contract = &project.sources["seen"];
     let limits = &project.settings.limits;
     let compression = Compression::of(path.as_str());
-    let input = FileInput { contract, limits, captures: &[], compression };
+    let input = FileInput { contract, limits, captures: &[], compression, landed_at: None };
     let mut aside = Aside::default();
     let outcome = read_file(&input, std::fs::File::open(path).unwrap(), &mut aside).unwrap();
     let ledger = outcome.ledger;

@@ -75,6 +75,8 @@ fn contract(format: Format) -> SourceContract {
         new_columns: NewColumns::Report,
         columns: columns.into_iter().collect(),
         rules: Vec::new(),
+        late: None,
+        count_repeated: false,
     }
 }
 
@@ -137,7 +139,13 @@ impl Read for Pieces<'_> {
 fn read(format: Format, record_bytes: usize, bytes: impl Read) -> Result<(Kept, Outcome), FileProblem> {
     let contract = contract(format);
     let limits = Limits { record_bytes, ..Limits::default() };
-    let input = FileInput { contract: &contract, limits: &limits, captures: &[], compression: Compression::Plain };
+    let input = FileInput {
+        contract: &contract,
+        limits: &limits,
+        captures: &[],
+        compression: Compression::Plain,
+        landed_at: None,
+    };
     let mut kept = Kept::default();
     match read_file(&input, bytes, &mut kept) {
         Ok(outcome) => Ok((kept, outcome)),
@@ -449,7 +457,7 @@ proptest! {
             let contract = SourceContract { encoding, ..contract(CSV) };
             let limits = Limits { record_bytes: 1 << 20, ..Limits::default() };
             let input =
-                FileInput { contract: &contract, limits: &limits, captures: &[], compression: Compression::Plain };
+                FileInput { contract: &contract, limits: &limits, captures: &[], compression: Compression::Plain, landed_at: None };
             let mut kept = Kept::default();
             let outcome = read_file(&input, Pieces { bytes: &packed, calls: 0 }, &mut kept).unwrap();
             prop_assert_eq!((kept, outcome), plain.clone());

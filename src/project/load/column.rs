@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::bound::{self, Bound};
 use super::dictionary::words;
-use super::value::{NAME_RULE, is_name, plain, plain_all};
+use super::value::{NAME_RULE, duration, is_name, plain, plain_all};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::project::toml_reader::{Table, Value, listed};
 use crate::project::{ColumnType, Normaliser, Rules, SourceColumn, Spelled};
@@ -112,6 +112,7 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
     let own_null = table.take("null").map(|value| plain_all(value.list_of_text()));
     let formats = formats(&mut table, rule_kind);
     let normalise = normalise(&mut table, rule_kind);
+    let not_future = not_future(&mut table, rule_kind);
     let words = words(&mut table);
     table.finish();
     let column = kind.map(|(kind, required)| SourceColumn {
@@ -122,6 +123,7 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
         null: own_null.unwrap_or_else(|| null.to_vec()),
         formats: plain_all(formats),
         rules: Rules { required, values, min, max, pattern: plain(pattern) },
+        not_future,
         words,
     });
     Declared { aliases, path, column, ..Declared::new(entry, type_bytes) }
@@ -279,6 +281,25 @@ fn tells_the_day(format: &str) -> bool {
 fn day(read: &Parsed) -> Option<NaiveDate> {
     let from_instant = || read.to_naive_datetime_with_offset(0).ok().map(|instant| instant.date());
     read.to_naive_date().ok().or_else(from_instant)
+}
+
+/// Returns how many seconds after the landing of its file a value may lie.
+fn not_future(table: &mut Table<'_>, kind: Option<ColumnType>) -> Option<u64> {
+    let value = table.take("not_future")?;
+    if let Some(kind) = kind
+        && !matches!(kind, ColumnType::Date | ColumnType::Timestamp)
+    {
+        misfit(table, value.place().bytes, "not_future", kind, "it is for `date` and `timestamp`");
+        return None;
+    }
+    match value.node() {
+        DeValue::Boolean(_) => value.boolean()?.then_some(0),
+        DeValue::String(_) => duration(&value).map(|apart| apart.as_secs()),
+        _ => {
+            value.wrong_type("`true`, or how far the clocks may be apart, such as `\"1h\"`");
+            None
+        }
+    }
 }
 
 fn misfit(table: &Table<'_>, bytes: Range<usize>, key: &str, kind: ColumnType, help: &str) {

@@ -14,8 +14,8 @@ use super::value::{duration, plain, plain_all, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{
-    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Marker, NewColumns, Readiness, Settings,
-    SourceContract, Spelled,
+    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Late, Marker, NewColumns, Readiness, Settings,
+    SourceContract, Spelled, ThenLate,
 };
 
 pub(super) type Columns = IndexMap<String, Declared>;
@@ -50,6 +50,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
     let files = table.one_of("files", &MODES).unwrap_or(FilesMode::Replace);
     let key = table.distinct_texts("key");
     let keep = keep(&mut table);
+    let count_repeated = count_repeated(&mut table);
     let parse_zone = zone(&mut table, "parse_zone");
     let null = table.take("null").map_or_else(|| vec![String::new()], |value| plain_all(value.list_of_text()));
     let rejected_share = rejected_share(&mut table).unwrap_or(0.01);
@@ -61,6 +62,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         check_keep(&table, &columns, keep.as_ref());
         check_paths(&table, &columns, format.format.as_ref());
     }
+    let late = late(&mut table, &columns);
     let rules = rule::read_all(&mut table, &columns);
     let from_at = from.as_ref().map_or_else(|| file.whole(), |word| file.at(word.bytes.clone()));
     let from = from.and_then(|word| landing(&table, &word, settings?, &columns));
@@ -83,11 +85,13 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         files,
         key: plain_all(key),
         keep: keep.map(|(keep, _)| keep),
+        count_repeated,
         parse_zone: parse_zone.or(settings.map(|settings| settings.reporting_zone)).unwrap_or(Tz::UTC),
         rejected_share,
         new_columns,
         columns,
         rules,
+        late,
     })
 }
 
@@ -143,6 +147,39 @@ fn keep(table: &mut Table<'_>) -> Option<(Keep, Spelled)> {
     choice.finish();
     let latest = latest.map(|word| (Keep::Latest(word.text.clone()), word));
     latest.or_else(|| first.map(|word| (Keep::First(word.text.clone()), word)))
+}
+
+fn count_repeated(table: &mut Table<'_>) -> bool {
+    let Some(value) = table.take("count_repeated") else { return false };
+    let is_counted = value.boolean().unwrap_or(false);
+    if is_counted && table.has("key") {
+        let message = "`count_repeated` is for datasets without `key`";
+        value.reject(message.to_owned(), "remove it: `exact_duplicates` counts the rows that are equal");
+    }
+    is_counted
+}
+
+fn late(table: &mut Table<'_>, columns: &Columns) -> Option<Late> {
+    const THEN: [(&str, ThenLate); 2] = [("keep", ThenLate::Keep), ("set_aside", ThenLate::SetAside)];
+    let mut late = table.table("late")?;
+    let by = late.required_text("by", "by = \"created_at\"");
+    let after = late.take("after");
+    if after.is_none() {
+        late.missing("after", "after = \"3 days\"");
+    }
+    let after = after.and_then(|value| duration(&value));
+    let then = late.one_of("then", &THEN).unwrap_or(ThenLate::Keep);
+    late.finish();
+    let by = by?;
+    if !columns.is_empty()
+        && let Some(column) = declared(table, columns, &by, "late").and_then(|named| named.column.as_ref())
+        && !matches!(column.kind, ColumnType::Date | ColumnType::Timestamp)
+    {
+        let message = format!("`late` cannot go by `{}`, of type `{}`", by.text, column.kind);
+        let help = "name a column of type `date` or `timestamp`";
+        table.report(Diagnostic::new(Code::RuleType, table.at(by.bytes.clone()), message).help(help));
+    }
+    Some(Late { by: by.text, after_seconds: after?.as_secs(), then })
 }
 
 fn rejected_share(table: &mut Table<'_>) -> Option<f64> {
@@ -352,6 +389,15 @@ mod tests {
                 "1:10 E0107 `delimiter` and `quote` are the same @{ type = \"csv\", quote = \",\" }",
             ),
             ("format = {}", "1:10 E0105 `type` is missing @{}"),
+            ("late = { by = \"at\" }", "1:8 E0105 `after` is missing @{ by = \"at\" }"),
+            ("late = { after = \"3 days\" }", "1:8 E0105 `by` is missing @{ after = \"3 days\" }"),
+            (
+                "late = { by = \"att\", after = \"3d\" }",
+                "1:16 E0402 `late` names the column `att`, which is not declared @att",
+            ),
+            ("late = { by = \"id\", after = \"3d\" }", "1:16 E0403 `late` cannot go by `id`, of type `int64` @id"),
+            ("late = { by = \"at\", after = \"soon\" }", "1:30 E0107 `soon` is not a time that passes @soon"),
+            ("late = { by = \"at\", after = \"3d\", then = \"drop\" }", "1:43 E0107 `then` cannot be `drop` @drop"),
             (
                 "format = { type = \"csv\", escape = '\"' }",
                 "1:10 E0107 `quote` and `escape` are the same @{ type = \"csv\", escape = '\"' }",
@@ -391,6 +437,11 @@ mod tests {
                 "key = [\"id\"]\nkeep = { latest = \"at\", first = \"at\" }",
                 "2:8 E0107 `keep` has both `latest` and `first` @{ latest = \"at\", first = \"at\" }",
             ),
+            ("count_repeated = 1", "1:18 E0106 `count_repeated` is an integer, expected `true` or `false` @1"),
+            (
+                "key = [\"id\"]\ncount_repeated = true",
+                "2:18 E0107 `count_repeated` is for datasets without `key` @true",
+            ),
             (
                 "key = [\"id\"]\nkeep = { first = \"ok\" }",
                 "2:19 E0403 `keep` cannot order rows by `ok`, of type `boolean` @ok",
@@ -420,6 +471,15 @@ mod tests {
             ("c = {}", "8:5 E0105 `type` is missing @{}"),
             ("_c = \"int64\"", "8:1 E0107 the column `_c` starts with `_` @_c"),
             ("C = \"int64\"", "8:1 E0107 `C` cannot name a column @C"),
+            (
+                "c = { type = \"string\", not_future = true }",
+                "8:37 E0403 `not_future` does not fit a column of type `string` @true",
+            ),
+            (
+                "c = { type = \"date\", not_future = 3 }",
+                "8:35 E0106 `not_future` is an integer, expected `true`, or how far the clocks may be apart, such as `\"1h\"` @3",
+            ),
+            ("c = { type = \"date\", not_future = \"soon\" }", "8:36 E0107 `soon` is not a time that passes @soon"),
             ("c = { type = \"string\", min = 1 }", "8:30 E0403 `min` does not fit a column of type `string` @1"),
             ("c = { type = \"int64\", min = 1.5 }", "8:29 E0403 `1.5` is not a value of type `int64` @1.5"),
             (

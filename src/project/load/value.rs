@@ -78,6 +78,12 @@ pub fn parse_size(text: &str) -> Option<u64> {
     whole.parse::<u64>().ok()?.checked_mul(unit)?.checked_add(part)
 }
 
+/// The seconds of the calendar, as long as years have four digits.
+const LONGEST_SECONDS: u64 = 9_999 * 366 * 86_400;
+
+/// What a time that passes looks like, told to people.
+pub(super) const DURATION_RULE: &str = "write a whole number and a unit, such as `30s`, `10m`, `2h` or `3 days`";
+
 /// Returns the time that a text such as `30s` stands for.
 pub(super) fn duration(value: &Value<'_>) -> Option<Duration> {
     let DeValue::String(text) = value.node() else {
@@ -86,23 +92,25 @@ pub(super) fn duration(value: &Value<'_>) -> Option<Duration> {
     };
     let duration = parse_duration(text);
     if duration.is_none() {
-        let message = format!("`{text}` is not a time that passes");
-        value.reject(message, "write a number and a unit, such as `30s`, `10m` or `2h`");
+        value.reject(format!("`{text}` is not a time that passes"), DURATION_RULE);
     }
     duration
 }
 
-/// Returns the time that a text such as `30s`, `10m` or `2h` stands for.
+/// Returns the time that a text such as `30s`, `10m`, `2h` or `3 days` stands for.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
+    let seconds = match unit.trim_start() {
+        "s" | "second" | "seconds" => 1,
+        "m" | "minute" | "minutes" => 60,
+        "h" | "hour" | "hours" => 3_600,
+        "d" | "day" | "days" => 86_400,
         _ => return None,
     };
-    Some(Duration::from_secs(number.parse::<u64>().ok()?.checked_mul(seconds)?))
+    // Longer than the calendar passes no time.
+    let seconds = number.parse::<u64>().ok()?.checked_mul(seconds).filter(|seconds| *seconds <= LONGEST_SECONDS)?;
+    Some(Duration::from_secs(seconds))
 }
 
 /// Returns the word as plain text.
@@ -132,11 +140,20 @@ mod tests {
 
     #[test]
     fn times_have_a_unit() {
-        for (text, seconds) in [("0s", 0), ("30s", 30), ("10m", 600), ("2h", 7200)] {
+        for (text, seconds) in [
+            ("0s", 0),
+            ("30s", 30),
+            ("1 s", 1),
+            ("10m", 600),
+            ("2h", 7200),
+            ("1 minute", 60),
+            ("36 hours", 129_600),
+            ("1d", 86_400),
+            ("3 days", 259_200),
+        ] {
             assert_eq!(parse_duration(text), Some(Duration::from_secs(seconds)), "{text}");
         }
-        for text in ["", "s", "30", "-1s", "1.5h", "1 s", "30S", "1d", "99999999999999999999s", "9999999999999999999h"]
-        {
+        for text in ["", "s", "30", "-1s", "1.5h", "30S", "1 week", "1h30m", "3 days ", "4000000d", "99999999999999d"] {
             assert_eq!(parse_duration(text), None, "{text}");
         }
     }

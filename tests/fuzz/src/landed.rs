@@ -175,6 +175,8 @@ fn contract(format: Format, more: u8, columns: u8) -> SourceContract {
         new_columns: NewColumns::Report,
         columns: if columns & 1 == 1 { typed.into_iter().collect() } else { texts.into_iter().collect() },
         rules: Vec::new(),
+        late: None,
+        count_repeated: false,
     }
 }
 
@@ -194,7 +196,8 @@ fn check(contract: &SourceContract, limit: u8, bytes: &[u8]) -> Option<(Kept, Li
         nesting_depth: 16,
         ..Limits::default()
     };
-    let input = FileInput { contract, limits: &limits, captures: &[], compression: Compression::Plain };
+    let input =
+        FileInput { contract, limits: &limits, captures: &[], compression: Compression::Plain, landed_at: None };
     let mut first: Option<Result<(Kept, Outcome), FileProblem>> = None;
     for (chunk_bytes, batch_rows) in PACES {
         let mut kept = Kept::default();
