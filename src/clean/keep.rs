@@ -1,29 +1,32 @@
 //! Decides which of the rows with one key is kept.
 //!
-//! Most keys occur once, so that is found out first, with four bytes a row: a key's hash marks a place, and only rows
-//! whose place is marked twice are looked at as a whole. Of those the keys are compared and not their hashes. Where most
-//! keys occur more than once they are compared by bucket, told by the hash, so that memory does not grow with the
-//! dataset. Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
+//! Most keys occur once, so that is found out first, with eight bytes a row: a key's hash marks a place, and only rows
+//! whose place is marked twice are looked at as a whole. Of those the keys are compared and not their hashes. Both are
+//! done by bucket, told by the hash, so that memory does not grow with the dataset but for a bit a row, and every row is
+//! read once for each. Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
 //!
 //! Rows that repeat an earlier one are found in the same way, as if all columns were the key, and stay.
 
 use std::collections::HashSet;
 
-use arrow::array::{ArrayRef, NullArray, RecordBatch};
+use arrow::array::{ArrayRef, BooleanBufferBuilder, NullArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, Rows, SortField};
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::in_parallel::in_parallel;
 use super::marks::Marks;
+use super::scattered::{Scatter, Scattered};
 use super::{CleanError, Part};
 use crate::ingest::stored_row_schema;
 use crate::project::{Keep, SourceContract};
 use crate::store::{CleanCounts, RowGroup, RowHasher, RowSum, Store, StoreError, read_row_group, row_groups};
 
-/// How many rows that may have to be compared are in memory at a time: some 150 bytes each.
-const BUCKET_ROWS: usize = 1 << 21;
+/// Of how many rows the keys' hashes are in memory at a time: some ten bytes each.
+const BUCKET_HASHES: usize = 1 << 23;
+/// How many rows that may have to be compared are in memory at a time: some hundred bytes each, and their keys.
+const BUCKET_RIVALS: usize = 1 << 20;
 
 /// What was decided about the rows of one content.
 #[derive(Debug, Default)]
@@ -93,13 +96,14 @@ fn each_loser(
     mut name: impl FnMut(Loser),
 ) -> Result<(), CleanError> {
     let stretches = stretches(store, contract, parts)?;
-    let hashes = in_parallel(&stretches, |stretch| key_hashes(store, contract, parts, stretch))?;
-    let rivals = Rivals::of(hashes);
+    let rivals = rivals(store, contract, parts, &stretches)?;
+    let rows = rivals.iter().map(BooleanBuffer::count_set_bits).sum::<usize>();
+    let pieces: Vec<_> = stretches.iter().zip(&rivals).filter(|(_, rows)| rows.has_true()).collect();
+    let mut rivals = Scattered::of(store, &pieces, rows.div_ceil(BUCKET_RIVALS), |(stretch, rows), to| {
+        read_rivals(store, contract, parts, stretch, rows, to)
+    })?;
     for bucket in 0..rivals.buckets() {
-        let found = in_parallel(&rivals.bucket(&stretches, bucket), |(stretch, rows)| {
-            read_rivals(store, contract, parts, stretch, rows)
-        })?;
-        losers(contract, &found).into_iter().for_each(&mut name);
+        losers(contract, &rivals.take(bucket)?).into_iter().for_each(&mut name);
     }
     Ok(())
 }
@@ -121,95 +125,154 @@ fn stretches(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result
     Ok(stretches)
 }
 
-/// Returns the hash of each row's key.
-fn key_hashes(
+/// Returns the bucket of a hash, told by bits that [`short`] leaves out.
+fn bucket_of(hash: u64, buckets: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, reason = "it is less than the number of buckets")]
+    let bucket = (u128::from(hash) * buckets as u128 >> 64) as usize;
+    bucket
+}
+
+/// Returns the part of a hash that is kept.
+#[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
+fn short(hash: u64) -> u32 {
+    hash as u32
+}
+
+/// Returns, by stretch, which of its rows have a key that another row may have too.
+fn rivals(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    stretches: &[Stretch],
+) -> Result<Vec<BooleanBuffer>, CleanError> {
+    let rows: usize = stretches.iter().map(|stretch| stretch.rows.rows).sum();
+    let mut hashes = Scattered::of(store, stretches, rows.div_ceil(BUCKET_HASHES), |stretch, to| {
+        hash_keys(store, contract, parts, stretch, to)
+    })?;
+    let none = |stretch: &Stretch| {
+        let mut bits = BooleanBufferBuilder::new(stretch.rows.rows);
+        bits.append_n(stretch.rows.rows, false);
+        bits
+    };
+    let mut rivals: Vec<_> = stretches.iter().map(none).collect();
+    for bucket in 0..hashes.buckets() {
+        mark_rivals(&hashes.take(bucket)?, &mut rivals);
+    }
+    Ok(rivals.into_iter().map(|mut bits| bits.finish()).collect())
+}
+
+/// Scatters the places of the rows of a stretch with the hashes of their keys.
+fn hash_keys(
     store: &Store,
     contract: &SourceContract,
     parts: &[Part],
     stretch: &Stretch,
-) -> Result<Vec<u32>, CleanError> {
-    let mut hashes = Vec::with_capacity(stretch.rows.rows);
+    to: &mut Scatter<'_>,
+) -> Result<(), CleanError> {
     let names: Vec<&str> = contract.key.iter().map(String::as_str).collect();
     let mut encoder = Encoder::new(contract, &contract.key)?;
-    let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(hashes) };
+    let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(()) };
+    let mut place = 0_u32;
     for batch in read_row_group(store, file, &stretch.rows, &names, None)? {
         let batch = batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?;
-        encoder.hashes(&batch, &mut hashes)?;
+        for key in &encoder.encode(&batch)? {
+            let hash = xxh3_64(key.as_ref());
+            to.add(bucket_of(hash, to.buckets()), |bytes| {
+                bytes.extend(place.to_le_bytes());
+                bytes.extend(short(hash).to_le_bytes());
+            })?;
+            place += 1;
+        }
     }
-    Ok(hashes)
+    Ok(())
 }
 
-/// The rows whose key another row may have too.
-struct Rivals {
-    /// By stretch, the hash of each row's key.
-    hashes: Vec<Vec<u32>>,
-    marks: Marks,
-    rows: usize,
-}
-
-impl Rivals {
-    fn of(hashes: Vec<Vec<u32>>) -> Self {
-        let mut marks = Marks::for_rows(hashes.iter().map(Vec::len).sum());
-        hashes.iter().flatten().for_each(|&hash| marks.mark(hash));
-        let rows = hashes.iter().flatten().filter(|&&hash| marks.is_marked_twice(hash)).count();
-        Self { hashes, marks, rows }
-    }
-
-    fn buckets(&self) -> usize {
-        self.rows.div_ceil(BUCKET_ROWS)
-    }
-
-    /// Returns, by stretch, the places in it of the rows of one bucket that are to be compared.
-    fn bucket<'a>(&self, stretches: &'a [Stretch], bucket: usize) -> Vec<(&'a Stretch, Vec<u32>)> {
-        let buckets = self.buckets();
-        let is_wanted = |hash: u32| hash as usize % buckets == bucket && self.marks.is_marked_twice(hash);
-        // Two keys may share a place, which the whole hash tells mostly.
-        let mut common: Vec<u32> = self.hashes.iter().flatten().copied().filter(|&hash| is_wanted(hash)).collect();
-        common.sort_unstable();
-        let is_common = |hash: u32| {
-            let first = common.partition_point(|&other| other < hash);
-            common.get(first + 1) == Some(&hash)
-        };
-        let rows_of = |hashes: &Vec<u32>| {
-            let wanted = |&(&hash, _): &(&u32, u32)| is_wanted(hash) && is_common(hash);
-            hashes.iter().zip(0_u32..).filter(wanted).map(|(_, row)| row).collect::<Vec<_>>()
-        };
-        let of_stretches = stretches.iter().zip(&self.hashes).map(|(stretch, hashes)| (stretch, rows_of(hashes)));
-        of_stretches.filter(|(_, rows)| !rows.is_empty()).collect()
+/// Marks the rows of one bucket whose hash another row has too; `hashes` are what [`hash_keys`] scattered, by stretch.
+fn mark_rivals(hashes: &[Vec<u8>], rivals: &mut [BooleanBufferBuilder]) {
+    let number = |bytes: &[u8; 8], at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let all = || hashes.iter().flat_map(|bytes| bytes.as_chunks::<8>().0).map(|row| number(row, 4));
+    let mut marks = Marks::for_rows(hashes.iter().map(|bytes| bytes.len() / 8).sum());
+    all().for_each(|hash| marks.mark(hash));
+    // Two keys may share a place, which the whole hash tells mostly.
+    let mut common: Vec<u32> = all().filter(|&hash| marks.is_marked_twice(hash)).collect();
+    common.sort_unstable();
+    let is_common = |hash: u32| {
+        let first = common.partition_point(|&other| other < hash);
+        common.get(first + 1) == Some(&hash)
+    };
+    for (bytes, rivals) in hashes.iter().zip(rivals) {
+        for row in bytes.as_chunks::<8>().0 {
+            let hash = number(row, 4);
+            if marks.is_marked_twice(hash) && is_common(hash) {
+                rivals.set_bit(number(row, 0) as usize, true);
+            }
+        }
     }
 }
 
-/// Rows that may have a key in common with others, in the order of file and record.
-struct Found {
-    rows: Vec<Row>,
-    /// Of each row, the sum's part that is its own.
-    hashes: Vec<u128>,
-    keys: Vec<Rows>,
-    orders: Vec<Rows>,
-}
-
+/// Scatters the rows of a stretch that may have a key in common with others.
 fn read_rivals(
     store: &Store,
     contract: &SourceContract,
     parts: &[Part],
     stretch: &Stretch,
-    rows: &[u32],
-) -> Result<Found, CleanError> {
+    rows: &BooleanBuffer,
+    to: &mut Scatter<'_>,
+) -> Result<(), CleanError> {
     let order: Vec<String> = contract.keep.iter().map(|keep| keep.column().to_owned()).collect();
     let (mut keys, mut orders) = (Encoder::new(contract, &contract.key)?, Encoder::new(contract, &order)?);
     let names: Vec<&str> = contract.columns.keys().map(String::as_str).collect();
     let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
     let mut hasher = RowHasher::new(&stored_row_schema(contract), names.len()).map_err(failed)?;
-    let rows_here = rows.iter().map(|row| Row { part: stretch.part, row: stretch.first + row }).collect();
-    let mut found = Found { rows: rows_here, hashes: Vec::new(), keys: Vec::new(), orders: Vec::new() };
-    let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(found) };
-    for batch in read_row_group(store, file, &stretch.rows, &names, Some(rows))? {
+    let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(()) };
+    let rows: Vec<u32> = rows.set_indices_u32().collect();
+    let mut places = rows.iter().map(|row| Row { part: stretch.part, row: stretch.first + row });
+    for batch in read_row_group(store, file, &stretch.rows, &names, Some(&rows))? {
         let batch = batch.map_err(failed)?;
-        hasher.hash(&batch, |hash| found.hashes.push(hash)).map_err(failed)?;
-        found.keys.push(keys.encode(&batch)?);
-        found.orders.push(orders.encode(&batch)?);
+        let mut hashes = Vec::with_capacity(batch.num_rows());
+        hasher.hash(&batch, |hash| hashes.push(hash)).map_err(failed)?;
+        let (keys, orders) = (keys.encode(&batch)?, orders.encode(&batch)?);
+        for (((key, order), hash), row) in keys.iter().zip(&orders).zip(hashes).zip(&mut places) {
+            let rival = Rival { row, hash, key: key.as_ref(), order: order.as_ref() };
+            to.add(bucket_of(xxh3_64(rival.key), to.buckets()), |bytes| rival.write(bytes))?;
+        }
     }
-    Ok(found)
+    Ok(())
+}
+
+/// A row that may have a key in common with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rival<'a> {
+    row: Row,
+    /// The sum's part that is its own.
+    hash: u128,
+    /// Its key, and what the order goes by; both compare as their bytes do.
+    key: &'a [u8],
+    order: &'a [u8],
+}
+
+impl<'a> Rival<'a> {
+    fn write(&self, to: &mut Vec<u8>) {
+        to.extend(self.row.part.to_le_bytes());
+        to.extend(self.row.row.to_le_bytes());
+        to.extend(self.hash.to_le_bytes());
+        for text in [self.key, self.order] {
+            to.extend((text.len() as u64).to_le_bytes());
+            to.extend(text);
+        }
+    }
+
+    /// Reads what [`Self::write`] wrote, and leaves the rest; nothing when there is no more.
+    fn read(from: &mut &'a [u8]) -> Option<Self> {
+        let part = u32::from_le_bytes(*from.split_off(..4)?.first_chunk()?);
+        let row = u32::from_le_bytes(*from.split_off(..4)?.first_chunk()?);
+        let hash = u128::from_le_bytes(*from.split_off(..16)?.first_chunk()?);
+        let mut text = || {
+            let length = u64::from_le_bytes(*from.split_off(..8)?.first_chunk()?);
+            from.split_off(..usize::try_from(length).ok()?)
+        };
+        Some(Self { row: Row { part, row }, hash, key: text()?, order: text()? })
+    }
 }
 
 /// A row that is not kept.
@@ -220,42 +283,20 @@ struct Loser {
     is_duplicate: bool,
 }
 
-/// A row among those with its key.
-#[derive(Clone, Copy)]
-struct Rival {
-    row: Row,
-    hash: u128,
-    /// Where its key and its order value are.
-    at: At,
-}
-
-/// A row of the encoded batches.
-#[derive(Clone, Copy)]
-struct At {
-    found: usize,
-    batch: usize,
-    row: usize,
-}
-
-/// Returns the rows that are not kept.
-fn losers(contract: &SourceContract, found: &[Found]) -> Vec<Loser> {
+/// Returns the rows that are not kept, of one bucket of rivals in the order of file and record.
+fn losers(contract: &SourceContract, found: &[Vec<u8>]) -> Vec<Loser> {
     let prefers_later = !matches!(contract.keep, Some(Keep::First(_)));
-    let key = |at: At| found[at.found].keys[at.batch].row(at.row);
-    let order = |at: At| found[at.found].orders[at.batch].row(at.row);
-    let rivals = found.iter().enumerate().flat_map(|(number, found)| {
-        let rows_of = |(batch, keys): (usize, &Rows)| (0..keys.num_rows()).map(move |row| (batch, row));
-        let places = found.keys.iter().enumerate().flat_map(rows_of);
-        let rows = found.rows.iter().zip(&found.hashes).zip(places);
-        rows.map(move |((&row, &hash), (batch, at))| Rival { row, hash, at: At { found: number, batch, row: at } })
+    let rivals = found.iter().flat_map(|bytes| {
+        let mut rest = bytes.as_slice();
+        std::iter::from_fn(move || Rival::read(&mut rest))
     });
-    let mut groups: HashTable<(u64, usize, At)> = HashTable::new();
-    let mut of_group: Vec<(usize, Rival)> = Vec::new();
+    let mut groups: HashTable<(u64, usize, &[u8])> = HashTable::new();
+    let mut of_group: Vec<(usize, Rival<'_>)> = Vec::new();
     for rival in rivals {
-        let text = key(rival.at);
-        let hash = xxh3_64(text.as_ref());
+        let hash = xxh3_64(rival.key);
         let number = groups.len();
-        let known = groups.entry(hash, |known| known.0 == hash && key(known.2) == text, |known| known.0);
-        let group = known.or_insert((hash, number, rival.at)).get().1;
+        let known = groups.entry(hash, |known| known.0 == hash && known.2 == rival.key, |known| known.0);
+        let group = known.or_insert((hash, number, rival.key)).get().1;
         of_group.push((group, rival));
     }
     // Stable, so that rivals stay in the order of file and record.
@@ -264,8 +305,8 @@ fn losers(contract: &SourceContract, found: &[Found]) -> Vec<Loser> {
     let mut counted = HashSet::new();
     for rivals in of_group.chunk_by(|one, other| one.0 == other.0).filter(|rivals| rivals.len() > 1) {
         let rivals = rivals.iter().map(|(_, rival)| rival);
-        let rank = |rival: &&Rival| (order(rival.at), rival.row);
-        let kept = if prefers_later { rivals.clone().max_by_key(rank) } else { rivals.clone().min_by_key(rank) };
+        let rank = |one: &&Rival<'_>, other: &&Rival<'_>| (one.order, one.row).cmp(&(other.order, other.row));
+        let kept = if prefers_later { rivals.clone().max_by(rank) } else { rivals.clone().min_by(rank) };
         let Some(kept) = kept else { continue };
         counted.clear();
         counted.insert(kept.hash);
@@ -301,13 +342,5 @@ impl Encoder {
         self.converter
             .convert_columns(&columns)
             .map_err(|source| StoreError::Rows { table: self.table.clone(), source })
-    }
-
-    /// Adds the hash of each row.
-    fn hashes(&mut self, batch: &RecordBatch, to: &mut Vec<u32>) -> Result<(), StoreError> {
-        let rows = self.encode(batch)?;
-        #[expect(clippy::cast_possible_truncation, reason = "half of a hash is a hash")]
-        to.extend(rows.iter().map(|row| xxh3_64(row.as_ref()) as u32));
-        Ok(())
     }
 }

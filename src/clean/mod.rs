@@ -13,6 +13,7 @@ mod in_parallel;
 mod keep;
 mod ledger_table;
 mod marks;
+mod scattered;
 
 use std::collections::BTreeMap;
 

@@ -458,7 +458,6 @@ pub(crate) fn stored_row_schema(contract: &SourceContract) -> SchemaRef {
     let origin = [
         Field::new(FILE_COLUMN, DataType::Utf8, true),
         Field::new(super::LINE_COLUMN, DataType::Int64, true),
-        Field::new(super::OFFSET_COLUMN, DataType::Int64, true),
     ];
     Arc::new(Schema::new(columns.chain(origin).collect::<Vec<_>>()))
 }
@@ -520,8 +519,9 @@ impl Sink for Tables<'_> {
             none => none.insert(self.store.create_parquet(&self.contract.name, &self.schema, width)?),
         };
         let path: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(self.path, batch.num_rows())));
-        let mut columns = batch.columns().to_vec();
-        columns.insert(width, path);
+        let mut columns = batch.columns()[..width].to_vec();
+        // The line leads back to the record; the byte where it starts, which compresses badly, need not be kept.
+        columns.extend([path, Arc::clone(batch.column(width))]);
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|source| StoreError::Rows { table: self.contract.name.clone(), source })?;
         file.write(&batch)

@@ -8,7 +8,7 @@
 //! refs/main                       the one thing that changes
 //! published/                      what BI tools open; derived from the reference
 //! runs/<id>/                      what each run did, or that it has begun
-//! tmp/<id>/                       what the queries of a run spill
+//! tmp/                            what the queries of a run spill, and files without a name
 //! memos/                          what need not be found out again
 //! locks/                          kernel locks, free when their process dies
 //! ```
@@ -21,12 +21,14 @@
 mod about;
 mod crash;
 mod disk;
+mod encodings;
 mod ledger;
 mod lock;
 mod parquet_file;
 mod published;
 mod rows;
 mod runs;
+mod scratch;
 mod state;
 
 use std::collections::BTreeSet;
@@ -48,6 +50,7 @@ pub use lock::{Holder, Lock, LockError, OnLocked};
 pub use parquet_file::{ParquetFile, RowGroup, conform, read_batches, read_row_group, row_groups};
 pub use rows::{RowHasher, RowSum};
 pub use runs::{RUN_RECORD, RunMark};
+pub use scratch::Scratch;
 pub use state::{
     ColumnState, Content, DataFile, Landed, LandedPath, Outcome, OutcomeState, Outcomes, Partition, ROW_COLUMN,
     Snapshot, TableEntry, TableState, schema_of,

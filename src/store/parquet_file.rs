@@ -10,18 +10,16 @@ use std::thread::JoinHandle;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use arrow::datatypes::{Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
 
 use super::disk::NewFile;
+use super::encodings::{self, ROW_GROUP_ROWS};
 use super::rows::{RowHasher, RowSum};
 use super::{DataFile, Store, StoreError};
 
@@ -30,9 +28,6 @@ const ROWS_HERE: usize = 1 << 16;
 
 /// How many batches may wait for that thread.
 const WAITING_BATCHES: usize = 8;
-
-/// How many rows a row group has at most.
-const ROW_GROUP_ROWS: usize = 1 << 20;
 
 /// A Parquet file that is being written. Dropped without [`ParquetFile::finish`] it leaves a file that nothing names.
 pub struct ParquetFile {
@@ -56,10 +51,17 @@ struct Encoder {
     table: String,
     path: Utf8PathBuf,
     schema: SchemaRef,
+    /// How many columns the sum covers; the others tell where a row came from.
+    width: usize,
     hasher: RowHasher,
     sum: RowSum,
-    writer: ArrowWriter<Box<dyn NewFile>>,
+    /// The file until its first rows come.
+    waiting: Option<Box<dyn NewFile>>,
+    /// What encodes from then on.
+    writer: Option<FileWriter>,
 }
+
+type FileWriter = ArrowWriter<Box<dyn NewFile>>;
 
 impl std::fmt::Debug for ParquetFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,32 +76,17 @@ impl Store {
         let path = self.root.join(&relative);
         let file = self.disk.create(&path).map_err(|source| StoreError::Write { path: path.clone(), source })?;
         self.made(path.clone());
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .set_created_by("opsmart".to_owned());
-        // The others tell where a row came from: numbers that only grow, and that no query filters by.
-        for field in &schema.fields()[width..] {
-            let column = ColumnPath::from(field.name().as_str());
-            properties = properties.set_column_statistics_enabled(column.clone(), EnabledStatistics::None);
-            if field.data_type() == &DataType::Int64 {
-                properties = properties
-                    .set_column_dictionary_enabled(column.clone(), false)
-                    .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
-            }
-        }
-        let properties = properties.build();
-        let writer = ArrowWriter::try_new(file, Arc::clone(schema), Some(properties))
-            .map_err(|source| StoreError::Parquet { path: path.clone(), source })?;
         let hasher =
             RowHasher::new(schema, width).map_err(|source| StoreError::Rows { table: table.to_owned(), source })?;
         let encoder = Encoder {
             table: table.to_owned(),
             path: path.clone(),
             schema: Arc::clone(schema),
+            width,
             hasher,
             sum: RowSum::default(),
-            writer,
+            waiting: Some(file),
+            writer: None,
         };
         Ok(ParquetFile { relative, path, encoder: At::Here(Box::new(encoder), 0), store: self.clone() })
     }
@@ -145,7 +132,10 @@ impl ParquetFile {
 
     /// Ends the file; its content has reached the disk when this returns.
     pub fn finish(self) -> Result<DataFile, StoreError> {
-        let Encoder { sum, mut writer, .. } = *self.encoder.join(&self.path)?;
+        let mut encoder = self.encoder.join(&self.path)?;
+        let none = RecordBatch::new_empty(Arc::clone(&encoder.schema));
+        let sum = encoder.sum;
+        let writer = encoder.start(&none)?;
         writer.finish().map_err(|source| failure(&self.path, source))?;
         let bytes = writer.bytes_written() as u64;
         let path = self.path;
@@ -182,7 +172,18 @@ impl Encoder {
         let rows = |source| StoreError::Rows { table: self.table.clone(), source };
         let batch = conform(batch, &self.schema).and_then(finite).map_err(rows)?;
         self.sum.merge(self.hasher.sum(&batch).map_err(rows)?);
-        self.writer.write(&batch).map_err(|source| failure(&self.path, source))
+        self.start(&batch)?.write(&batch).map_err(|source| failure(&self.path, source))
+    }
+
+    /// Returns what encodes; the first rows decide how.
+    fn start(&mut self, first: &RecordBatch) -> Result<&mut FileWriter, StoreError> {
+        if let Some(file) = self.waiting.take() {
+            let rows = |source| StoreError::Rows { table: self.table.clone(), source };
+            let properties = encodings::properties(&self.schema, self.width, first).map_err(rows)?;
+            let writer = ArrowWriter::try_new(file, Arc::clone(&self.schema), Some(properties));
+            self.writer = Some(writer.map_err(|source| StoreError::Parquet { path: self.path.clone(), source })?);
+        }
+        self.writer.as_mut().ok_or_else(|| gone(&self.path))
     }
 }
 
