@@ -23,10 +23,18 @@ use crate::ingest::stored_row_schema;
 use crate::project::{Keep, SourceContract};
 use crate::store::{CleanCounts, RowGroup, RowHasher, RowSum, Store, StoreError, read_row_group, row_groups};
 
-/// Of how many rows the keys' hashes are in memory at a time: some ten bytes each.
-const BUCKET_HASHES: usize = 1 << 23;
-/// How many rows that may have to be compared are in memory at a time: some hundred bytes each, and their keys.
-const BUCKET_RIVALS: usize = 1 << 20;
+/// How much is in memory at a time. What is decided does not depend on it.
+#[derive(Debug, Clone, Copy)]
+struct Buckets {
+    /// Of how many rows the keys' hashes: some ten bytes each.
+    hashes: usize,
+    /// How many rows that may have to be compared: some hundred bytes each, and their keys.
+    rivals: usize,
+}
+
+impl Buckets {
+    const USUAL: Self = Self { hashes: 1 << 23, rivals: 1 << 20 };
+}
 
 /// What was decided about the rows of one content.
 #[derive(Debug, Default)]
@@ -57,13 +65,22 @@ struct Stretch {
 
 /// Decides about every row of `parts`, which stand in the order of their admission.
 pub(super) fn decide(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result<Vec<Decision>, CleanError> {
+    decide_by(Buckets::USUAL, store, contract, parts)
+}
+
+fn decide_by(
+    buckets: Buckets,
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+) -> Result<Vec<Decision>, CleanError> {
     let all_kept = |part: &Part| Decision {
         counts: CleanCounts { clean: part.content.ledger.accepted, ..CleanCounts::default() },
         ..Decision::default()
     };
     let mut decisions: Vec<Decision> = parts.iter().map(all_kept).collect();
     if !contract.key.is_empty() {
-        each_loser(store, contract, parts, |loser| {
+        each_loser(buckets, store, contract, parts, |loser| {
             let decision = &mut decisions[loser.row.part as usize];
             decision.lost.push(loser.row.row);
             decision.lost_sum.add(loser.hash);
@@ -73,7 +90,9 @@ pub(super) fn decide(store: &Store, contract: &SourceContract, parts: &[Part]) -
         })?;
     } else if contract.count_repeated {
         let mut repeated = vec![0; parts.len()];
-        each_loser(store, &by_every_column(contract), parts, |loser| repeated[loser.row.part as usize] += 1)?;
+        each_loser(buckets, store, &by_every_column(contract), parts, |loser| {
+            repeated[loser.row.part as usize] += 1;
+        })?;
         decisions.iter_mut().zip(repeated).for_each(|(decision, rows)| decision.counts.repeated = Some(rows));
     }
     decisions.iter_mut().for_each(|decision| decision.lost.sort_unstable());
@@ -90,16 +109,17 @@ fn by_every_column(contract: &SourceContract) -> SourceContract {
 
 /// Names each row that another one with its key is preferred to.
 fn each_loser(
+    buckets: Buckets,
     store: &Store,
     contract: &SourceContract,
     parts: &[Part],
     mut name: impl FnMut(Loser),
 ) -> Result<(), CleanError> {
     let stretches = stretches(store, contract, parts)?;
-    let rivals = rivals(store, contract, parts, &stretches)?;
+    let rivals = rivals(buckets, store, contract, parts, &stretches)?;
     let rows = rivals.iter().map(BooleanBuffer::count_set_bits).sum::<usize>();
     let pieces: Vec<_> = stretches.iter().zip(&rivals).filter(|(_, rows)| rows.has_true()).collect();
-    let mut rivals = Scattered::of(store, &pieces, rows.div_ceil(BUCKET_RIVALS), |(stretch, rows), to| {
+    let mut rivals = Scattered::of(store, &pieces, rows.div_ceil(buckets.rivals), |(stretch, rows), to| {
         read_rivals(store, contract, parts, stretch, rows, to)
     })?;
     for bucket in 0..rivals.buckets() {
@@ -140,13 +160,14 @@ fn short(hash: u64) -> u32 {
 
 /// Returns, by stretch, which of its rows have a key that another row may have too.
 fn rivals(
+    buckets: Buckets,
     store: &Store,
     contract: &SourceContract,
     parts: &[Part],
     stretches: &[Stretch],
 ) -> Result<Vec<BooleanBuffer>, CleanError> {
     let rows: usize = stretches.iter().map(|stretch| stretch.rows.rows).sum();
-    let mut hashes = Scattered::of(store, stretches, rows.div_ceil(BUCKET_HASHES), |stretch, to| {
+    let mut hashes = Scattered::of(store, stretches, rows.div_ceil(buckets.hashes), |stretch, to| {
         hash_keys(store, contract, parts, stretch, to)
     })?;
     let none = |stretch: &Stretch| {
@@ -189,7 +210,8 @@ fn hash_keys(
 
 /// Marks the rows of one bucket whose hash another row has too; `hashes` are what [`hash_keys`] scattered, by stretch.
 fn mark_rivals(hashes: &[Vec<u8>], rivals: &mut [BooleanBufferBuilder]) {
-    let number = |bytes: &[u8; 8], at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let number =
+        |bytes: &[u8; 8], at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let all = || hashes.iter().flat_map(|bytes| bytes.as_chunks::<8>().0).map(|row| number(row, 4));
     let mut marks = Marks::for_rows(hashes.iter().map(|bytes| bytes.len() / 8).sum());
     all().for_each(|hash| marks.mark(hash));
@@ -342,5 +364,111 @@ impl Encoder {
         self.converter
             .convert_columns(&columns)
             .map_err(|source| StoreError::Rows { table: self.table.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, StringArray};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::digest::Digest;
+    use crate::store::{Content, DataFile, Ledger, LocalDisk};
+
+    /// A key, what the order goes by, and something else.
+    type Cells = (i64, Option<i64>, &'static str);
+
+    fn contract(keep: &str) -> SourceContract {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("opsmart.toml", "");
+        let columns = "[columns]\nid = \"int64!\"\nat = \"int64\"\nnote = \"string\"\n";
+        let text = format!("from = \"in/*\"\nformat = {{ type = \"csv\" }}\n{keep}\n{columns}");
+        write("schemas/sources/rows.toml", &text);
+        let project = crate::project::load(camino::Utf8Path::from_path(folder.path()).unwrap(), None);
+        project.unwrap().sources["rows"].clone()
+    }
+
+    fn part(store: &Store, contract: &SourceContract, rows: &[Cells]) -> Part {
+        let schema = stored_row_schema(contract);
+        let ids = Int64Array::from_iter_values(rows.iter().map(|row| row.0));
+        let ats: Int64Array = rows.iter().map(|row| row.1).collect();
+        let notes = StringArray::from_iter_values(rows.iter().map(|row| row.2));
+        let files = StringArray::from_iter_values(rows.iter().map(|_| "in/a"));
+        let lines = Int64Array::from_iter_values((0_i64..).take(rows.len()));
+        let columns: Vec<ArrayRef> =
+            vec![Arc::new(ids), Arc::new(ats), Arc::new(notes), Arc::new(files), Arc::new(lines)];
+        let mut file = store.create_parquet("rows", &schema, 3).unwrap();
+        file.write(&RecordBatch::try_new(schema, columns).unwrap()).unwrap();
+        let file: DataFile = file.finish().unwrap();
+        let ledger = Ledger { accepted: rows.len() as u64, ..Ledger::default() };
+        let content = Content {
+            hash: Digest::of(b""),
+            landed_at: chrono::DateTime::UNIX_EPOCH,
+            ledger,
+            rows: Some(file),
+            quarantine: None,
+            unknown_columns: Vec::new(),
+        };
+        Part { identity: String::new(), content }
+    }
+
+    /// Returns what is lost of each part, and how many of those are duplicates, by the words of the contract.
+    fn expected(keeps_first: bool, parts: &[Vec<Cells>]) -> (Vec<Vec<u32>>, u64) {
+        let mut by_key: BTreeMap<i64, Vec<(usize, u32, Cells)>> = BTreeMap::new();
+        for (part, rows) in parts.iter().enumerate() {
+            for (&cells, row) in rows.iter().zip(0..) {
+                by_key.entry(cells.0).or_default().push((part, row, cells));
+            }
+        }
+        let (mut lost, mut duplicates) = (vec![Vec::new(); parts.len()], 0);
+        for rows in by_key.values() {
+            let rank = |(part, row, cells): &&(usize, u32, Cells)| (cells.1, *part, *row);
+            let kept = if keeps_first { rows.iter().min_by_key(rank) } else { rows.iter().max_by_key(rank) }.unwrap();
+            let mut seen = vec![kept.2];
+            for (part, row, cells) in rows.iter().filter(|row| (row.0, row.1) != (kept.0, kept.1)) {
+                lost[*part].push(*row);
+                if seen.contains(cells) { duplicates += 1 } else { seen.push(*cells) }
+            }
+        }
+        lost.iter_mut().for_each(|rows| rows.sort_unstable());
+        (lost, duplicates)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn one_row_of_a_key_stays_however_small_the_buckets(
+            parts in prop::collection::vec(
+                prop::collection::vec((0..40_i64, prop::option::of(0..3_i64), prop::sample::select(&["a", "b"][..])), 1..60),
+                1..5,
+            ),
+            keeps_first: bool,
+            hashes in 1..50_usize,
+            rivals in 1..50_usize,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(camino::Utf8Path::from_path(folder.path()).unwrap(), Arc::new(LocalDisk));
+            let keep = if keeps_first { "first" } else { "latest" };
+            let contract = contract(&format!("key = [\"id\"]\nkeep = {{ {keep} = \"at\" }}"));
+            let made: Vec<Part> = parts.iter().map(|rows| part(&store, &contract, rows)).collect();
+            let decided = decide_by(Buckets { hashes, rivals }, &store, &contract, &made).unwrap();
+            let (lost, duplicates) = expected(keeps_first, &parts);
+            prop_assert_eq!(decided.iter().map(|decision| decision.lost.clone()).collect::<Vec<_>>(), lost);
+            let counted = decided.iter().map(|decision| decision.counts.exact_duplicates).sum::<u64>();
+            prop_assert_eq!(counted, duplicates);
+            for (decision, rows) in decided.iter().zip(&parts) {
+                prop_assert_eq!(decision.counts.total(), rows.len() as u64);
+            }
+        }
     }
 }

@@ -135,7 +135,10 @@ mod tests {
                 let wanted = |&first: &u32| {
                     (first..first + 100_000).filter(|number| *number as usize % buckets == bucket).collect::<Vec<_>>()
                 };
-                assert_eq!(found.iter().map(numbers).collect::<Vec<_>>(), pieces.iter().map(wanted).collect::<Vec<_>>());
+                assert_eq!(
+                    found.iter().map(numbers).collect::<Vec<_>>(),
+                    pieces.iter().map(wanted).collect::<Vec<_>>()
+                );
             }
         }
         // Nothing with a name is left.

@@ -455,10 +455,7 @@ struct Tables<'a> {
 /// Returns the schema of the stored rows of a dataset: its columns, then where each row came from.
 pub(crate) fn stored_row_schema(contract: &SourceContract) -> SchemaRef {
     let columns = contract.columns.iter().map(|(name, column)| Field::new(name, column.kind.arrow(), true));
-    let origin = [
-        Field::new(FILE_COLUMN, DataType::Utf8, true),
-        Field::new(super::LINE_COLUMN, DataType::Int64, true),
-    ];
+    let origin = [Field::new(FILE_COLUMN, DataType::Utf8, true), Field::new(super::LINE_COLUMN, DataType::Int64, true)];
     Arc::new(Schema::new(columns.chain(origin).collect::<Vec<_>>()))
 }
 
