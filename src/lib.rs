@@ -27,6 +27,7 @@ pub mod infer;
 pub mod ingest;
 pub mod instant;
 pub mod page;
+pub mod partition;
 pub mod plan;
 pub mod project;
 pub mod publish;

@@ -15,7 +15,8 @@ use arrow::datatypes::{DataType, Field, Schema};
 use super::keep::Decision;
 use super::{CleanError, Part};
 use crate::digest::{Digest, Parts};
-use crate::ingest::stored_row_schema;
+use crate::ingest::{partitioner, stored_row_schema};
+use crate::partition::PartitionKey;
 use crate::project::SourceContract;
 use crate::store::{DataFile, ROW_COLUMN, Store, StoreError, read_batches};
 
@@ -116,7 +117,10 @@ fn without(
     let batch = RecordBatch::try_new(schema, vec![rows]);
     to.write(&batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?)?;
     let without = to.finish()?;
-    Ok(DataFile { sum: file.sum.less(decision.lost_sum), without: Some(Box::new(without)), ..file.clone() })
+    let lost = |key: &PartitionKey| decision.lost_sums.get(key).copied().unwrap_or_default();
+    let partitions = file.partitions.iter().map(|(key, sum)| (*key, sum.less(lost(key)))).collect();
+    let sum = file.sum.less(decision.lost_sum);
+    Ok(DataFile { sum, partitions, without: Some(Box::new(without)), ..file.clone() })
 }
 
 fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Result<Option<DataFile>, CleanError> {
@@ -126,7 +130,8 @@ fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Resu
     }
     let schema = stored_row_schema(contract);
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let mut to = store.create_parquet(&contract.name, &schema, contract.columns.len())?;
+    let to = store.create_parquet(&contract.name, &schema, contract.columns.len())?;
+    let mut to = to.by(partitioner(contract));
     let decode = |source| StoreError::Rows { table: contract.name.clone(), source };
     for (_, decision, file) in group {
         let mut at = 0_usize;

@@ -7,9 +7,9 @@
 //!
 //! Rows that repeat an earlier one are found in the same way, as if all columns were the key, and stay.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use arrow::array::{ArrayRef, BooleanBufferBuilder, NullArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, BooleanBufferBuilder, NullArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::DataType;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -19,7 +19,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::marks::Marks;
 use super::scattered::{Scatter, Scattered};
 use super::{CleanError, Part};
-use crate::ingest::stored_row_schema;
+use crate::ingest::{partitioner, stored_row_schema};
+use crate::partition::PartitionKey;
 use crate::project::{Keep, SourceContract};
 use crate::store::{CleanCounts, RowGroup, RowHasher, RowSum, Store, StoreError, read_row_group, row_groups};
 
@@ -43,6 +44,8 @@ pub(super) struct Decision {
     pub(super) lost: Vec<u32>,
     /// The sum over those rows.
     pub(super) lost_sum: RowSum,
+    /// The sums over those of each partition, where rows are told apart.
+    pub(super) lost_sums: BTreeMap<PartitionKey, RowSum>,
     /// What the rows became.
     pub(super) counts: CleanCounts,
 }
@@ -84,6 +87,9 @@ fn decide_by(
             let decision = &mut decisions[loser.row.part as usize];
             decision.lost.push(loser.row.row);
             decision.lost_sum.add(loser.hash);
+            if let Some(partition) = loser.partition {
+                decision.lost_sums.entry(partition).or_default().add(loser.hash);
+            }
             let counts = &mut decision.counts;
             counts.clean -= 1;
             *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
@@ -246,6 +252,7 @@ fn read_rivals(
     let names: Vec<&str> = contract.columns.keys().map(String::as_str).collect();
     let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
     let mut hasher = RowHasher::new(&stored_row_schema(contract), names.len()).map_err(failed)?;
+    let mut partitioner = partitioner(contract);
     let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(()) };
     let rows: Vec<u32> = rows.set_indices_u32().collect();
     let mut places = rows.iter().map(|row| Row { part: stretch.part, row: stretch.first + row });
@@ -254,8 +261,11 @@ fn read_rivals(
         let mut hashes = Vec::with_capacity(batch.num_rows());
         hasher.hash(&batch, |hash| hashes.push(hash)).map_err(failed)?;
         let (keys, orders) = (keys.encode(&batch)?, orders.encode(&batch)?);
-        for (((key, order), hash), row) in keys.iter().zip(&orders).zip(hashes).zip(&mut places) {
-            let rival = Rival { row, hash, key: key.as_ref(), order: order.as_ref() };
+        let partitions =
+            partitioner.as_mut().map(|partitioner| partitioner.keys(&batch)).transpose().map_err(failed)?;
+        for (at, (((key, order), hash), row)) in keys.iter().zip(&orders).zip(hashes).zip(&mut places).enumerate() {
+            let partition = partitions.as_ref().map(|keys| keys.is_valid(at).then(|| keys.value(at)));
+            let rival = Rival { row, hash, partition, key: key.as_ref(), order: order.as_ref() };
             to.add(bucket_of(xxh3_64(rival.key), to.buckets()), |bytes| rival.write(bytes))?;
         }
     }
@@ -268,6 +278,8 @@ struct Rival<'a> {
     row: Row,
     /// The sum's part that is its own.
     hash: u128,
+    /// Its partition, where rows are told apart.
+    partition: Option<PartitionKey>,
     /// Its key, and what the order goes by; both compare as their bytes do.
     key: &'a [u8],
     order: &'a [u8],
@@ -278,6 +290,8 @@ impl<'a> Rival<'a> {
         to.extend(self.row.part.to_le_bytes());
         to.extend(self.row.row.to_le_bytes());
         to.extend(self.hash.to_le_bytes());
+        to.extend([u8::from(self.partition.is_some()), u8::from(self.partition.flatten().is_some())]);
+        to.extend(self.partition.flatten().unwrap_or_default().to_le_bytes());
         for text in [self.key, self.order] {
             to.extend((text.len() as u64).to_le_bytes());
             to.extend(text);
@@ -289,11 +303,14 @@ impl<'a> Rival<'a> {
         let part = u32::from_le_bytes(*from.split_off(..4)?.first_chunk()?);
         let row = u32::from_le_bytes(*from.split_off(..4)?.first_chunk()?);
         let hash = u128::from_le_bytes(*from.split_off(..16)?.first_chunk()?);
+        let [is_told, is_some] = *from.split_off(..2)?.first_chunk()?;
+        let partition = i32::from_le_bytes(*from.split_off(..4)?.first_chunk()?);
+        let partition = (is_told != 0).then_some((is_some != 0).then_some(partition));
         let mut text = || {
             let length = u64::from_le_bytes(*from.split_off(..8)?.first_chunk()?);
             from.split_off(..usize::try_from(length).ok()?)
         };
-        Some(Self { row: Row { part, row }, hash, key: text()?, order: text()? })
+        Some(Self { row: Row { part, row }, hash, partition, key: text()?, order: text()? })
     }
 }
 
@@ -301,6 +318,7 @@ impl<'a> Rival<'a> {
 struct Loser {
     row: Row,
     hash: u128,
+    partition: Option<PartitionKey>,
     /// Whether it equals, in every column, the row that is kept, or another that is counted as superseded.
     is_duplicate: bool,
 }
@@ -332,8 +350,8 @@ fn losers(contract: &SourceContract, found: &[Vec<u8>]) -> Vec<Loser> {
         let Some(kept) = kept else { continue };
         counted.clear();
         counted.insert(kept.hash);
-        for &Rival { row, hash, .. } in rivals.filter(|rival| rival.row != kept.row) {
-            losers.push(Loser { row, hash, is_duplicate: !counted.insert(hash) });
+        for &Rival { row, hash, partition, .. } in rivals.filter(|rival| rival.row != kept.row) {
+            losers.push(Loser { row, hash, partition, is_duplicate: !counted.insert(hash) });
         }
     }
     losers

@@ -21,7 +21,7 @@ use crate::digest::Digest;
 use crate::ingest::Raw;
 use crate::plan::{dataset_fingerprint, in_order, live_paths};
 use crate::project::{Project, SourceContract};
-use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Partition, Store, StoreError, TableState};
+use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Store, StoreError, TableState};
 
 /// A dataset, cleaned. Only [`clean`] makes it.
 #[derive(Debug)]
@@ -139,8 +139,10 @@ fn clean_blocking(
         description: contract.description.clone(),
         grain: contract.grain.clone(),
         columns,
-        fingerprint: fingerprint.clone(),
-        partitions: vec![Partition { key: None, fingerprint, files }],
+        fingerprint,
+        partition: contract.partition.clone(),
+        files,
+        made: None,
         landed: Some(Landed {
             shape: raw.shape,
             next_sequence: raw.next_sequence,

@@ -68,14 +68,14 @@ impl ScalarUDFImpl for LocalDay {
             ColumnarValue::Scalar(zone) => match zone_name(zone)? {
                 None => Date32Array::new_null(rows),
                 Some(name) => {
-                    let mut clock = Clock::new(parse_zone(&name)?);
-                    instants.iter().map(|micros| clock.day(micros?)).collect()
+                    let mut clock = LocalDays::new(parse_zone(&name)?);
+                    instants.iter().map(|micros| clock.of(micros?)).collect()
                 }
             },
             ColumnarValue::Array(zones) => {
                 let zones = cast(zones, &DataType::Utf8)?;
                 let zones: &StringArray = zones.as_string::<i32>();
-                let mut clock: Option<(String, Clock)> = None;
+                let mut clock: Option<(String, LocalDays)> = None;
                 let mut days = Vec::with_capacity(rows);
                 for row in 0..rows {
                     if instants.is_null(row) || zones.is_null(row) {
@@ -84,9 +84,9 @@ impl ScalarUDFImpl for LocalDay {
                     }
                     let name = zones.value(row);
                     if clock.as_ref().is_none_or(|(known, _)| known != name) {
-                        clock = Some((name.to_owned(), Clock::new(parse_zone(name)?)));
+                        clock = Some((name.to_owned(), LocalDays::new(parse_zone(name)?)));
                     }
-                    days.push(clock.as_mut().and_then(|(_, clock)| clock.day(instants.value(row))));
+                    days.push(clock.as_mut().and_then(|(_, clock)| clock.of(instants.value(row))));
                 }
                 days.into()
             }
@@ -112,17 +112,21 @@ fn parse_zone(name: &str) -> Result<Tz> {
 }
 
 /// Looks days up in one zone, remembering the last day's bounds because neighbours in a column often share it.
-struct Clock {
+#[derive(Debug)]
+pub struct LocalDays {
     zone: Tz,
     known: Option<(std::ops::Range<i64>, i32)>,
 }
 
-impl Clock {
-    fn new(zone: Tz) -> Self {
+impl LocalDays {
+    /// Prepares for a zone.
+    #[must_use]
+    pub fn new(zone: Tz) -> Self {
         Self { zone, known: None }
     }
 
-    fn day(&mut self, micros: i64) -> Option<i32> {
+    /// Returns the local day of an instant, in days since 1970-01-01; nothing for instants beyond the calendar.
+    pub fn of(&mut self, micros: i64) -> Option<i32> {
         const HOUR: i64 = 3_600_000_000;
         if let Some((hour, day)) = &self.known
             && hour.contains(&micros)
@@ -145,7 +149,7 @@ mod tests {
 
     fn day(instant: &str, zone: &str) -> String {
         let micros = instant.parse::<DateTime<chrono::Utc>>().unwrap().timestamp_micros();
-        let days = Clock::new(zone.parse().unwrap()).day(micros).unwrap();
+        let days = LocalDays::new(zone.parse().unwrap()).of(micros).unwrap();
         NaiveDate::from_num_days_from_ce_opt(days + EPOCH_FROM_CE).unwrap().to_string()
     }
 
@@ -166,11 +170,11 @@ mod tests {
     #[test]
     fn remembering_the_last_quarter_of_an_hour_changes_nothing() {
         let zone: Tz = "Australia/Lord_Howe".parse().unwrap();
-        let mut clock = Clock::new(zone);
+        let mut clock = LocalDays::new(zone);
         let start = "2024-04-05T00:00:00Z".parse::<DateTime<chrono::Utc>>().unwrap().timestamp_micros();
         for minute in 0..4 * 24 * 60 {
             let micros = start + minute * 60_000_000;
-            assert_eq!(clock.day(micros), Clock::new(zone).day(micros));
+            assert_eq!(clock.of(micros), LocalDays::new(zone).of(micros));
         }
     }
 }

@@ -9,6 +9,8 @@ mod wilson;
 
 use datafusion::prelude::SessionContext;
 
+pub use local_day::LocalDays;
+
 /// Raised when a function here gives other results than before, so that tables made with it are rebuilt.
 pub const VERSION: u32 = 1;
 

@@ -166,6 +166,7 @@ fn as_texts(
         rules: Vec::new(),
         late: None,
         count_repeated: false,
+        partition: None,
     })
 }
 

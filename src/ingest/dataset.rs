@@ -15,6 +15,7 @@ use super::listing::{LandingFolder, ListingError};
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::SetAside;
 use crate::digest::{Digest, Parts};
+use crate::partition::Partitioner;
 use crate::plan::{DatasetStep, FileLeft, Listed, OwnTable, Unready, live_paths};
 use crate::project::{FilesMode, Limits, SourceContract};
 use crate::store::{Content, DataFile, Landed, LandedPath, ParquetFile, Store, StoreError};
@@ -459,6 +460,11 @@ pub(crate) fn stored_row_schema(contract: &SourceContract) -> SchemaRef {
     Arc::new(Schema::new(columns.chain(origin).collect::<Vec<_>>()))
 }
 
+/// Returns what tells the stored rows of a dataset apart, if they are.
+pub(crate) fn partitioner(contract: &SourceContract) -> Option<Partitioner> {
+    Partitioner::new(contract.partition.as_ref()?, &stored_row_schema(contract))
+}
+
 impl<'a> Tables<'a> {
     fn new(store: &'a Store, contract: &'a SourceContract, listed: &'a Listed) -> Self {
         Self {
@@ -513,7 +519,10 @@ impl Sink for Tables<'_> {
         let width = self.contract.columns.len();
         let file = match &mut self.rows {
             Some(file) => file,
-            none => none.insert(self.store.create_parquet(&self.contract.name, &self.schema, width)?),
+            none => {
+                let file = self.store.create_parquet(&self.contract.name, &self.schema, width)?;
+                none.insert(file.by(partitioner(self.contract)))
+            }
         };
         let path: ArrayRef = Arc::new(StringArray::from_iter_values(std::iter::repeat_n(self.path, batch.num_rows())));
         let mut columns = batch.columns()[..width].to_vec();

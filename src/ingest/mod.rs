@@ -39,8 +39,8 @@ mod tests;
 mod times;
 
 pub use batch::{LINE_COLUMN, OFFSET_COLUMN, row_schema};
-pub(crate) use dataset::stored_row_schema;
 pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
+pub(crate) use dataset::{partitioner, stored_row_schema};
 pub use decode::Compression;
 pub use file::{FileInput, Outcome, Pace, Sink, read_at, read_file};
 pub use listing::{LandingFolder, ListingError};

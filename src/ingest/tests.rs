@@ -118,6 +118,7 @@ impl Case {
             rules: Vec::new(),
             late: None,
             count_repeated: false,
+            partition: None,
         };
         let limits = Limits { record_bytes: 64, file_bytes: 1 << 20, ..Limits::default() };
         let pace = Pace { chunk_bytes: 1 << 16, batch_rows: 100 };

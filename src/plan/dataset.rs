@@ -178,6 +178,7 @@ pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
         ));
         parts.add(if contract.key.contains(name) { "key" } else { "" });
     }
+    parts.add(format!("{:?}", contract.partition));
     contract.rules.iter().for_each(|rule| parts.add(format!("{rule:?}")));
     contract.late.iter().for_each(|late| parts.add(format!("{late:?}")));
     parts.digest()

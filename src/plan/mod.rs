@@ -12,6 +12,7 @@ mod forget;
 mod graph;
 mod lineage;
 mod own;
+mod partition;
 mod promise;
 mod query;
 mod select;
@@ -29,6 +30,7 @@ pub use dataset::{
 pub use forget::Forget;
 pub use lineage::{Lineage, Origin, lineage};
 pub use own::OwnTable;
+pub use partition::Partitioned;
 pub use promise::{PUBLISHED_ROWS, Promise, Tested};
 pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};

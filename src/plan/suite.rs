@@ -12,6 +12,7 @@ use datafusion::execution::context::SessionState;
 use super::bind;
 use super::graph;
 use super::own::OwnTable;
+use super::partition::{Partitioned, Proof, Proofs};
 use super::promise::{self, Promise};
 use super::query::Query;
 use super::select;
@@ -19,7 +20,9 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
 use crate::digest::{Digest, Parts};
 use crate::engine;
 use crate::functions;
-use crate::project::{Layer, Model, Project, Rules, Settings, SourceContract, Spelled, Variable};
+use crate::project::{
+    ColumnType, Layer, Model, PartitionBy, Project, Rules, Settings, SourceContract, Spelled, Variable,
+};
 
 /// The variable that holds the logical clock.
 pub const CLOCK: &str = "as_of";
@@ -56,8 +59,18 @@ pub struct Table {
     pub meaning: Digest,
     /// Whether its SQL, or that of a view it reads, uses `$as_of`.
     pub uses_clock: bool,
+    /// How it is made by partitions, if it has some.
+    pub partitioned: Option<Partitioned>,
     /// What its rows must keep to.
     pub promises: Vec<Promise>,
+}
+
+/// What the binder says of one model.
+struct Bound {
+    kind: Kind,
+    schema: SchemaRef,
+    /// What is proved of its partitions, where anybody asks.
+    proof: Option<Proof>,
 }
 
 /// What is made of a model's rows.
@@ -145,6 +158,7 @@ impl Suite {
                 return;
             }
         }
+        let mut proofs = self.partitions();
         // The session's state is a copy; its catalogue is shared, so tables registered later are seen through it.
         let state = session.state();
         let mut usable: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
@@ -160,38 +174,101 @@ impl Suite {
                     candidates.push((model, query));
                 }
             }
-            let bound = in_parallel(&candidates, |(model, query)| self.bind_one(&state, model, query));
+            let bound = in_parallel(&candidates, |(model, query)| self.bind_one(&state, model, query, &proofs));
             let mut tables = Vec::new();
             for ((model, query), outcome) in candidates.into_iter().zip(bound) {
                 match outcome {
-                    Ok((kind, schema)) => tables.push((model.name.clone(), kind, query, schema)),
+                    Ok(bound) => tables.push((model.name.clone(), query, bound)),
                     Err(found) => mistakes.extend(found),
                 }
             }
-            for (name, kind, query, schema) in tables {
+            for (name, query, Bound { kind, schema, proof }) in tables {
                 let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
                 if kind != Kind::Check && bind::register_empty(&session, &name, &plain).is_err() {
                     continue;
                 }
                 let Some((known, reads)) = reads.get_key_value(&name) else { continue };
                 usable.insert(known);
-                let table = self.describe(&name, kind, query, schema, reads);
+                let mut table = self.describe(&name, kind, query, schema, reads);
+                if let Some(proof) = proof {
+                    table.partitioned = self.partition(&name, &table, proof, &mut proofs, mistakes);
+                }
                 self.tables.insert(name, table);
             }
         }
         self.promise(&state, mistakes);
     }
 
-    /// Binds one SELECT, all of whose inputs are known to `state`. Returns what is made of its rows, and their columns.
-    fn bind_one(&self, state: &SessionState, model: &Model, query: &Query) -> Result<(Kind, SchemaRef), Diagnostics> {
+    /// Binds one SELECT, all of whose inputs are known to `state`.
+    fn bind_one(
+        &self,
+        state: &SessionState,
+        model: &Model,
+        query: &Query,
+        proofs: &Proofs,
+    ) -> Result<Bound, Diagnostics> {
         let value = |variable: &str| variable_value(&self.project.settings, variable);
         let plan = bind::bind(state, &model.file, query, value)?;
         let kind = self.kind_of(model);
-        if kind.is_stored() {
-            Ok((kind, bind::stored_schema(model, query, plan.schema().as_arrow())?))
+        let schema = if kind.is_stored() {
+            bind::stored_schema(model, query, plan.schema().as_arrow())?
         } else {
-            Ok((kind, Arc::clone(plan.schema().inner())))
+            Arc::clone(plan.schema().inner())
+        };
+        let wants_proof = match kind {
+            Kind::View => !proofs.is_empty(),
+            Kind::Stored | Kind::Published => self.partition_of(&model.name).is_some(),
+            Kind::Check => false,
+        };
+        let proof = wants_proof.then(|| proofs.prove(&plan, self.project.settings.reporting_zone));
+        Ok(Bound { kind, schema, proof })
+    }
+
+    /// Returns what is known of the datasets that have partitions.
+    fn partitions(&self) -> Proofs {
+        let mut proofs = Proofs::default();
+        for source in self.project.sources.values() {
+            if let Some(by) = &source.partition {
+                proofs.add(&source.name, by, &source_schema(source));
+            }
         }
+        proofs
+    }
+
+    fn partition_of(&self, model: &str) -> Option<&PartitionBy> {
+        self.project.contracts.get(model)?.partition.as_ref()
+    }
+
+    /// Returns how a table is made by partitions, and lets others build on it.
+    fn partition(
+        &self,
+        name: &str,
+        table: &Table,
+        proof: Proof,
+        proofs: &mut Proofs,
+        mistakes: &mut Diagnostics,
+    ) -> Option<Partitioned> {
+        if table.kind == Kind::View {
+            proofs.add_view(name, proof);
+            return None;
+        }
+        let contract = self.project.contracts.get(name)?;
+        let by = contract.partition.as_ref()?;
+        let at = contract.file.at(contract.places.partition.clone());
+        let Ok(field) = table.schema.field_with_name(by.column()) else {
+            let names = table.schema.fields().iter().map(|field| field.name().as_str());
+            let message = format!("`partition` names the column `{}`, which `{name}` does not have", by.column());
+            let help = did_you_mean(by.column(), names);
+            mistakes.push(Diagnostic::new(Code::ContractColumn, at, message).maybe_help(help));
+            return None;
+        };
+        if let Some((message, help)) = ColumnType::from_arrow(field.data_type()).and_then(|kind| by.mistake(kind)) {
+            mistakes.push(Diagnostic::new(Code::RuleType, at, message).help(help));
+            return None;
+        }
+        let partitioned = proofs.partitioned(by, &table.schema, &proof)?;
+        proofs.add(name, by, &table.schema);
+        Some(partitioned)
     }
 
     fn kind_of(&self, model: &Model) -> Kind {
@@ -242,6 +319,7 @@ impl Suite {
             inputs,
             meaning: meaning.digest(),
             uses_clock,
+            partitioned: None,
             promises: Vec::new(),
         }
     }

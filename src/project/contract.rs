@@ -8,6 +8,7 @@ use super::check::{Check, Terms, To};
 use super::column::{ColumnType, Normaliser, Rules, Words};
 use super::job::Spelled;
 use super::landing::{LandingPattern, Readiness};
+use super::partition::PartitionBy;
 use crate::diagnostic::{Place, SourceFile};
 
 /// The contract of one landed dataset (`schemas/sources/<name>.toml`).
@@ -43,6 +44,8 @@ pub struct SourceContract {
     pub keep: Option<Keep>,
     /// Whether rows are counted that equal an earlier one in every column. Only for datasets without a key.
     pub count_repeated: bool,
+    /// What its rows are told apart by.
+    pub partition: Option<PartitionBy>,
     /// The zone of stamps that have no offset.
     pub parse_zone: Tz,
     /// The share of a file's records that may be set aside before the run stops.
@@ -307,6 +310,8 @@ pub struct ModelContract {
     pub tags: Vec<String>,
     /// Whether a staging or intermediate model is stored; marts and above always are.
     pub stored: bool,
+    /// What its rows are told apart by.
+    pub partition: Option<PartitionBy>,
     /// Rules and words of single columns.
     pub columns: IndexMap<String, ModelColumn>,
     /// Promises about the table as a whole, in order.
@@ -339,6 +344,8 @@ pub struct ModelColumn {
 pub struct ModelPlaces {
     /// Of each column in `key`, in order.
     pub key: Vec<std::ops::Range<usize>>,
+    /// Of the column that `partition` names.
+    pub partition: std::ops::Range<usize>,
     /// Of each column under `[columns]`, in order.
     pub columns: Vec<std::ops::Range<usize>>,
 }

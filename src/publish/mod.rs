@@ -157,8 +157,8 @@ fn put_unless_equal(
 ) -> Result<(), StoreError> {
     if let Some(entry) = tables.get(&state.table).filter(|entry| entry.content == state.content()) {
         let known = store.table(&state.table, &entry.state)?;
-        if known.columns == state.columns && known.files().all(|file| store.assure(file).is_ok()) {
-            state.files().for_each(|file| store.discard(file));
+        if known.columns == state.columns && known.files.iter().all(|file| store.assure(file).is_ok()) {
+            state.files.iter().for_each(|file| store.discard(file));
             return Ok(());
         }
     }

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray,
 use super::own;
 use crate::digest::Parts;
 use crate::plan::OwnTable;
-use crate::store::{Outcome, Outcomes, Partition, Store, StoreError, TableState};
+use crate::store::{Outcome, Outcomes, Store, StoreError, TableState};
 
 /// Writes the tables that tell of `outcomes`.
 ///
@@ -29,8 +29,7 @@ fn table(store: &Store, own: OwnTable, outcomes: &Outcomes) -> Result<TableState
     let mut fingerprint = Parts::of("outcomes");
     fingerprint.add(file.sum.to_string());
     let fingerprint = fingerprint.digest();
-    let partition = Partition { key: None, fingerprint: fingerprint.clone(), files: vec![file] };
-    Ok(own::state(own, fingerprint, vec![partition]))
+    Ok(own::state(own, fingerprint, vec![file]))
 }
 
 /// Returns the columns of `dq_check_result` in the order of its schema.

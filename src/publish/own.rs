@@ -4,27 +4,28 @@ use std::collections::BTreeMap;
 
 use crate::digest::{Digest, Parts};
 use crate::plan::OwnTable;
-use crate::store::{ColumnState, DataFile, Partition, TableState};
+use crate::store::{ColumnState, DataFile, TableState};
 
-/// Puts one of these tables together from the states of all datasets: a partition for each.
+/// Puts one of these tables together from the states of all datasets.
 pub(super) fn assemble(own: OwnTable, datasets: &BTreeMap<String, TableState>) -> TableState {
-    let mut partitions = Vec::new();
-    for (name, state) in datasets {
-        let Some(landed) = &state.landed else { continue };
-        let files: Vec<DataFile> = match own {
-            OwnTable::Ledger => vec![landed.ledger.clone()],
-            OwnTable::Quarantine => landed.contents.values().filter_map(|content| content.quarantine.clone()).collect(),
-            OwnTable::CheckResult | OwnTable::CheckRow => continue,
-        };
-        partitions.push(Partition { key: Some(name.clone()), fingerprint: state.fingerprint.clone(), files });
-    }
+    let mut files = Vec::new();
     let mut fingerprint = Parts::of("own");
-    partitions.iter().for_each(|partition| fingerprint.add(partition.fingerprint.as_str()));
-    state(own, fingerprint.digest(), partitions)
+    for state in datasets.values() {
+        let Some(landed) = &state.landed else { continue };
+        match own {
+            OwnTable::Ledger => files.push(landed.ledger.clone()),
+            OwnTable::Quarantine => {
+                files.extend(landed.contents.values().filter_map(|content| content.quarantine.clone()));
+            }
+            OwnTable::CheckResult | OwnTable::CheckRow => continue,
+        }
+        fingerprint.add(state.fingerprint.as_str());
+    }
+    state(own, fingerprint.digest(), files)
 }
 
 /// Returns the state of one of the suite's own tables.
-pub(super) fn state(own: OwnTable, fingerprint: Digest, partitions: Vec<Partition>) -> TableState {
+pub(super) fn state(own: OwnTable, fingerprint: Digest, files: Vec<DataFile>) -> TableState {
     let columns = own.columns().map(|(name, kind, words)| ColumnState {
         name: name.to_owned(),
         kind,
@@ -40,7 +41,9 @@ pub(super) fn state(own: OwnTable, fingerprint: Digest, partitions: Vec<Partitio
         grain: Some(own.grain().to_owned()),
         columns: columns.collect(),
         fingerprint,
-        partitions,
+        partition: None,
+        files,
+        made: None,
         landed: None,
     }
 }

@@ -409,14 +409,12 @@ impl Work<'_> {
     ) -> Result<TableState, RunError> {
         let Some(entry) = before.filter(|entry| entry.content == state.content()) else { return Ok(state) };
         let known = self.job.store.table(&state.table, &entry.state)?;
-        if known.files().any(|file| self.job.store.assure(file).is_err()) {
+        if known.files.iter().any(|file| self.job.store.assure(file).is_err()) {
             // What is there no longer cannot be kept: the new files mend it.
             return Ok(state);
         }
-        for (partition, known) in state.partitions.iter_mut().zip(known.partitions) {
-            for file in std::mem::replace(&mut partition.files, known.files) {
-                self.job.store.discard(&file);
-            }
+        for file in std::mem::replace(&mut state.files, known.files) {
+            self.job.store.discard(&file);
         }
         Ok(state)
     }

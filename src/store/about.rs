@@ -92,7 +92,9 @@ fn table(name: &str, description: &str, grain: &str, columns: Vec<Column>) -> Re
         grain: word(grain),
         columns: columns.iter().map(state).collect(),
         fingerprint: Digest::of(name.as_bytes()),
-        partitions: Vec::new(),
+        partition: None,
+        files: Vec::new(),
+        made: None,
         landed: None,
     };
     let fields = columns.iter().map(|(name, .., array)| Field::new(*name, array.data_type().clone(), true));
@@ -220,7 +222,9 @@ fn ops_table(snapshot: &Snapshot, tables: &[TableState], runs: &[Value]) -> Vec<
             "bytes",
             "Bytes",
             "字节数",
-            wholes(tables.iter().map(|table| i64::try_from(table.files().map(|file| file.bytes).sum::<u64>()).ok())),
+            wholes(
+                tables.iter().map(|table| i64::try_from(table.files.iter().map(|file| file.bytes).sum::<u64>()).ok()),
+            ),
         ),
         (
             "files",
@@ -228,7 +232,7 @@ fn ops_table(snapshot: &Snapshot, tables: &[TableState], runs: &[Value]) -> Vec<
             "count",
             "Files",
             "文件数",
-            wholes(tables.iter().map(|table| whole_of(table.files().count()))),
+            wholes(tables.iter().map(|table| whole_of(table.files.iter().count()))),
         ),
         (
             "columns",

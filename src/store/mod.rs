@@ -52,12 +52,12 @@ pub use rows::{RowHasher, RowSum};
 pub use runs::{RUN_RECORD, RunMark};
 pub use scratch::Scratch;
 pub use state::{
-    ColumnState, Content, DataFile, Landed, LandedPath, Outcome, OutcomeState, Outcomes, Partition, ROW_COLUMN,
-    Snapshot, TableEntry, TableState, schema_of,
+    ColumnState, Content, DataFile, Landed, LandedPath, Made, Outcome, OutcomeState, Outcomes, ROW_COLUMN, Snapshot,
+    TableEntry, TableState, schema_of,
 };
 
 /// The version of the formats of states and snapshots.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -325,7 +325,12 @@ impl Store {
         if let Some(without) = &file.without {
             self.discard(without);
         }
-        let path = self.path(file);
+        self.discard_path(&file.path);
+    }
+
+    /// Says that what is at a path of the warehouse will not be needed after all.
+    fn discard_path(&self, relative: &str) {
+        let path = self.root.join(relative);
         if self.unnamed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&path) {
             let _ = self.disk.remove(&path);
         }

@@ -3,6 +3,7 @@
 //! Encoding costs about as much as making the rows, so the encoder of a file that grows gets a thread of its own. At
 //! most a few batches wait for it, and what goes wrong there is told at the next write or at the end.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -22,6 +23,7 @@ use super::disk::NewFile;
 use super::encodings::{self, ROW_GROUP_ROWS};
 use super::rows::{RowHasher, RowSum};
 use super::{DataFile, Store, StoreError};
+use crate::partition::{PartitionKey, Partitioner};
 
 /// A file with more rows than this is encoded on a thread of its own.
 const ROWS_HERE: usize = 1 << 16;
@@ -55,6 +57,9 @@ struct Encoder {
     width: usize,
     hasher: RowHasher,
     sum: RowSum,
+    /// What tells the rows apart, if they are.
+    partitioner: Option<Partitioner>,
+    partitions: BTreeMap<PartitionKey, RowSum>,
     /// The file until its first rows come.
     waiting: Option<Box<dyn NewFile>>,
     /// What encodes from then on.
@@ -85,6 +90,8 @@ impl Store {
             width,
             hasher,
             sum: RowSum::default(),
+            partitioner: None,
+            partitions: BTreeMap::new(),
             waiting: Some(file),
             writer: None,
         };
@@ -93,6 +100,15 @@ impl Store {
 }
 
 impl ParquetFile {
+    /// Counts the rows of each partition by themselves. For a file without rows so far.
+    #[must_use]
+    pub fn by(mut self, partitioner: Option<Partitioner>) -> Self {
+        if let At::Here(encoder, _) = &mut self.encoder {
+            encoder.partitioner = partitioner;
+        }
+        self
+    }
+
     /// Adds the rows of a batch, whose columns are brought to the types of the file.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         match &mut self.encoder {
@@ -134,19 +150,19 @@ impl ParquetFile {
     pub fn finish(self) -> Result<DataFile, StoreError> {
         let mut encoder = self.encoder.join(&self.path)?;
         let none = RecordBatch::new_empty(Arc::clone(&encoder.schema));
-        let sum = encoder.sum;
+        let (sum, partitions) = (encoder.sum, std::mem::take(&mut encoder.partitions));
         let writer = encoder.start(&none)?;
         writer.finish().map_err(|source| failure(&self.path, source))?;
         let bytes = writer.bytes_written() as u64;
         let path = self.path;
         writer.inner_mut().finish().map_err(|source| StoreError::Write { path, source })?;
-        Ok(DataFile { path: self.relative, bytes, sum, without: None })
+        Ok(DataFile { path: self.relative, bytes, sum, partitions: partitions.into_iter().collect(), without: None })
     }
 
     /// Gives the file up and removes it.
     pub fn discard(self) {
         let _ = self.encoder.join(&self.path);
-        self.store.discard(&DataFile { path: self.relative, bytes: 0, sum: RowSum::default(), without: None });
+        self.store.discard_path(&self.relative);
     }
 }
 
@@ -169,10 +185,41 @@ impl At {
 
 impl Encoder {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
-        let rows = |source| StoreError::Rows { table: self.table.clone(), source };
-        let batch = conform(batch, &self.schema).and_then(finite).map_err(rows)?;
-        self.sum.merge(self.hasher.sum(&batch).map_err(rows)?);
+        let counted = conform(batch, &self.schema).and_then(finite).and_then(|batch| {
+            self.count(&batch)?;
+            Ok(batch)
+        });
+        let batch = counted.map_err(|source| StoreError::Rows { table: self.table.clone(), source })?;
         self.start(&batch)?.write(&batch).map_err(|source| failure(&self.path, source))
+    }
+
+    /// Counts the rows of a batch in, and where they are told apart, each to its partition.
+    fn count(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let Some(partitioner) = &mut self.partitioner else {
+            self.sum.merge(self.hasher.sum(batch)?);
+            return Ok(());
+        };
+        let keys = partitioner.keys(batch)?;
+        let mut keys = keys.iter();
+        // Neighbours mostly share a partition.
+        let (mut last, mut sum) = (None, RowSum::default());
+        let partitions = &mut self.partitions;
+        let mut add = |key: Option<PartitionKey>, sum: RowSum| {
+            if let Some(key) = key {
+                partitions.entry(key).or_default().merge(sum);
+            }
+        };
+        self.hasher.hash(batch, |hash| {
+            let key = keys.next();
+            if key != last {
+                add(last, std::mem::take(&mut sum));
+                last = key;
+            }
+            sum.add(hash);
+            self.sum.add(hash);
+        })?;
+        add(last, sum);
+        Ok(())
     }
 
     /// Returns what encodes; the first rows decide how.

@@ -119,18 +119,18 @@ impl Store {
     fn table_folder(&self, state: &TableState) -> Result<Utf8PathBuf, StoreError> {
         let mut parts = Parts::of("folder");
         state.columns.iter().for_each(|column| parts.add(format!("{} {}", column.name, column.kind)));
-        state.files().for_each(|file| parts.add(&file.path));
+        state.files.iter().for_each(|file| parts.add(&file.path));
         let relative = Utf8PathBuf::from(format!("tables/{}/{}", state.table, parts.digest().short()));
         let folder = self.published().join(&relative);
         if folder.exists() {
             return Ok(relative);
         }
         let draft = folder.with_file_name(format!(".{}", uuid::Uuid::now_v7().simple()));
-        for (n, file) in state.files().enumerate() {
+        for (n, file) in state.files.iter().enumerate() {
             let link = draft.join(format!("part-{n}.parquet"));
             self.disk.link(&self.path(file), &link).map_err(|source| StoreError::Write { path: link, source })?;
         }
-        if state.files().next().is_none() {
+        if state.files.iter().next().is_none() {
             // A table without rows still has columns, and a reader of `*.parquet` wants a file to find them in.
             let path = draft.join("part-0.parquet");
             let bytes = parquet_bytes(&RecordBatch::new_empty(super::schema_of(&state.columns)), &path)?;

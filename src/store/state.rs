@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::ledger::{CleanCounts, Ledger};
 use super::rows::RowSum;
 use crate::digest::{Digest, Parts};
-use crate::project::{ColumnType, Severity};
+use crate::partition::PartitionKey;
+use crate::project::{ColumnType, PartitionBy, Severity};
 
 /// All tables at one moment: what a run published, or would publish once released.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,8 +124,14 @@ pub struct TableState {
     pub columns: Vec<ColumnState>,
     /// Digest of all that made the rows.
     pub fingerprint: Digest,
-    /// The partitions; a table without partitions has one, with no key.
-    pub partitions: Vec<Partition>,
+    /// What its rows are told apart by, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionBy>,
+    /// Its files.
+    pub files: Vec<DataFile>,
+    /// Of a model that is made by partitions, what made them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
     /// For a landed dataset, the files that it was made from.
     pub landed: Option<Landed>,
 }
@@ -147,16 +154,14 @@ pub struct ColumnState {
     pub zh: Option<String>,
 }
 
-/// One partition of a table.
+/// What made the partitions of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Partition {
-    /// The value that its rows share; none for a table without partitions.
-    pub key: Option<String>,
-    /// Digest of all that made its rows.
-    pub fingerprint: Digest,
-    /// Its files.
-    pub files: Vec<DataFile>,
+pub struct Made {
+    /// Digest of all that made every partition: the query, and the inputs that it reads as a whole.
+    pub base: Digest,
+    /// Of each partition, in order, the digest of what else it was made of. One that came out empty is there, too.
+    pub partitions: Vec<(PartitionKey, Digest)>,
 }
 
 /// One Parquet file of the warehouse.
@@ -169,6 +174,9 @@ pub struct DataFile {
     pub bytes: u64,
     /// The sum over its rows, whatever their order; those in `without` do not count.
     pub sum: RowSum,
+    /// The sums over the rows of each partition, in order; of a table without partitions none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<(PartitionKey, RowSum)>,
     /// The rows of the file that do not count, if there are any: a file of their numbers, in order, from zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without: Option<Box<DataFile>>,
@@ -254,32 +262,33 @@ impl TableState {
             parts.add(&column.name);
             parts.add(column.kind.to_string());
         }
-        for partition in &self.partitions {
-            parts.add(partition.key.as_deref().unwrap_or_default());
-            parts.add(partition.sum().to_string());
-        }
+        parts.add(self.sum().to_string());
         parts.digest()
     }
 
     /// Returns how many rows there are.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.files().map(|file| file.sum.rows).sum()
+        self.files.iter().map(|file| file.sum.rows).sum()
     }
 
-    /// Returns all files.
-    pub fn files(&self) -> impl Iterator<Item = &DataFile> {
-        self.partitions.iter().flat_map(|partition| &partition.files)
-    }
-}
-
-impl Partition {
     /// Returns the sum over all rows.
     #[must_use]
     pub fn sum(&self) -> RowSum {
         let mut sum = RowSum::default();
         self.files.iter().for_each(|file| sum.merge(file.sum));
         sum
+    }
+
+    /// Returns the sum over the rows of each partition that has some.
+    #[must_use]
+    pub fn partition_sums(&self) -> BTreeMap<PartitionKey, RowSum> {
+        let mut sums: BTreeMap<PartitionKey, RowSum> = BTreeMap::new();
+        for (key, sum) in self.files.iter().flat_map(|file| &file.partitions) {
+            sums.entry(*key).or_default().merge(*sum);
+        }
+        sums.retain(|_, sum| sum.rows > 0);
+        sums
     }
 }
 

@@ -17,7 +17,7 @@ pub use tables::{register_stored, register_view};
 use crate::digest::Digest;
 use crate::plan::{CLOCK, Suite, Table, plan_statement, variable_value};
 use crate::project::Variable;
-use crate::store::{ColumnState, DataFile, Partition, Store, StoreError, TableState};
+use crate::store::{ColumnState, DataFile, Store, StoreError, TableState};
 
 /// How many batches may wait for the writer.
 const WAITING_BATCHES: usize = 4;
@@ -85,8 +85,10 @@ pub async fn transform(
         description: contract.and_then(|contract| contract.description.clone()),
         grain: contract.and_then(|contract| contract.grain.clone()),
         columns: columns(suite, name),
-        fingerprint: fingerprint.clone(),
-        partitions: vec![Partition { key: None, fingerprint, files: vec![file] }],
+        fingerprint,
+        partition: None,
+        files: vec![file],
+        made: None,
         landed: None,
     };
     Ok(Built { state })

@@ -23,13 +23,13 @@ use crate::store::{Store, TableState, schema_of};
 /// When a file is damaged or missing ([`StoreError`](crate::store::StoreError) inside), or its path is no URL.
 pub fn register_stored(session: &SessionContext, store: &Store, state: &TableState) -> Result<()> {
     // DataFusion takes a file that is not there for one without rows.
-    for file in state.files() {
+    for file in state.files.iter() {
         store.assure(file).map_err(|error| DataFusionError::External(Box::new(error)))?;
     }
     let schema = schema_of(&state.columns);
     session.deregister_table(state.table.as_str())?;
     let mut urls = Vec::new();
-    for file in state.files() {
+    for file in state.files.iter() {
         let path = camino::absolute_utf8(store.path(file)).map_err(DataFusionError::IoError)?;
         let url = url::Url::from_file_path(&path)
             .map_err(|()| DataFusionError::Execution(format!("`{path}` cannot be written as a URL")))?;
@@ -42,8 +42,8 @@ pub fn register_stored(session: &SessionContext, store: &Store, state: &TableSta
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
     let listing = ListingTable::try_new(config)?;
-    if state.files().any(|file| file.without.is_some()) {
-        let kept = KeptRows::new(listing, store, state.files())?;
+    if state.files.iter().any(|file| file.without.is_some()) {
+        let kept = KeptRows::new(listing, store, state.files.iter())?;
         session.register_table(state.table.as_str(), Arc::new(kept))?;
     } else {
         session.register_table(state.table.as_str(), Arc::new(listing))?;

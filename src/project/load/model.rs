@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono_tz::Tz;
 use indexmap::IndexMap;
 use toml::de::DeValue;
 
@@ -11,13 +12,19 @@ use super::column::{check_name, pattern};
 use super::dictionary::words;
 use super::files::Leaf;
 use super::names::Names;
+use super::partition;
 use super::value::{plain, plain_all};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
-use crate::project::{Layer, ModelColumn, ModelContract, ModelPlaces, Rules, Terms};
+use crate::project::{Layer, ModelColumn, ModelContract, ModelPlaces, Rules, Settings, Terms};
 
 /// Returns every model's contract that can be read.
-pub(super) fn read_all(names: &Names, found: &mut Diagnostics) -> BTreeMap<String, ModelContract> {
+pub(super) fn read_all(
+    names: &Names,
+    settings: Option<&Settings>,
+    found: &mut Diagnostics,
+) -> BTreeMap<String, ModelContract> {
+    let zone = settings.map_or(Tz::UTC, |settings| settings.reporting_zone);
     let mut contracts = BTreeMap::new();
     for (name, leaf) in &names.contracts {
         if !names.sql.contains(name) {
@@ -25,7 +32,7 @@ pub(super) fn read_all(names: &Names, found: &mut Diagnostics) -> BTreeMap<Strin
         }
         let Some(file) = &leaf.file else { continue };
         let layer = names.models.get(name).map(|model| model.layer).or_else(|| Layer::of(name));
-        if let Some(contract) = toml_reader::read(file, found, |table| Some(read(file, table, layer))) {
+        if let Some(contract) = toml_reader::read(file, found, |table| Some(read(file, table, layer, zone))) {
             contracts.insert(name.clone(), contract);
         }
     }
@@ -41,7 +48,7 @@ fn without_model(name: &str, leaf: &Leaf, names: &Names) -> Diagnostic {
     Diagnostic::new(Code::NoSuchModel, leaf.named().whole(), message).help(help)
 }
 
-fn read(file: &SourceFile, mut table: Table<'_>, layer: Option<Layer>) -> ModelContract {
+fn read(file: &SourceFile, mut table: Table<'_>, layer: Option<Layer>, zone: Tz) -> ModelContract {
     let mut contract = ModelContract {
         file: file.clone(),
         description: plain(table.text("description")),
@@ -49,6 +56,7 @@ fn read(file: &SourceFile, mut table: Table<'_>, layer: Option<Layer>) -> ModelC
         key: Vec::new(),
         tags: plain_all(table.distinct_texts("tags")),
         stored: false,
+        partition: None,
         columns: IndexMap::new(),
         checks: Vec::new(),
         terms: Terms::default(),
@@ -67,6 +75,10 @@ fn read(file: &SourceFile, mut table: Table<'_>, layer: Option<Layer>) -> ModelC
     contract.places.key = key.iter().map(|word| word.bytes.clone()).collect();
     contract.key = plain_all(key);
     contract.stored = stored(&mut table, layer);
+    if let Some((by, word)) = partition::read(&mut table, zone) {
+        contract.partition = Some(by);
+        contract.places.partition = word.bytes;
+    }
     for entry in table.names("columns") {
         check_name(&entry);
         let Some(column) = column(&entry) else { continue };

@@ -9,13 +9,14 @@ use toml::de::DeValue;
 use super::column::{self, Declared};
 use super::format;
 use super::names::Names;
+use super::partition;
 use super::rule;
 use super::value::{duration, plain, plain_all, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{
-    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Late, Marker, NewColumns, Readiness, Settings,
-    SourceContract, Spelled, ThenLate,
+    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Late, Marker, NewColumns, PartitionBy, Readiness,
+    Settings, SourceContract, Spelled, ThenLate,
 };
 
 pub(super) type Columns = IndexMap<String, Declared>;
@@ -51,6 +52,8 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
     let key = table.distinct_texts("key");
     let keep = keep(&mut table);
     let count_repeated = count_repeated(&mut table);
+    let reporting_zone = settings.map_or(Tz::UTC, |settings| settings.reporting_zone);
+    let partition = partition::read(&mut table, reporting_zone);
     let parse_zone = zone(&mut table, "parse_zone");
     let null = table.take("null").map_or_else(|| vec![String::new()], |value| plain_all(value.list_of_text()));
     let rejected_share = rejected_share(&mut table).unwrap_or(0.01);
@@ -60,6 +63,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
     if !columns.is_empty() {
         check_key(&table, &columns, &key);
         check_keep(&table, &columns, keep.as_ref());
+        check_partition(&table, &columns, partition.as_ref());
         check_paths(&table, &columns, format.format.as_ref());
     }
     let late = late(&mut table, &columns);
@@ -86,7 +90,8 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         key: plain_all(key),
         keep: keep.map(|(keep, _)| keep),
         count_repeated,
-        parse_zone: parse_zone.or(settings.map(|settings| settings.reporting_zone)).unwrap_or(Tz::UTC),
+        partition: partition.map(|(partition, _)| partition),
+        parse_zone: parse_zone.unwrap_or(reporting_zone),
         rejected_share,
         new_columns,
         columns,
@@ -298,6 +303,13 @@ fn check_keep(table: &Table<'_>, columns: &Columns, keep: Option<&(Keep, Spelled
         let message = format!("`keep` cannot order rows by `{}`, of type `boolean`", word.text);
         let help = "name a column such as the time of the last change";
         table.report(Diagnostic::new(Code::RuleType, table.at(word.bytes.clone()), message).help(help));
+    }
+}
+
+fn check_partition(table: &Table<'_>, columns: &Columns, partition: Option<&(PartitionBy, Spelled)>) {
+    let Some((by, word)) = partition else { return };
+    if let Some(column) = declared(table, columns, word, "partition").and_then(|named| named.column.as_ref()) {
+        partition::check_type(table, by, word, column.kind);
     }
 }
 

@@ -1,0 +1,75 @@
+//! How the rows of a table are told apart.
+
+use chrono_tz::Tz;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::column::ColumnType;
+
+/// What the rows of a table are told apart by, so that a change to some of them leaves the others alone.
+///
+/// Rows without a value are a partition of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PartitionBy {
+    /// By day: a date, or the local day of a timestamp.
+    Day {
+        /// The column.
+        column: String,
+        /// The zone of local days: the reporting zone.
+        #[serde(serialize_with = "zone_name", deserialize_with = "zone_of")]
+        zone: Tz,
+    },
+    /// By the hash of a value, in so many parts.
+    Bucket {
+        /// The column.
+        column: String,
+        /// How many buckets there are, at least one.
+        buckets: u32,
+    },
+}
+
+impl PartitionBy {
+    /// Returns the column that decides.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        match self {
+            Self::Day { column, .. } | Self::Bucket { column, .. } => column,
+        }
+    }
+
+    /// Returns whether both go by partitions of one kind: values of their columns that are equal lead to partitions of
+    /// one key.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Day { zone, .. }, Self::Day { zone: other, .. }) => zone == other,
+            (Self::Bucket { buckets, .. }, Self::Bucket { buckets: others, .. }) => buckets == others,
+            _ => false,
+        }
+    }
+
+    /// Returns what is wrong with going by a column of such a type, and what to do about it.
+    pub(crate) fn mistake(&self, kind: ColumnType) -> Option<(String, &'static str)> {
+        let column = self.column();
+        match (self, kind) {
+            (Self::Day { .. }, ColumnType::Date | ColumnType::Timestamp) => None,
+            (Self::Day { .. }, kind) => Some((
+                format!("`partition` cannot go by the day of `{column}`, of type `{kind}`"),
+                "name a date or a timestamp",
+            )),
+            (Self::Bucket { .. }, ColumnType::Float64) => Some((
+                format!("`partition` cannot go by `{column}`, of type `float64`"),
+                "name a column whose values are exact, such as an id",
+            )),
+            (Self::Bucket { .. }, _) => None,
+        }
+    }
+}
+
+fn zone_name<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(zone.name())
+}
+
+fn zone_of<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Tz, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
