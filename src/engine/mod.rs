@@ -81,6 +81,15 @@ pub fn session(resources: &Resources) -> Result<SessionContext> {
     Ok(session)
 }
 
+/// Opens a session beside another: with its settings, its memory and its spill folder, and no tables.
+#[must_use]
+pub fn beside(session: &SessionContext) -> SessionContext {
+    let beside = SessionContext::new_with_config_rt(session.copied_config(), session.runtime_env());
+    beside.add_analyzer_rule(Arc::new(one_row::OneRowStaysOne));
+    functions::register(&beside);
+    beside
+}
+
 /// Returns the options under which the SQL of users is planned: nothing but SELECT.
 #[must_use]
 pub fn read_only() -> SQLOptions {

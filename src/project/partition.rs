@@ -8,7 +8,7 @@ use super::column::ColumnType;
 /// What the rows of a table are told apart by, so that a change to some of them leaves the others alone.
 ///
 /// Rows without a value are a partition of their own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum PartitionBy {
     /// By day: a date, or the local day of a timestamp.

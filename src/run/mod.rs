@@ -30,12 +30,12 @@ use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
 use crate::plan::{
-    DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Need, Plan, Reach, Suite, Why, fingerprint, plan, shape,
-    without_rows,
+    DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Need, Plan, Reach, Suite, Table, Why, fingerprint, plan,
+    shape, without_rows,
 };
 use crate::publish::{Base, Published, Publisher, publish};
-use crate::store::{RUN_RECORD, RunMark, Store, StoreError, TableState};
-use crate::transform::{Built, columns, register_stored, register_view, transform};
+use crate::store::{RUN_RECORD, RunMark, Store, StoreError, TableEntry, TableState};
+use crate::transform::{Built, Making, columns, register_stored, register_view, transform};
 
 /// How often a run plans again after another one published first.
 const ATTEMPTS: usize = 3;
@@ -204,6 +204,7 @@ async fn attempt(
         made: BTreeMap::new(),
         read: BTreeSet::new(),
         contents: BTreeMap::new(),
+        parted: BTreeMap::new(),
     };
     for step in &plan.datasets {
         work.dataset(step, states.get(&step.name), &mut report, on).await?;
@@ -298,6 +299,8 @@ struct Work<'a> {
     read: BTreeSet<String>,
     /// The content of every table known so far.
     contents: BTreeMap<String, Digest>,
+    /// The states of those that have partitions.
+    parted: BTreeMap<String, TableState>,
 }
 
 impl Work<'_> {
@@ -387,12 +390,15 @@ impl Work<'_> {
             number += 1;
             self.read.extend(table.inputs.iter().cloned());
             on(Event::Building { model: name.clone(), number, total });
-            let Built { state } =
-                transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from).await?;
+            let making = self.making(table, name, before)?;
+            let Built { state, portion } =
+                transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from, making.as_ref())
+                    .await?;
+            drop(making);
             let state = self.keep_files_if_equal(state, before)?;
             self.know(&state)?;
-            let done =
-                TableReport { table: name.clone(), rows: state.rows(), seconds: started.elapsed().as_secs_f64() };
+            let seconds = started.elapsed().as_secs_f64();
+            let done = TableReport { table: name.clone(), rows: state.rows(), partitions: portion, seconds };
             tracing::info!(table = done.table, rows_out = done.rows, elapsed_ms = elapsed_ms(started), "model built");
             on(Event::Built(done.clone()));
             report.tables.push(done);
@@ -401,12 +407,27 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Where a rebuilt table comes out equal, the files of before stay, so that nothing downstream moves.
-    fn keep_files_if_equal(
+    /// Prepares to make a table by partitions, if that is how it is made.
+    fn making<'t>(
         &self,
-        mut state: TableState,
-        before: Option<&crate::store::TableEntry>,
-    ) -> Result<TableState, RunError> {
+        table: &'t Table,
+        name: &str,
+        before: Option<&TableEntry>,
+    ) -> Result<Option<Making<'t>>, RunError> {
+        let Some(partitioned) = &table.partitioned else { return Ok(None) };
+        let known = |input: &String| Some((input.clone(), self.parted.get(input)?.clone()));
+        let aligned: BTreeMap<_, _> = partitioned.aligned.iter().filter_map(known).collect();
+        if aligned.len() < partitioned.aligned.len() {
+            // An input that was published before it had partitions.
+            return Ok(None);
+        }
+        let before = before.map(|entry| self.job.store.table(name, &entry.state)).transpose()?;
+        let content = |input: &str| self.contents.get(input).cloned();
+        Ok(Some(Making::new(table, self.plan.as_of, partitioned, aligned, content, before)))
+    }
+
+    /// Where a rebuilt table comes out equal, the files of before stay, so that nothing downstream moves.
+    fn keep_files_if_equal(&self, mut state: TableState, before: Option<&TableEntry>) -> Result<TableState, RunError> {
         let Some(entry) = before.filter(|entry| entry.content == state.content()) else { return Ok(state) };
         let known = self.job.store.table(&state.table, &entry.state)?;
         if known.files.iter().any(|file| self.job.store.assure(file).is_err()) {
@@ -460,6 +481,9 @@ impl Work<'_> {
     fn know(&mut self, state: &TableState) -> Result<(), RunError> {
         register_stored(&self.session, self.job.store, state).map_err(RunError::engine)?;
         self.contents.insert(state.table.clone(), state.content());
+        if state.partition.is_some() {
+            self.parted.insert(state.table.clone(), state.clone());
+        }
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use crate::engine::read_only;
 use crate::plan::{DatasetStep, FileLeft};
 use crate::quote::identifier;
 use crate::store::{CleanCounts, Ledger, TableState};
+use crate::transform::Portion;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
@@ -165,6 +166,9 @@ pub struct TableReport {
     pub table: String,
     /// Its rows.
     pub rows: u64,
+    /// How many of its partitions were made, if it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<Portion>,
     /// How long it took.
     pub seconds: f64,
 }

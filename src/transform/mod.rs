@@ -5,6 +5,8 @@
 //! names the operator and the remedy. It knows nothing of checks or of what else the run does.
 
 mod kept_rows;
+mod keys;
+mod partitions;
 mod tables;
 
 use chrono::{DateTime, Utc};
@@ -12,12 +14,13 @@ use datafusion::common::DataFusionError;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+pub use partitions::{Making, Portion};
 pub use tables::{register_stored, register_view};
 
 use crate::digest::Digest;
 use crate::plan::{CLOCK, Suite, Table, plan_statement, variable_value};
 use crate::project::Variable;
-use crate::store::{ColumnState, DataFile, Store, StoreError, TableState};
+use crate::store::{ColumnState, DataFile, Made, Store, StoreError, TableState};
 
 /// How many batches may wait for the writer.
 const WAITING_BATCHES: usize = 4;
@@ -26,6 +29,26 @@ const WAITING_BATCHES: usize = 4;
 #[derive(Debug)]
 pub struct Built {
     pub(crate) state: TableState,
+    /// What was made of a table that is made by partitions.
+    pub portion: Option<Portion>,
+}
+
+/// What every step of building one model needs.
+#[derive(Clone, Copy)]
+struct Bench<'a> {
+    store: &'a Store,
+    session: &'a SessionContext,
+    suite: &'a Suite,
+    name: &'a str,
+    table: &'a Table,
+    as_of: DateTime<Utc>,
+}
+
+/// The rows of a model, built.
+struct Rows {
+    files: Vec<DataFile>,
+    made: Option<Made>,
+    portion: Option<Portion>,
 }
 
 /// Why a model could not be built.
@@ -52,7 +75,7 @@ pub enum TransformError {
     Store(#[from] StoreError),
 }
 
-/// Builds `name` from the tables that `session` knows.
+/// Builds `name` from the tables that `session` knows; with `making`, only the partitions that must be made again.
 ///
 /// # Errors
 /// When the query fails or its rows cannot be stored.
@@ -63,16 +86,18 @@ pub async fn transform(
     name: &str,
     as_of: DateTime<Utc>,
     fingerprint: Digest,
+    making: Option<&Making<'_>>,
 ) -> Result<Built, TransformError> {
     let Some(table) = suite.tables.get(name) else {
         return Err(query_error(name, DataFusionError::Internal("there is no such model".to_owned())));
     };
-    let file = match execute(store, session, suite, name, table, as_of).await {
+    let bench = Bench { store, session, suite, name, table, as_of };
+    let rows = match rows(bench, making).await {
         Err(TransformError::Query { error, .. }) if is_out_of_memory(&error) => {
             // A hash join holds its build side in memory; a merge join sorts, and sorts can spill.
             let patient = session.clone();
             patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = false;
-            let again = execute(store, &patient, suite, name, table, as_of).await;
+            let again = self::rows(Bench { session: &patient, ..bench }, making).await;
             patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = true;
             again.map_err(|error| out_of_memory(name, error))?
         }
@@ -86,12 +111,20 @@ pub async fn transform(
         grain: contract.and_then(|contract| contract.grain.clone()),
         columns: columns(suite, name),
         fingerprint,
-        partition: None,
-        files: vec![file],
-        made: None,
+        partition: making.map(|making| making.partitioned.by.clone()),
+        files: rows.files,
+        made: rows.made,
         landed: None,
     };
-    Ok(Built { state })
+    Ok(Built { state, portion: rows.portion })
+}
+
+/// Builds the rows of a table, as a whole or by partitions.
+async fn rows(bench: Bench<'_>, making: Option<&Making<'_>>) -> Result<Rows, TransformError> {
+    match making {
+        Some(making) => partitions::make(bench, making).await,
+        None => Ok(Rows { files: vec![execute(bench).await?], made: None, portion: None }),
+    }
 }
 
 /// Returns the columns of a stored model with the words that describe them.
@@ -121,14 +154,8 @@ pub fn value_at(suite: &Suite, as_of: DateTime<Utc>, name: &str) -> Option<Varia
     if name == CLOCK { Some(Variable::Timestamp(as_of)) } else { variable_value(&suite.project.settings, name) }
 }
 
-async fn execute(
-    store: &Store,
-    session: &SessionContext,
-    suite: &Suite,
-    name: &str,
-    table: &Table,
-    as_of: DateTime<Utc>,
-) -> Result<DataFile, TransformError> {
+async fn execute(bench: Bench<'_>) -> Result<DataFile, TransformError> {
+    let Bench { store, session, suite, name, table, as_of } = bench;
     let query = |source| query_error(name, source);
     let statement = table.query.statement(|variable| value_at(suite, as_of, variable));
     let plan = plan_statement(&session.state(), statement).map_err(query)?;

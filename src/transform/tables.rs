@@ -1,19 +1,25 @@
 //! Makes stored tables and views known to a session.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use datafusion::common::{DataFusionError, Result};
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column, DataFusionError, Result};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::provider_as_source;
 use datafusion::datasource::view::ViewTable;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 
 use super::kept_rows::KeptRows;
+use super::keys::are_among;
 use super::value_at;
+use crate::partition::PartitionKey;
 use crate::plan::{Suite, plan_statement};
-use crate::store::{Store, TableState, schema_of};
+use crate::store::{DataFile, Store, TableState, schema_of};
 
 /// Makes the rows of a stored table known under its name, in place of what the name stood for.
 ///
@@ -22,33 +28,62 @@ use crate::store::{Store, TableState, schema_of};
 /// # Errors
 /// When a file is damaged or missing ([`StoreError`](crate::store::StoreError) inside), or its path is no URL.
 pub fn register_stored(session: &SessionContext, store: &Store, state: &TableState) -> Result<()> {
+    session.deregister_table(state.table.as_str())?;
+    session.register_table(state.table.as_str(), rows_of(store, state, &state.files.iter().collect::<Vec<_>>())?)?;
+    Ok(())
+}
+
+/// Makes the rows of some partitions of a stored table known under its name.
+///
+/// # Errors
+/// As [`register_stored`].
+pub(super) fn register_part(
+    session: &SessionContext,
+    store: &Store,
+    state: &TableState,
+    keys: &BTreeSet<PartitionKey>,
+) -> Result<()> {
+    let is_read = |file: &&DataFile| file.partitions.iter().any(|(key, _)| keys.contains(key));
+    let files: Vec<&DataFile> = state.files.iter().filter(is_read).collect();
+    let rows = rows_of(store, state, &files)?;
+    let holds_others = files.iter().any(|file| file.partitions.iter().any(|(key, _)| !keys.contains(key)));
+    let Some(by) = state.partition.as_ref().filter(|_| holds_others) else {
+        session.register_table(state.table.as_str(), rows)?;
+        return Ok(());
+    };
+    let schema = schema_of(&state.columns);
+    let column = Expr::Column(Column::new(Some(state.table.as_str()), by.column()));
+    let wanted = are_among(by, &column, schema.field_with_name(by.column())?.data_type(), keys)?;
+    let plan =
+        LogicalPlanBuilder::scan(state.table.as_str(), provider_as_source(rows), None)?.filter(wanted)?.build()?;
+    session.register_table(state.table.as_str(), Arc::new(ViewTable::new(plan, None)))?;
+    Ok(())
+}
+
+/// Returns the rows of some files of a stored table.
+fn rows_of(store: &Store, state: &TableState, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
     // DataFusion takes a file that is not there for one without rows.
-    for file in state.files.iter() {
+    for file in files {
         store.assure(file).map_err(|error| DataFusionError::External(Box::new(error)))?;
     }
     let schema = schema_of(&state.columns);
-    session.deregister_table(state.table.as_str())?;
     let mut urls = Vec::new();
-    for file in state.files.iter() {
+    for file in files {
         let path = camino::absolute_utf8(store.path(file)).map_err(DataFusionError::IoError)?;
         let url = url::Url::from_file_path(&path)
             .map_err(|()| DataFusionError::Execution(format!("`{path}` cannot be written as a URL")))?;
         urls.push(ListingTableUrl::try_new(url, None)?);
     }
     if urls.is_empty() {
-        session.register_table(state.table.as_str(), Arc::new(EmptyTable::new(schema)))?;
-        return Ok(());
+        return Ok(Arc::new(EmptyTable::new(schema)));
     }
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
     let listing = ListingTable::try_new(config)?;
-    if state.files.iter().any(|file| file.without.is_some()) {
-        let kept = KeptRows::new(listing, store, state.files.iter())?;
-        session.register_table(state.table.as_str(), Arc::new(kept))?;
-    } else {
-        session.register_table(state.table.as_str(), Arc::new(listing))?;
+    if files.iter().any(|file| file.without.is_some()) {
+        return Ok(Arc::new(KeptRows::new(listing, store, files.iter().copied())?));
     }
-    Ok(())
+    Ok(Arc::new(listing))
 }
 
 /// Makes a view known under its name. What it reads must be known already.

@@ -77,6 +77,7 @@ fn contract(format: Format) -> SourceContract {
         rules: Vec::new(),
         late: None,
         count_repeated: false,
+        partition: None,
     }
 }
 

@@ -16,6 +16,7 @@ mod ingest;
 mod kept_rows;
 mod landing;
 mod landing_times;
+mod law;
 mod ledger;
 mod page;
 mod pages;

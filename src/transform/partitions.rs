@@ -1,0 +1,571 @@
+//! Builds a model partition by partition: those that must be made again, from the same partitions of their inputs.
+//!
+//! Partitions are made in groups, in the order of their keys. Files hold whole partitions that follow one another, small
+//! ones together, so that a table of many small days is few files; a file that holds a partition which is made again is
+//! written anew, with what it holds besides as it was.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use chrono::{DateTime, Utc};
+use datafusion::common::DataFusionError;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::SessionContext;
+use futures::StreamExt;
+use serde::Serialize;
+
+use super::keys::are_among;
+use super::tables::{register_part, register_view};
+use super::{Bench, Rows, TransformError, WAITING_BATCHES, query_error, value_at};
+use crate::digest::{Digest, Parts};
+use crate::engine;
+use crate::partition::{PartitionKey, Partitioner};
+use crate::plan::{Kind, Partitioned, Suite, Table, plan_statement};
+use crate::project::PartitionBy;
+use crate::store::{DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches};
+
+/// How many rows of inputs are worked on at a time, about.
+const GROUP_ROWS: u64 = 1 << 20;
+/// A file with so many rows takes no further partition.
+const FILE_ROWS: u64 = 1 << 16;
+
+/// What a table is made of, by partitions.
+#[derive(Debug)]
+pub struct Making<'a> {
+    pub(super) partitioned: &'a Partitioned,
+    /// The states of the inputs that are read by partition.
+    pub(super) aligned: BTreeMap<String, TableState>,
+    /// Digest of all that makes every partition.
+    base: Digest,
+    /// The table as it was made last.
+    before: Option<TableState>,
+}
+
+/// The partitions that are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Portion {
+    /// How many were made.
+    pub made: usize,
+    /// How many there are.
+    pub all: usize,
+}
+
+impl<'a> Making<'a> {
+    /// Prepares to make `table` from inputs of which `content` tells the content, and `aligned` the states of those that
+    /// are read by partition.
+    #[must_use]
+    pub fn new(
+        table: &'a Table,
+        as_of: DateTime<Utc>,
+        partitioned: &'a Partitioned,
+        aligned: BTreeMap<String, TableState>,
+        content: impl Fn(&str) -> Option<Digest>,
+        before: Option<TableState>,
+    ) -> Self {
+        let mut base = Parts::of("base");
+        base.add(table.meaning.as_str());
+        base.add(format!("{:?}", partitioned.by));
+        if table.uses_clock {
+            base.add(as_of.to_rfc3339());
+        }
+        for input in partitioned.whole.keys() {
+            base.add(input);
+            base.add(content(input).as_ref().map_or("none", Digest::as_str));
+        }
+        for (input, state) in &aligned {
+            base.add(input);
+            base.add(format!("{:?}", state.partition));
+            for column in &state.columns {
+                base.add(&column.name);
+                base.add(column.kind.to_string());
+            }
+        }
+        Self { partitioned, aligned, base: base.digest(), before }
+    }
+
+    /// Returns what each partition is made of besides what makes them all, of each that has rows in an input.
+    fn made_of(&self) -> BTreeMap<PartitionKey, Digest> {
+        let sums: Vec<_> = self.aligned.iter().map(|(input, state)| (input, state.partition_sums())).collect();
+        let keys: BTreeSet<PartitionKey> = sums.iter().flat_map(|(_, sums)| sums.keys().copied()).collect();
+        let digest = |key: PartitionKey| {
+            let mut parts = Parts::of("partition");
+            for (input, sums) in &sums {
+                parts.add(input);
+                parts.add(sums.get(&key).map_or_else(|| "none".to_owned(), RowSum::to_string));
+            }
+            parts.digest()
+        };
+        keys.into_iter().map(|key| (key, digest(key))).collect()
+    }
+
+    /// Returns what a partition is made of that has no rows in any of these inputs.
+    fn made_of_nothing(&self) -> Digest {
+        let mut parts = Parts::of("partition");
+        for input in self.aligned.keys() {
+            parts.add(input);
+            parts.add("none");
+        }
+        parts.digest()
+    }
+
+    /// Returns the partitions to make again; nothing where all of the table must be.
+    fn dirty(&self, made_of: &BTreeMap<PartitionKey, Digest>) -> Option<BTreeSet<PartitionKey>> {
+        let made = self.before.as_ref()?.made.as_ref().filter(|made| made.base == self.base)?;
+        let before: BTreeMap<PartitionKey, &Digest> = made.partitions.iter().map(|(key, made)| (*key, made)).collect();
+        let nothing = self.made_of_nothing();
+        let keys: BTreeSet<PartitionKey> = made_of.keys().chain(before.keys()).copied().collect();
+        let is_dirty = |key: &PartitionKey| before.get(key) != Some(&made_of.get(key).unwrap_or(&nothing));
+        Some(keys.into_iter().filter(is_dirty).collect())
+    }
+
+    /// Returns `keys` in groups, in their order: one group where making several would read the same files again.
+    fn groups(&self, keys: &BTreeSet<PartitionKey>) -> Vec<BTreeSet<PartitionKey>> {
+        let mut rows: BTreeMap<PartitionKey, u64> = BTreeMap::new();
+        for (key, sum) in self.files().flat_map(|file| &file.partitions) {
+            *rows.entry(*key).or_default() += sum.rows;
+        }
+        let mut groups = vec![BTreeSet::new()];
+        let mut open = 0;
+        for key in keys {
+            let more = rows.get(key).copied().unwrap_or_default();
+            if open > 0 && open + more > GROUP_ROWS {
+                groups.push(BTreeSet::new());
+                open = 0;
+            }
+            open += more;
+            if let Some(group) = groups.last_mut() {
+                group.insert(*key);
+            }
+        }
+        let read_of = |keys: &BTreeSet<PartitionKey>| {
+            let is_read = |file: &&DataFile| file.partitions.iter().any(|(key, _)| keys.contains(key));
+            self.files().filter(is_read).map(|file| file.sum.rows).sum::<u64>()
+        };
+        let is_worth_it = groups.len() < 2 || groups.iter().map(read_of).sum::<u64>() * 2 <= read_of(keys) * 3;
+        if is_worth_it { groups } else { vec![keys.clone()] }
+    }
+
+    fn files(&self) -> impl Iterator<Item = &DataFile> {
+        self.aligned.values().flat_map(|state| &state.files)
+    }
+}
+
+/// Makes the partitions of a table that are not as they would come out.
+pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, TransformError> {
+    let made_of = making.made_of();
+    let dirty = making.dirty(&made_of);
+    let keys = dirty.clone().unwrap_or_else(|| made_of.keys().copied().collect());
+    let groups = making.groups(&keys);
+    let before = making.before.as_ref().filter(|_| dirty.is_some());
+    let (touched, kept): (Vec<DataFile>, Vec<DataFile>) = before
+        .map(|before| before.files.clone())
+        .unwrap_or_default()
+        .into_iter()
+        .partition(|file| file.partitions.iter().any(|(key, _)| keys.contains(key)));
+    let rest = Rest::of(bench, &making.partitioned.by, touched.clone(), keys.clone());
+    let writer = Writer::new(bench, &making.partitioned.by, rest)?;
+    let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
+    let writing = tokio::task::spawn_blocking(move || writer.write_all(receiver));
+    let plans = if dirty.is_none() && groups.len() == 1 {
+        vec![whole(bench, making).await?]
+    } else {
+        let mut plans = Vec::new();
+        for group in &groups {
+            plans.push(restricted(bench, making, group, Among::Them).await?);
+        }
+        if dirty.is_none() {
+            // What no input with partitions leads to comes of the others alone.
+            plans.push(restricted(bench, making, &keys, Among::Others).await?);
+        }
+        plans
+    };
+    let mut failed = None;
+    for (session, plan) in plans {
+        if let Err(error) = send(bench, &session, plan, &sender).await {
+            failed = Some(error);
+            break;
+        }
+    }
+    drop(sender);
+    let written = writing.await.map_err(|error| query_error(bench.name, DataFusionError::Execution(error.to_string())));
+    let (written, failed) = match (written?, failed) {
+        (Ok(written), failed) => (written, failed),
+        (Err(error), _) => return Err(error.into()),
+    };
+    if let Some(error) = failed {
+        written.iter().for_each(|file| bench.store.discard(file));
+        return Err(error);
+    }
+    Ok(settle(bench, making, made_of, (&keys, dirty.is_none()), (touched, kept), written))
+}
+
+/// Puts together what was made and what was there.
+fn settle(
+    bench: Bench<'_>,
+    making: &Making<'_>,
+    made_of: BTreeMap<PartitionKey, Digest>,
+    (keys, is_all): (&BTreeSet<PartitionKey>, bool),
+    (touched, kept): (Vec<DataFile>, Vec<DataFile>),
+    written: Vec<DataFile>,
+) -> Rows {
+    let sums = |files: &[DataFile]| {
+        let mut sums: BTreeMap<PartitionKey, RowSum> = BTreeMap::new();
+        for (key, sum) in files.iter().flat_map(|file| &file.partitions) {
+            sums.entry(*key).or_default().merge(*sum);
+        }
+        sums
+    };
+    let (now, was) = (sums(&written), sums(&touched));
+    let changed = if !is_all && now == was {
+        // Everything came out as it was, and so the files stay.
+        written.iter().for_each(|file| bench.store.discard(file));
+        touched
+    } else {
+        written
+    };
+    let mut files: Vec<DataFile> = kept.into_iter().chain(changed).collect();
+    files.sort_by_key(|file| file.partitions.first().map(|(key, _)| *key));
+    let with_rows: BTreeSet<PartitionKey> =
+        files.iter().flat_map(|file| &file.partitions).map(|(key, _)| *key).collect();
+    let nothing = making.made_of_nothing();
+    let mut all: BTreeMap<PartitionKey, Digest> = made_of;
+    for key in with_rows {
+        all.entry(key).or_insert_with(|| nothing.clone());
+    }
+    let count = if is_all { all.len() } else { keys.len() };
+    let portion = Portion { made: count, all: all.len().max(count) };
+    let made = Made { base: making.base.clone(), partitions: all.into_iter().collect() };
+    Rows { files, made: Some(made), portion: Some(portion) }
+}
+
+/// Whether rows are wanted of some partitions, or of all others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Among {
+    Them,
+    Others,
+}
+
+/// Returns the plan of the whole query, its rows in the order of partitions.
+async fn whole(bench: Bench<'_>, making: &Making<'_>) -> Result<(SessionContext, LogicalPlan), TransformError> {
+    let plan = plan_of(bench, bench.session)?;
+    let sorted = by_key(bench, making, &plan)
+        .and_then(|key| LogicalPlanBuilder::from(plan).sort([key.sort(true, true)])?.build());
+    let sorted = sorted.map_err(|error| query_error(bench.name, error))?;
+    Ok((bench.session.clone(), sorted))
+}
+
+/// Returns the plan of the rows of some partitions, with the session that knows the parts of the inputs that they read.
+async fn restricted(
+    bench: Bench<'_>,
+    making: &Making<'_>,
+    keys: &BTreeSet<PartitionKey>,
+    among: Among,
+) -> Result<(SessionContext, LogicalPlan), TransformError> {
+    let query = |error| query_error(bench.name, error);
+    let session = engine::beside(bench.session);
+    let none = BTreeSet::new();
+    for input in &bench.table.inputs {
+        match making.aligned.get(input) {
+            Some(state) => {
+                let wanted = if among == Among::Them { keys } else { &none };
+                register_part(&session, bench.store, state, wanted).map_err(query)?;
+            }
+            None => {
+                let known = bench.session.table_provider(input.as_str()).await.map_err(query)?;
+                session.register_table(input.as_str(), known).map_err(query)?;
+            }
+        }
+    }
+    let views = views(bench.suite, bench.table);
+    for view in bench.suite.order.iter().filter(|name| views.contains(name.as_str())) {
+        register_view(&session, bench.suite, view, bench.as_of).map_err(query)?;
+    }
+    let plan = plan_of(bench, &session)?;
+    let make = || {
+        let key = by_key(bench, making, &plan)?;
+        let field = bench.table.schema.field_with_name(making.partitioned.by.column())?;
+        let wanted = are_among(&making.partitioned.by, &key, field.data_type(), keys)?;
+        let wanted = if among == Among::Them { wanted } else { wanted.is_not_true() };
+        let plan = LogicalPlanBuilder::from(plan.clone()).filter(wanted)?;
+        let is_ordered = among == Among::Them && keys.len() < 2;
+        if is_ordered { plan.build() } else { plan.sort([key.sort(true, true)])?.build() }
+    };
+    let plan = make().map_err(query)?;
+    Ok((session, plan))
+}
+
+/// Returns the views that a table reads, directly or through others.
+fn views<'a>(suite: &'a Suite, table: &'a Table) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<&Table> = vec![table];
+    while let Some(table) = open.pop() {
+        for read in &table.reads {
+            if let Some(view) = suite.tables.get(read).filter(|view| view.kind == Kind::View)
+                && found.insert(read.as_str())
+            {
+                open.push(view);
+            }
+        }
+    }
+    found
+}
+
+fn plan_of(bench: Bench<'_>, session: &SessionContext) -> Result<LogicalPlan, TransformError> {
+    let statement = bench.table.query.statement(|variable| value_at(bench.suite, bench.as_of, variable));
+    plan_statement(&session.state(), statement).map_err(|error| query_error(bench.name, error))
+}
+
+/// Returns the column by which the rows of a plan of the table are told apart.
+fn by_key(bench: Bench<'_>, making: &Making<'_>, plan: &LogicalPlan) -> Result<Expr, DataFusionError> {
+    let at = bench.table.schema.index_of(making.partitioned.by.column())?;
+    Ok(Expr::Column(plan.schema().columns()[at].clone()))
+}
+
+/// Sends the rows of a plan to the writer.
+async fn send(
+    bench: Bench<'_>,
+    session: &SessionContext,
+    plan: LogicalPlan,
+    to: &tokio::sync::mpsc::Sender<RecordBatch>,
+) -> Result<(), TransformError> {
+    let query = |error| query_error(bench.name, error);
+    let mut stream = session.execute_logical_plan(plan).await.map_err(query)?.execute_stream().await.map_err(query)?;
+    while let Some(batch) = stream.next().await {
+        if to.send(batch.map_err(query)?).await.is_err() {
+            // The writer has given up, and says why.
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of files that are written anew, those of partitions that are made again left out, in the order of files.
+struct Rest {
+    files: std::vec::IntoIter<DataFile>,
+    open: Option<Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + Send>>,
+    store: Store,
+    schema: SchemaRef,
+    by: PartitionBy,
+    without: BTreeSet<PartitionKey>,
+    table: String,
+}
+
+impl Rest {
+    fn of(bench: Bench<'_>, by: &PartitionBy, mut files: Vec<DataFile>, without: BTreeSet<PartitionKey>) -> Self {
+        files.retain(|file| file.partitions.iter().any(|(key, _)| !without.contains(key)));
+        files.sort_by_key(|file| file.partitions.first().map(|(key, _)| *key));
+        Self {
+            files: files.into_iter(),
+            open: None,
+            store: bench.store.clone(),
+            schema: bench.table.schema.clone(),
+            by: by.clone(),
+            without,
+            table: bench.name.to_owned(),
+        }
+    }
+
+    /// Returns the next rows, all of files that are written anew.
+    fn next(&mut self) -> Option<Result<RecordBatch, StoreError>> {
+        loop {
+            if let Some(open) = &mut self.open {
+                match open.next() {
+                    Some(Ok(batch)) if batch.num_rows() == 0 => continue,
+                    Some(batch) => return Some(batch),
+                    None => self.open = None,
+                }
+            }
+            let file = self.files.next()?;
+            match self.rows(&file) {
+                Ok(rows) => self.open = Some(Box::new(rows)),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    fn rows(
+        &self,
+        file: &DataFile,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>> + Send + use<>, StoreError> {
+        let names: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let batches = read_batches(&self.store.path(file), &names)?;
+        let mut partitioner = Partitioner::new(&self.by, &self.schema);
+        let (schema, without, table) = (self.schema.clone(), self.without.clone(), self.table.clone());
+        Ok(batches.map(move |batch| {
+            let kept = batch.and_then(|batch| {
+                let batch = conform(&batch, &schema)?;
+                let Some(partitioner) = &mut partitioner else { return Ok(batch) };
+                let keys = partitioner.keys(&batch)?;
+                let kept: BooleanArray = keys.iter().map(|key| Some(!without.contains(&key))).collect();
+                filter_record_batch(&batch, &kept)
+            });
+            kept.map_err(|source| StoreError::Rows { table: table.clone(), source })
+        }))
+    }
+}
+
+/// Writes rows that come in the order of partitions into files of whole partitions.
+struct Writer {
+    store: Store,
+    table: String,
+    schema: SchemaRef,
+    by: PartitionBy,
+    partitioner: Partitioner,
+    rest: Rest,
+    /// Rows of `rest` that wait for those before them, with the key of the first.
+    waiting: Option<(PartitionKey, RecordBatch)>,
+    /// The file that is being written, and how many rows it has.
+    open: Option<(ParquetFile, u64)>,
+    /// The partition of the last row.
+    last: Option<PartitionKey>,
+    done: Vec<DataFile>,
+}
+
+impl Writer {
+    fn new(bench: Bench<'_>, by: &PartitionBy, rest: Rest) -> Result<Self, TransformError> {
+        let schema = bench.table.schema.clone();
+        let Some(partitioner) = Partitioner::new(by, &schema) else {
+            let words = format!("`{}` cannot be told apart by `{}`", bench.name, by.column());
+            return Err(query_error(bench.name, DataFusionError::Internal(words)));
+        };
+        Ok(Self {
+            store: bench.store.clone(),
+            table: bench.name.to_owned(),
+            schema,
+            by: by.clone(),
+            partitioner,
+            rest,
+            waiting: None,
+            open: None,
+            last: None,
+            done: Vec::new(),
+        })
+    }
+
+    fn write_all(mut self, mut from: tokio::sync::mpsc::Receiver<RecordBatch>) -> Result<Vec<DataFile>, StoreError> {
+        let written = self.write_from(&mut from);
+        if let Err(error) = written {
+            self.done.iter().for_each(|file| self.store.discard(file));
+            if let Some((file, _)) = self.open.take() {
+                file.discard();
+            }
+            return Err(error);
+        }
+        Ok(self.done)
+    }
+
+    fn write_from(&mut self, from: &mut tokio::sync::mpsc::Receiver<RecordBatch>) -> Result<(), StoreError> {
+        while let Some(batch) = from.blocking_recv() {
+            let batch = conform(&batch, &self.schema).map_err(|source| self.failed(source))?;
+            self.write(&batch)?;
+        }
+        while let Some((_, batch)) = self.take_rest(None)? {
+            self.write_run(&batch)?;
+        }
+        self.close()
+    }
+
+    /// Writes new rows, and before each partition of them what is left of old files before it.
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
+        let mut start = 0;
+        for (key, at) in self.runs(batch)? {
+            let is_full = self.is_full(key, at - start);
+            let old = self.take_rest(Some(key))?;
+            if is_full || old.is_some() {
+                self.append(&batch.slice(start, at - start))?;
+                start = at;
+            }
+            if is_full {
+                self.close()?;
+            }
+            let mut next = old;
+            while let Some((_, old)) = next {
+                self.write_run(&old)?;
+                next = self.take_rest(Some(key))?;
+            }
+            self.last = Some(key);
+        }
+        self.append(&batch.slice(start, batch.num_rows() - start))
+    }
+
+    /// Writes rows of one partition.
+    fn write_run(&mut self, rows: &RecordBatch) -> Result<(), StoreError> {
+        let key = self.runs(&rows.slice(0, 1))?.first().map(|(key, _)| *key);
+        if key.is_some_and(|key| self.is_full(key, 0)) {
+            self.close()?;
+        }
+        self.last = key;
+        self.append(rows)
+    }
+
+    /// Returns the next rows of one partition that are left of old files, if they come before `before` or that is nothing.
+    fn take_rest(&mut self, before: Option<PartitionKey>) -> Result<Option<(PartitionKey, RecordBatch)>, StoreError> {
+        let batch = match self.waiting.take() {
+            Some((key, batch)) if before.is_none_or(|before| key < before) => batch,
+            Some(waiting) => {
+                self.waiting = Some(waiting);
+                return Ok(None);
+            }
+            None => {
+                let Some(batch) = self.rest.next() else { return Ok(None) };
+                let batch = batch?;
+                if let Some((key, _)) = self.runs(&batch.slice(0, 1))?.first() {
+                    self.waiting = Some((*key, batch));
+                }
+                return self.take_rest(before);
+            }
+        };
+        let runs = self.runs(&batch)?;
+        let length = runs.get(1).map_or(batch.num_rows(), |(_, at)| *at);
+        if let Some((key, at)) = runs.get(1) {
+            self.waiting = Some((*key, batch.slice(*at, batch.num_rows() - at)));
+        }
+        Ok(runs.first().map(|(key, _)| (*key, batch.slice(0, length))))
+    }
+
+    /// Returns the partition of each row that is in another than the row before it, with the row's place.
+    fn runs(&mut self, batch: &RecordBatch) -> Result<Vec<(PartitionKey, usize)>, StoreError> {
+        let keys = self.partitioner.keys(batch).map_err(|source| self.failed(source))?;
+        let mut runs: Vec<(PartitionKey, usize)> = Vec::new();
+        for (row, key) in keys.iter().enumerate() {
+            if runs.last().is_none_or(|(last, _)| *last != key) {
+                runs.push((key, row));
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Returns whether the file takes no rows of partition `key` after `more` rows.
+    fn is_full(&self, key: PartitionKey, more: usize) -> bool {
+        let written = self.open.as_ref().map_or(0, |(_, written)| *written);
+        self.last.is_some_and(|last| last != key) && written + more as u64 >= FILE_ROWS
+    }
+
+    fn append(&mut self, rows: &RecordBatch) -> Result<(), StoreError> {
+        if rows.num_rows() == 0 {
+            return Ok(());
+        }
+        let (file, written) = match &mut self.open {
+            Some(open) => open,
+            none => {
+                let file = self.store.create_parquet(&self.table, &self.schema, self.schema.fields().len())?;
+                none.insert((file.by(Partitioner::new(&self.by, &self.schema)), 0))
+            }
+        };
+        *written += rows.num_rows() as u64;
+        file.write(rows)
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        if let Some((file, _)) = self.open.take() {
+            self.done.push(file.finish()?);
+        }
+        Ok(())
+    }
+
+    fn failed(&self, source: arrow::error::ArrowError) -> StoreError {
+        StoreError::Rows { table: self.table.clone(), source }
+    }
+}
