@@ -11,7 +11,7 @@ use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::ingest::{Drift, Drifts, drifts, quoted};
 use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite, Why};
-use crate::project::{self, Layer};
+use crate::project::{self, Layer, PartitionBy};
 use crate::run::{Exit, Job, plan_run};
 
 /// How many names a line has room for.
@@ -139,7 +139,7 @@ fn text(plan: &Plan, drifts: &AllDrifts<'_>) -> String {
     section("Datasets", plan.datasets.iter().map(|step| (step.name.clone(), dataset_words(step))).collect());
     section("Not as the contract says", drift_lines(drifts));
     let words = |steps: Vec<&ModelStep>, must: &str| -> Vec<(String, String)> {
-        steps.iter().map(|step| (step.name.clone(), need_words(&step.need, must))).collect()
+        steps.iter().map(|step| (step.name.clone(), need_words(&step.need, must) + &partition_words(step))).collect()
     };
     let is_query = |step: &&ModelStep| Layer::Checks.prefixes().iter().any(|prefix| step.name.starts_with(prefix));
     let (checks, contracts) = plan.checks.iter().partition(is_query);
@@ -160,6 +160,22 @@ fn text(plan: &Plan, drifts: &AllDrifts<'_>) -> String {
         counted(plan.models.len(), "table")
     ));
     text
+}
+
+/// Says what of a table with partitions is made when some input changes.
+fn partition_words(step: &ModelStep) -> String {
+    let (Need::May(inputs), Some(partitioned)) = (&step.need, &step.partitioned) else { return String::new() };
+    let part = match partitioned.by {
+        PartitionBy::Day { .. } => "the days",
+        PartitionBy::Bucket { .. } => "the buckets",
+    };
+    let whole: Vec<String> =
+        inputs.iter().filter_map(|input| Some(format!("`{input}`: {}", partitioned.whole.get(input)?))).collect();
+    if whole.is_empty() {
+        format!("; {part} that change there")
+    } else {
+        format!("; as a whole for {}", whole.join(", "))
+    }
 }
 
 /// Says which datasets have no files at all: a run is content with that, a person rarely is.
@@ -296,11 +312,20 @@ fn as_json(plan: &Plan, drifts: &AllDrifts<'_>) -> serde_json::Value {
         value["left"] = left.collect();
         value
     });
+    let model = |model: &ModelStep| {
+        let mut value = step(&model.name, &model.need);
+        if let Some(partitioned) = &model.partitioned {
+            value["partition"] = serde_json::json!({
+                "by": partitioned.by, "by_partition": partitioned.aligned, "as_a_whole": partitioned.whole,
+            });
+        }
+        value
+    };
     serde_json::json!({
         "as_of": crate::instant::text(&plan.as_of),
         "idle": plan.is_idle(),
         "datasets": datasets.collect::<Vec<_>>(),
-        "models": plan.models.iter().map(|model| step(&model.name, &model.need)).collect::<Vec<_>>(),
+        "models": plan.models.iter().map(model).collect::<Vec<_>>(),
         "dropped": plan.dropped,
         "forgotten": plan.forgotten,
         "checks": plan.checks.iter().map(|check| step(&check.name, &check.need)).collect::<Vec<_>>(),

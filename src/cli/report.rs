@@ -3,7 +3,8 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::print::{finding_text, strangers};
-use crate::run::{LeftFile, RunReport, Status};
+use crate::run::{LeftFile, RunReport, Status, TableReport};
+use crate::transform::Portion;
 
 /// Returns the report as text: the row ledger, the tables, the headline numbers, and where the output lies.
 pub(super) fn text(report: &RunReport) -> String {
@@ -23,11 +24,7 @@ pub(super) fn text(report: &RunReport) -> String {
         text.push_str(&ledger(report));
     }
     if !report.tables.is_empty() {
-        let rows = report
-            .tables
-            .iter()
-            .map(|table| vec![table.table.clone(), grouped(table.rows), format!("{:.2}", table.seconds)]);
-        text.push_str(&table(&["Table", "rows", "seconds"], rows));
+        text.push_str(&tables(&report.tables));
         text.push('\n');
     }
     if !report.headline.is_empty() {
@@ -55,6 +52,23 @@ pub(super) fn text(report: &RunReport) -> String {
     text.push_str(&standing(report));
     text.push_str(&held(report));
     text
+}
+
+/// Lists the tables that were built, and of those with partitions how many were made.
+fn tables(built: &[TableReport]) -> String {
+    let has_partitions = built.iter().any(|table| table.partitions.is_some());
+    let row = |table: &TableReport| {
+        let mut row = vec![table.table.clone(), grouped(table.rows)];
+        if has_partitions {
+            let words = |portion: Portion| format!("{} of {}", portion.made, portion.all);
+            row.push(table.partitions.map_or_else(String::new, words));
+        }
+        row.push(format!("{:.2}", table.seconds));
+        row
+    };
+    let header: &[&str] =
+        if has_partitions { &["Table", "rows", "partitions made", "seconds"] } else { &["Table", "rows", "seconds"] };
+    table(header, built.iter().map(row))
 }
 
 /// Says which promises are broken and were not asked again: what was published with a warning still has it.

@@ -21,6 +21,9 @@ use crate::functions;
 /// What tables were made with: a change of it rebuilds them.
 pub const VERSION: &str = concat!("opsmart-", env!("CARGO_PKG_VERSION"), "/datafusion-55.2");
 
+/// Enough for all cores to work on, and few enough for most windows to fit into memory.
+const GROUP_ROWS: u64 = 1 << 20;
+
 /// What queries may use.
 #[derive(Debug, Clone)]
 pub struct Resources {
@@ -30,9 +33,17 @@ pub struct Resources {
     pub threads: usize,
     /// Where sorts and aggregates that do not fit are spilled; none forbids spilling.
     pub spill: Option<Utf8PathBuf>,
+    /// How many rows of inputs a table is made from at a time, about, where it is made by partitions.
+    pub group_rows: u64,
 }
 
 impl Resources {
+    /// Returns what it takes to bind queries, none of which is run.
+    #[must_use]
+    pub fn for_binding() -> Self {
+        Self { memory_bytes: usize::MAX, threads: 1, spill: None, group_rows: GROUP_ROWS }
+    }
+
     /// Returns what this machine offers: its cores, and `memory_bytes` or else 60 % of what it or the control group
     /// that we run in allows.
     #[must_use]
@@ -40,7 +51,7 @@ impl Resources {
         let memory = memory_bytes.unwrap_or_else(|| allowed_memory() / 10 * 6);
         let memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { memory_bytes, threads, spill }
+        Self { memory_bytes, threads, spill, group_rows: GROUP_ROWS }
     }
 }
 

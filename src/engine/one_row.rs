@@ -54,7 +54,7 @@ mod tests {
     use crate::engine::{Resources, session};
 
     async fn rows(sql: &str) -> usize {
-        let session = session(&Resources { memory_bytes: 1 << 26, threads: 2, spill: None }).unwrap();
+        let session = session(&Resources { memory_bytes: 1 << 26, threads: 2, ..Resources::for_binding() }).unwrap();
         session
             .sql("create table t as select * from (values (1), (2)) as v(x)")
             .await

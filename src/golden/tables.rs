@@ -51,7 +51,7 @@ pub(super) struct GivenTables<'a> {
 
 impl<'a> GivenTables<'a> {
     pub(super) fn new(suite: &'a Suite) -> Result<Self, TestFailure> {
-        let session = engine::session(&Resources { memory_bytes: 1 << 30, threads: 2, spill: None })?;
+        let session = engine::session(&Resources { memory_bytes: 1 << 30, threads: 2, ..Resources::for_binding() })?;
         let clock = CLOCK_DEFAULT.parse::<DateTime<Utc>>().map_err(|error| TestFailure(error.to_string()))?;
         let variables = BTreeMap::from([(CLOCK.to_owned(), Variable::Timestamp(clock))]);
         Ok(Self { suite, session, variables, given: BTreeSet::new(), derived: BTreeSet::new() })

@@ -49,7 +49,7 @@ pub struct Lineage {
 /// # Errors
 /// When the engine refuses what it has bound before.
 pub fn lineage(suite: &Suite) -> Result<BTreeMap<String, Lineage>> {
-    let session = engine::session(&engine::Resources { memory_bytes: usize::MAX, threads: 1, spill: None })?;
+    let session = engine::session(&engine::Resources::for_binding())?;
     for source in suite.project.sources.values() {
         register_empty(&session, &source.name, &source_schema(source))?;
     }
@@ -360,7 +360,7 @@ mod tests {
     use crate::plan::Query;
 
     fn session() -> SessionContext {
-        let resources = engine::Resources { memory_bytes: usize::MAX, threads: 1, spill: None };
+        let resources = engine::Resources::for_binding();
         let session = engine::session(&resources).unwrap();
         for (table, columns) in [("t", ["a", "b", "c"]), ("u", ["a", "d", "e"])] {
             let fields: Vec<Field> = columns.iter().map(|name| Field::new(*name, DataType::Int64, true)).collect();

@@ -63,6 +63,8 @@ pub struct ModelStep {
     pub name: String,
     /// Whether and why it runs.
     pub need: Need,
+    /// How it is made by partitions, if it has some.
+    pub partitioned: Option<Partitioned>,
 }
 
 /// Whether something is made again.
@@ -198,12 +200,13 @@ pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
         if need != Need::No {
             moving.insert(name.clone());
         }
-        models.push(ModelStep { name: name.clone(), need });
+        models.push(ModelStep { name: name.clone(), need, partitioned: table.partitioned.clone() });
     }
     // A promise may lead to any table, so all that moves has to be known.
     for name in suite.order.iter().filter(|name| reach.checks.contains(*name)) {
         let Some(table) = suite.tables.get(name).filter(|table| !table.promises.is_empty()) else { continue };
-        checks.push(ModelStep { name: name.clone(), need: check_need(table, inputs, &moving) });
+        let need = check_need(table, inputs, &moving);
+        checks.push(ModelStep { name: name.clone(), need, partitioned: None });
     }
     let is_gone = |name: &String| !suite.has_stored(name);
     let dropped = inputs

@@ -137,7 +137,7 @@ impl Suite {
         reads: &BTreeMap<String, BTreeSet<String>>,
         mistakes: &mut Diagnostics,
     ) {
-        let resources = engine::Resources { memory_bytes: usize::MAX, threads: 1, spill: None };
+        let resources = engine::Resources::for_binding();
         let session = match engine::session(&resources) {
             Ok(session) => session,
             Err(error) => {

@@ -423,7 +423,8 @@ impl Work<'_> {
         }
         let before = before.map(|entry| self.job.store.table(name, &entry.state)).transpose()?;
         let content = |input: &str| self.contents.get(input).cloned();
-        Ok(Some(Making::new(table, self.plan.as_of, partitioned, aligned, content, before)))
+        let group_rows = self.job.resources.group_rows;
+        Ok(Some(Making::new(table, self.plan.as_of, partitioned, aligned, content, before, group_rows)))
     }
 
     /// Where a rebuilt table comes out equal, the files of before stay, so that nothing downstream moves.

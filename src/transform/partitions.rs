@@ -26,10 +26,8 @@ use crate::plan::{Kind, Partitioned, Suite, Table, plan_statement};
 use crate::project::PartitionBy;
 use crate::store::{DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches};
 
-/// How many rows of inputs are worked on at a time, about.
-const GROUP_ROWS: u64 = 1 << 20;
-/// A file with so many rows takes no further partition.
-const FILE_ROWS: u64 = 1 << 16;
+/// A file takes no further partition once it has this part of the rows that are worked on at a time.
+const FILE_PART: u64 = 16;
 
 /// What a table is made of, by partitions.
 #[derive(Debug)]
@@ -41,6 +39,8 @@ pub struct Making<'a> {
     base: Digest,
     /// The table as it was made last.
     before: Option<TableState>,
+    /// How many rows of inputs are worked on at a time, about.
+    group_rows: u64,
 }
 
 /// The partitions that are made.
@@ -63,6 +63,7 @@ impl<'a> Making<'a> {
         aligned: BTreeMap<String, TableState>,
         content: impl Fn(&str) -> Option<Digest>,
         before: Option<TableState>,
+        group_rows: u64,
     ) -> Self {
         let mut base = Parts::of("base");
         base.add(table.meaning.as_str());
@@ -82,7 +83,7 @@ impl<'a> Making<'a> {
                 base.add(column.kind.to_string());
             }
         }
-        Self { partitioned, aligned, base: base.digest(), before }
+        Self { partitioned, aligned, base: base.digest(), before, group_rows }
     }
 
     /// Returns what each partition is made of besides what makes them all, of each that has rows in an input.
@@ -130,7 +131,7 @@ impl<'a> Making<'a> {
         let mut open = 0;
         for key in keys {
             let more = rows.get(key).copied().unwrap_or_default();
-            if open > 0 && open + more > GROUP_ROWS {
+            if open > 0 && open + more > self.group_rows {
                 groups.push(BTreeSet::new());
                 open = 0;
             }
@@ -165,7 +166,7 @@ pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, 
         .into_iter()
         .partition(|file| file.partitions.iter().any(|(key, _)| keys.contains(key)));
     let rest = Rest::of(bench, &making.partitioned.by, touched.clone(), keys.clone());
-    let writer = Writer::new(bench, &making.partitioned.by, rest)?;
+    let writer = Writer::new(bench, &making.partitioned.by, rest, making.group_rows)?;
     let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
     let writing = tokio::task::spawn_blocking(move || writer.write_all(receiver));
     let plans = if dirty.is_none() && groups.len() == 1 {
@@ -421,10 +422,12 @@ struct Writer {
     /// The partition of the last row.
     last: Option<PartitionKey>,
     done: Vec<DataFile>,
+    /// With so many rows a file takes no further partition.
+    file_rows: u64,
 }
 
 impl Writer {
-    fn new(bench: Bench<'_>, by: &PartitionBy, rest: Rest) -> Result<Self, TransformError> {
+    fn new(bench: Bench<'_>, by: &PartitionBy, rest: Rest, group_rows: u64) -> Result<Self, TransformError> {
         let schema = bench.table.schema.clone();
         let Some(partitioner) = Partitioner::new(by, &schema) else {
             let words = format!("`{}` cannot be told apart by `{}`", bench.name, by.column());
@@ -441,6 +444,7 @@ impl Writer {
             open: None,
             last: None,
             done: Vec::new(),
+            file_rows: (group_rows / FILE_PART).max(1),
         })
     }
 
@@ -540,7 +544,7 @@ impl Writer {
     /// Returns whether the file takes no rows of partition `key` after `more` rows.
     fn is_full(&self, key: PartitionKey, more: usize) -> bool {
         let written = self.open.as_ref().map_or(0, |(_, written)| *written);
-        self.last.is_some_and(|last| last != key) && written + more as u64 >= FILE_ROWS
+        self.last.is_some_and(|last| last != key) && written + more as u64 >= self.file_rows
     }
 
     fn append(&mut self, rows: &RecordBatch) -> Result<(), StoreError> {

@@ -105,7 +105,8 @@ pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Resu
     let suite = Suite::compile(loaded).unwrap();
     let reach = reach(&suite, &[], &BTreeSet::default(), &BTreeSet::default());
     let store = Store::open(&scratch.path("warehouse"), disk);
-    let resources = Resources { memory_bytes: 256 << 20, threads: 2, spill: None };
+    // So few that tables of a few rows are made in several groups.
+    let resources = Resources { memory_bytes: 256 << 20, threads: 2, group_rows: 4, ..Resources::for_binding() };
     let as_of = "2024-07-01T00:00:00Z".parse().ok();
     let job = Job {
         store: &store,

@@ -408,8 +408,7 @@ mod tests {
     /// Tells which inputs the column `day` of a query leads to, and why it does not lead to the others: `events` goes by
     /// the day of `at`, `sales` and `visits` by `day`, and `dim` has no partitions.
     fn told(sql: &str, zone: &str) -> String {
-        let session =
-            engine::session(&engine::Resources { memory_bytes: usize::MAX, threads: 1, spill: None }).unwrap();
+        let session = engine::session(&engine::Resources::for_binding()).unwrap();
         let mut proofs = Proofs::default();
         let day = PartitionBy::Day { column: "day".into(), zone: zone.parse().unwrap() };
         let at = PartitionBy::Day { column: "at".into(), zone: zone.parse().unwrap() };
