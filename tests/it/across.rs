@@ -189,6 +189,39 @@ fn check(columns: &[(&str, &str)], condition: &str, records: &[Vec<String>], exp
     assert_eq!(kept.rows, marked, "{condition}: {records:?}");
 }
 
+#[test]
+fn values_of_every_type_are_compared_and_looked_for() {
+    const COLUMNS: [(&str, &str); 5] =
+        [("i", "int64"), ("d", "decimal(4,1)"), ("f", "float64"), ("at", "timestamp"), ("o", "boolean")];
+    let record = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+    let records = [
+        record("-9223372036854775808,1.5,-0,2024-01-31T08:00:00+08:00,yes"),
+        record("2,-2,0.1,2024-01-31T00:00:00.000001Z,no"),
+        record(",,,,"),
+    ];
+    for (condition, first, second) in [
+        ("i in (1, -9223372036854775808)", true, false),
+        ("i not in (2)", true, false),
+        ("i = 2", false, true),
+        ("d in (1.5, -2)", true, true),
+        ("d <> 1.50", false, true),
+        ("d >= -2.0", true, true),
+        ("f in (0, 0.25)", true, false),
+        ("f = 1e-1", false, true),
+        ("f = 0", true, false),
+        ("at <= 2024-01-31T00:00:00Z", true, false),
+        ("at in (2024-01-31T00:00:00Z, 2024-01-31T08:00:00.000001+08:00)", true, true),
+        ("o = true", true, false),
+        ("o in (false, true)", true, true),
+        ("i < d", true, false),
+        ("i = -d", false, true),
+        ("f < d - i", true, false),
+    ] {
+        check(&COLUMNS, condition, &records, &[Some(first), Some(second), None]);
+    }
+    check(&COLUMNS, "f is not null", &records, &[Some(true), Some(true), Some(false)]);
+}
+
 fn allows(sign: &str, order: Ordering) -> bool {
     match sign {
         "=" => order.is_eq(),
