@@ -123,13 +123,11 @@ fn whole(array: &ArrayRef) -> Cow<'_, [i128]> {
 /// Returns numbers as floats, each as near as 64 bits are.
 #[expect(clippy::cast_precision_loss, reason = "the nearest number of 64 bits is what is asked for")]
 fn floats(array: &ArrayRef) -> Cow<'_, [f64]> {
-    match array.data_type() {
-        DataType::Float64 => Cow::Borrowed(array.as_primitive::<Float64Type>().values()),
-        _ => {
-            let power = 10_f64.powi(scale(array).cast_signed());
-            whole(array).iter().map(|&value| value as f64 / power).collect()
-        }
+    if *array.data_type() == DataType::Float64 {
+        return Cow::Borrowed(array.as_primitive::<Float64Type>().values());
     }
+    let power = 10_f64.powi(scale(array).cast_signed());
+    whole(array).iter().map(|&value| value as f64 / power).collect()
 }
 
 #[cfg(test)]

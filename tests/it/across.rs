@@ -151,7 +151,8 @@ impl Sink for Kept {
 
 /// Reads records of `columns`, each a name and a type, with `tail` at the end of the contract.
 fn read(columns: &[(&str, &str)], tail: &str, records: &[Vec<String>]) -> Kept {
-    let declared: String = columns.iter().map(|(name, kind)| format!("{name} = \"{kind}\"\n")).collect();
+    let declared: Vec<String> = columns.iter().map(|(name, kind)| format!("{name} = \"{kind}\"\n")).collect();
+    let declared = declared.concat();
     let scratch = Scratch::with(&[
         ("opsmart.toml", "[paths]\nlanding = \"landing\"\n"),
         (
@@ -326,6 +327,9 @@ fn exact_record() -> impl Strategy<Value = Vec<String>> {
         .prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e])
 }
 
+/// Two texts, a day of January 2024, and a boolean.
+type TextRecord = (String, String, Option<i64>, Option<bool>);
+
 fn signs() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["=", "<>", "<", "<=", ">", ">="])
 }
@@ -416,7 +420,7 @@ proptest! {
             vec![s.clone(), t.clone(), day.map(date).unwrap_or_default(), o.map(|o| o.to_string()).unwrap_or_default()]
         }).collect();
         let some = |text: &String| (!text.is_empty()).then(|| text.clone());
-        let expect = |of: &dyn Fn(&(String, String, Option<i64>, Option<bool>)) -> Option<bool>| records.iter().map(of).collect::<Vec<_>>();
+        let expect = |of: &dyn Fn(&TextRecord) -> Option<bool>| records.iter().map(of).collect::<Vec<_>>();
         let (not, bang) = if is_negated { ("not ", "!") } else { ("", "") };
 
         let expected = expect(&|(s, t, ..)| Some(allows(sign_of_rule, some(s)?.cmp(&some(t)?))));

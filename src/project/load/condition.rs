@@ -38,7 +38,12 @@ pub(super) struct Reader<'a> {
 pub(super) fn read(reader: Reader<'_>, word: &Spelled) -> Option<Condition> {
     let mut parser = Parser { reader, word, tokens: tokens(&word.text), at: 0 };
     let condition = parser.condition()?;
-    if parser.here().kind == Kind::End { Some(condition) } else { parser.unexpected("nothing more") }
+    let rest = parser.here();
+    if rest.kind == Kind::End {
+        return Some(condition);
+    }
+    let message = format!("expected nothing more, found `{}`", parser.text(rest));
+    parser.report(Code::InvalidValue, rest, message, "one text asks one thing; write what else is asked as another")
 }
 
 /// A piece of a condition.
@@ -133,10 +138,10 @@ impl<'a> Parser<'a> {
         let token = self.next();
         let left = self.text(&token).to_owned();
         let kind = self.column(&token)?;
-        let is_negated = self.takes("not");
-        let test = if self.takes("in") {
-            (self.values(kind)?, is_negated)
-        } else if is_negated {
+        let has_not = self.takes("not");
+        let (test, is_negated) = if self.takes("in") {
+            (self.values(kind)?, has_not)
+        } else if has_not {
             return self.unexpected("`in`");
         } else if self.takes("is") {
             let is_negated = self.takes("not");
@@ -154,7 +159,6 @@ impl<'a> Parser<'a> {
         } else {
             return self.unexpected("a comparison");
         };
-        let (test, is_negated) = test;
         Some(Condition { text: self.word.text.trim().to_owned(), left, is_negated, test })
     }
 
@@ -165,7 +169,7 @@ impl<'a> Parser<'a> {
         }
         let mut values = Vec::new();
         loop {
-            let is_negative = self.takes("-");
+            let is_negative = self.takes_sign("-", kind)?;
             let token = self.next();
             values.push(self.value(&token, is_negative, kind)?);
             if self.takes(")") {

@@ -166,6 +166,8 @@ mod tests {
             ("s in ('a'", "13:15 E0107 expected `,` or `)`, found the end @"),
             ("s in ('a', b)", "13:17 E0403 `b` is not a value of type `string` @b"),
             ("id in (1, 2.5)", "13:16 E0403 `2.5` is not a value of type `int64` @2.5"),
+            ("b in (-true)", "13:12 E0403 `-` is for numbers, and the column on the left is of type `boolean` @-"),
+            ("day in (-2024-01-31)", "13:14 E0403 `-` is for numbers, and the column on the left is of type `date` @-"),
             ("s not like 'a'", "13:12 E0107 expected `in`, found `like` @like"),
             ("s is 5", "13:11 E0107 expected `null`, found `5` @5"),
         ];
