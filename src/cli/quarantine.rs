@@ -233,6 +233,10 @@ fn asides(batch: &RecordBatch) -> Vec<Aside> {
     (0..batch.num_rows()).map(aside).collect()
 }
 
+/// The reasons whose messages have the values that were read, and not their texts.
+const OF_VALUES: [Reason; 7] =
+    [Reason::Rule, Reason::Ohlc, Reason::Sum, Reason::Bot, Reason::Test, Reason::Future, Reason::Late];
+
 /// Returns which bytes of a record are at fault, where that can be told.
 fn part_at_fault(aside: &Aside, locator: Option<&mut Locator<'_>>) -> Option<Range<usize>> {
     if aside.column.is_empty() {
@@ -244,9 +248,7 @@ fn part_at_fault(aside: &Aside, locator: Option<&mut Locator<'_>>) -> Option<Ran
     let place = locator?.place(&aside.record, &aside.column)?;
     // The file may have been replaced since by one with another header.
     let is_what_was_found = aside.message.ends_with(&format!("found {}", quoted(&aside.record[place.clone()])));
-    // Of these the message has the value and not the text.
-    let is_of_values =
-        [Reason::Rule, Reason::Future, Reason::Late].iter().any(|reason| reason.as_str() == aside.reason);
+    let is_of_values = OF_VALUES.iter().any(|reason| reason.as_str() == aside.reason);
     (is_what_was_found || is_of_values).then_some(place)
 }
 

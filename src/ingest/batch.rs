@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 
-use super::across::Rule;
+use super::across::{Mark, Rule};
 use super::cells::{Cells, Span};
 use super::fit::Fit;
 use super::parse::{Column, Misfit};
@@ -47,6 +47,8 @@ pub(super) struct Table {
     constants: Vec<Option<ArrayRef>>,
     /// What each column made of the file so far.
     fits: Vec<Fit>,
+    /// The columns whose values come from those of the others.
+    marks: Vec<Mark>,
     /// What the values of a row must keep to together.
     rules: Vec<Rule>,
     /// What the landing of the file says of the times in it.
@@ -105,6 +107,7 @@ impl Table {
             columns,
             constants,
             fits,
+            marks: Mark::all(contract)?,
             rules: Rule::all(contract)?,
             times: Times::new(contract, landed_at),
         })
@@ -164,8 +167,11 @@ impl Table {
                 (None, None) => new_null_array(self.schema.field(at).data_type(), spans.len()),
             });
         }
+        for mark in &self.marks {
+            arrays[mark.column] = mark.values(&arrays)?;
+        }
         for rule in &self.rules {
-            rule.check(&arrays, &mut |row, explain| verdict.fail(row, rule.left, explain));
+            rule.check(&arrays, |row, explain| verdict.fail(row, rule.column(), explain))?;
         }
         self.times.check(&arrays, |row, column, explain| verdict.fail(row, column, explain));
         let late = self.times.kept_late(&arrays, &verdict.keep);

@@ -6,7 +6,7 @@ use super::problem::FileProblem;
 use super::record::Strangers;
 use crate::project::SourceContract;
 
-/// The columns that a contract looks for inside its files: all but those that the path gives.
+/// The columns that a contract looks for inside its files: all but marks and those that the path gives.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     columns: Vec<WantedColumn>,
@@ -20,7 +20,7 @@ struct WantedColumn {
     /// Where it may be, each as the names of objects inside each other: its path or own name, then its aliases.
     paths: Vec<Vec<String>>,
     required: bool,
-    from_path: bool,
+    in_files: bool,
 }
 
 impl Wanted {
@@ -31,7 +31,7 @@ impl Wanted {
                 .chain(column.aliases.iter().map(|alias| vec![alias.clone()]))
                 .collect(),
             required: column.rules.required || contract.key.contains(name),
-            from_path: captures.iter().any(|(captured, _)| captured == name),
+            in_files: !column.is_mark() && captures.iter().all(|(captured, _)| captured != name),
         });
         Self { columns: columns.collect() }
     }
@@ -43,7 +43,7 @@ impl Wanted {
             name: (*name).to_owned(),
             paths: vec![vec![(*name).to_owned()]],
             required: false,
-            from_path: false,
+            in_files: true,
         };
         Self { columns: names.iter().map(column).collect() }
     }
@@ -53,10 +53,10 @@ impl Wanted {
         self.columns.len()
     }
 
-    /// Returns the cell of each column in a file without a header: the contract's order, without what the path gives.
+    /// Returns the cell of each column in a file without a header: the contract's order, without what is not in files.
     pub(super) fn in_order(&self) -> Vec<Option<usize>> {
         let mut cells = 0..;
-        self.columns.iter().map(|column| if column.from_path { None } else { cells.next() }).collect()
+        self.columns.iter().map(|column| if column.in_files { cells.next() } else { None }).collect()
     }
 
     /// Returns each path at which a record may have a column, with the column and the path's rank among those of the
@@ -66,7 +66,7 @@ impl Wanted {
         let mut claimed = HashSet::new();
         let most = self.columns.iter().map(|column| column.paths.len()).max().unwrap_or_default();
         for rank in 0..most {
-            for (at, column) in self.columns.iter().enumerate().filter(|(_, column)| !column.from_path) {
+            for (at, column) in self.columns.iter().enumerate().filter(|(_, column)| column.in_files) {
                 if let Some(path) = column.paths.get(rank)
                     && claimed.insert(path.as_slice())
                 {
@@ -101,7 +101,7 @@ impl Wanted {
                     return Err(FileProblem::DuplicateColumn { name: name.to_owned(), header: header.to_vec() });
                 }
                 None => {
-                    if !column.from_path {
+                    if column.in_files {
                         missing.push((column, names));
                     }
                     None
@@ -160,7 +160,7 @@ mod tests {
             name: names[0].to_owned(),
             paths: names.iter().map(|&name| vec![name.to_owned()]).collect(),
             required: *required,
-            from_path: false,
+            in_files: true,
         });
         Wanted { columns: columns.collect() }
     }

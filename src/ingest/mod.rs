@@ -15,6 +15,7 @@ mod across;
 mod batch;
 mod cells;
 mod chunk;
+mod condition;
 mod csv;
 mod dataset;
 mod decode;
@@ -34,6 +35,7 @@ mod record;
 mod rules;
 mod sample;
 mod split;
+mod sum;
 #[cfg(test)]
 mod tests;
 mod times;

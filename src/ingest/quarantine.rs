@@ -35,11 +35,19 @@ pub enum Reason {
     Future,
     /// A time that its file landed too long after.
     Late,
+    /// Prices that break one of `rules` about the lowest and the highest.
+    Ohlc,
+    /// Numbers that break one of `rules` about their sum.
+    Sum,
+    /// What one of `rules` takes for a program's doing.
+    Bot,
+    /// What one of `rules` takes for a trial, or an insider's doing.
+    Test,
 }
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::Quote,
         Self::Fields,
         Self::Json,
@@ -55,6 +63,10 @@ impl Reason {
         Self::Rule,
         Self::Future,
         Self::Late,
+        Self::Ohlc,
+        Self::Sum,
+        Self::Bot,
+        Self::Test,
     ];
 
     /// Returns the reason as it is stored and printed, for example `E_TYPE`.
@@ -76,6 +88,10 @@ impl Reason {
             Self::Rule => "E_RULE",
             Self::Future => "E_FUTURE",
             Self::Late => "E_LATE",
+            Self::Ohlc => "E_OHLC",
+            Self::Sum => "E_SUM",
+            Self::Bot => "E_BOT",
+            Self::Test => "E_TEST",
         }
     }
 }

@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::diagnostic::SourceFile;
 use crate::project::{
-    Comparison, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NewColumns, Normaliser, Operand,
-    Readiness, RecordRule, Rules, SourceColumn, SourceContract,
+    ColumnType, Comparison, Condition, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NewColumns,
+    Normaliser, Operand, Readiness, RecordRule, RuleReason, Rules, SourceColumn, SourceContract, Test, Words,
 };
 use crate::store::Ledger;
 
@@ -704,37 +704,94 @@ fn a_record_that_breaks_a_rule_is_set_aside_under_its_name() {
     let mut case =
         Case::csv(&[("n", "int64"), ("d", "decimal(6,2)"), ("a", "timestamp"), ("b", "timestamp"), ("s", "string")]);
     case.limits.record_bytes = 200;
-    let rule = |name: &str, left: &str, comparison, right| RecordRule {
-        name: name.into(),
-        left: left.into(),
-        comparison,
-        right,
+    let rule = |name: &str, text: &str, test, reason| {
+        let left = text.split(' ').next().unwrap().to_owned();
+        let condition = Condition { text: text.into(), left, is_negated: text.contains("!~"), test };
+        RecordRule { name: name.into(), condition, reason }
     };
+    let column = |name: &str| Operand::Column(name.into());
+    let compare = |comparison, right: Operand| Test::Compare(comparison, vec![right]);
     case.contract.rules = vec![
-        rule("ended_after_start", "b", Comparison::GreaterOrEqual, Operand::Column("a".into())),
-        rule("paid", "n", Comparison::LessOrEqual, Operand::Column("d".into())),
-        rule("not_x", "s", Comparison::NotEqual, Operand::Value("x".into())),
-        rule("positive", "d", Comparison::Greater, Operand::Value("0".into())),
+        rule("after", "b >= a", compare(Comparison::GreaterOrEqual, column("a")), RuleReason::Ohlc),
+        rule("paid", "n <= d", compare(Comparison::LessOrEqual, column("d")), RuleReason::Rule),
+        rule("not_x", "s <> 'x'", compare(Comparison::NotEqual, Operand::Value("x".into())), RuleReason::Test),
+        rule("positive", "d > 0", compare(Comparison::Greater, Operand::Value("0".into())), RuleReason::Rule),
+        rule("no_bot", "s !~ 'bot'", Test::Matches("bot".into()), RuleReason::Bot),
+        rule(
+            "adds_up",
+            "d <= n + 1 - n",
+            Test::Compare(
+                Comparison::LessOrEqual,
+                vec![column("n"), Operand::Value("1".into()), Operand::Minus("n".into())],
+            ),
+            RuleReason::Sum,
+        ),
     ];
     let head = "n,d,a,b,s\n";
     let fine = "1,1.00,2026-01-01T00:00Z,2026-01-01T00:00Z,y\n,,,,\n,,2026-01-01T00:00Z,,\n5,,,,\n";
     assert_eq!(case.rows(format!("{head}{fine}").as_bytes()).len(), 4);
-    let check = |line: &str, column: &str, message: &str| {
+    let check = |line: &str, column: &str, reason: Reason, message: &str| {
         let text = format!("{head}{fine}{line}\n");
         let place = (6, (head.len() + fine.len()) as u64);
-        case.check(text.as_bytes(), Reason::Rule, Some(column), message, place, format!("{line}\n").as_bytes());
+        case.check(text.as_bytes(), reason, Some(column), message, place, format!("{line}\n").as_bytes());
     };
-    check("2,1.99,,,", "n", "expected `n` <= `d` (rule `paid`), found `2` and `1.99`");
-    check(",,,,x", "s", "expected `s` <> `x` (rule `not_x`), found `x`");
-    check(",0.00,,,", "d", "expected `d` > `0.00` (rule `positive`), found `0.00`");
+    check("2,1.99,,,", "n", Reason::Rule, "expected `n <= d` (rule `paid`), found `2` and `1.99`");
+    check(",,,,x", "s", Reason::Test, "expected `s <> 'x'` (rule `not_x`), found `x`");
+    check(",0.00,,,", "d", Reason::Rule, "expected `d > 0` (rule `positive`), found `0.00`");
+    check(",,,,a bot", "s", Reason::Bot, "expected `s !~ 'bot'` (rule `no_bot`), found `a bot`");
+    check("1,1.01,,,", "d", Reason::Sum, "expected `d <= n + 1 - n` (rule `adds_up`), found `1.01` and `1`");
     check(
         ",,2026-01-01T00:00:01Z,2026-01-01T00:00Z,",
         "b",
-        "expected `b` >= `a` (rule `ended_after_start`), found `2026-01-01T00:00:00Z` and `2026-01-01T00:00:01Z`",
+        Reason::Ohlc,
+        "expected `b >= a` (rule `after`), found `2026-01-01T00:00:00Z` and `2026-01-01T00:00:01Z`",
     );
     // A value that cannot be read is told before a rule, and costs the record once.
     let (kept, outcome) = case.read(format!("{head}x,0.00,,,x\n").as_bytes()).unwrap();
     assert_eq!((kept.aside[0].reason, outcome.ledger.quarantined), (Reason::Type, 1));
+}
+
+#[test]
+fn a_mark_is_no_field_of_a_file() {
+    let condition = |text: &str, is_negated, test| {
+        let left = text.split(' ').next().unwrap().to_owned();
+        Condition { text: text.into(), left, is_negated, test }
+    };
+    let true_if = vec![
+        condition("s ~ 'bot'", false, Test::Matches("bot".into())),
+        condition("n not in (1, 2)", true, Test::In(vec!["1".into(), "2".into()])),
+    ];
+    let mark = |case: &mut Case| {
+        // First in the contract, so that it comes before what it goes by.
+        let mark = SourceColumn::mark(true_if.clone(), Words::default());
+        case.contract.columns.shift_insert(0, "m".into(), mark);
+    };
+    let columns = [("n", "int64"), ("s", "string")];
+    let expected = [
+        ["false", "1", "∅", "2"],
+        ["true", "∅", "a bot", "3"],
+        ["true", "3", "x", "4"],
+        ["false", "∅", "∅", "5"],
+        ["false", "2", "x", "6"],
+    ];
+    let without_offset = |rows: Vec<Vec<String>>| rows.into_iter().map(|row| row[..4].to_vec()).collect::<Vec<_>>();
+    let mut case = Case::csv(&columns);
+    mark(&mut case);
+    assert_eq!(row_schema(&case.contract).field(0).data_type(), &ColumnType::Boolean.arrow());
+    assert!(!row_schema(&case.contract).field(0).is_nullable());
+    assert_eq!(without_offset(case.rows(b"n,s\n1,\n,a bot\n3,x\n,\n2,x\n")), expected);
+    // A field of its name is one that the contract does not know.
+    let (kept, outcome) = case.read(b"n,m,s\n1,true,\n").unwrap();
+    assert_eq!((kept.rows[0][0].as_str(), outcome.unknown_columns), ("false", vec!["m".to_owned()]));
+    // Fields without names come in the order of the columns that are in files.
+    let mut case = formatted(&columns, |format| format.names = FieldNames::Order);
+    mark(&mut case);
+    assert_eq!(case.rows(b"3,x\n"), [["true", "3", "x", "1", "0"]]);
+    let mut case = Case::ndjson(&columns);
+    mark(&mut case);
+    let (kept, outcome) = case.read(b"{\"n\":1,\"m\":true}\n{\"s\":\"bot\"}\n").unwrap();
+    assert_eq!(kept.rows, [["false", "1", "∅", "1", "0"], ["true", "∅", "bot", "2", "17"]]);
+    assert_eq!(outcome.unknown_columns, ["m"]);
 }
 
 #[test]

@@ -81,8 +81,7 @@ pub(super) async fn of_table(session: &SessionContext, state: &TableState) -> Re
         state.columns.iter().filter(|column| of(column.kind)).map(|column| column.name.as_str()).collect()
     };
     let dimensions = named(|kind| kind == ColumnType::String);
-    let mut measures =
-        named(|kind| matches!(kind, ColumnType::Int64 | ColumnType::Float64 | ColumnType::Decimal { .. }));
+    let mut measures = named(ColumnType::is_number);
     if measures.is_empty() {
         return Ok(None);
     }

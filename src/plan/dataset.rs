@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use super::{Need, Why};
 use crate::digest::{Digest, Parts};
 use crate::engine;
-use crate::project::{FilesMode, Limits, SourceContract};
+use crate::project::{Condition, FilesMode, Limits, RecordRule, SourceContract};
 use crate::store::{Landed, LandedPath, Snapshot};
 
 /// A landed file, as a listing shows it.
@@ -176,12 +176,20 @@ pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
             column.rules,
             column.not_future
         ));
+        column.true_if.iter().for_each(|condition| parts.add(meaning(condition)));
         parts.add(if contract.key.contains(name) { "key" } else { "" });
     }
-    parts.add(format!("{:?}", contract.partition));
-    contract.rules.iter().for_each(|rule| parts.add(format!("{rule:?}")));
+    contract.partition.iter().for_each(|by| parts.add(format!("{by:?}")));
+    for RecordRule { name, condition, reason } in &contract.rules {
+        parts.add(format!("{name} {reason} {}", meaning(condition)));
+    }
     contract.late.iter().for_each(|late| parts.add(format!("{late:?}")));
     parts.digest()
+}
+
+/// Returns what a condition means, however it is spaced.
+fn meaning(Condition { left, is_negated, test, text: _ }: &Condition) -> String {
+    format!("{left} {is_negated} {test:?}")
 }
 
 pub(super) fn step(

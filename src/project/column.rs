@@ -79,6 +79,20 @@ impl ColumnType {
         })
     }
 
+    /// Returns the type that holds a number exactly that is written like this, if its digits are not too many.
+    #[must_use]
+    pub fn exact(number: &str) -> Option<Self> {
+        let after_point = number.split_once('.').map_or(0, |(_, digits)| digits.len());
+        let scale = u8::try_from(after_point).ok().filter(|scale| *scale <= 38)?;
+        Some(Self::Decimal { precision: 38, scale })
+    }
+
+    /// Returns whether values of this type can be added.
+    #[must_use]
+    pub fn is_number(self) -> bool {
+        matches!(self, Self::Int64 | Self::Float64 | Self::Decimal { .. })
+    }
+
     /// Returns whether values of this type have an order that `min` and `max` can speak of.
     #[must_use]
     pub fn has_range(self) -> bool {
@@ -209,11 +223,10 @@ impl Normaliser {
     /// Returns whether it makes something of the texts of a type.
     #[must_use]
     pub fn fits(self, kind: ColumnType) -> bool {
-        let is_number = matches!(kind, ColumnType::Int64 | ColumnType::Float64 | ColumnType::Decimal { .. });
         match self {
             Self::Trim | Self::Nfkc => true,
             Self::Lower | Self::Upper | Self::Phone | Self::Email | Self::Currency => kind == ColumnType::String,
-            Self::Amount | Self::DecimalComma => is_number,
+            Self::Amount | Self::DecimalComma => kind.is_number(),
             Self::Words => kind == ColumnType::Boolean,
         }
     }

@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 
 use super::check::{Check, Terms, To};
 use super::column::{ColumnType, Normaliser, Rules, Words};
+use super::condition::{Condition, RecordRule};
 use super::job::Spelled;
 use super::landing::{LandingPattern, Readiness};
 use super::partition::PartitionBy;
@@ -88,77 +89,6 @@ pub enum ThenLate {
     SetAside,
 }
 
-/// A rule on the values of one record. A record in which one of them is null keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordRule {
-    /// Its name, unique in its contract.
-    pub name: String,
-    /// The column on the left.
-    pub left: String,
-    /// How the two must compare.
-    pub comparison: Comparison,
-    /// What stands on the right; of a type that compares with the column's.
-    pub right: Operand,
-}
-
-/// How two values compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Comparison {
-    /// `=`
-    Equal,
-    /// `<>`
-    NotEqual,
-    /// `<`
-    Less,
-    /// `<=`
-    LessOrEqual,
-    /// `>`
-    Greater,
-    /// `>=`
-    GreaterOrEqual,
-}
-
-impl Comparison {
-    /// Every comparison with its sign; a sign that another starts with comes after it.
-    pub const SIGNS: [(&str, Self); 6] = [
-        ("<>", Self::NotEqual),
-        ("<=", Self::LessOrEqual),
-        (">=", Self::GreaterOrEqual),
-        ("=", Self::Equal),
-        ("<", Self::Less),
-        (">", Self::Greater),
-    ];
-
-    /// Returns whether values that stand in this order keep it.
-    #[must_use]
-    pub fn allows(self, order: std::cmp::Ordering) -> bool {
-        match self {
-            Self::Equal => order.is_eq(),
-            Self::NotEqual => order.is_ne(),
-            Self::Less => order.is_lt(),
-            Self::LessOrEqual => order.is_le(),
-            Self::Greater => order.is_gt(),
-            Self::GreaterOrEqual => order.is_ge(),
-        }
-    }
-}
-
-impl std::fmt::Display for Comparison {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sign = Self::SIGNS.iter().find(|(_, comparison)| comparison == self).map_or("", |(sign, _)| sign);
-        f.write_str(sign)
-    }
-}
-
-/// What a column is compared with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Operand {
-    /// Another column.
-    Column(String),
-    /// A value, as the text that stands for it in data.
-    Value(String),
-}
-
 /// How the text of a landed file is to be read. Compression is told by what the file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
@@ -225,8 +155,22 @@ impl SourceColumn {
             formats: Vec::new(),
             rules: Rules::default(),
             not_future: None,
+            true_if: Vec::new(),
             words: Words::default(),
         }
+    }
+
+    /// Returns a mark: a column that is true where one of the conditions holds, and false elsewhere.
+    #[must_use]
+    pub fn mark(true_if: Vec<Condition>, words: Words) -> Self {
+        let rules = Rules { required: true, ..Rules::default() };
+        Self { rules, true_if, words, ..Self::of(ColumnType::Boolean) }
+    }
+
+    /// Returns whether its value comes from conditions on other columns, and not from a file or its path.
+    #[must_use]
+    pub fn is_mark(&self) -> bool {
+        !self.true_if.is_empty()
     }
 }
 
@@ -288,6 +232,8 @@ pub struct SourceColumn {
     pub rules: Rules,
     /// How many seconds after the landing of its file a time may lie; without, any.
     pub not_future: Option<u64>,
+    /// Of a mark, the conditions that make it true. They name no other marks.
+    pub true_if: Vec<Condition>,
     /// What it means to people.
     pub words: Words,
 }

@@ -6,6 +6,7 @@
 
 mod check;
 mod column;
+mod condition;
 mod contract;
 mod job;
 mod landing;
@@ -24,9 +25,10 @@ use crate::digest::{Digest, Parts};
 
 pub use check::{Calendar, Check, Question, Severity, Side, Terms, To, Usual};
 pub use column::{ColumnType, Normaliser, Rules, Words, timestamp};
+pub use condition::{Comparison, Condition, Operand, RecordRule, RuleReason, Test};
 pub use contract::{
-    Comparison, CsvFormat, FieldNames, FilesMode, Format, Keep, Late, ModelColumn, ModelContract, ModelPlaces,
-    NewColumns, Operand, RecordRule, SourceColumn, SourceContract, ThenLate,
+    CsvFormat, FieldNames, FilesMode, Format, Keep, Late, ModelColumn, ModelContract, ModelPlaces, NewColumns,
+    SourceColumn, SourceContract, ThenLate,
 };
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};

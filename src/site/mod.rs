@@ -18,7 +18,7 @@ use serde_json::Value as Json;
 use crate::page::STYLE;
 use crate::plan::{Kind, Lineage, Origin, OwnTable, Promise, Suite, Table, select};
 use crate::project::{
-    ColumnType, FieldNames, FilesMode, Format, Keep, Layer, NewColumns, Operand, RecordRule, Rules, SourceContract,
+    ColumnType, FieldNames, FilesMode, Format, Keep, Layer, NewColumns, RecordRule, RuleReason, Rules, SourceContract,
     ThenLate, Words,
 };
 
@@ -266,12 +266,12 @@ impl Site<'_> {
                 format!("{} more than {after} before landing: {then}", late.by),
             ));
         }
-        for RecordRule { name, left, comparison, right } in &source.rules {
-            let right = match right {
-                Operand::Column(column) => column.clone(),
-                Operand::Value(text) => format!("{text:?}"),
+        for RecordRule { name, condition, reason } in &source.rules {
+            let told = match reason {
+                RuleReason::Rule => format!("{name}: {}", condition.text),
+                _ => format!("{name}: {}, or {reason}", condition.text),
             };
-            facts.push(fact("Rule on every record", "记录规则", format!("{name}: {left} {comparison} {right}")));
+            facts.push(fact("Rule on every record", "记录规则", told));
         }
         facts.push(fact("Zone of stamps without an offset", "无偏移时间的时区", source.parse_zone.to_string()));
         facts.push(fact(
@@ -291,6 +291,8 @@ impl Site<'_> {
                     let quoted: Vec<String> = of.iter().map(|text| format!("{text:?}")).collect();
                     (!of.is_empty()).then(|| format!("{word} {}", quoted.join(", ")))
                 };
+                let true_if: Vec<&str> = column.true_if.iter().map(|condition| condition.text.as_str()).collect();
+                promises.extend(column.is_mark().then(|| format!("true if {}", true_if.join(" or "))));
                 let path = if column.path.is_empty() { Vec::new() } else { vec![column.path.join(".")] };
                 promises.extend(list("found at", &path));
                 promises.extend(list("also called", &column.aliases));

@@ -295,6 +295,7 @@ fn a_contract_reads_again_what_it_governs_and_no_more() {
         ("[columns]", "null = [\"-\"]\n[columns]"),
         ("[columns]", "parse_zone = \"Asia/Shanghai\"\n[columns]"),
         ("[columns]", "[rules]\npriced = \"amount > 0\"\n[columns]"),
+        ("\"decimal(10,2)\"", "\"decimal(10,2)\"\nis_free = { type = \"boolean\", true_if = \"amount = 0\" }"),
     ] {
         scratch.write(ORDERS, &contract.replace(old, new));
         assert_eq!(would_read(&scratch), again, "{new}");
@@ -309,4 +310,39 @@ fn a_contract_reads_again_what_it_governs_and_no_more() {
     let read = read.map(|dataset| (dataset["dataset"].as_str().unwrap(), dataset["files_read"].as_u64().unwrap()));
     assert_eq!(read.filter(|(_, files)| *files > 0).collect::<Vec<_>>(), [("orders", 1)]);
     assert_eq!(would_read(&scratch), none);
+}
+
+#[test]
+fn a_mark_or_rule_that_means_something_else_reads_its_dataset_again() {
+    let scratch = Scratch::orders();
+    scratch.write("landing/refunds-1.csv", "id,amount\n1,5.00\n");
+    let contract = std::fs::read_to_string(scratch.path(ORDERS)).unwrap()
+        + "is_small = { type = \"boolean\", true_if = [\"amount < 15\"] }\n[rules]\npriced = \"amount > 0\"\n";
+    scratch.write(ORDERS, &contract);
+    let refunds = contract.replace("orders-*", "refunds-*").replace("at = \"timestamp!\"\n", "");
+    scratch.write("schemas/sources/refunds.toml", &refunds.replace("keep = { latest = \"at\" }\n", ""));
+    scratch.age();
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(scratch.rows("select id, is_small from orders order by id"), ["1,true", "2,false"]);
+    for (old, new) in [
+        ("\"amount < 15\"", "\" amount  <15\""),
+        ("\"amount > 0\"", "{ rule = \"amount>0\", reason = \"E_RULE\" }"),
+        ("[\"amount < 15\"]", "\"amount < 15\", en = \"Small\""),
+    ] {
+        scratch.write(ORDERS, &contract.replace(old, new));
+        assert_eq!(would_read(&scratch), [""; 0], "{new}");
+    }
+    for (old, new) in [
+        ("\"amount < 15\"", "\"amount <= 15\""),
+        ("\"amount < 15\"", "\"amount < 15\", \"id = 2\""),
+        ("\"amount > 0\"", "\"amount > 10\""),
+        ("\"amount > 0\"", "{ rule = \"amount > 0\", reason = \"E_TEST\" }"),
+    ] {
+        scratch.write(ORDERS, &contract.replace(old, new));
+        assert_eq!(would_read(&scratch), ["orders landing/orders-1.csv contract"], "{new}");
+    }
+    scratch.write(ORDERS, &contract.replace("amount < 15", "amount > 15"));
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(scratch.rows("select id, is_small from orders order by id"), ["1,false", "2,true"]);
+    assert_eq!(would_read(&scratch), [""; 0]);
 }

@@ -1,6 +1,7 @@
 //! One integration program, a module per subject: each program would link DataFusion anew.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod across;
 mod architecture;
 mod broken_projects;
 mod checks;

@@ -82,7 +82,7 @@ fn a_rule_across_columns_is_kept_or_told() {
     let said = scratch.run(&["quarantine", "show"]).exits(0).stdout;
     assert_eq!(
         said,
-        "landing/orders-1.csv:2: E_RULE in `amount`: expected `amount` > `0.00` (rule `paid`), found `0.00`\n  \
+        "landing/orders-1.csv:2: E_RULE in `amount`: expected `amount > 0` (rule `paid`), found `0.00`\n  \
          1,2024-03-01T10:00:00Z,»0.00«\n"
     );
     assert_eq!(scratch.rows("select id from orders"), ["2"]);

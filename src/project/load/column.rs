@@ -46,13 +46,15 @@ pub(super) struct Declared {
     pub(super) path: Option<Spelled>,
     /// Where its type is written.
     pub(super) type_bytes: Range<usize>,
+    /// Of a mark, the conditions that make it true, which are read once all columns are known.
+    pub(super) true_if: Option<Vec<Spelled>>,
     /// What it is; nothing when its type cannot be read.
     pub(super) column: Option<SourceColumn>,
 }
 
 impl Declared {
     fn new(entry: &Value<'_>, type_bytes: Range<usize>) -> Self {
-        Self { name: entry.name.clone(), aliases: Vec::new(), path: None, type_bytes, column: None }
+        Self { name: entry.name.clone(), aliases: Vec::new(), path: None, type_bytes, true_if: None, column: None }
     }
 }
 
@@ -60,7 +62,9 @@ impl Declared {
 pub(super) fn read(entry: &Value<'_>, null: &[String]) -> Declared {
     check_name(entry);
     match entry.node() {
-        DeValue::Table(_) => entry.table().map(|table| read_table(entry, table, null)),
+        DeValue::Table(_) => entry
+            .table()
+            .map(|table| if table.has("true_if") { read_mark(entry, table) } else { read_table(entry, table, null) }),
         DeValue::String(_) => entry.text().map(|word| read_type(entry, word, null)),
         _ => {
             entry.wrong_type("a type such as `\"int64!\"`, or a table with `type`");
@@ -124,9 +128,44 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
         formats: plain_all(formats),
         rules: Rules { required, values, min, max, pattern: plain(pattern) },
         not_future,
+        true_if: Vec::new(),
         words,
     });
     Declared { aliases, path, column, ..Declared::new(entry, type_bytes) }
+}
+
+/// Reads a column that is true where conditions on other columns say so, and so is not read from files.
+fn read_mark(entry: &Value<'_>, mut table: Table<'_>) -> Declared {
+    const OF_FILES: [&str; 10] =
+        ["aliases", "path", "normalise", "values", "min", "max", "pattern", "null", "format", "not_future"];
+    let word = table.required_text("type", "type = \"boolean\"");
+    let type_bytes = word.as_ref().map_or_else(|| table.place().bytes, |word| word.bytes.clone());
+    let true_if = table.take("true_if");
+    let conditions = true_if.as_ref().map(Value::text_or_list).unwrap_or_default();
+    if let Some(true_if) = &true_if {
+        if let Some((kind, required)) = word.and_then(|word| kind(entry, &word)) {
+            if kind != ColumnType::Boolean {
+                misfit(&table, true_if.place().bytes, "true_if", kind, "it is for `boolean`");
+            } else if required {
+                let message = "a column with `true_if` is never null, so `!` does not go with it";
+                let mistake = Diagnostic::new(Code::InvalidValue, table.at(type_bytes.clone()), message);
+                table.report(mistake.help("write `boolean`"));
+            }
+        }
+        if matches!(true_if.node(), DeValue::Array(items) if items.is_empty()) {
+            true_if.reject("`true_if` is empty, so nothing would be true", "list what makes the column true");
+        }
+    }
+    for key in OF_FILES {
+        if let Some(value) = table.take(key) {
+            let message = format!("`{key}` does not go with `true_if`");
+            value.reject(message, "conditions give the column its value, and nothing is read; remove it");
+        }
+    }
+    let words = words(&mut table);
+    table.finish();
+    let column = SourceColumn::mark(Vec::new(), words);
+    Declared { true_if: Some(conditions), column: Some(column), ..Declared::new(entry, type_bytes) }
 }
 
 /// Returns the path of a value inside nested objects.
@@ -212,17 +251,20 @@ fn range(table: &mut Table<'_>, kind: Option<ColumnType>) -> (Option<String>, Op
 /// Returns the regular expression `pattern`, after a trial.
 pub(super) fn pattern(table: &mut Table<'_>) -> Option<Spelled> {
     let word = table.text("pattern")?;
-    if let Err(error) = Regex::new(&word.text) {
-        // The error draws the expression over several lines and says what is wrong on the last.
-        let drawn = error.to_string();
-        let why = drawn.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        table.reject(
-            &word,
-            format!("`pattern` is not a regular expression: {why}"),
-            "its grammar is that of Rust's `regex`",
-        );
+    if let Some(why) = why_no_regex(&word.text) {
+        table.reject(&word, format!("`pattern` is not a regular expression: {why}"), REGEX_RULE);
     }
     Some(word)
+}
+
+/// What a regular expression looks like, told to people.
+pub(super) const REGEX_RULE: &str = "its grammar is that of Rust's `regex`";
+
+/// Returns what keeps a text from being a regular expression, if anything does.
+pub(super) fn why_no_regex(text: &str) -> Option<String> {
+    // The error draws the expression over several lines and says what is wrong on the last.
+    let drawn = Regex::new(text).err()?.to_string();
+    Some(drawn.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
 }
 
 fn normalise(table: &mut Table<'_>, kind: Option<ColumnType>) -> Vec<Normaliser> {

@@ -6,6 +6,7 @@
 mod bound;
 mod check;
 mod column;
+mod condition;
 mod dictionary;
 mod files;
 mod format;

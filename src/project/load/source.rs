@@ -210,12 +210,14 @@ fn columns(table: &mut Table<'_>, null: &[String]) -> Columns {
     }
     let columns = entries.iter().map(|entry| column::read(entry, null)).collect::<Vec<_>>();
     check_aliases(table, &columns);
-    columns.into_iter().map(|declared| (declared.name.text.clone(), declared)).collect()
+    let mut columns = columns.into_iter().map(|declared| (declared.name.text.clone(), declared)).collect();
+    rule::read_marks(table, &mut columns);
+    columns
 }
 
 /// A field of a file must belong to one column.
 fn check_aliases(table: &Table<'_>, columns: &[Declared]) {
-    let own = columns.iter().filter(|column| column.path.is_none());
+    let own = columns.iter().filter(|column| column.path.is_none() && column.true_if.is_none());
     let mut taken = own.map(|column| (column.name.text.as_str(), &column.name)).collect::<BTreeMap<_, _>>();
     // A path with dots names no field that an alias could name, so that the two are apart.
     let is_deep = |path: &&Spelled| path.text.contains('.');
@@ -259,8 +261,9 @@ fn check_listed(table: &Table<'_>, columns: &Columns, format: &format::Declared,
     let FieldNames::Listed(fields) = &csv.names else { return };
     for (name, declared) in columns {
         let is_required = declared.column.as_ref().is_some_and(|column| column.rules.required);
+        let is_given = declared.true_if.is_some() || from.captures().contains(name);
         let mut names = declared.aliases.iter().map(|alias| &alias.text).chain([name]);
-        if is_required && !from.captures().contains(name) && !names.any(|name| fields.contains(name)) {
+        if is_required && !is_given && !names.any(|name| fields.contains(name)) {
             let message = format!("`columns` has no field for the column `{name}`, which is required");
             table.report(
                 Diagnostic::new(Code::ContractColumn, table.at(place.clone()), message)
@@ -330,6 +333,15 @@ fn landing(table: &Table<'_>, word: &Spelled, settings: &Settings, columns: &Col
     for name in pattern.captures() {
         let place = capture_place(table, word, name);
         match columns.get(name) {
+            Some(mark) if mark.true_if.is_some() => {
+                let message = format!("`{name}` has `true_if`, so it cannot be read from the path of the file");
+                let mistake = Diagnostic::new(Code::LandingPath, place, message);
+                table.report(
+                    mistake
+                        .related(table.at(mark.name.bytes.clone()), "declared here")
+                        .help("give one of them another name"),
+                );
+            }
             Some(captured) if captured.path.is_some() || !captured.aliases.is_empty() => {
                 let message = format!("`{name}` is read from the path of the file, so it has no other names");
                 let others = captured.path.iter().chain(&captured.aliases);

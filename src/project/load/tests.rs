@@ -6,7 +6,9 @@ use camino::Utf8Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::project::{ColumnType, CsvFormat, FilesMode, Format, Keep, Layer, Tick, Variable};
+use crate::project::{
+    ColumnType, Comparison, CsvFormat, FilesMode, Format, Keep, Layer, Operand, RuleReason, Test, Tick, Variable,
+};
 
 const SETTINGS_TEXT: &str = r#"warehouse = "warehouse"
 tick = "hour"
@@ -51,6 +53,11 @@ created_at = { type = "timestamp!", format = "%d.%m.%Y %H:%M", min = 2020-01-01T
 updated_at = "timestamp!"
 status     = { type = "string!", values = ["new", "open"], pattern = "^[a-z]+$" }
 score      = { type = "decimal(6,2)", min = 0, max = 100.5, null = ["", "N/A"], unit = "points", zh = "得分" }
+is_test    = { type = "boolean", true_if = ["status ~ '(?i)test'", "id in (-1, 0)"] }
+
+[rules]
+in_order = "updated_at >= created_at"
+whole = { rule = "score <> id - score + 0.5", reason = "E_SUM" }
 "#;
 
 const CONTRACT_TEXT: &str = r#"grain = "one row per day"
@@ -121,7 +128,7 @@ fn a_project_means_what_it_says() {
     assert_eq!(source.keep, Some(Keep::Latest("updated_at".to_owned())));
     assert_eq!(
         source.columns.keys().collect::<Vec<_>>(),
-        ["id", "region", "created_at", "updated_at", "status", "score"]
+        ["id", "region", "created_at", "updated_at", "status", "score", "is_test"]
     );
     let score = &source.columns["score"];
     assert_eq!(score.kind, ColumnType::Decimal { precision: 6, scale: 2 });
@@ -129,6 +136,22 @@ fn a_project_means_what_it_says() {
     assert_eq!((score.null.as_slice(), score.rules.required), ([String::new(), "N/A".to_owned()].as_slice(), false));
     assert_eq!(source.columns["id"].null, [""]);
     assert_eq!(source.columns["created_at"].rules.min.as_deref(), Some("2020-01-01T00:00:00Z"));
+
+    let is_test = &source.columns["is_test"];
+    assert_eq!((is_test.kind, is_test.rules.required), (ColumnType::Boolean, true));
+    let true_if = is_test.true_if.iter().map(|condition| (condition.left.as_str(), condition.test.clone()));
+    let among = Test::In(vec!["-1".to_owned(), "0".to_owned()]);
+    assert_eq!(true_if.collect::<Vec<_>>(), [("status", Test::Matches("(?i)test".to_owned())), ("id", among)]);
+    let rules = source.rules.iter().map(|rule| (rule.name.as_str(), rule.reason, rule.condition.test.clone()));
+    let column = |name: &str| Operand::Column(name.to_owned());
+    let sum = vec![column("id"), Operand::Minus("score".to_owned()), Operand::Value("0.5".to_owned())];
+    assert_eq!(
+        rules.collect::<Vec<_>>(),
+        [
+            ("in_order", RuleReason::Rule, Test::Compare(Comparison::GreaterOrEqual, vec![column("created_at")])),
+            ("whole", RuleReason::Sum, Test::Compare(Comparison::NotEqual, sum)),
+        ]
+    );
 
     assert_eq!(project.models.keys().collect::<Vec<_>>(), ["kpi_support_daily", "stg_tickets"]);
     assert_eq!(project.models["kpi_support_daily"].layer, Layer::Kpi);
