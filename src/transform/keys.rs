@@ -6,6 +6,7 @@ use std::sync::Arc;
 use chrono::Days;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
+use datafusion::logical_expr::expr::Sort;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility, cast, lit,
 };
@@ -28,7 +29,7 @@ pub(super) fn are_among(
     let key = if is_plain_day {
         cast(column.clone(), DataType::Date32)
     } else {
-        ScalarUDF::from(KeyOf::new(by, kind)).call(vec![cast(column.clone(), kind.clone())])
+        ScalarUDF::from(KeyOf::new(by, kind, Volatility::Immutable)).call(vec![cast(column.clone(), kind.clone())])
     };
     for (first, last) in runs(keys) {
         let value = |key: i32| {
@@ -42,6 +43,15 @@ pub(super) fn are_among(
         wanted = wanted.or(among);
     }
     Ok(wanted)
+}
+
+/// Returns what to order rows by, so that those of a partition stand together.
+///
+/// The function is said to be volatile so that nothing is concluded of it: where the column is the same in all rows of an
+/// input, the engine leaves the sort out, and forgets on the way up why it might.
+pub(super) fn in_order(by: &PartitionBy, column: &Expr, kind: &DataType) -> Sort {
+    let key = ScalarUDF::from(KeyOf::new(by, kind, Volatility::Volatile));
+    key.call(vec![cast(column.clone(), kind.clone())]).sort(true, true)
 }
 
 /// Returns the keys but that of nulls, those that follow one another together.
@@ -76,8 +86,8 @@ struct KeyOf {
 }
 
 impl KeyOf {
-    fn new(by: &PartitionBy, kind: &DataType) -> Self {
-        let signature = Signature::new(TypeSignature::Exact(vec![kind.clone()]), Volatility::Immutable);
+    fn new(by: &PartitionBy, kind: &DataType, volatility: Volatility) -> Self {
+        let signature = Signature::new(TypeSignature::Exact(vec![kind.clone()]), volatility);
         Self { by: by.clone(), signature }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
@@ -16,7 +16,7 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use serde::Serialize;
 
-use super::keys::are_among;
+use super::keys::{are_among, in_order};
 use super::tables::{register_part, register_view};
 use super::{Bench, Rows, TransformError, WAITING_BATCHES, query_error, value_at};
 use crate::digest::{Digest, Parts};
@@ -251,10 +251,12 @@ enum Among {
 /// Returns the plan of the whole query, its rows in the order of partitions.
 async fn whole(bench: Bench<'_>, making: &Making<'_>) -> Result<(SessionContext, LogicalPlan), TransformError> {
     let plan = plan_of(bench, bench.session)?;
-    let sorted = by_key(bench, making, &plan)
-        .and_then(|key| LogicalPlanBuilder::from(plan).sort([key.sort(true, true)])?.build());
-    let sorted = sorted.map_err(|error| query_error(bench.name, error))?;
-    Ok((bench.session.clone(), sorted))
+    let sorted = || {
+        let (key, kind) = by_key(bench, making, &plan)?;
+        let order = in_order(&making.partitioned.by, &key, &kind);
+        LogicalPlanBuilder::from(plan.clone()).sort([order])?.build()
+    };
+    Ok((bench.session.clone(), sorted().map_err(|error| query_error(bench.name, error))?))
 }
 
 /// Returns the plan of the rows of some partitions, with the session that knows the parts of the inputs that they read.
@@ -285,13 +287,12 @@ async fn restricted(
     }
     let plan = plan_of(bench, &session)?;
     let make = || {
-        let key = by_key(bench, making, &plan)?;
-        let field = bench.table.schema.field_with_name(making.partitioned.by.column())?;
-        let wanted = are_among(&making.partitioned.by, &key, field.data_type(), keys)?;
+        let (key, kind) = by_key(bench, making, &plan)?;
+        let wanted = are_among(&making.partitioned.by, &key, &kind, keys)?;
         let wanted = if among == Among::Them { wanted } else { wanted.is_not_true() };
         let plan = LogicalPlanBuilder::from(plan.clone()).filter(wanted)?;
         let is_ordered = among == Among::Them && keys.len() < 2;
-        if is_ordered { plan.build() } else { plan.sort([key.sort(true, true)])?.build() }
+        if is_ordered { plan.build() } else { plan.sort([in_order(&making.partitioned.by, &key, &kind)])?.build() }
     };
     let plan = make().map_err(query)?;
     Ok((session, plan))
@@ -318,10 +319,11 @@ fn plan_of(bench: Bench<'_>, session: &SessionContext) -> Result<LogicalPlan, Tr
     plan_statement(&session.state(), statement).map_err(|error| query_error(bench.name, error))
 }
 
-/// Returns the column by which the rows of a plan of the table are told apart.
-fn by_key(bench: Bench<'_>, making: &Making<'_>, plan: &LogicalPlan) -> Result<Expr, DataFusionError> {
-    let at = bench.table.schema.index_of(making.partitioned.by.column())?;
-    Ok(Expr::Column(plan.schema().columns()[at].clone()))
+/// Returns the column by which the rows of a plan of the table are told apart, and its type in the table.
+fn by_key(bench: Bench<'_>, making: &Making<'_>, plan: &LogicalPlan) -> Result<(Expr, DataType), DataFusionError> {
+    let schema = &bench.table.schema;
+    let at = schema.index_of(making.partitioned.by.column())?;
+    Ok((Expr::Column(plan.schema().columns()[at].clone()), schema.field(at).data_type().clone()))
 }
 
 /// Sends the rows of a plan to the writer.

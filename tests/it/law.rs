@@ -362,6 +362,20 @@ proptest! {
     }
 }
 
+/// Cases that were broken once.
+#[test]
+fn a_column_that_is_the_same_in_all_rows_is_no_order() {
+    let boxed = Box::new;
+    let join = Query::Join(boxed(Query::Distinct(boxed(Query::Users))), boxed(Query::Sales), Kind::Left, By::Day);
+    let mut world = World::new(vec![(join, true)]);
+    world.run("first");
+    world.happens(&Event::Land("sales", 0, vec![(0, None, 0, 0, 0)]));
+    world.run("second");
+    world.happens(&Event::Land("users", 0, vec![(0, None, 0, 0, 0), (0, None, 0, 0, 0)]));
+    world.run("third");
+    assert_eq!(snapshot(&store(&world.scratch)).tables["fct_0"].content, world.rebuilt().tables["fct_0"].content);
+}
+
 /// How many histories are tried: a few with all other tests, many where that is asked for.
 fn cases() -> u32 {
     std::env::var("LAW_HISTORIES").ok().and_then(|number| number.parse().ok()).unwrap_or(12)
