@@ -35,11 +35,13 @@ pub enum Reason {
     Future,
     /// A time that its file landed too long after.
     Late,
+    /// A value that is not found where its column references: told of rows, once other datasets are there.
+    Reference,
 }
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Quote,
         Self::Fields,
         Self::Json,
@@ -55,6 +57,7 @@ impl Reason {
         Self::Rule,
         Self::Future,
         Self::Late,
+        Self::Reference,
     ];
 
     /// Returns the reason as it is stored and printed, for example `E_TYPE`.
@@ -76,6 +79,7 @@ impl Reason {
             Self::Rule => "E_RULE",
             Self::Future => "E_FUTURE",
             Self::Late => "E_LATE",
+            Self::Reference => "E_FK",
         }
     }
 }

@@ -13,7 +13,10 @@ pub(super) fn assemble(own: OwnTable, datasets: &BTreeMap<String, TableState>) -
         let Some(landed) = &state.landed else { continue };
         let files: Vec<DataFile> = match own {
             OwnTable::Ledger => vec![landed.ledger.clone()],
-            OwnTable::Quarantine => landed.contents.values().filter_map(|content| content.quarantine.clone()).collect(),
+            OwnTable::Quarantine => {
+                let at_ingest = landed.contents.values().filter_map(|content| content.quarantine.clone());
+                at_ingest.chain(landed.set_aside.clone()).collect()
+            }
             OwnTable::CheckResult | OwnTable::CheckRow => continue,
         };
         partitions.push(Partition { key: Some(name.clone()), fingerprint: state.fingerprint.clone(), files });

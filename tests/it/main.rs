@@ -21,6 +21,7 @@ mod page;
 mod pages;
 mod published;
 mod quarantine;
+mod references;
 mod repeated;
 mod sample;
 mod scratch;

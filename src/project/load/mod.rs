@@ -12,6 +12,7 @@ mod format;
 mod job;
 mod model;
 mod names;
+mod reference;
 mod rule;
 mod settings;
 mod source;
@@ -59,6 +60,7 @@ pub fn load(root: &Utf8Path, env: Option<&str>) -> Result<Project, Diagnostics> 
         .file
         .and_then(|file| settings::read(&file, env, &names, &mut found));
     let sources = source::read_all(&names, settings.as_ref(), &mut found);
+    reference::check(&sources, &names, &mut found);
     let contracts = model::read_all(&names, &mut found);
     let jobs = job::read_all(root, &names, &mut found);
     let dictionary = names.dictionary.as_ref().map(|file| dictionary::read(file, &mut found)).unwrap_or_default();
