@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::sync::Arc;
+use std::io;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
 
+use camino::Utf8Path;
 use opsmart::digest::Digest;
-use opsmart::store::{LocalDisk, Store};
+use opsmart::store::{Disk, LocalDisk, NewFile, Store};
 use proptest::prelude::*;
 
 use crate::faults::run_on;
@@ -66,7 +69,7 @@ fn a_row_that_leads_nowhere_is_set_aside_with_what_it_says() {
         scratch.rows(ASIDE),
         [
             "tickets,landing/tickets-1.csv,3,,E_FK,agent_id,\"expected a value of `agents.agent_id`, found `17`\"",
-            "tickets,landing/tickets-1.csv,5,85,E_TYPE,ticket_id,\"expected a whole number, found `x`\"",
+            "tickets,landing/tickets-1.csv,5,94,E_TYPE,ticket_id,\"expected a whole number, found `x`\"",
         ]
     );
     assert_eq!(scratch.rows(LEDGER), ["landing/tickets-1.csv,3,2,0,0,1,1"]);
@@ -99,13 +102,13 @@ fn a_row_that_leads_nowhere_is_set_aside_with_what_it_says() {
 #[test]
 fn a_row_comes_and_goes_with_what_it_references() {
     let scratch = three_tickets();
+    scratch.age();
     let _ = scratch.run(&["run"]).exits(0);
     let (with, without) = (["1,7", "2,17", "3,"], ["1,7", "3,"]);
     let aside = || scratch.rows("select message from dq_quarantine where reason = 'E_FK' order by message").len();
     assert_eq!((scratch.rows(ROWS), aside()), (without.map(str::to_owned).to_vec(), 1));
     // It lands late. No file of tickets is read again.
     scratch.write("landing/agents-2.csv", "agent_id,name\n17,Cy\n");
-    scratch.age();
     let said = scratch.run(&["run", "--output", "json"]).exits(0).stdout;
     let report: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
     let tickets = &report["datasets"][1];
@@ -238,8 +241,8 @@ fn a_chain_of_references_is_followed_in_one_run() {
 #[test]
 fn a_plan_says_what_follows_a_reference_and_the_run_stops_where_nothing_moved() {
     let scratch = three_tickets();
-    let _ = scratch.run(&["run"]).exits(0);
     scratch.age();
+    let _ = scratch.run(&["run"]).exits(0);
     let plan = |line: &str| {
         let said = scratch.run(&["plan"]).exits(0).stdout;
         assert!(said.lines().any(|told| told.trim() == line), "{line}\n{said}");
@@ -249,13 +252,11 @@ fn a_plan_says_what_follows_a_reference_and_the_run_stops_where_nothing_moved() 
     let before = cleaned();
     // The same rows in another order: the agents come out equal.
     scratch.write("landing/agents-1.csv", "agent_id,name\n8,Bo\n7,Ada\n");
-    scratch.age();
     plan("tickets  clean if agents comes out different, 1 file is known");
     let said = scratch.run(&["run"]).exits(0);
     assert_eq!((said.stderr.contains("kpi_tickets"), cleaned()), (false, before), "{}", said.stderr);
     // A run that leaves tickets alone leaves them for the next.
     scratch.write("landing/agents-2.csv", "agent_id,name\n17,Cy\n");
-    scratch.age();
     let _ = scratch.run(&["run", "--exclude", "tickets"]).exits(0);
     assert_eq!((scratch.rows(ROWS).len(), cleaned()), (2, before));
     plan("tickets  clean: a dataset that it references changed, 1 file is known");
@@ -300,6 +301,17 @@ fn a_job_takes_in_what_it_references_and_cleans_what_references_it() {
 }
 
 #[test]
+fn the_documentation_shows_where_a_reference_leads() {
+    let scratch = three_tickets();
+    let _ = scratch.run(&["docs"]).exits(0);
+    let page = std::fs::read_to_string(scratch.path("site/sources/tickets.html")).unwrap();
+    let (_, column) = page.split_once("<tr id=\"agent_id\">").unwrap();
+    assert!(column.split_once("</tr>").unwrap().0.contains("found in agents.agent_id"), "{column}");
+    // The drawing has what it references, and what is made from that does not follow.
+    assert!(page.contains(">agents</text>") && !page.contains(">dim_agent</text>"), "{page}");
+}
+
+#[test]
 fn datasets_that_reference_each_other_are_refused() {
     let scratch = three_tickets();
     let own = AGENTS.to_owned() + "lead_id = { type = \"int64\", references = \"agents.agent_id\" }\n";
@@ -307,6 +319,65 @@ fn datasets_that_reference_each_other_are_refused() {
     let said = scratch.run(&["check"]).exits(2).stderr;
     let expected = "error[E0202]: datasets reference each other in a circle: agents -> agents\n --> schemas/sources/agents.toml:7:43\n";
     assert!(said.starts_with(expected), "{said}");
+}
+
+/// A disk on which a command runs before the first file of the tickets is written.
+#[derive(Debug)]
+struct Interrupted(Mutex<Option<Command>>);
+
+impl Disk for Interrupted {
+    fn create(&self, path: &Utf8Path) -> io::Result<Box<dyn NewFile>> {
+        if path.as_str().contains("/data/tickets/")
+            && let Some(mut command) = self.0.lock().unwrap().take()
+        {
+            assert!(command.status()?.success());
+        }
+        LocalDisk.create(path)
+    }
+
+    fn read(&self, path: &Utf8Path) -> io::Result<Vec<u8>> {
+        LocalDisk.read(path)
+    }
+
+    fn sync(&self, path: &Utf8Path) -> io::Result<()> {
+        LocalDisk.sync(path)
+    }
+
+    fn replace(&self, path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
+        LocalDisk.replace(path, bytes)
+    }
+
+    fn link(&self, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+        LocalDisk.link(from, to)
+    }
+
+    fn point(&self, path: &Utf8Path, target: &Utf8Path) -> io::Result<()> {
+        LocalDisk.point(path, target)
+    }
+
+    fn rename_folder(&self, from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+        LocalDisk.rename_folder(from, to)
+    }
+
+    fn remove(&self, path: &Utf8Path) -> io::Result<()> {
+        LocalDisk.remove(path)
+    }
+}
+
+#[test]
+fn a_run_starts_again_when_what_it_referenced_was_published_meanwhile() {
+    let scratch = three_tickets();
+    run_on(&scratch, Arc::new(LocalDisk), "first").unwrap();
+    let tickets = "ticket_id,at,agent_id\n4,2024-03-01T10:00:00Z,17\n5,2024-03-01T10:00:00Z,7\n";
+    scratch.write("landing/tickets-2.csv", tickets);
+    // While the tickets are being read, their agent lands, and a run publishes it that leaves them alone.
+    scratch.write("later/agents-2.csv", "agent_id,name\n17,Cy\n");
+    let mut command = Command::new("sh");
+    let run = "cp later/* landing/ && exec \"$1\" run agents --exclude tickets --as-of 2024-07-01 --quiet";
+    command.current_dir(scratch.root()).args(["-c", run, "sh", env!("CARGO_BIN_EXE_opsmart")]);
+    run_on(&scratch, Arc::new(Interrupted(Mutex::new(Some(command)))), "second").unwrap();
+    assert_eq!(scratch.rows("select agent_id from agents order by 1"), ["7", "8", "17"]);
+    assert_eq!(scratch.rows(ROWS), ["1,7", "2,17", "3,", "4,17", "5,7"]);
 }
 
 /// A text of 40 letters that looks like chance (xorshift, Marsaglia 2003).
