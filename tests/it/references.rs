@@ -13,6 +13,7 @@ use opsmart::store::{Disk, LocalDisk, NewFile, Store};
 use proptest::prelude::*;
 
 use crate::faults::run_on;
+use crate::kept_rows::noise;
 use crate::scratch::{Scratch, copy};
 
 const AGENTS: &str = "from = \"{landing}/agents-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"agent_id\"]\n\
@@ -380,18 +381,6 @@ fn a_run_starts_again_when_what_it_referenced_was_published_meanwhile() {
     assert_eq!(scratch.rows(ROWS), ["1,7", "2,17", "3,", "4,17", "5,7"]);
 }
 
-/// A text of 40 letters that looks like chance (xorshift, Marsaglia 2003).
-fn noise(seed: i64) -> String {
-    let mut state = seed.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut letter = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b'a' + u8::try_from(state % 26).unwrap())
-    };
-    (0..40).map(|_| letter()).collect()
-}
-
 #[test]
 fn large_files_lose_rows_in_place_on_both_sides() {
     const ROWS: i64 = 60_000;
@@ -473,8 +462,9 @@ proptest! {
         for (number, event) in events.iter().chain([&Event::Run]).enumerate() {
             match event {
                 Event::Agents(file, agents) => {
-                    let lines: String = agents.iter().map(|id| format!("{id},\n")).collect();
-                    scratch.write(&format!("landing/agents-{file}.csv"), &format!("agent_id,name\n{lines}"));
+                    let mut text = String::from("agent_id,name\n");
+                    agents.iter().for_each(|id| writeln!(text, "{id},").unwrap());
+                    scratch.write(&format!("landing/agents-{file}.csv"), &text);
                 }
                 Event::Tickets(file, tickets) => {
                     let mut text = String::from("ticket_id,at,agent_id\n");
