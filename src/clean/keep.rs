@@ -50,6 +50,30 @@ pub(super) struct Decision {
     pub(super) counts: CleanCounts,
 }
 
+impl Decision {
+    /// Returns the decision to keep all rows of a content.
+    pub(super) fn all_kept(part: &Part) -> Self {
+        let counts = CleanCounts { clean: part.content.ledger.accepted, ..CleanCounts::default() };
+        Self { counts, ..Self::default() }
+    }
+
+    /// Takes a row out, whose part of the sum is `hash`; the caller counts what becomes of it.
+    pub(super) fn take_out(&mut self, row: u32, hash: u128, partition: Option<PartitionKey>) {
+        self.lost.push(row);
+        self.lost_sum.add(hash);
+        if let Some(partition) = partition {
+            self.lost_sums.entry(partition).or_default().add(hash);
+        }
+        self.counts.clean -= 1;
+    }
+
+    fn lose(&mut self, loser: &Loser) {
+        self.take_out(loser.row.row, loser.hash, loser.partition);
+        let counts = &mut self.counts;
+        *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
+    }
+}
+
 /// A row, by its content and its place in that content's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Row {
@@ -77,22 +101,10 @@ fn decide_by(
     contract: &SourceContract,
     parts: &[Part],
 ) -> Result<Vec<Decision>, CleanError> {
-    let all_kept = |part: &Part| Decision {
-        counts: CleanCounts { clean: part.content.ledger.accepted, ..CleanCounts::default() },
-        ..Decision::default()
-    };
-    let mut decisions: Vec<Decision> = parts.iter().map(all_kept).collect();
+    let mut decisions: Vec<Decision> = parts.iter().map(Decision::all_kept).collect();
     if !contract.key.is_empty() {
         each_loser(buckets, store, contract, parts, |loser| {
-            let decision = &mut decisions[loser.row.part as usize];
-            decision.lost.push(loser.row.row);
-            decision.lost_sum.add(loser.hash);
-            if let Some(partition) = loser.partition {
-                decision.lost_sums.entry(partition).or_default().add(loser.hash);
-            }
-            let counts = &mut decision.counts;
-            counts.clean -= 1;
-            *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
+            decisions[loser.row.part as usize].lose(&loser);
         })?;
     } else if contract.count_repeated {
         let mut repeated = vec![0; parts.len()];

@@ -87,13 +87,15 @@ fn columns(contract: &SourceContract, rows: &[Row]) -> Vec<ArrayRef> {
         Arc::new(rows.iter().map(repeated).collect::<Int64Array>()),
         count(&|row| row.ledger.late),
         count(&|row| row.counts.quarantined_in_clean),
-        Arc::new(rows.iter().map(|row| rejected_share(&row.ledger)).collect::<Float64Array>()),
+        Arc::new(rows.iter().map(rejected_share).collect::<Float64Array>()),
         text(&|row| if row.unknown_columns.is_empty() { None } else { Some(row.unknown_columns.join(", ")) }),
     ]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share of a few digits")]
-fn rejected_share(ledger: &Ledger) -> Option<f64> {
+fn rejected_share(row: &Row) -> Option<f64> {
+    let Row { ledger, counts, .. } = row;
     let records = ledger.accepted + ledger.quarantined;
-    if records == 0 { None } else { Some(ledger.quarantined as f64 / records as f64) }
+    let set_aside = ledger.quarantined + counts.quarantined_in_clean;
+    if records == 0 { None } else { Some(set_aside as f64 / records as f64) }
 }

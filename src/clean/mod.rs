@@ -1,7 +1,8 @@
 //! Makes the rows of all landed files of a dataset keep its contract together: one row per key, the right one.
 //!
 //! Promises: `accepted = clean + exact duplicates + superseded + quarantined in clean`, for every file, checked
-//! on every run; a row that loses its winner comes back, because every run decides anew from all files that live. Of
+//! on every run; a row that loses its winner comes back, and one whose value is found at last where its column
+//! references, because every run decides anew from all files that live. Of
 //! the accepted rows nothing is copied that need not be: a large file becomes part of the dataset as it is, with a note of
 //! the few rows that it loses, and what was copied once serves again. Keys are compared, not only hashed, and memory
 //! stays small beside the rows: a few bytes for each.
@@ -13,6 +14,7 @@ mod in_parallel;
 mod keep;
 mod ledger_table;
 mod marks;
+mod reference;
 mod scattered;
 
 use std::collections::BTreeMap;
@@ -22,6 +24,21 @@ use crate::ingest::Raw;
 use crate::plan::{dataset_fingerprint, in_order, live_paths};
 use crate::project::{Project, SourceContract};
 use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Store, StoreError, TableState};
+
+/// What other datasets may reference of a dataset: its clean rows.
+#[derive(Debug, Clone)]
+pub struct Referenced {
+    files: Vec<DataFile>,
+    content: Digest,
+}
+
+impl Referenced {
+    /// Returns what a dataset has.
+    #[must_use]
+    pub fn of(state: &TableState) -> Self {
+        Self { files: state.files.clone(), content: state.content() }
+    }
+}
 
 /// A dataset, cleaned. Only [`clean`] makes it.
 #[derive(Debug)]
@@ -47,6 +64,25 @@ pub enum CleanError {
         /// How many there were.
         accepted: u64,
     },
+    /// Too many of a file's records are set aside.
+    #[error(
+        "{set_aside} of the {records} records of `{path}` do not fit the contract, {unfound} of them for a value that is \
+         not found where it references; its `rejected_share` allows {allowed}"
+    )]
+    Rejected {
+        /// The file.
+        path: String,
+        /// How many are set aside.
+        set_aside: u64,
+        /// How many of those for what they reference.
+        unfound: u64,
+        /// Of how many, blank ones left out.
+        records: u64,
+        /// How many the contract allows of so many.
+        allowed: u64,
+        /// The first few that are set aside for what they reference: line, rule, column and message.
+        examples: Vec<String>,
+    },
     /// The work was given up: a mistake of ours.
     #[error("cleaning `{dataset}` was given up: {reason}")]
     Bug {
@@ -64,22 +100,24 @@ struct Part {
     content: Content,
 }
 
-/// Decides among the rows of all files that live, and makes the dataset's state. What `before` copied serves again.
+/// Decides among the rows of all files that live, and makes the dataset's state. What `before` copied serves again;
+/// `referenced` has every dataset that the contract references.
 ///
 /// # Errors
-/// When rows cannot be read or written.
+/// When rows cannot be read or written, or when more of them are set aside than the contract allows.
 pub async fn clean(
     store: &Store,
     project: &Project,
     contract: &SourceContract,
     raw: Raw,
+    referenced: BTreeMap<String, Referenced>,
     before: Option<&Landed>,
 ) -> Result<Cleaned, CleanError> {
     let (store, contract) = (store.clone(), contract.clone());
     let before = before.map(|before| before.gathered.clone());
     let columns = columns(project, &contract);
     let dataset = contract.name.clone();
-    let work = move || clean_blocking(&store, &contract, columns, raw, before.as_ref());
+    let work = move || clean_blocking(&store, &contract, columns, raw, &referenced, before.as_ref());
     match tokio::task::spawn_blocking(work).await {
         Ok(cleaned) => cleaned,
         Err(error) => Err(CleanError::Bug { dataset, reason: error.to_string() }),
@@ -108,6 +146,7 @@ fn clean_blocking(
     contract: &SourceContract,
     columns: Vec<ColumnState>,
     raw: Raw,
+    referenced: &BTreeMap<String, Referenced>,
     before: Option<&BTreeMap<Digest, DataFile>>,
 ) -> Result<Cleaned, CleanError> {
     let live = live_paths(contract.files, &raw.paths);
@@ -115,23 +154,25 @@ fn clean_blocking(
         .into_iter()
         .filter_map(|identity| Some(Part { content: raw.contents.get(&identity)?.clone(), identity }))
         .collect();
-    let decided = keep::decide(store, contract, &parts)?;
+    let mut decided = keep::decide(store, contract, &parts)?;
+    let mut aside = reference::set_aside(store, contract, referenced, &parts, &mut decided)?;
     let (files, gathered) = gather::gather(store, contract, &parts, &decided, before)?;
     let mut counts = CleanCounts::default();
     let mut of_content = BTreeMap::new();
-    for (part, decision) in parts.iter().zip(decided) {
+    for (number, (part, decision)) in parts.iter().zip(decided).enumerate() {
         let accepted = part.content.ledger.accepted;
+        let file = || live.iter().find(|path| path.content == part.identity).map_or("", |path| &path.path);
         if decision.counts.total() != accepted || !part.content.ledger.balanced() {
-            let file = live
-                .iter()
-                .find(|path| path.content == part.identity)
-                .map_or_else(String::new, |path| path.path.clone());
-            return Err(CleanError::Unbalanced { file, counts: decision.counts, accepted });
+            return Err(CleanError::Unbalanced { file: file().to_owned(), counts: decision.counts, accepted });
+        }
+        if let Some(examples) = aside.examples.remove(&number) {
+            reject_if_too_many(contract, file(), part, &decision.counts, &examples)?;
         }
         counts.add(&decision.counts);
         of_content.insert(part.identity.clone(), decision.counts);
     }
-    let fingerprint = dataset_fingerprint(contract, &raw.shape, &raw.paths);
+    let referenced = referenced.iter().map(|(name, other)| (name.clone(), other.content.clone())).collect();
+    let fingerprint = dataset_fingerprint(contract, &raw.shape, &raw.paths, &referenced);
     let ledger = ledger_table::write(store, contract, &raw, &of_content)?;
     let state = TableState {
         table: raw.dataset.clone(),
@@ -149,9 +190,31 @@ fn clean_blocking(
             paths: raw.paths,
             contents: raw.contents,
             counts,
+            set_aside: aside.file,
+            referenced,
             gathered,
             ledger,
         }),
     };
     Ok(Cleaned { state, counts })
+}
+
+/// Counts what ingest set aside and what was set aside here together.
+fn reject_if_too_many(
+    contract: &SourceContract,
+    path: &str,
+    part: &Part,
+    counts: &CleanCounts,
+    examples: &[String],
+) -> Result<(), CleanError> {
+    let ledger = &part.content.ledger;
+    let records = ledger.accepted + ledger.quarantined;
+    let unfound = counts.quarantined_in_clean;
+    let set_aside = ledger.quarantined + unfound;
+    let allowed = contract.may_reject(records);
+    if set_aside <= allowed {
+        return Ok(());
+    }
+    let examples = examples.iter().map(|example| format!("{path}:{example}")).collect();
+    Err(CleanError::Rejected { path: path.to_owned(), set_aside, unfound, records, allowed, examples })
 }

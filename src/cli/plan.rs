@@ -261,6 +261,7 @@ fn why_words(why: Why) -> &'static str {
         Why::Clock => "it uses $as_of, which moved on",
         Why::Files => "files landed",
         Why::Contract => "its contract changed",
+        Why::References => "a dataset that it references changed",
         Why::Forgotten => "files of it are forgotten or taken back",
         Why::Promise => "a promise is new or another than before",
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Failure;
 use crate::check::Finding;
+use crate::clean::CleanError;
 use crate::ingest::IngestError;
 use crate::project::Severity;
 use crate::run::{DatasetReport, Exit, RunError};
@@ -84,7 +85,9 @@ fn run_error(error: &RunError, read: &[DatasetReport]) -> String {
     }
     strangers(read).iter().for_each(|words| text.push_str(&format!("note: {words}\n")));
     text.push_str(&format!("error: {error}\n"));
-    if let RunError::Ingest(IngestError::Rejected { examples, .. }) = error {
+    if let RunError::Ingest(IngestError::Rejected { examples, .. })
+    | RunError::Clean(CleanError::Rejected { examples, .. }) = error
+    {
         examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
     }
     error.reasons().iter().for_each(|reason| text.push_str(&format!("  because {reason}\n")));

@@ -169,7 +169,8 @@ struct Aside {
     dataset: String,
     file: String,
     line: i64,
-    offset: i64,
+    /// Nothing of a row that was set aside for what it references.
+    offset: Option<i64>,
     reason: String,
     column: String,
     message: String,
@@ -179,7 +180,7 @@ struct Aside {
 fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
     let sql = format!(
         "select dataset, file, line, byte_offset, reason, column_name, message, record from {} where {} \
-         order by dataset, file, byte_offset",
+         order by dataset, file, line, byte_offset",
         OwnTable::Quarantine.name(),
         args.choice.condition(project)?
     );
@@ -190,13 +191,16 @@ fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, 
         records.truncate(args.limit);
     }
     let runtime = runtime()?;
-    let mut locators: BTreeMap<String, Option<Locator<'_>>> = BTreeMap::new();
+    let mut locators: BTreeMap<(&str, Option<&str>), Option<Locator<'_>>> = BTreeMap::new();
     let mut text = String::new();
     let mut documents = Vec::new();
     for aside in &records {
-        let locator = locators.entry(format!("{}\n{}", aside.dataset, aside.file)).or_insert_with(|| {
+        // A row is an object of its values, whatever its file looks like.
+        let file = (aside.reason != Reason::Reference.as_str()).then_some(aside.file.as_str());
+        let locator = locators.entry((aside.dataset.as_str(), file)).or_insert_with(|| {
             let contract = project.sources.get(&aside.dataset)?;
-            runtime.block_on(Locator::open(&project.root, contract, &project.settings.limits, &aside.file))
+            let Some(file) = file else { return Some(Locator::of_rows(contract)) };
+            runtime.block_on(Locator::open(&project.root, contract, &project.settings.limits, file))
         });
         let place = part_at_fault(aside, locator.as_mut());
         if printer.is_json() {
@@ -219,11 +223,14 @@ fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, 
 }
 
 fn asides(batch: &RecordBatch) -> Vec<Aside> {
-    let number = |column: usize, row: usize| batch.column(column).as_primitive::<Int64Type>().value(row);
+    let number = |column: usize, row: usize| {
+        let numbers = batch.column(column).as_primitive::<Int64Type>();
+        numbers.is_valid(row).then(|| numbers.value(row))
+    };
     let aside = |row: usize| Aside {
         dataset: text_at(batch, 0, row),
         file: text_at(batch, 1, row),
-        line: number(2, row),
+        line: number(2, row).unwrap_or_default(),
         offset: number(3, row),
         reason: text_at(batch, 4, row),
         column: text_at(batch, 5, row),

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::print::{finding_text, strangers};
-use crate::run::{LeftFile, RunReport, Status, TableReport};
+use crate::run::{DatasetReport, LeftFile, RunReport, Status, TableReport};
 use crate::transform::Portion;
 
 /// Returns the report as text: the row ledger, the tables, the headline numbers, and where the output lies.
@@ -139,7 +139,15 @@ fn ledger(report: &RunReport) -> String {
     });
     let mut text = table(&head, rows);
     strangers(&report.datasets).iter().for_each(|words| text.push_str(&format!("  {words}\n")));
-    let set_aside: u64 = report.datasets.iter().map(|dataset| dataset.quarantined).sum();
+    let unfound = |dataset: &DatasetReport| dataset.counts.quarantined_in_clean;
+    for dataset in report.datasets.iter().filter(|dataset| unfound(dataset) > 0) {
+        let (name, rows) = (&dataset.dataset, grouped(unfound(dataset)));
+        text.push_str(&format!(
+            "  {name}: {rows} more set aside, for a value that is not found where it references
+"
+        ));
+    }
+    let set_aside: u64 = report.datasets.iter().map(|dataset| dataset.quarantined + unfound(dataset)).sum();
     if set_aside > 0 {
         text.push_str(&format!(
             "  {} set aside, each with its reason: opsmart show dq_quarantine\n",

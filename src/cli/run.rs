@@ -162,7 +162,7 @@ pub(super) fn run_and(
     let suite = Suite::compile(loaded)?;
     let mut reach = args.choice.reach(&suite)?;
     if forget.is_some() {
-        reach.ingest.clear();
+        reach.clean.append(&mut reach.ingest);
     }
     let as_of = args.choice.as_of(&suite)?;
     let store = open_store(&suite.project);

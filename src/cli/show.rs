@@ -155,7 +155,7 @@ fn know_tables(
     }
     let suite = Suite::compile(project)?;
     let wanted = query.reads().iter().map(|read| read.text.clone()).collect();
-    let upstream = suite.upstream(&wanted);
+    let upstream = suite.sql_upstream(&wanted);
     let is_view = |name: &String| suite.tables.get(name).is_some_and(|table| table.kind == Kind::View);
     if let Some(missing) = upstream.iter().find(|name| !is_stored(name) && !is_view(name)) {
         if let Some(dataset) = suite.project.sources.get(missing) {

@@ -49,11 +49,11 @@ codes! {
 
     /// A table that no contract or model provides.
     UnknownTable = "E0201",
-    /// Models that read each other in a circle.
+    /// Models that read each other, or datasets that reference each other, in a circle.
     Cycle = "E0202",
     /// A layer reads what it must not.
     LayerReads = "E0203",
-    /// A job takes in a dataset that has no contract.
+    /// A dataset that has no contract, where a job takes it in or a column references it.
     UnknownDataset = "E0204",
     /// A selector that cannot be read, or that selects nothing.
     Selector = "E0205",

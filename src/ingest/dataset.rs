@@ -268,12 +268,6 @@ fn discard(store: &Store, content: &Content) {
     content.rows.iter().chain(&content.quarantine).for_each(|file| store.discard(file));
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "a share from 0 to 1 of a number of records is one"
-)]
 fn reject_if_too_many(
     contract: &SourceContract,
     listed: &Listed,
@@ -282,7 +276,7 @@ fn reject_if_too_many(
 ) -> Result<(), IngestError> {
     let ledger = &content.ledger;
     let records = ledger.accepted + ledger.quarantined;
-    let allowed = (records as f64 * contract.rejected_share).floor() as u64;
+    let allowed = contract.may_reject(records);
     if ledger.quarantined <= allowed {
         return Ok(());
     }

@@ -36,16 +36,15 @@ impl Wanted {
         Self { columns: columns.collect() }
     }
 
-    /// Makes columns of text that nothing else is said of.
-    #[cfg(test)]
-    pub(super) fn of(names: &[&str]) -> Self {
-        let column = |name: &&str| WantedColumn {
-            name: (*name).to_owned(),
-            paths: vec![vec![(*name).to_owned()]],
+    /// Makes columns of which nothing is said but their names.
+    pub(super) fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let column = |name: &str| WantedColumn {
+            name: name.to_owned(),
+            paths: vec![vec![name.to_owned()]],
             required: false,
             in_files: true,
         };
-        Self { columns: names.iter().map(column).collect() }
+        Self { columns: names.into_iter().map(column).collect() }
     }
 
     /// Returns how many columns the contract has.

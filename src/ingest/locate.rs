@@ -61,6 +61,14 @@ impl<'a> Locator<'a> {
         Some(Self { contract, fields })
     }
 
+    /// Looks into rows that were set aside after they had become rows: each is an object of its values.
+    #[must_use]
+    pub fn of_rows(contract: &'a SourceContract) -> Self {
+        let wanted = Wanted::of(contract.columns.keys().map(String::as_str));
+        // Their values are texts.
+        Self { contract, fields: Fields::Ndjson(Ndjson::new(&wanted, 1, "UTF-8")) }
+    }
+
     /// Returns where the field of `column` is in the bytes of a record; nothing where it has none, where the record
     /// cannot be cut into fields, or where the field's text is written in another way than it is meant.
     #[must_use]
@@ -103,7 +111,7 @@ mod tests {
     #[test]
     fn a_field_is_found_by_the_header() {
         let format = CsvFormat { skip_lines: 1, ..CsvFormat::USUAL };
-        let wanted = Wanted::of(&["a", "b"]);
+        let wanted = Wanted::of(["a", "b"]);
         let mut csv = Csv::new(&format, wanted, 10).unwrap();
         read_header(&mut csv, b"\xef\xbb\xbfreport\nx,b,a\n", true).unwrap();
         assert_eq!(place(&mut csv, b"1,\"two\",3\n", 0), Some(8..9));
@@ -114,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_value_is_found_by_its_name() {
-        let mut ndjson = Ndjson::new(&Wanted::of(&["a", "b"]), 128, "UTF-8");
+        let mut ndjson = Ndjson::new(&Wanted::of(["a", "b"]), 128, "UTF-8");
         assert_eq!(place(&mut ndjson, b"{\"b\": \"x\", \"a\": [1]}\n", 0), Some(16..19));
         assert_eq!(place(&mut ndjson, b"{\"b\": \"x\", \"a\": [1]}\n", 1), Some(7..8));
         assert_eq!(place(&mut ndjson, b"{\"b\": null}\n", 1), None);

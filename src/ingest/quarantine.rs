@@ -43,11 +43,13 @@ pub enum Reason {
     Bot,
     /// What one of `rules` takes for a trial, or an insider's doing.
     Test,
+    /// A value that is not found where its column references: told of rows, once other datasets are there.
+    Reference,
 }
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Quote,
         Self::Fields,
         Self::Json,
@@ -67,6 +69,7 @@ impl Reason {
         Self::Sum,
         Self::Bot,
         Self::Test,
+        Self::Reference,
     ];
 
     /// Returns the reason as it is stored and printed, for example `E_TYPE`.
@@ -92,6 +95,7 @@ impl Reason {
             Self::Sum => "E_SUM",
             Self::Bot => "E_BOT",
             Self::Test => "E_TEST",
+            Self::Reference => "E_FK",
         }
     }
 }

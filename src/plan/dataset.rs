@@ -123,6 +123,8 @@ pub struct DatasetInput {
     pub listed: Option<Vec<Listed>>,
     /// Whether the run forgets files of it, or takes such back; `landed` tells already.
     pub is_forgetting: bool,
+    /// Whether it follows the datasets that it references; otherwise it counts as it was published last.
+    pub is_following: bool,
 }
 
 /// Returns the admitted paths whose content counts, oldest first.
@@ -142,9 +144,15 @@ pub fn in_order(live: &[&LandedPath]) -> Vec<String> {
     live.iter().filter(|path| seen.insert(path.content.as_str())).map(|path| path.content.clone()).collect()
 }
 
-/// Returns the digest of everything that decides which rows of which files a dataset has.
+/// Returns the digest of everything that decides which rows of which files a dataset has; `referenced` has the contents
+/// of the datasets that it references.
 #[must_use]
-pub fn dataset_fingerprint(contract: &SourceContract, shape: &Digest, paths: &[LandedPath]) -> Digest {
+pub fn dataset_fingerprint(
+    contract: &SourceContract,
+    shape: &Digest,
+    paths: &[LandedPath],
+    referenced: &BTreeMap<String, Digest>,
+) -> Digest {
     let mut parts = Parts::of("dataset");
     parts.add(engine::VERSION);
     parts.add(&contract.name);
@@ -152,6 +160,10 @@ pub fn dataset_fingerprint(contract: &SourceContract, shape: &Digest, paths: &[L
     parts.add(format!("{:?} {:?} {:?}", contract.key, contract.keep, contract.files));
     parts.add(if contract.count_repeated { "repeated" } else { "" });
     in_order(&live_paths(contract.files, paths)).iter().for_each(|identity| parts.add(identity));
+    for (column, reference) in contract.references() {
+        parts.add(format!("{column} {reference}"));
+        parts.add(referenced.get(&reference.dataset).map_or("none", Digest::as_str));
+    }
     parts.digest()
 }
 
@@ -197,6 +209,7 @@ pub(super) fn step(
     limits: &Limits,
     input: &DatasetInput,
     snapshot: Option<&Snapshot>,
+    moving: &BTreeSet<String>,
 ) -> DatasetStep {
     let shape = shape(contract, limits);
     let admitted: BTreeMap<&str, &LandedPath> =
@@ -229,17 +242,23 @@ pub(super) fn step(
     let forgotten_files = admitted.values().filter(|path| path.forgotten).count();
     let need = match (&input.landed, snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name))) {
         (Some(landed), Some(entry)) => {
-            if is_reshaped || dataset_fingerprint(contract, &landed.shape, &landed.paths) != entry.fingerprint {
+            let made_from = dataset_fingerprint(contract, &landed.shape, &landed.paths, &landed.referenced);
+            let referenced = || contract.referenced().into_iter().filter(|_| input.is_following);
+            let published = |name: &str| snapshot?.tables.get(name).map(|entry| &entry.content);
+            let moved: Vec<String> = referenced().filter(|name| moving.contains(*name)).map(str::to_owned).collect();
+            if is_reshaped || made_from != entry.fingerprint {
                 // Forgetting changes which files there are as well.
                 Need::Must(if input.is_forgetting && !is_reshaped { Why::Forgotten } else { Why::Contract })
             } else if input.is_forgetting {
                 Need::Must(Why::Forgotten)
             } else if files.iter().any(|file| file.why == FileWhy::New) {
                 Need::Must(Why::Files)
-            } else if files.is_empty() {
+            } else if referenced().any(|name| landed.referenced.get(name) != published(name)) {
+                Need::Must(Why::References)
+            } else if files.is_empty() && moved.is_empty() {
                 Need::No
             } else {
-                Need::May(vec![])
+                Need::May(moved)
             }
         }
         _ => Need::Must(Why::New),

@@ -1,12 +1,12 @@
-//! Puts models into an order in which each stands after what it reads.
+//! Puts models, and datasets, into an order in which each stands after what it reads or references.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the names of `reads` in waves: the inputs of each stand in earlier waves, and a wave goes by the alphabet. Names
-/// that are read but are not keys (landed datasets) are left out.
+/// that are read but are not keys (of models, the landed datasets) are left out.
 ///
 /// # Errors
-/// One circle for each group of models that read each other, as the path that leads back to its first name.
+/// One circle for each group of names that read each other, as the path that leads back to its first name.
 pub(super) fn waves(reads: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<Vec<String>>, Vec<Vec<String>>> {
     let mut waiting: BTreeMap<&str, BTreeSet<&str>> = reads
         .iter()

@@ -44,7 +44,7 @@ use crate::store::Snapshot;
 pub struct Plan {
     /// The logical clock.
     pub as_of: DateTime<Utc>,
-    /// The datasets in reach of the run, by name.
+    /// The datasets in reach of the run, each after what it references.
     pub datasets: Vec<DatasetStep>,
     /// The stored models in reach of the run, each after what it reads.
     pub models: Vec<ModelStep>,
@@ -91,6 +91,8 @@ pub enum Why {
     Files,
     /// Its contract changed.
     Contract,
+    /// A dataset that it references is another than when it was cleaned.
+    References,
     /// Files of it are forgotten or taken back.
     Forgotten,
     /// It is a promise that was never asked, or that asks something else than before.
@@ -125,6 +127,8 @@ pub struct Inputs<'a> {
 pub struct Reach {
     /// Datasets whose new files are taken in.
     pub ingest: BTreeSet<String>,
+    /// Others that are cleaned again where one that they reference comes out different.
+    pub clean: BTreeSet<String>,
     /// Stored models to bring up to date.
     pub models: BTreeSet<String>,
     /// What makes promises about those: queries of `sql/checks/`, and models by their contracts.
@@ -133,8 +137,9 @@ pub struct Reach {
 
 /// Returns what a run of `jobs` reaches, narrowed or widened by what was selected by hand.
 ///
-/// That is: what the jobs or selectors name, everything upstream, and every published table downstream of the datasets
-/// that are taken in, so that no published table contradicts another. Without jobs and selection it is everything.
+/// That is: what the jobs or selectors name, everything upstream, and every dataset and published table downstream of the
+/// datasets that are taken in, so that no published table contradicts another. Without jobs and selection it is
+/// everything.
 #[must_use]
 pub fn reach(
     suite: &Suite,
@@ -146,7 +151,8 @@ pub fn reach(
     for job in jobs {
         let ingest: BTreeSet<String> = job.ingest.iter().map(|dataset| dataset.text.clone()).collect();
         if job.tables.is_empty() {
-            chosen.extend(suite.downstream(&ingest));
+            // What only references those is no part of the job: its new files wait for a job of their own.
+            chosen.extend(suite.sql_downstream(&ingest));
         }
         chosen.extend(ingest);
         chosen.extend(job.tables.iter().filter_map(|selector| select(suite, &selector.text).ok()).flatten());
@@ -159,6 +165,7 @@ pub fn reach(
     let is_source = |name: &String| suite.project.sources.contains_key(name);
     let ingest: BTreeSet<String> = wanted.iter().filter(|name| is_source(name)).cloned().collect();
     wanted.extend(suite.downstream(&ingest).into_iter().filter(|name| !excluded.contains(name)));
+    let clean = wanted.iter().filter(|name| is_source(name) && !ingest.contains(*name)).cloned().collect();
     // What lies downstream may read datasets of other jobs; those count as they were published last.
     let wanted = suite.upstream(&wanted);
     let ingest = ingest.into_iter().filter(|name| !excluded.contains(name)).collect();
@@ -176,7 +183,7 @@ pub fn reach(
     };
     let promising = suite.tables.iter().filter(|(name, table)| !excluded.contains(*name) && is_about(table));
     checks.extend(promising.map(|(name, _)| name.clone()));
-    Reach { ingest, models, checks }
+    Reach { ingest, clean, models, checks }
 }
 
 /// Plans a run.
@@ -184,9 +191,11 @@ pub fn reach(
 pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
     let mut moving: BTreeSet<String> = BTreeSet::new();
     let mut datasets = Vec::new();
-    for (name, input) in &inputs.datasets {
-        let Some(contract) = suite.project.sources.get(name) else { continue };
-        let step = dataset::step(contract, &suite.project.settings.limits, input, inputs.snapshot);
+    for name in &suite.datasets {
+        let (Some(input), Some(contract)) = (inputs.datasets.get(name), suite.project.sources.get(name)) else {
+            continue;
+        };
+        let step = dataset::step(contract, &suite.project.settings.limits, input, inputs.snapshot, &moving);
         if step.need != Need::No || !step.files.is_empty() {
             moving.insert(name.clone());
         }

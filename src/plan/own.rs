@@ -31,7 +31,7 @@ const QUARANTINE: [Column; 8] = [
     (
         "byte_offset",
         ColumnType::Int64,
-        "Byte of the decoded file at which the record starts, from 0",
+        "Byte of the decoded file at which the record starts, from 0; none of E_FK",
         "bytes",
         "Offset",
         "字节偏移",
@@ -42,7 +42,7 @@ const QUARANTINE: [Column; 8] = [
     (
         "record",
         ColumnType::Bytes,
-        "The record's bytes as they landed, line end included",
+        "The record's bytes as they landed, line end included; of E_FK the row's values as a JSON object",
         "bytes",
         "Record",
         "原始记录",
@@ -66,7 +66,7 @@ const LEDGER: [Column; 19] = [
     ("bytes", ColumnType::Int64, "Bytes of the decoded file", "bytes", "Bytes", "字节数"),
     ("records", ColumnType::Int64, "Records in the file: accepted + quarantined + blank", "count", "Records", "记录数"),
     ("accepted", ColumnType::Int64, "Records whose every value fits the contract", "count", "Accepted", "接受"),
-    ("quarantined", ColumnType::Int64, "Records set aside in dq_quarantine", "count", "Quarantined", "隔离"),
+    ("quarantined", ColumnType::Int64, "Records set aside as they were read", "count", "Quarantined", "隔离"),
     ("blank", ColumnType::Int64, "Records that carry no row: the header and empty lines", "count", "Blank", "空白"),
     ("clean", ColumnType::Int64, "Rows of the dataset that came from this file", "count", "Clean", "有效行"),
     (
@@ -104,7 +104,7 @@ const LEDGER: [Column; 19] = [
     (
         "quarantined_in_clean",
         ColumnType::Int64,
-        "Accepted rows set aside by rules across rows",
+        "Accepted rows set aside for a value that is not found where its column references",
         "count",
         "Quarantined in clean",
         "清洗隔离",

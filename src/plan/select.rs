@@ -10,7 +10,7 @@
 //! | `@x` | `x`, all that reads it, and all that those read |
 //! | `a,b` | what both select |
 //!
-//! Several selectors together select what any of them does.
+//! Several selectors together select what any of them does. A dataset counts as reading those that it references.
 
 use std::collections::BTreeSet;
 
@@ -96,12 +96,9 @@ fn union_of_graph(suite: &Suite, part: &str) -> Result<BTreeSet<String>, Selecto
     let chosen = by_method(suite, core)?;
     let mut all = chosen.clone();
     if let Some(steps) = before {
+        let reads = suite.reads();
         all.extend(walk(&chosen, steps, |names| {
-            names
-                .iter()
-                .filter_map(|name| suite.tables.get(name))
-                .flat_map(|table| table.reads.iter().cloned())
-                .collect()
+            names.iter().filter_map(|name| reads.get(name)).flatten().cloned().collect()
         }));
     }
     if let Some(steps) = after {

@@ -16,7 +16,7 @@ use super::partition::{Partitioned, Proof, Proofs};
 use super::promise::{self, Promise};
 use super::query::Query;
 use super::select;
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, did_you_mean};
 use crate::digest::{Digest, Parts};
 use crate::engine;
 use crate::functions;
@@ -29,12 +29,14 @@ pub const CLOCK: &str = "as_of";
 
 /// A project that makes sense from end to end.
 ///
-/// - `order` lists every model after all that it reads.
+/// - `order` lists every model after all that it reads, and `datasets` every dataset after all that it references.
 /// - Every name that a model reads is in `tables`, a source of the project, or one of the suite's own `dq_` tables.
 #[derive(Debug)]
 pub struct Suite {
     /// The project as loaded.
     pub project: Project,
+    /// Every landed dataset, each after what it references.
+    pub datasets: Vec<String>,
     /// Every model, checks included, each after what it reads.
     pub order: Vec<String>,
     /// Every model by name.
@@ -101,13 +103,14 @@ impl Suite {
     /// Every mistake, sorted by file and place. A model that reads a broken one is not judged.
     pub fn compile(project: Project) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::default();
+        let datasets = in_order_of_references(&project, &mut mistakes);
         let mut queries = BTreeMap::new();
         let models: Vec<&Model> = project.models.values().collect();
         let parsed = in_parallel(&models, |model| Query::parse(&model.file));
         for (model, parsed) in models.into_iter().zip(parsed) {
             match parsed {
                 Ok(query) => {
-                    references(&project, model, &query, &mut mistakes);
+                    check_names(&project, model, &query, &mut mistakes);
                     queries.insert(model.name.clone(), query);
                 }
                 Err(mistake) => mistakes.push(mistake),
@@ -120,11 +123,17 @@ impl Suite {
         let waves = match graph::waves(&reads) {
             Ok(waves) => waves,
             Err(circles) => {
-                circles.iter().for_each(|circle| mistakes.push(circle_mistake(&project, &queries, circle)));
+                let place = |name: &str, next: &str| {
+                    let file = &project.models[name].file;
+                    let read = queries[name].reads().iter().find(|read| read.text == next);
+                    read.map_or_else(|| file.whole(), |read| file.at(read.bytes.clone()))
+                };
+                let circle = |circle: &Vec<String>| circle_mistake("models", "read", circle, place);
+                circles.iter().map(circle).for_each(|mistake| mistakes.push(mistake));
                 return Err(sorted(mistakes));
             }
         };
-        let mut suite = Self { project, order: waves.concat(), tables: BTreeMap::new() };
+        let mut suite = Self { project, datasets, order: waves.concat(), tables: BTreeMap::new() };
         suite.bind(queries, &waves, &reads, &mut mistakes);
         select::check_jobs(&suite, &mut mistakes);
         mistakes.into_result(suite)
@@ -348,34 +357,70 @@ impl Suite {
             || OwnTable::ALL.iter().any(|own| own.name() == name)
     }
 
-    /// Returns the edges from each dataset or model to the models that read it.
+    /// Returns the edges from each model to what its SQL reads, and from each dataset to what it references.
+    #[must_use]
+    pub fn reads(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut reads = self.sql_reads();
+        reads.extend(references(&self.project));
+        reads
+    }
+
+    /// Returns the edges from each dataset or model to what reads or references it.
     #[must_use]
     pub fn readers(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let mut readers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (name, table) in &self.tables {
-            for read in &table.reads {
-                readers.entry(read.clone()).or_default().insert(name.clone());
-            }
-        }
-        readers
+        turned(&self.reads())
     }
 
-    /// Returns every dataset and model that `names` read, directly or not, the names themselves included.
+    /// Returns every dataset and model that `names` read or reference, directly or not, the names themselves included.
     #[must_use]
     pub fn upstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
-        let reads: BTreeMap<String, BTreeSet<String>> =
-            self.tables.iter().map(|(name, t)| (name.clone(), t.reads.clone())).collect();
-        let found = graph::reachable(names.iter().map(String::as_str), &reads);
-        found.into_iter().map(str::to_owned).chain(names.iter().cloned()).collect()
+        with_reachable(names, &self.reads())
     }
 
-    /// Returns every model that reads one of `names`, directly or not, the names themselves included.
+    /// Returns every dataset and model that reads or references one of `names`, directly or not, the names themselves
+    /// included.
     #[must_use]
     pub fn downstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
-        let readers = self.readers();
-        let found = graph::reachable(names.iter().map(String::as_str), &readers);
-        found.into_iter().map(str::to_owned).chain(names.iter().cloned()).collect()
+        with_reachable(names, &self.readers())
     }
+
+    /// Returns every dataset and model that the SQL of `names` reads, directly or not, the names themselves included.
+    #[must_use]
+    pub fn sql_upstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        with_reachable(names, &self.sql_reads())
+    }
+
+    /// Returns every model whose SQL reads one of `names`, directly or not, the names themselves included.
+    #[must_use]
+    pub fn sql_downstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        with_reachable(names, &turned(&self.sql_reads()))
+    }
+
+    fn sql_reads(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.tables.iter().map(|(name, table)| (name.clone(), table.reads.clone())).collect()
+    }
+}
+
+/// Returns what each dataset references.
+fn references(project: &Project) -> BTreeMap<String, BTreeSet<String>> {
+    let referenced = |source: &SourceContract| source.referenced().into_iter().map(str::to_owned).collect();
+    project.sources.iter().map(|(name, source)| (name.clone(), referenced(source))).collect()
+}
+
+/// Returns edges that lead the other way.
+fn turned(edges: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut turned: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (from, to) in edges {
+        for to in to {
+            turned.entry(to.clone()).or_default().insert(from.clone());
+        }
+    }
+    turned
+}
+
+fn with_reachable(names: &BTreeSet<String>, edges: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+    let found = graph::reachable(names.iter().map(String::as_str), edges);
+    found.into_iter().map(str::to_owned).chain(names.iter().cloned()).collect()
 }
 
 /// Returns the columns that SQL sees of a landed dataset.
@@ -442,9 +487,9 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     answers.into_iter().map(|(_, answer)| answer).collect()
 }
 
-fn references(project: &Project, model: &Model, query: &Query, mistakes: &mut Diagnostics) {
+fn check_names(project: &Project, model: &Model, query: &Query, mistakes: &mut Diagnostics) {
     for read in query.reads() {
-        reference(project, model, read, mistakes);
+        check_read(project, model, read, mistakes);
     }
     let sources = query.reads().iter().filter(|read| project.sources.contains_key(&read.text));
     if model.layer == Layer::Staging
@@ -476,7 +521,7 @@ fn references(project: &Project, model: &Model, query: &Query, mistakes: &mut Di
     }
 }
 
-fn reference(project: &Project, model: &Model, read: &Spelled, mistakes: &mut Diagnostics) {
+fn check_read(project: &Project, model: &Model, read: &Spelled, mistakes: &mut Diagnostics) {
     let at = model.file.at(read.bytes.clone());
     let name = read.text.as_str();
     if project.sources.contains_key(name) {
@@ -530,20 +575,34 @@ fn reference(project: &Project, model: &Model, read: &Spelled, mistakes: &mut Di
     }
 }
 
-fn circle_mistake(project: &Project, queries: &BTreeMap<String, Query>, circle: &[String]) -> Diagnostic {
+/// Returns the landed datasets, each after what it references; none where they do so in a circle.
+fn in_order_of_references(project: &Project, mistakes: &mut Diagnostics) -> Vec<String> {
+    match graph::waves(&references(project)) {
+        Ok(waves) => waves.concat(),
+        Err(circles) => {
+            let place = |name: &str, next: &str| {
+                let source = &project.sources[name];
+                let reference = source.references().map(|(_, reference)| reference).find(|to| to.dataset == next);
+                reference.map_or_else(|| source.file.whole(), |reference| source.file.at(reference.bytes.clone()))
+            };
+            let circle = |circle: &Vec<String>| circle_mistake("datasets", "reference", circle, place);
+            circles.iter().map(circle).for_each(|mistake| mistakes.push(mistake));
+            Vec::new()
+        }
+    }
+}
+
+/// Returns what is wrong with `things` that `verb` each other; `place` tells where the first of two names the second.
+fn circle_mistake(things: &str, verb: &str, circle: &[String], place: impl Fn(&str, &str) -> Place) -> Diagnostic {
     let next = |at: usize| &circle[(at + 1) % circle.len()];
-    let place = |at: usize| {
-        let name = &circle[at];
-        let file = &project.models[name].file;
-        let read = queries[name].reads().iter().find(|read| read.text == *next(at));
-        read.map_or_else(|| file.whole(), |read| file.at(read.bytes.clone()))
-    };
+    let words = |at: usize| format!("`{}` {verb}s `{}`", circle[at], next(at));
+    let place = |at: usize| place(&circle[at], next(at));
     let path = circle.iter().chain(circle.first()).map(String::as_str).collect::<Vec<_>>().join(" -> ");
-    let mut mistake = Diagnostic::new(Code::Cycle, place(0), format!("models read each other in a circle: {path}"))
-        .label(format!("`{}` reads `{}`", circle[0], next(0)))
-        .help("take one of these reads out");
-    for (at, name) in circle.iter().enumerate().skip(1) {
-        mistake = mistake.related(place(at), format!("`{name}` reads `{}`", next(at)));
+    let mut mistake = Diagnostic::new(Code::Cycle, place(0), format!("{things} {verb} each other in a circle: {path}"))
+        .label(words(0))
+        .help(format!("take one of these {verb}s out"));
+    for at in 1..circle.len() {
+        mistake = mistake.related(place(at), words(at));
     }
     mistake
 }

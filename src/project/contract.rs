@@ -1,5 +1,7 @@
 //! What `schemas/` says: the contract of a landed dataset, and the promises of a published table.
 
+use std::collections::BTreeSet;
+
 use chrono_tz::Tz;
 use encoding_rs::Encoding;
 use indexmap::IndexMap;
@@ -66,6 +68,29 @@ impl SourceContract {
     #[must_use]
     pub fn asks_the_landing(&self) -> bool {
         self.late.is_some() || self.columns.values().any(|column| column.not_future.is_some())
+    }
+
+    /// Returns the columns whose values must be found in other datasets, in the contract's order.
+    pub fn references(&self) -> impl Iterator<Item = (&str, &Reference)> {
+        self.columns.iter().filter_map(|(name, column)| Some((name.as_str(), column.references.as_ref()?)))
+    }
+
+    /// Returns the datasets that it references.
+    #[must_use]
+    pub fn referenced(&self) -> BTreeSet<&str> {
+        self.references().map(|(_, reference)| reference.dataset.as_str()).collect()
+    }
+
+    /// Returns how many of a file's records may be set aside, of so many that are not blank.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "a share from 0 to 1 of a number of records is one"
+    )]
+    pub fn may_reject(&self, records: u64) -> u64 {
+        (records as f64 * self.rejected_share).floor() as u64
     }
 }
 
@@ -156,6 +181,7 @@ impl SourceColumn {
             rules: Rules::default(),
             not_future: None,
             true_if: Vec::new(),
+            references: None,
             words: Words::default(),
         }
     }
@@ -234,8 +260,29 @@ pub struct SourceColumn {
     pub not_future: Option<u64>,
     /// Of a mark, the conditions that make it true. They name no other marks.
     pub true_if: Vec<Condition>,
+    /// Where each of its values must be found.
+    pub references: Option<Reference>,
     /// What it means to people.
     pub words: Words,
+}
+
+/// A column of another dataset, of the same type, in whose clean rows values must be found.
+///
+/// - Datasets never reference each other in a circle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The dataset.
+    pub dataset: String,
+    /// Its column.
+    pub column: String,
+    /// Where the contract says so.
+    pub bytes: std::ops::Range<usize>,
+}
+
+impl std::fmt::Display for Reference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.dataset, self.column)
+    }
 }
 
 /// The promises of one published or stored table, or how a query of `sql/checks/` is judged

@@ -28,7 +28,7 @@ pub use column::{ColumnType, Normaliser, Rules, Words, timestamp};
 pub use condition::{Comparison, Condition, Operand, RecordRule, RuleReason, Test};
 pub use contract::{
     CsvFormat, FieldNames, FilesMode, Format, Keep, Late, ModelColumn, ModelContract, ModelPlaces, NewColumns,
-    SourceColumn, SourceContract, ThenLate,
+    Reference, SourceColumn, SourceContract, ThenLate,
 };
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};

@@ -81,12 +81,12 @@ pub enum RunError {
     /// The tables are in force, but what BI tools open is still the generation before.
     #[error("the new tables are in force, but `published/` could not be brought up to date")]
     Behind(#[source] StoreError),
-    /// A model reads what was never published and is not in reach of the run.
-    #[error("`{model}` reads `{input}`, which was never published and is not in reach of this run")]
+    /// A model reads, or a dataset references, what was never published and is not in reach of the run.
+    #[error("`{table}` is made from `{input}`, which was never published and is not in reach of this run")]
     MissingInput {
-        /// The model.
-        model: String,
-        /// What it reads.
+        /// The model or dataset.
+        table: String,
+        /// What it reads or references.
         input: String,
     },
     /// DataFusion does not start or does not take a table.
@@ -170,6 +170,7 @@ impl RunError {
                 IngestError::Store(store) => store_exit(store),
                 IngestError::Bug { .. } => Exit::Bug,
             },
+            Self::Clean(CleanError::Rejected { .. }) => Exit::Data,
             Self::Clean(CleanError::Store(store))
             | Self::Store(store)
             | Self::Transform(TransformError::Store(store)) => store_exit(store),
@@ -228,6 +229,10 @@ impl RunError {
             Self::Ingest(IngestError::Rejected { .. }) => {
                 "mend the file, the contract, or its `rejected_share`; nothing of this run was published".to_owned()
             }
+            Self::Clean(CleanError::Rejected { .. }) => {
+                "let what is referenced land, mend the file, or raise its `rejected_share`; nothing of this run was published"
+                    .to_owned()
+            }
             Self::Ingest(IngestError::Changing { .. }) => {
                 "let it land whole, under another name or in another folder first, and run again".to_owned()
             }
@@ -241,7 +246,7 @@ impl RunError {
             Self::Transform(TransformError::Memory { .. }) => {
                 "give it more with --memory, or let the model read or join less at once".to_owned()
             }
-            Self::MissingInput { .. } => "leave it out of --exclude, or exclude the model too".to_owned(),
+            Self::MissingInput { .. } => "leave it out of --exclude, or exclude what is made from it too".to_owned(),
             Self::Behind(StoreError::Format { .. } | StoreError::Damaged { .. }) => {
                 return self.store().and_then(store_help);
             }

@@ -25,7 +25,7 @@ pub use record::{Record, Told};
 pub use report::{DatasetReport, Event, LeftFile, RunReport, Status, TableReport};
 
 use crate::check::{Question, Verdict, check};
-use crate::clean::clean;
+use crate::clean::{Referenced, clean};
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
@@ -33,6 +33,7 @@ use crate::plan::{
     DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Need, Plan, Reach, Suite, Table, Why, fingerprint, plan,
     shape, without_rows,
 };
+use crate::project::SourceContract;
 use crate::publish::{Base, Published, Publisher, publish};
 use crate::store::{RUN_RECORD, RunMark, Store, StoreError, TableEntry, TableState};
 use crate::transform::{Built, Making, columns, register_stored, register_view, transform};
@@ -118,14 +119,16 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<Str
     // The tables that a contract is asked of count as they are, in reach or not.
     let is_query = |name: &&String| suite.tables.get(*name).is_some_and(|table| table.kind == Kind::Check);
     let queries = job.reach.checks.iter().filter(is_query);
-    let needed: BTreeSet<String> = job.reach.models.iter().chain(queries).cloned().collect();
+    let datasets = job.reach.ingest.iter().chain(&job.reach.clean);
+    let needed: BTreeSet<String> = job.reach.models.iter().chain(queries).chain(datasets).cloned().collect();
     let upstream = suite.upstream(&needed);
     let mut inputs = Inputs { snapshot, datasets: BTreeMap::new(), as_of };
     let mut states = BTreeMap::new();
     for (name, contract) in &suite.project.sources {
         let is_taken_in = job.reach.ingest.contains(name);
-        let mut input = DatasetInput::default();
-        if !is_taken_in && !upstream.contains(name) && job.forget.is_none() {
+        let is_following = is_taken_in || job.reach.clean.contains(name);
+        let mut input = DatasetInput { is_following, ..DatasetInput::default() };
+        if !upstream.contains(name) && job.forget.is_none() {
             continue;
         }
         if let Some(entry) = snapshot.and_then(|snapshot| snapshot.tables.get(name)) {
@@ -133,7 +136,7 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<Str
             if let (Some(forget), Some(landed)) = (job.forget, &mut state.landed) {
                 input.is_forgetting = forget.apply(contract.files, landed);
             }
-            if !is_taken_in && !upstream.contains(name) && !input.is_forgetting {
+            if !upstream.contains(name) && !input.is_forgetting {
                 continue;
             }
             input.landed.clone_from(&state.landed);
@@ -207,7 +210,7 @@ async fn attempt(
         parted: BTreeMap::new(),
     };
     for step in &plan.datasets {
-        work.dataset(step, states.get(&step.name), &mut report, on).await?;
+        work.dataset(step, &states, &mut report, on).await?;
     }
     work.models(&mut report, on).await?;
     let (read, verdict) = work.checks(on).await?;
@@ -307,12 +310,13 @@ impl Work<'_> {
     async fn dataset(
         &mut self,
         step: &DatasetStep,
-        before: Option<&TableState>,
+        states: &BTreeMap<String, TableState>,
         report: &mut RunReport,
         on: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
         let started = Instant::now();
         let contract = &self.suite.project.sources[&step.name];
+        let before = states.get(&step.name);
         let mut state = before.cloned();
         let mut missing_columns = BTreeSet::new();
         if step.need != Need::No || !step.files.is_empty() {
@@ -328,10 +332,13 @@ impl Work<'_> {
             let is_as_before = landed.is_some_and(|landed| {
                 landed.shape == raw.shape
                     && landed.paths == raw.paths
+                    && contract.referenced().iter().all(|name| landed.referenced.get(*name) == self.contents.get(*name))
                     && !matches!(step.need, Need::Must(Why::Contract | Why::Forgotten))
             });
             if !is_as_before {
-                let cleaned = clean(self.job.store, &self.suite.project, contract, raw, landed).await?;
+                let referenced = self.referenced(contract, states)?;
+                self.read.extend(referenced.keys().cloned());
+                let cleaned = clean(self.job.store, &self.suite.project, contract, raw, referenced, landed).await?;
                 state = Some(cleaned.state);
             }
         }
@@ -354,6 +361,19 @@ impl Work<'_> {
             on(Event::Read(done.clone()));
         }
         self.know(&state)
+    }
+
+    /// Returns what the datasets that a contract references have by now; their turn has been.
+    fn referenced(
+        &self,
+        contract: &SourceContract,
+        states: &BTreeMap<String, TableState>,
+    ) -> Result<BTreeMap<String, Referenced>, RunError> {
+        let of = |name: &str| match self.made.get(name).or_else(|| states.get(name)) {
+            Some(state) => Ok((name.to_owned(), Referenced::of(state))),
+            None => Err(RunError::MissingInput { table: contract.name.clone(), input: name.to_owned() }),
+        };
+        contract.referenced().into_iter().map(of).collect()
     }
 
     async fn models(&mut self, report: &mut RunReport, on: &mut (dyn FnMut(Event) + Send)) -> Result<(), RunError> {
@@ -385,7 +405,7 @@ impl Work<'_> {
                 continue;
             }
             if let Some(input) = table.inputs.iter().find(|input| !self.contents.contains_key(*input)) {
-                return Err(RunError::MissingInput { model: name.clone(), input: input.clone() });
+                return Err(RunError::MissingInput { table: name.clone(), input: input.clone() });
             }
             number += 1;
             self.read.extend(table.inputs.iter().cloned());

@@ -220,7 +220,7 @@ impl Site<'_> {
                 self.suite.tables.iter().filter(|(_, table)| table.kind != Kind::Check).map(|(name, _)| name.clone()),
             )
             .collect();
-        let graph = (everything.len() <= 2 * DRAWN).then(|| graph::draw(&everything, &self.reads(), ""));
+        let graph = (everything.len() <= 2 * DRAWN).then(|| graph::draw(&everything, &self.suite.reads(), ""));
         self.render(
             "index.html",
             "index.html",
@@ -295,6 +295,7 @@ impl Site<'_> {
                 promises.extend(column.is_mark().then(|| format!("true if {}", true_if.join(" or "))));
                 let path = if column.path.is_empty() { Vec::new() } else { vec![column.path.join(".")] };
                 promises.extend(list("found at", &path));
+                promises.extend(column.references.iter().map(|reference| format!("found in {reference}")));
                 promises.extend(list("also called", &column.aliases));
                 promises.extend(list("no value:", &column.null));
                 promises.extend(list("written as", &column.formats));
@@ -429,11 +430,11 @@ impl Site<'_> {
         let mut near: BTreeSet<String> = self.suite.upstream(&one);
         near.extend(self.suite.downstream(&one));
         if near.len() > DRAWN {
-            near = self.suite.tables.get(name).map(|table| table.reads.clone()).unwrap_or_default();
+            near = self.suite.reads().remove(name).unwrap_or_default();
             near.extend(self.suite.readers().remove(name).unwrap_or_default());
             near.insert(name.to_owned());
         }
-        let graph = (near.len() > 1).then(|| graph::draw(&near, &self.reads(), name));
+        let graph = (near.len() > 1).then(|| graph::draw(&near, &self.suite.reads(), name));
         let rows = self.lineage.get(name).map(|lineage| self.links(&lineage.rows)).unwrap_or_default();
         let source = about.text.map(|text| {
             if about.is_sql { highlight::pieces(text, |word| word != name && self.is_known(word)) } else { plain(text) }
@@ -518,10 +519,6 @@ impl Site<'_> {
         let names = self.suite.project.sources.keys().chain(self.suite.tables.keys()).map(String::as_str);
         let own = OwnTable::ALL.iter().map(|own| own.name());
         names.chain(own).map(|name| (name.to_owned(), format!("{up}{}", self.href(name)))).collect()
-    }
-
-    fn reads(&self) -> BTreeMap<String, BTreeSet<String>> {
-        self.suite.tables.iter().map(|(name, table)| (name.clone(), table.reads.clone())).collect()
     }
 
     /// Returns what a model's contract says of it, or else the comment at the head of its SQL.

@@ -288,9 +288,10 @@ fn feed_freshness(snapshot: &Snapshot, tables: &[TableState]) -> Vec<Column> {
         let behind = (snapshot.as_of - (*newest)?.landed_at).num_milliseconds() as f64 / 3_600_000.0;
         Some((behind.max(0.0) * 100.0).round() / 100.0)
     });
-    let sum = |of: &dyn Fn(&super::Ledger) -> u64| {
+    let sum = |of: &dyn Fn(&super::Ledger) -> u64, beside: &dyn Fn(&super::CleanCounts) -> u64| {
         wholes(feeds.iter().map(|(_, landed)| {
-            i64::try_from(landed.contents.values().map(|content| of(&content.ledger)).sum::<u64>()).ok()
+            let of_contents = landed.contents.values().map(|content| of(&content.ledger)).sum::<u64>();
+            i64::try_from(of_contents + beside(&landed.counts)).ok()
         }))
     };
     vec![
@@ -334,8 +335,22 @@ fn feed_freshness(snapshot: &Snapshot, tables: &[TableState]) -> Vec<Column> {
             "滞后小时",
             Arc::new(hours.collect::<Float64Array>()),
         ),
-        ("records", "Records of all contents read", "count", "Records", "记录数", sum(&|ledger| ledger.records)),
-        ("quarantined", "Records set aside", "count", "Set aside", "隔离", sum(&|ledger| ledger.quarantined)),
+        (
+            "records",
+            "Records of all contents read",
+            "count",
+            "Records",
+            "记录数",
+            sum(&|ledger| ledger.records, &|_| 0),
+        ),
+        (
+            "quarantined",
+            "Records set aside",
+            "count",
+            "Set aside",
+            "隔离",
+            sum(&|ledger| ledger.quarantined, &|counts| counts.quarantined_in_clean),
+        ),
         (
             "table_rows",
             "Rows of the dataset",

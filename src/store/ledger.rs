@@ -80,7 +80,7 @@ pub struct CleanCounts {
     pub exact_duplicates: u64,
     /// Rows whose key has a row that the contract prefers.
     pub superseded: u64,
-    /// Rows set aside by rules across rows.
+    /// Rows set aside because a value is not found where its column references.
     pub quarantined_in_clean: u64,
     /// Rows of the dataset that equal an earlier one in every column, where they are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -296,9 +296,10 @@ pub struct RowGroup {
     pub rows: usize,
 }
 
-/// Returns the row groups of a file all of whose rows count.
+/// Returns the row groups of a file, with the rows in them that do not count.
 pub fn row_groups(store: &Store, file: &DataFile) -> Result<Vec<RowGroup>, StoreError> {
-    let rows = usize::try_from(file.sum.rows).unwrap_or(usize::MAX);
+    let lost = file.without.as_ref().map_or(0, |without| without.sum.rows);
+    let rows = usize::try_from(file.sum.rows + lost).unwrap_or(usize::MAX);
     if rows <= ROW_GROUP_ROWS {
         // It has one, and need not be opened to know that.
         return Ok(vec![RowGroup { number: None, rows }]);

@@ -199,6 +199,12 @@ pub struct Landed {
     pub contents: BTreeMap<String, Content>,
     /// What became of the accepted rows, all files together.
     pub counts: CleanCounts,
+    /// The accepted rows that were set aside because a value was not found where it references, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<DataFile>,
+    /// The content of each dataset that it references, as it was then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub referenced: BTreeMap<String, Digest>,
     /// Files that hold kept rows of several contents, or of one that lost some, by the digest of what they were made of.
     pub gathered: BTreeMap<Digest, DataFile>,
     /// The dataset's part of `dq_ledger`.

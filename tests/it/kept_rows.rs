@@ -10,7 +10,7 @@ use crate::scratch::Scratch;
 type Version = (i64, i64, String);
 
 /// A text of 40 letters that looks like chance (xorshift, Marsaglia 2003).
-fn noise(seed: i64) -> String {
+pub(crate) fn noise(seed: i64) -> String {
     let mut state = seed.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut letter = || {
         state ^= state << 13;

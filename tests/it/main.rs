@@ -23,6 +23,7 @@ mod page;
 mod pages;
 mod published;
 mod quarantine;
+mod references;
 mod repeated;
 mod sample;
 mod scratch;

@@ -13,7 +13,7 @@ use super::dictionary::words;
 use super::value::{NAME_RULE, duration, is_name, plain, plain_all};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::project::toml_reader::{Table, Value, listed};
-use crate::project::{ColumnType, Normaliser, Rules, SourceColumn, Spelled};
+use crate::project::{ColumnType, Normaliser, Reference, Rules, SourceColumn, Spelled};
 
 /// What people call types elsewhere, and what they are called here.
 const KNOWN_ELSEWHERE: [(&str, &str); 14] = [
@@ -117,6 +117,7 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
     let formats = formats(&mut table, rule_kind);
     let normalise = normalise(&mut table, rule_kind);
     let not_future = not_future(&mut table, rule_kind);
+    let references = references(&mut table);
     let words = words(&mut table);
     table.finish();
     let column = kind.map(|(kind, required)| SourceColumn {
@@ -129,6 +130,7 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
         rules: Rules { required, values, min, max, pattern: plain(pattern) },
         not_future,
         true_if: Vec::new(),
+        references,
         words,
     });
     Declared { aliases, path, column, ..Declared::new(entry, type_bytes) }
@@ -342,6 +344,19 @@ fn not_future(table: &mut Table<'_>, kind: Option<ColumnType>) -> Option<u64> {
             None
         }
     }
+}
+
+/// Returns the column of another dataset in which values must be found; whether there is one is asked once all
+/// contracts have been read.
+fn references(table: &mut Table<'_>) -> Option<Reference> {
+    let word = table.text("references")?;
+    let parts = word.text.split_once('.').filter(|(dataset, column)| is_name(dataset) && is_name(column));
+    let Some((dataset, column)) = parts else {
+        let message = format!("`{}` is not a column of a dataset", word.text);
+        table.reject(&word, message, "write both with a dot between them, such as `agents.agent_id`");
+        return None;
+    };
+    Some(Reference { dataset: dataset.to_owned(), column: column.to_owned(), bytes: word.bytes })
 }
 
 fn misfit(table: &Table<'_>, bytes: Range<usize>, key: &str, kind: ColumnType, help: &str) {

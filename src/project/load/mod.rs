@@ -14,6 +14,7 @@ mod job;
 mod model;
 mod names;
 mod partition;
+mod reference;
 mod rule;
 mod settings;
 mod source;
@@ -61,6 +62,7 @@ pub fn load(root: &Utf8Path, env: Option<&str>) -> Result<Project, Diagnostics> 
         .file
         .and_then(|file| settings::read(&file, env, &names, &mut found));
     let sources = source::read_all(&names, settings.as_ref(), &mut found);
+    reference::check(&sources, &names, &mut found);
     let contracts = model::read_all(&names, settings.as_ref(), &mut found);
     let jobs = job::read_all(root, &names, &mut found);
     let dictionary = names.dictionary.as_ref().map(|file| dictionary::read(file, &mut found)).unwrap_or_default();

@@ -1,0 +1,484 @@
+//! Sets rows aside whose values are not found where their columns reference.
+//!
+//! It is asked of the rows that are kept, once that is decided: a row that is set aside gives nothing back that it had
+//! superseded, because an old version would then pass for the newest one.
+//!
+//! Of the dataset that is referenced one column is read, and of its values only hashes of 128 bits are held, each once:
+//! by them values are told apart, as rows are everywhere. Where there are more different values than memory should hold,
+//! both columns are read several times, and each time looked at in part.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::error::ArrowError;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use hashbrown::HashTable;
+use serde::{Serialize, Serializer};
+
+use super::in_parallel::in_parallel;
+use super::keep::Decision;
+use super::{CleanError, Part, Referenced};
+use crate::ingest::{FILE_COLUMN, LINE_COLUMN, Reason, partitioner, quoted, stored_row_schema};
+use crate::plan::OwnTable;
+use crate::project::{Reference, SourceContract};
+use crate::store::{
+    DataFile, ParquetFile, ROW_COLUMN, RowGroup, RowHasher, Store, StoreError, read_batches, read_row_group, row_groups,
+};
+
+/// How many hashes of values are in memory at a time: what a table of 2^22 places takes, 70 MB.
+const BUCKET_VALUES: usize = (1 << 22) / 8 * 7;
+
+/// How many hashes are gathered before they are put to the others.
+const GATHERED_VALUES: usize = 1 << 16;
+
+/// How many rows of a file are told as examples.
+const EXAMPLES: usize = 5;
+
+/// The rows that were set aside.
+#[derive(Debug, Default)]
+pub(super) struct SetAside {
+    /// They, as rows of `dq_quarantine`, if there are any.
+    pub(super) file: Option<DataFile>,
+    /// By part, the first few of them: line, reason, column and message.
+    pub(super) examples: BTreeMap<usize, Vec<String>>,
+}
+
+/// A row that is set aside: its place in its content's file, and the number of the column that sets it aside.
+type Stray = (u32, u32);
+
+/// Rows of a file that are read together.
+struct Stretch<'a> {
+    file: &'a DataFile,
+    /// The number of the file.
+    number: usize,
+    rows: RowGroup,
+    /// The place in the file of the first of them.
+    first: u32,
+    /// The rows of the file that do not count, in order.
+    lost: &'a [u32],
+}
+
+/// A column of a dataset whose values are hashed.
+struct Column<'a> {
+    dataset: &'a str,
+    name: &'a str,
+    kind: DataType,
+}
+
+/// Takes the rows out of what was decided whose values are not found among those of `referenced`.
+pub(super) fn set_aside(
+    store: &Store,
+    contract: &SourceContract,
+    referenced: &BTreeMap<String, Referenced>,
+    parts: &[Part],
+    decided: &mut [Decision],
+) -> Result<SetAside, CleanError> {
+    let mut strays: Vec<Vec<Stray>> = vec![Vec::new(); parts.len()];
+    for (number, (name, column)) in (0..).zip(&contract.columns) {
+        let Some(reference) = &column.references else { continue };
+        let Some(other) = referenced.get(&reference.dataset) else {
+            let reason = format!("`{}` was not cleaned before it", reference.dataset);
+            return Err(CleanError::Bug { dataset: contract.name.clone(), reason });
+        };
+        let column = Column { dataset: &contract.name, name, kind: column.kind.arrow() };
+        let found = strays_of(store, &column, (reference, other), parts, decided, BUCKET_VALUES)?;
+        for (strays, rows) in strays.iter_mut().zip(found) {
+            strays.extend(rows.into_iter().map(|row| (row, number)));
+        }
+    }
+    for strays in &mut strays {
+        // Of several columns the first one in the contract's order counts.
+        strays.sort_unstable();
+        strays.dedup_by_key(|(row, _)| *row);
+    }
+    write(store, contract, parts, &strays, decided)
+}
+
+/// Returns, by part, the kept rows whose value in `column` is not found, with at most so many values in memory.
+fn strays_of(
+    store: &Store,
+    column: &Column<'_>,
+    (reference, other): (&Reference, &Referenced),
+    parts: &[Part],
+    decided: &[Decision],
+    most_values: usize,
+) -> Result<Vec<Vec<u32>>, CleanError> {
+    let lost = other.files.iter().map(|file| lost_rows(store, file)).collect::<Result<Vec<_>, _>>()?;
+    let files = other.files.iter().zip(&lost).map(|(file, lost)| (Some(file), lost.as_slice()));
+    let others = stretches(store, &reference.dataset, files)?;
+    let other_column = Column { dataset: &reference.dataset, name: &reference.column, kind: column.kind.clone() };
+    let files = parts.iter().zip(decided).map(|(part, decision)| (part.content.rows.as_ref(), &decision.lost[..]));
+    let own = stretches(store, column.dataset, files)?;
+    let mut strays = vec![Vec::new(); parts.len()];
+    let mut bucket = Bucket { number: 0, of: 1 };
+    while bucket.number < bucket.of {
+        let most = (bucket.number == 0).then_some(most_values);
+        let values = Values::read(store, &other_column, &others, bucket, most)?;
+        let found = in_parallel(&own, |stretch| {
+            let mut strays = Vec::new();
+            each_value(store, column, stretch, |row, hash| {
+                if values.bucket.has(hash) && !values.have(hash) {
+                    strays.push(row);
+                }
+            })?;
+            Ok::<_, StoreError>(strays)
+        })?;
+        own.iter().zip(found).for_each(|(stretch, found)| strays[stretch.number].extend(found));
+        bucket = Bucket { number: bucket.number + 1, of: values.bucket.of };
+    }
+    Ok(strays)
+}
+
+/// The hashes whose lowest bits are a number.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    number: u128,
+    /// How many buckets there are, a power of two.
+    of: u128,
+}
+
+impl Bucket {
+    fn has(self, hash: u128) -> bool {
+        hash & (self.of - 1) == self.number
+    }
+}
+
+/// The hashes of the different values of one bucket.
+struct Values {
+    bucket: Bucket,
+    hashes: HashTable<u128>,
+    /// How many there may be before the bucket is split; none where it must not be.
+    most: Option<usize>,
+}
+
+impl Values {
+    /// Reads those of `bucket` from a column. The first bucket becomes smaller where it has more than `most` values.
+    fn read(
+        store: &Store,
+        column: &Column<'_>,
+        stretches: &[Stretch<'_>],
+        bucket: Bucket,
+        most: Option<usize>,
+    ) -> Result<Self, StoreError> {
+        let all = Mutex::new(Self { bucket, hashes: HashTable::new(), most });
+        let add = |gathered: &mut Vec<u128>| {
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            gathered.drain(..).for_each(|hash| all.add(hash));
+        };
+        in_parallel(stretches, |stretch| {
+            let mut gathered = Vec::new();
+            each_value(store, column, stretch, |_, hash| {
+                if bucket.has(hash) {
+                    gathered.push(hash);
+                }
+                if gathered.len() == GATHERED_VALUES {
+                    add(&mut gathered);
+                }
+            })?;
+            add(&mut gathered);
+            Ok::<_, StoreError>(())
+        })?;
+        Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&mut self, hash: u128) {
+        if !self.bucket.has(hash) {
+            return;
+        }
+        self.hashes.entry(table_hash(hash), |known| *known == hash, |known| table_hash(*known)).or_insert(hash);
+        while self.most.is_some_and(|most| self.hashes.len() > most) {
+            self.bucket.of *= 2;
+            let bucket = self.bucket;
+            self.hashes.retain(|hash| bucket.has(*hash));
+        }
+    }
+
+    fn have(&self, hash: u128) -> bool {
+        self.hashes.find(table_hash(hash), |known| *known == hash).is_some()
+    }
+}
+
+/// Returns the half of a hash by which it is found; the other half tells its bucket.
+fn table_hash(hash: u128) -> u64 {
+    (hash >> 64) as u64
+}
+
+/// Returns the rows of a file that do not count, in order.
+fn lost_rows(store: &Store, file: &DataFile) -> Result<Vec<u32>, StoreError> {
+    let Some(without) = &file.without else { return Ok(Vec::new()) };
+    let mut lost = Vec::new();
+    for batch in read_batches(&store.path(without), &[ROW_COLUMN])? {
+        let batch = batch.map_err(|source| StoreError::Rows { table: without.path.clone(), source })?;
+        let rows = batch.column(0).as_primitive::<Int64Type>();
+        lost.extend(rows.values().iter().filter_map(|row| u32::try_from(*row).ok()));
+    }
+    Ok(lost)
+}
+
+/// Returns the stretches of files, each with the rows of it that do not count.
+fn stretches<'a>(
+    store: &Store,
+    dataset: &str,
+    files: impl Iterator<Item = (Option<&'a DataFile>, &'a [u32])>,
+) -> Result<Vec<Stretch<'a>>, CleanError> {
+    let mut stretches = Vec::new();
+    for (number, (file, lost)) in files.enumerate() {
+        let Some(file) = file else { continue };
+        let mut first = 0_u32;
+        for rows in row_groups(store, file)? {
+            let count = rows.rows;
+            stretches.push(Stretch { file, number, rows, first, lost });
+            first = u32::try_from(count).ok().and_then(|count| first.checked_add(count)).ok_or_else(|| {
+                let reason = "a landed file has more than 4,294,967,295 records; split it".to_owned();
+                CleanError::Bug { dataset: dataset.to_owned(), reason }
+            })?;
+        }
+    }
+    Ok(stretches)
+}
+
+/// Calls `each` with the place of every row that counts and has a value, and the hash of that.
+fn each_value(
+    store: &Store,
+    column: &Column<'_>,
+    stretch: &Stretch<'_>,
+    mut each: impl FnMut(u32, u128),
+) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Rows { table: column.dataset.to_owned(), source };
+    let schema = Schema::new(vec![Field::new(column.name, column.kind.clone(), true)]);
+    let mut hasher = RowHasher::new(&schema, 1).map_err(failed)?;
+    let before = stretch.lost.partition_point(|lost| *lost < stretch.first);
+    let mut lost = stretch.lost[before..].iter().peekable();
+    let mut row = stretch.first;
+    for batch in read_row_group(store, stretch.file, &stretch.rows, &[column.name], None)? {
+        let batch = batch.map_err(failed)?;
+        let values = batch.column(0);
+        let mut at = 0;
+        hasher
+            .hash(&batch, |hash| {
+                if lost.next_if_eq(&&row).is_none() && values.is_valid(at) {
+                    each(row, hash);
+                }
+                at += 1;
+                row += 1;
+            })
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Writes rows that are set aside as rows of `dq_quarantine`, and takes them out of what was decided.
+fn write(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    strays: &[Vec<Stray>],
+    decided: &mut [Decision],
+) -> Result<SetAside, CleanError> {
+    let (table, schema) = (OwnTable::Quarantine.name(), OwnTable::Quarantine.schema());
+    let failed = |source| StoreError::Rows { table: table.to_owned(), source };
+    let mut file = None;
+    let mut examples_of_parts = BTreeMap::new();
+    // The hashes of those that were met, to tell which of them had counted as repeated.
+    let mut met = HashSet::new();
+    let mut partitioner = partitioner(contract);
+    for (number, ((part, strays), decision)) in parts.iter().zip(strays).zip(decided).enumerate() {
+        if strays.is_empty() {
+            continue;
+        }
+        let mut examples = Vec::new();
+        each_batch(store, contract, part, strays, |batch, strays, hashes| {
+            let partitions =
+                partitioner.as_mut().map(|partitioner| partitioner.keys(batch)).transpose().map_err(failed)?;
+            for (at, ((row, _), hash)) in strays.iter().zip(hashes).enumerate() {
+                let partition = partitions.as_ref().map(|keys| keys.is_valid(at).then(|| keys.value(at)));
+                decision.take_out(*row, *hash, partition);
+                decision.counts.quarantined_in_clean += 1;
+                if let Some(repeated) = &mut decision.counts.repeated
+                    && !met.insert(*hash)
+                {
+                    *repeated -= 1;
+                }
+            }
+            let rows = as_set_aside(contract, batch, strays).map_err(failed)?;
+            examples.extend(told(&rows, EXAMPLES - examples.len()));
+            let file = match &mut file {
+                Some(file) => file,
+                none => none.insert(store.create_parquet(table, &schema, schema.fields().len())?),
+            };
+            file.write(&rows)
+        })?;
+        decision.lost.sort_unstable();
+        examples_of_parts.insert(number, examples);
+    }
+    Ok(SetAside { file: file.map(ParquetFile::finish).transpose()?, examples: examples_of_parts })
+}
+
+/// Calls `each` with the rows of a part that are set aside, batch by batch, and the hash of each.
+fn each_batch(
+    store: &Store,
+    contract: &SourceContract,
+    part: &Part,
+    strays: &[Stray],
+    mut each: impl FnMut(&RecordBatch, &[Stray], &[u128]) -> Result<(), StoreError>,
+) -> Result<(), CleanError> {
+    let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
+    let names: Vec<&str> = contract.columns.keys().map(String::as_str).chain([FILE_COLUMN, LINE_COLUMN]).collect();
+    let mut hasher = RowHasher::new(&stored_row_schema(contract), contract.columns.len()).map_err(failed)?;
+    let mut hashes = Vec::new();
+    let mut left = strays;
+    for stretch in stretches(store, &contract.name, [(part.content.rows.as_ref(), [].as_slice())].into_iter())? {
+        let end = stretch.first as usize + stretch.rows.rows;
+        let (here, rest) = left.split_at(left.partition_point(|(row, _)| (*row as usize) < end));
+        left = rest;
+        if here.is_empty() {
+            continue;
+        }
+        let rows: Vec<u32> = here.iter().map(|(row, _)| row - stretch.first).collect();
+        let mut at = 0;
+        for batch in read_row_group(store, stretch.file, &stretch.rows, &names, Some(&rows))? {
+            let batch = batch.map_err(failed)?;
+            hashes.clear();
+            hasher.hash(&batch, |hash| hashes.push(hash)).map_err(failed)?;
+            each(&batch, &here[at..at + batch.num_rows()], &hashes)?;
+            at += batch.num_rows();
+        }
+    }
+    Ok(())
+}
+
+/// Returns rows that are set aside as `dq_quarantine` has them.
+fn as_set_aside(contract: &SourceContract, batch: &RecordBatch, strays: &[Stray]) -> Result<RecordBatch, ArrowError> {
+    let options = FormatOptions::default();
+    let named = contract.columns.iter().zip(batch.columns());
+    let values = named.map(|((name, column), array)| {
+        Ok(Value {
+            name,
+            references: column.references.as_ref(),
+            array,
+            text: ArrayFormatter::try_new(array, &options)?,
+        })
+    });
+    let values = values.collect::<Result<Vec<_>, ArrowError>>()?;
+    let (mut columns, mut messages, mut records) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, (_, number)) in strays.iter().enumerate() {
+        let Value { name, references, text, .. } = &values[*number as usize];
+        let expected = references.map(Reference::to_string).unwrap_or_default();
+        let found = quoted(text.value(row).to_string().as_bytes());
+        columns.push(*name);
+        messages.push(format!("expected a value of `{expected}`, found {found}"));
+        // An object of texts cannot fail to be JSON.
+        records.push(serde_json::to_vec(&Texts { values: &values, row }).unwrap_or_default());
+    }
+    let repeat =
+        |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, strays.len()))) };
+    // Behind the columns stands where a row came from.
+    let [file, line] = [0, 1].map(|at| Arc::clone(batch.column(contract.columns.len() + at)));
+    RecordBatch::try_new(
+        OwnTable::Quarantine.schema(),
+        vec![
+            repeat(&contract.name),
+            file,
+            line,
+            new_null_array(&DataType::Int64, strays.len()),
+            repeat(Reason::Reference.as_str()),
+            Arc::new(StringArray::from_iter_values(columns)),
+            Arc::new(StringArray::from_iter_values(messages)),
+            Arc::new(BinaryArray::from_iter_values(records)),
+        ],
+    )
+}
+
+/// Returns the first rows of `dq_quarantine` as people are told of them: line, reason, column and message.
+fn told(rows: &RecordBatch, most: usize) -> impl Iterator<Item = String> {
+    let text = |column: usize, row: usize| rows.column(column).as_string::<i32>().value(row);
+    let line = |row: usize| rows.column(2).as_primitive::<Int64Type>().value(row);
+    (0..rows.num_rows().min(most))
+        .map(move |row| format!("{}: {} in `{}`: {}", line(row), text(4, row), text(5, row), text(6, row)))
+}
+
+/// A column of rows that are set aside.
+struct Value<'a> {
+    name: &'a str,
+    references: Option<&'a Reference>,
+    array: &'a ArrayRef,
+    text: ArrayFormatter<'a>,
+}
+
+/// The values of a row by column, as an object of texts.
+struct Texts<'a> {
+    values: &'a [Value<'a>],
+    row: usize,
+}
+
+impl Serialize for Texts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = |value: &Value<'_>| {
+            let is_there = value.array.is_valid(self.row);
+            (value.name.to_owned(), is_there.then(|| value.text.value(self.row).to_string()))
+        };
+        serializer.collect_map(self.values.iter().map(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int64Array;
+    use camino::Utf8Path;
+
+    use super::*;
+    use crate::digest::Digest;
+    use crate::store::{Content, Ledger, LocalDisk};
+
+    fn file(store: &Store, values: impl Iterator<Item = Option<i64>>) -> DataFile {
+        let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
+        let mut file = store.create_parquet("a", &schema, 1).unwrap();
+        let values: ArrayRef = Arc::new(values.collect::<Int64Array>());
+        file.write(&RecordBatch::try_new(schema, vec![values]).unwrap()).unwrap();
+        file.finish().unwrap()
+    }
+
+    fn part(rows: DataFile) -> Part {
+        let content = Content {
+            hash: Digest::of(b""),
+            landed_at: chrono::DateTime::UNIX_EPOCH,
+            ledger: Ledger::default(),
+            rows: Some(rows),
+            quarantine: None,
+            unknown_columns: Vec::new(),
+        };
+        Part { identity: String::new(), content }
+    }
+
+    #[test]
+    fn the_same_rows_are_strays_however_few_values_memory_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(Utf8Path::from_path(folder.path()).unwrap(), Arc::new(LocalDisk));
+        // Even numbers are there, most of them twice, and none; the file that lost two rows does not have 4 and 6.
+        let mut lost = file(&store, [0, 2, 4, 6, 8].into_iter().map(Some));
+        let schema = Arc::new(Schema::new(vec![Field::new(ROW_COLUMN, DataType::Int64, false)]));
+        let mut without = store.create_parquet("a", &schema, 1).unwrap();
+        let rows: ArrayRef = Arc::new(Int64Array::from(vec![2, 3]));
+        without.write(&RecordBatch::try_new(schema, vec![rows]).unwrap()).unwrap();
+        lost.without = Some(Box::new(without.finish().unwrap()));
+        lost.sum.rows = 3;
+        let others = (10..20_000).chain(10..20_000).map(|n| (n % 2 == 0).then_some(n));
+        let files = vec![lost, file(&store, others)];
+        let other = Referenced { files, content: Digest::of(b"") };
+        let parts = [
+            part(file(&store, (0..20_010).map(Some))),
+            part(file(&store, [Some(1), None, Some(4), Some(0), Some(3)].into_iter())),
+        ];
+        let decided = [Decision::default(), Decision { lost: vec![0], ..Decision::default() }];
+        let reference = Reference { dataset: "b".to_owned(), column: "id".to_owned(), bytes: 0..0 };
+        let column = Column { dataset: "a", name: "id", kind: DataType::Int64 };
+        let expected = (0..20_010).filter(|n| [4, 6].contains(n) || *n >= 20_000 || n % 2 == 1).collect::<Vec<u32>>();
+        for most in [1 << 20, 9_996, 2_000, 10] {
+            let mut found = strays_of(&store, &column, (&reference, &other), &parts, &decided, most).unwrap();
+            found.iter_mut().for_each(|strays| strays.sort_unstable());
+            assert!(found == [expected.clone(), vec![2, 4]], "{most}");
+        }
+    }
+}
