@@ -55,7 +55,7 @@ struct Stretch {
 /// Decides about every row of `parts`, which stand in the order of their admission.
 pub(super) fn decide(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result<Vec<Decision>, CleanError> {
     let all_kept = |part: &Part| Decision {
-        counts: CleanCounts { clean: part.content.ledger.accepted, ..CleanCounts::default() },
+        counts: CleanCounts { clean: stored_rows(part), ..CleanCounts::default() },
         ..Decision::default()
     };
     let mut decisions: Vec<Decision> = parts.iter().map(all_kept).collect();
@@ -75,6 +75,11 @@ pub(super) fn decide(store: &Store, contract: &SourceContract, parts: &[Part]) -
     }
     decisions.iter_mut().for_each(|decision| decision.lost.sort_unstable());
     Ok(decisions)
+}
+
+/// Returns how many rows of a content are stored, which is what its records made unless rows were lost on the way.
+fn stored_rows(part: &Part) -> u64 {
+    part.content.rows.as_ref().map_or(0, |file| file.sum.rows)
 }
 
 /// Returns the contract under which a row loses that equals an earlier one in every column.
@@ -113,7 +118,7 @@ fn stretches(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result
             let count = rows.rows;
             stretches.push(Stretch { part: number, first, rows });
             first = u32::try_from(count).ok().and_then(|count| first.checked_add(count)).ok_or_else(|| {
-                let reason = "a landed file has more than 4,294,967,295 records; split it".to_owned();
+                let reason = "a landed file has more than 4,294,967,295 rows; split it".to_owned();
                 CleanError::Bug { dataset: contract.name.clone(), reason }
             })?;
         }

@@ -1,8 +1,8 @@
 //! Makes the rows of all landed files of a dataset keep its contract together: one row per key, the right one.
 //!
-//! Promises: `accepted = clean + exact duplicates + superseded + quarantined in clean`, for every file, checked
+//! Promises: `rows = clean + exact duplicates + superseded + quarantined in clean`, for every file, checked
 //! on every run; a row that loses its winner comes back, because every run decides anew from all files that live. Of
-//! the accepted rows nothing is copied that need not be: a large file becomes part of the dataset as it is, with a note of
+//! the rows nothing is copied that need not be: a large file becomes part of the dataset as it is, with a note of
 //! the few rows that it loses, and what was copied once serves again. Keys are compared, not only hashed, and memory
 //! stays small beside the rows: a few bytes for each.
 //!
@@ -37,14 +37,14 @@ pub enum CleanError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Rows were lost on the way: a mistake of ours.
-    #[error("the rows of `{file}` do not add up: {counts:?} of {accepted} accepted")]
+    #[error("the rows of `{file}` do not add up: {counts:?} of {rows}")]
     Unbalanced {
         /// The file.
         file: String,
         /// What the rows became.
         counts: CleanCounts,
-        /// How many there were.
-        accepted: u64,
+        /// How many its records made.
+        rows: u64,
     },
     /// The work was given up: a mistake of ours.
     #[error("cleaning `{dataset}` was given up: {reason}")]
@@ -119,13 +119,13 @@ fn clean_blocking(
     let mut counts = CleanCounts::default();
     let mut of_content = BTreeMap::new();
     for (part, decision) in parts.iter().zip(decided) {
-        let accepted = part.content.ledger.accepted;
-        if decision.counts.total() != accepted || !part.content.ledger.balanced() {
+        let rows = part.content.ledger.rows;
+        if decision.counts.total() != rows || !part.content.ledger.balanced() {
             let file = live
                 .iter()
                 .find(|path| path.content == part.identity)
                 .map_or_else(String::new, |path| path.path.clone());
-            return Err(CleanError::Unbalanced { file, counts: decision.counts, accepted });
+            return Err(CleanError::Unbalanced { file, counts: decision.counts, rows });
         }
         counts.add(&decision.counts);
         of_content.insert(part.identity.clone(), decision.counts);

@@ -6,7 +6,7 @@ use super::problem::FileProblem;
 use super::record::Strangers;
 use crate::project::SourceContract;
 
-/// The columns that a contract looks for inside its files: all but those that the path gives.
+/// The columns of a contract, and where it looks for them.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     columns: Vec<WantedColumn>,
@@ -20,7 +20,18 @@ struct WantedColumn {
     /// Where it may be, each as the names of objects inside each other: its path or own name, then its aliases.
     paths: Vec<Vec<String>>,
     required: bool,
-    from_path: bool,
+    origin: Origin,
+}
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A field of the records.
+    Field,
+    /// The path of the file.
+    FilePath,
+    /// All fields that no other column is.
+    Rest,
 }
 
 impl Wanted {
@@ -31,7 +42,13 @@ impl Wanted {
                 .chain(column.aliases.iter().map(|alias| vec![alias.clone()]))
                 .collect(),
             required: column.rules.required || contract.key.contains(name),
-            from_path: captures.iter().any(|(captured, _)| captured == name),
+            origin: if captures.iter().any(|(captured, _)| captured == name) {
+                Origin::FilePath
+            } else if column.rest {
+                Origin::Rest
+            } else {
+                Origin::Field
+            },
         });
         Self { columns: columns.collect() }
     }
@@ -43,7 +60,7 @@ impl Wanted {
             name: (*name).to_owned(),
             paths: vec![vec![(*name).to_owned()]],
             required: false,
-            from_path: false,
+            origin: Origin::Field,
         };
         Self { columns: names.iter().map(column).collect() }
     }
@@ -53,10 +70,15 @@ impl Wanted {
         self.columns.len()
     }
 
-    /// Returns the cell of each column in a file without a header: the contract's order, without what the path gives.
+    /// Returns the cell of each column in a file without a header: the contract's order, without what is no field.
     pub(super) fn in_order(&self) -> Vec<Option<usize>> {
         let mut cells = 0..;
-        self.columns.iter().map(|column| if column.from_path { None } else { cells.next() }).collect()
+        self.columns.iter().map(|column| if column.is_field() { cells.next() } else { None }).collect()
+    }
+
+    /// Returns the column that has what no other has, if there is one.
+    pub(super) fn rest(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.origin == Origin::Rest)
     }
 
     /// Returns each path at which a record may have a column, with the column and the path's rank among those of the
@@ -66,7 +88,7 @@ impl Wanted {
         let mut claimed = HashSet::new();
         let most = self.columns.iter().map(|column| column.paths.len()).max().unwrap_or_default();
         for rank in 0..most {
-            for (at, column) in self.columns.iter().enumerate().filter(|(_, column)| !column.from_path) {
+            for (at, column) in self.columns.iter().enumerate().filter(|(_, column)| column.is_field()) {
                 if let Some(path) = column.paths.get(rank)
                     && claimed.insert(path.as_slice())
                 {
@@ -101,7 +123,7 @@ impl Wanted {
                     return Err(FileProblem::DuplicateColumn { name: name.to_owned(), header: header.to_vec() });
                 }
                 None => {
-                    if !column.from_path {
+                    if column.is_field() {
                         missing.push((column, names));
                     }
                     None
@@ -136,6 +158,12 @@ impl Wanted {
     }
 }
 
+impl WantedColumn {
+    fn is_field(&self) -> bool {
+        self.origin == Origin::Field
+    }
+}
+
 /// Returns what two names share that people take for one: neither case nor what cannot be seen counts.
 fn near(name: &str) -> String {
     let is_seen = |c: &char| !c.is_whitespace() && !matches!(c, '\u{200b}' | '\u{feff}');
@@ -160,7 +188,7 @@ mod tests {
             name: names[0].to_owned(),
             paths: names.iter().map(|&name| vec![name.to_owned()]).collect(),
             required: *required,
-            from_path: false,
+            origin: Origin::Field,
         });
         Wanted { columns: columns.collect() }
     }

@@ -166,7 +166,7 @@ pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
     for (name, column) in &contract.columns {
         parts.add(name);
         parts.add(format!(
-            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
             column.kind,
             column.path,
             column.aliases,
@@ -174,7 +174,8 @@ pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
             column.null,
             column.formats,
             column.rules,
-            column.not_future
+            column.not_future,
+            column.rest
         ));
         parts.add(if contract.key.contains(name) { "key" } else { "" });
     }

@@ -25,7 +25,7 @@ pub use check::{Calendar, Check, Question, Severity, Side, Terms, To, Usual};
 pub use column::{ColumnType, Normaliser, Rules, Words, timestamp};
 pub use contract::{
     Comparison, CsvFormat, FieldNames, FilesMode, Format, Keep, Late, ModelColumn, ModelContract, ModelPlaces,
-    NewColumns, Operand, RecordRule, SourceColumn, SourceContract, ThenLate,
+    NdjsonFormat, NewColumns, Operand, PLACE, RecordRule, SourceColumn, SourceContract, ThenLate,
 };
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};

@@ -54,7 +54,7 @@ pub use state::{
 };
 
 /// The version of the formats of states and snapshots.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Why the store failed.
 #[derive(Debug, thiserror::Error)]

@@ -189,7 +189,7 @@ pub struct Landed {
     pub paths: Vec<LandedPath>,
     /// What was read, by identity of content. Rows live while a path holds their content.
     pub contents: BTreeMap<String, Content>,
-    /// What became of the accepted rows, all files together.
+    /// What became of the rows, all files together.
     pub counts: CleanCounts,
     /// Files that hold kept rows of several contents, or of one that lost some, by the digest of what they were made of.
     pub gathered: BTreeMap<Digest, DataFile>,
@@ -237,7 +237,7 @@ pub struct Content {
     pub landed_at: DateTime<Utc>,
     /// What became of its records.
     pub ledger: Ledger,
-    /// Its accepted rows, if it has any.
+    /// The rows that its records made, if it has any.
     pub rows: Option<DataFile>,
     /// Its records that were set aside, if there are any.
     pub quarantine: Option<DataFile>,

@@ -46,13 +46,15 @@ pub(super) struct Declared {
     pub(super) path: Option<Spelled>,
     /// Where its type is written.
     pub(super) type_bytes: Range<usize>,
+    /// Where it is said that it has what no other column has.
+    pub(super) rest: Option<Range<usize>>,
     /// What it is; nothing when its type cannot be read.
     pub(super) column: Option<SourceColumn>,
 }
 
 impl Declared {
     fn new(entry: &Value<'_>, type_bytes: Range<usize>) -> Self {
-        Self { name: entry.name.clone(), aliases: Vec::new(), path: None, type_bytes, column: None }
+        Self { name: entry.name.clone(), aliases: Vec::new(), path: None, type_bytes, rest: None, column: None }
     }
 }
 
@@ -113,6 +115,7 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
     let formats = formats(&mut table, rule_kind);
     let normalise = normalise(&mut table, rule_kind);
     let not_future = not_future(&mut table, rule_kind);
+    let rest = rest(&mut table, rule_kind);
     let words = words(&mut table);
     table.finish();
     let column = kind.map(|(kind, required)| SourceColumn {
@@ -124,9 +127,10 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
         formats: plain_all(formats),
         rules: Rules { required, values, min, max, pattern: plain(pattern) },
         not_future,
+        rest: rest.is_some(),
         words,
     });
-    Declared { aliases, path, column, ..Declared::new(entry, type_bytes) }
+    Declared { aliases, path, rest, column, ..Declared::new(entry, type_bytes) }
 }
 
 /// Returns the path of a value inside nested objects.
@@ -300,6 +304,19 @@ fn not_future(table: &mut Table<'_>, kind: Option<ColumnType>) -> Option<u64> {
             None
         }
     }
+}
+
+/// Returns where it is said that the column has what no other column has.
+fn rest(table: &mut Table<'_>, kind: Option<ColumnType>) -> Option<Range<usize>> {
+    let value = table.take("rest")?;
+    let bytes = value.place().bytes;
+    if !value.boolean()? {
+        return None;
+    }
+    if let Some(kind) = kind.filter(|kind| *kind != ColumnType::String) {
+        misfit(table, bytes.clone(), "rest", kind, "it is for `string`: its values are JSON objects, as text");
+    }
+    Some(bytes)
 }
 
 fn misfit(table: &Table<'_>, bytes: Range<usize>, key: &str, kind: ColumnType, help: &str) {
