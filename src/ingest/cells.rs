@@ -302,6 +302,6 @@ mod tests {
         assert_eq!(column(0), [Some(&b"ab"[..]), None]);
         assert_eq!(column(1), [Some(&b"x\"y"[..]), None]);
         assert_eq!(cells.column(1, 2, bytes).get(0), Some(&b"x\"y"[..]));
-        assert_eq!(cells.places(0, 2).collect::<Vec<_>>(), [0..2]);
+        assert_eq!((cells.places(0, 2).next(), cells.places(1, 2).next()), (Some(0..2), None));
     }
 }

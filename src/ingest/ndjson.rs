@@ -33,7 +33,8 @@ pub(super) struct Ndjson {
     most_depth: usize,
     encoding: &'static str,
     rest: Option<Rest>,
-    explode: Option<Explode>,
+    /// Few files have one, and it is large.
+    explode: Option<Box<Explode>>,
 }
 
 /// Why a record is none.
@@ -126,13 +127,11 @@ impl<'a> Row<'a> {
     ) -> Result<(), Broken> {
         let at = place.start;
         let text = record.part(place);
-        match object::read(text.as_bytes(), at, level, self) {
-            Some(()) => Ok(()),
-            None => {
-                self.clear(blank);
-                self.read_any(level, text, (record.at, at))
-            }
+        if object::read(text.as_bytes(), at, level, self).is_some() {
+            return Ok(());
         }
+        self.clear(blank);
+        self.read_any(level, text, (record.at, at))
     }
 
     /// Reads an object of any kind, which starts at `at` of the bytes in memory, in a line that starts at `line`.
@@ -212,7 +211,7 @@ impl Ndjson {
         // A row has one cell even where the path gives all columns, so that rows can be counted by their cells.
         let width = width.max(1);
         let mut names = Names::none();
-        let mut explode = Explode::new(&format.explode, width);
+        let mut explode = Explode::new(&format.explode, width).map(Box::new);
         for (path, column, rank) in wanted.paths() {
             let Some(cell) = slots[column] else { continue };
             let target = Target { cell, rank };

@@ -1363,7 +1363,7 @@ proptest! {
         let (kept, outcome) = case.read(line.as_bytes()).unwrap();
         let elements = if other.is_some() { None } else { elements };
         let is_object = |element: &&str| element.starts_with('{') || *element == "null";
-        let is_fine = other.is_none_or(|other| other == "null") && elements.iter().flatten().all(|element| is_object(element));
+        let is_fine = other.is_none_or(|other| other == "null") && elements.iter().flatten().all(is_object);
         if !is_fine {
             prop_assert_eq!((kept.rows.len(), kept.aside.len(), outcome.ledger.quarantined), (0, 1, 1));
             return Ok(());

@@ -438,23 +438,6 @@ mod tests {
                 "format = { type = \"csv\", columns = [\"at\"] }",
                 "1:36 E0402 `columns` has no field for the column `id`, which is required @[\"at\"]",
             ),
-            (
-                "format = { type = \"csv\", explode = \"items\" }",
-                "1:37 E0107 `explode` is for NDJSON, and these files are CSV @items",
-            ),
-            ("format = { type = \"ndjson\", explode = \"id.\" }", "1:40 E0107 `explode` has an empty name in it @id."),
-            (
-                "format = { type = \"ndjson\", explode = \"id.#\" }",
-                "1:40 E0107 `explode` has `#` in it, which stands for places of elements @id.#",
-            ),
-            (
-                "format = { type = \"ndjson\", explode = \"items\" }",
-                "1:40 E0107 no column is read from the elements of `items` @items",
-            ),
-            (
-                "format = { type = \"ndjson\", explode = [\"items\"] }",
-                "1:39 E0106 `explode` is a list, expected text @[\"items\"]",
-            ),
             ("format = { type = \"ndjson\", skip = 1 }", "1:29 E0104 there is no key `skip` here @skip"),
             ("key = [\"idd\"]", "1:9 E0402 `key` names the column `idd`, which is not declared @idd"),
             ("key = [\"at\"]", "6:7 E0107 `at` is in the key, so it must not be null @timestamp"),
@@ -613,6 +596,28 @@ mod tests {
         ];
         for (column, expected) in cases {
             assert_eq!(found(&column), [expected], "{column}");
+        }
+        let heads = [
+            (
+                "format = { type = \"csv\", explode = \"items\" }",
+                "1:37 E0107 `explode` is for NDJSON, and these files are CSV @items",
+            ),
+            ("format = { type = \"ndjson\", explode = \"id.\" }", "1:40 E0107 `explode` has an empty name in it @id."),
+            (
+                "format = { type = \"ndjson\", explode = \"id.#\" }",
+                "1:40 E0107 `explode` has `#` in it, which stands for places of elements @id.#",
+            ),
+            (
+                "format = { type = \"ndjson\", explode = \"items\" }",
+                "1:40 E0107 no column is read from the elements of `items` @items",
+            ),
+            (
+                "format = { type = \"ndjson\", explode = [\"items\"] }",
+                "1:39 E0106 `explode` is a list, expected text @[\"items\"]",
+            ),
+        ];
+        for (head, expected) in heads {
+            assert_eq!(super::tests::found(head, ""), [expected], "{head}");
         }
         let found = super::tests::found("format = { type = \"ndjson\" }", &path("int64", "a.#"));
         assert_eq!(found, ["7:31 E0107 `#` stands for the place of an element, and there is none at `a.#` @a.#"]);
