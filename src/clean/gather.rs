@@ -124,7 +124,7 @@ fn without(
 }
 
 fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Result<Option<DataFile>, CleanError> {
-    let rows = group.iter().map(|(part, decision, _)| part.content.ledger.accepted - decision.lost.len() as u64);
+    let rows = group.iter().map(|(_, decision, file)| file.sum.rows - decision.lost.len() as u64);
     if rows.sum::<u64>() == 0 {
         return Ok(None);
     }

@@ -53,7 +53,7 @@ pub(super) struct Decision {
 impl Decision {
     /// Returns the decision to keep all rows of a content.
     pub(super) fn all_kept(part: &Part) -> Self {
-        let counts = CleanCounts { clean: part.content.ledger.accepted, ..CleanCounts::default() };
+        let counts = CleanCounts { clean: stored_rows(part), ..CleanCounts::default() };
         Self { counts, ..Self::default() }
     }
 
@@ -117,6 +117,11 @@ fn decide_by(
     Ok(decisions)
 }
 
+/// Returns how many rows of a content are stored, which is what its records made unless rows were lost on the way.
+fn stored_rows(part: &Part) -> u64 {
+    part.content.rows.as_ref().map_or(0, |file| file.sum.rows)
+}
+
 /// Returns the contract under which a row loses that equals an earlier one in every column.
 fn by_every_column(contract: &SourceContract) -> SourceContract {
     let key: Vec<String> = contract.columns.keys().cloned().collect();
@@ -155,7 +160,7 @@ fn stretches(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result
             let count = rows.rows;
             stretches.push(Stretch { part: number, first, rows });
             first = u32::try_from(count).ok().and_then(|count| first.checked_add(count)).ok_or_else(|| {
-                let reason = "a landed file has more than 4,294,967,295 records; split it".to_owned();
+                let reason = "a landed file has more than 4,294,967,295 rows; split it".to_owned();
                 CleanError::Bug { dataset: contract.name.clone(), reason }
             })?;
         }

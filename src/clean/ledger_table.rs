@@ -81,6 +81,7 @@ fn columns(contract: &SourceContract, rows: &[Row]) -> Vec<ArrayRef> {
         count(&|row| row.ledger.accepted),
         count(&|row| row.ledger.quarantined),
         count(&|row| row.ledger.blank),
+        count(&|row| row.ledger.rows),
         count(&|row| row.counts.clean),
         count(&|row| row.counts.exact_duplicates),
         count(&|row| row.counts.superseded),

@@ -1,9 +1,9 @@
 //! Makes the rows of all landed files of a dataset keep its contract together: one row per key, the right one.
 //!
-//! Promises: `accepted = clean + exact duplicates + superseded + quarantined in clean`, for every file, checked
+//! Promises: `rows = clean + exact duplicates + superseded + quarantined in clean`, for every file, checked
 //! on every run; a row that loses its winner comes back, and one whose value is found at last where its column
 //! references, because every run decides anew from all files that live. Of
-//! the accepted rows nothing is copied that need not be: a large file becomes part of the dataset as it is, with a note of
+//! the rows nothing is copied that need not be: a large file becomes part of the dataset as it is, with a note of
 //! the few rows that it loses, and what was copied once serves again. Keys are compared, not only hashed, and memory
 //! stays small beside the rows: a few bytes for each.
 //!
@@ -55,14 +55,14 @@ pub enum CleanError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Rows were lost on the way: a mistake of ours.
-    #[error("the rows of `{file}` do not add up: {counts:?} of {accepted} accepted")]
+    #[error("the rows of `{file}` do not add up: {counts:?} of {rows}")]
     Unbalanced {
         /// The file.
         file: String,
         /// What the rows became.
         counts: CleanCounts,
-        /// How many there were.
-        accepted: u64,
+        /// How many its records made.
+        rows: u64,
     },
     /// Too many of a file's records are set aside.
     #[error(
@@ -160,10 +160,10 @@ fn clean_blocking(
     let mut counts = CleanCounts::default();
     let mut of_content = BTreeMap::new();
     for (number, (part, decision)) in parts.iter().zip(decided).enumerate() {
-        let accepted = part.content.ledger.accepted;
+        let rows = part.content.ledger.rows;
         let file = || live.iter().find(|path| path.content == part.identity).map_or("", |path| &path.path);
-        if decision.counts.total() != accepted || !part.content.ledger.balanced() {
-            return Err(CleanError::Unbalanced { file: file().to_owned(), counts: decision.counts, accepted });
+        if decision.counts.total() != rows || !part.content.ledger.balanced() {
+            return Err(CleanError::Unbalanced { file: file().to_owned(), counts: decision.counts, rows });
         }
         if let Some(examples) = aside.examples.remove(&number) {
             reject_if_too_many(contract, file(), part, &decision.counts, &examples)?;

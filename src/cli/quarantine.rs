@@ -252,11 +252,15 @@ fn part_at_fault(aside: &Aside, locator: Option<&mut Locator<'_>>) -> Option<Ran
         let at = after.split(' ').next()?.parse::<usize>().ok()?.checked_sub(1)?;
         return (at < aside.record.len()).then(|| at..at + 1);
     }
-    let place = locator?.place(&aside.record, &aside.column)?;
+    let places = locator?.places(&aside.record, &aside.column);
+    // Of these the message has the value and not the text, so that one of several places cannot be told.
+    if OF_VALUES.iter().any(|reason| reason.as_str() == aside.reason) {
+        return <[Range<usize>; 1]>::try_from(places).ok().map(|[place]| place);
+    }
     // The file may have been replaced since by one with another header.
-    let is_what_was_found = aside.message.ends_with(&format!("found {}", quoted(&aside.record[place.clone()])));
-    let is_of_values = OF_VALUES.iter().any(|reason| reason.as_str() == aside.reason);
-    (is_what_was_found || is_of_values).then_some(place)
+    let is_what_was_found =
+        |place: &Range<usize>| aside.message.ends_with(&format!("found {}", quoted(&aside.record[place.clone()])));
+    places.into_iter().find(is_what_was_found)
 }
 
 impl Aside {

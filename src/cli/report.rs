@@ -109,31 +109,28 @@ fn left(report: &RunReport) -> String {
 }
 
 fn ledger(report: &RunReport) -> String {
-    let head = [
-        "Dataset",
-        "files",
-        "records",
-        "accepted",
-        "set aside",
-        "blank",
-        "clean",
-        "duplicates",
-        "superseded",
-        "seconds",
+    type Count = (&'static str, fn(&DatasetReport) -> u64);
+    let mut counts: Vec<Count> = vec![
+        ("files", |dataset| dataset.files as u64),
+        ("records", |dataset| dataset.records),
+        ("accepted", |dataset| dataset.accepted),
+        ("set aside", |dataset| dataset.quarantined),
+        ("blank", |dataset| dataset.blank),
+        ("rows", |dataset| dataset.rows),
+        ("clean", |dataset| dataset.counts.clean),
+        ("duplicates", |dataset| dataset.counts.exact_duplicates),
+        ("superseded", |dataset| dataset.counts.superseded),
     ];
+    // Where every record is one row, that is said by now.
+    if report.datasets.iter().all(|dataset| dataset.rows == dataset.accepted) {
+        counts.retain(|(name, _)| *name != "rows");
+    }
+    let mut head = vec!["Dataset"];
+    head.extend(counts.iter().map(|(name, _)| *name));
+    head.push("seconds");
     let rows = report.datasets.iter().map(|dataset| {
-        let counts = [
-            dataset.files as u64,
-            dataset.records,
-            dataset.accepted,
-            dataset.quarantined,
-            dataset.blank,
-            dataset.counts.clean,
-            dataset.counts.exact_duplicates,
-            dataset.counts.superseded,
-        ];
         let mut row = vec![dataset.dataset.clone()];
-        row.extend(counts.into_iter().map(grouped));
+        row.extend(counts.iter().map(|(_, count)| grouped(count(dataset))));
         row.push(format!("{:.2}", dataset.seconds));
         row
     });

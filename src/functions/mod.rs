@@ -4,6 +4,7 @@
 //! This module knows nothing of projects or tables.
 
 mod ema;
+mod json_text;
 mod local_day;
 mod wilson;
 
@@ -16,6 +17,7 @@ pub const VERSION: u32 = 1;
 
 /// Makes every function known to `session`.
 pub fn register(session: &SessionContext) {
+    session.register_udf(json_text::json_text());
     session.register_udf(local_day::local_day());
     session.register_udf(wilson::wilson_lower());
     session.register_udwf(ema::ema());

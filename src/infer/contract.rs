@@ -340,7 +340,7 @@ fn unnamed(found: &Found) -> Option<String> {
 fn format(format: &Format, encoding: &'static Encoding) -> String {
     let mut keys = Vec::new();
     match format {
-        Format::Ndjson => keys.push("type = \"ndjson\"".to_owned()),
+        Format::Ndjson(_) => keys.push("type = \"ndjson\"".to_owned()),
         Format::Csv(CsvFormat { delimiter, quote, names, skip_lines, comment, fills_short_rows, .. }) => {
             let one = |byte: u8| if byte == b'\t' { "'\\t'".to_owned() } else { toml(&char::from(byte).to_string()) };
             let (delimiter, quote) = (one(*delimiter), quote.map_or_else(|| toml(""), one));

@@ -465,7 +465,8 @@ fn nearly(profile: &Profile, column: &Decided) -> Option<String> {
 
 /// Tells what columns could be read out of JSON objects.
 fn inside(field: &Field, format: &Format) -> Option<String> {
-    let names = field.profile.inside.as_ref().filter(|names| *format == Format::Ndjson && !names.is_empty())?;
+    let names =
+        field.profile.inside.as_ref().filter(|names| matches!(format, Format::Ndjson(_)) && !names.is_empty())?;
     let path = |name: &String| format!("{}.{name}", field.name);
     let paths = names.iter().filter(|name| !name.contains('.') && !field.name.contains('.'));
     let listed = paths.clone().map(|name| quoted(path(name).as_bytes())).collect::<Vec<_>>().join(", ");

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 
 use super::InferError;
 use crate::ingest::{CsvSample, Reader, SampleRecord, names_apart, quoted, split_csv};
-use crate::project::{ColumnType, CsvFormat, FieldNames, Format};
+use crate::project::{ColumnType, CsvFormat, FieldNames, Format, NdjsonFormat};
 
 /// The form of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) fn tell(path: &Utf8Path, sample: &[u8], is_whole: bool) -> Result<Dia
         }
         Some(b'{') if is_object(first_line) || (!is_whole && first_line.len() == text.len()) => {
             let (fields, questions) = (Vec::new(), Vec::new());
-            let format = Format::Ndjson;
+            let format = Format::Ndjson(NdjsonFormat::USUAL);
             return Ok(Dialect { format, fields, header: Vec::new(), by_header: None, questions });
         }
         Some(b'{' | b'[') if serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok() => {
@@ -262,14 +262,19 @@ impl Dialect {
     pub(super) fn delimiter(&self) -> Option<u8> {
         match &self.format {
             Format::Csv(format) => Some(format.delimiter),
-            Format::Ndjson => None,
+            Format::Ndjson(_) => None,
         }
+    }
+
+    /// Returns whether it is JSON.
+    pub(super) fn is_ndjson(&self) -> bool {
+        matches!(self.format, Format::Ndjson(_))
     }
 
     /// Says it in words.
     pub(super) fn words(&self) -> String {
         match &self.format {
-            Format::Ndjson => "NDJSON".to_owned(),
+            Format::Ndjson(_) => "NDJSON".to_owned(),
             Format::Csv(CsvFormat { delimiter, quote, names, .. }) => {
                 let delimiter =
                     if *delimiter == b'\t' { "tabs".to_owned() } else { format!("`{}`", char::from(*delimiter)) };
@@ -349,7 +354,7 @@ mod tests {
     #[test]
     fn json_is_one_object_a_line() {
         let tell = |text: &str| tell("a".into(), text.as_bytes(), true);
-        assert_eq!(tell("\n{\"a\":1}\n{\"a\":2}\n").unwrap().format, Format::Ndjson);
+        assert!(tell("\n{\"a\":1}\n{\"a\":2}\n").unwrap().is_ndjson());
         assert!(tell("[{\"a\":1},\n{\"a\":2}]\n").unwrap_err().to_string().contains("one JSON document"));
         assert!(tell("{\n\"a\":1}\n").unwrap_err().to_string().contains("one JSON document"));
         assert!(tell("").unwrap_err().to_string().contains("is empty"));

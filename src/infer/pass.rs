@@ -17,7 +17,8 @@ use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
 use crate::ingest::{Compression, FileInput, Outcome, Reason, SetAside, Sink, quoted, read_file};
 use crate::project::{
-    ColumnType, FilesMode, Format, LandingPattern, Limits, NewColumns, Readiness, SourceColumn, SourceContract,
+    ColumnType, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Readiness, SourceColumn,
+    SourceContract,
 };
 
 /// More columns than this are data in the place of names.
@@ -66,12 +67,11 @@ pub(super) struct Field {
 /// Reads the whole file.
 pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Result<Pass, InferError> {
     let zone = input.project.settings.reporting_zone;
-    let mut fields =
-        if dialect.format == Format::Ndjson { ndjson_names(input, sample)? } else { dialect.fields.clone() };
+    let mut fields = if dialect.is_ndjson() { ndjson_names(input, sample)? } else { dialect.fields.clone() };
     loop {
         if fields.is_empty() {
             let help = match dialect.format {
-                Format::Ndjson => "its objects have no names in them",
+                Format::Ndjson(_) => "its objects have no names in them",
                 Format::Csv(_) => "its first record has no fields",
             };
             return Err(InferError::content(input.path, "has no column that a contract could name", help));
@@ -84,7 +84,7 @@ pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Resul
         let mut profiles = Profiles::new(fields.len(), zone);
         let outcome = walk(input, dialect, &fields, &mut profiles)?;
         // Names that only later records have: the file is read again with them.
-        if dialect.format == Format::Ndjson && !outcome.unknown_columns.is_empty() {
+        if dialect.is_ndjson() && !outcome.unknown_columns.is_empty() {
             fields.extend(outcome.unknown_columns);
             continue;
         }
@@ -118,7 +118,7 @@ fn ndjson_names(input: &Input<'_>, sample: &[u8]) -> Result<Vec<String>, InferEr
         // A name that no field has stands in where none is known.
         let known = if names.is_empty() { vec!["\u{0}".to_owned()] } else { names.clone() };
         // The sample is decoded.
-        let contract = as_texts(input, &Format::Ndjson, UTF_8, &known)?;
+        let contract = as_texts(input, &Format::Ndjson(NdjsonFormat::USUAL), UTF_8, &known)?;
         let limits = Limits::default();
         let file = FileInput {
             contract: &contract,

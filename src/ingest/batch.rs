@@ -79,9 +79,15 @@ impl Verdict<'_> {
         if self.keep.is_empty() {
             self.keep.resize(self.spans.len(), true);
         }
-        if std::mem::replace(&mut self.keep[row], false) {
+        if self.keep[row] {
             let Misfit { reason, message } = explain();
-            self.failures.push(Failure { span: self.spans[row], reason, column: Some(column), message });
+            let span = self.spans[row];
+            self.failures.push(Failure { span, reason, column: Some(column), message });
+            // The record is set aside, and so none of its rows is kept.
+            let is_of_it = |other: &&Span| other.is_of_one_record(&span);
+            let before = self.spans[..row].iter().rev().take_while(is_of_it).count();
+            let after = self.spans[row..].iter().take_while(is_of_it).count();
+            self.keep[row - before..row + after].fill(false);
         }
     }
 }
@@ -128,8 +134,8 @@ impl Table {
         self.columns[column].name()
     }
 
-    /// Turns records of `width` cells into rows, and counts those of them that are late and kept all the same; records
-    /// that do not fit are added to `failures`.
+    /// Turns cells, `width` of them a row, into rows, and counts the records that are late and kept all the same;
+    /// records that do not fit are added to `failures`.
     ///
     /// `slots` says which cell is which column's; `base` is where `bytes` start in the file.
     pub(super) fn rows(
@@ -148,10 +154,11 @@ impl Table {
                 (None, Some(slot)) => {
                     let cells = cells.column(slot, width, bytes);
                     let (fit, mut last) = (&mut self.fits[at], None);
-                    // Texts are read twice where some are not UTF-8, and what no normaliser takes has no value either.
+                    // Once of each record. Texts are read twice where some are not UTF-8, and what no normaliser takes
+                    // has no value either.
                     let mut told = HashSet::new();
                     let values = column.read(cells, &mut |row, fault, text| {
-                        if fit.is_open() && told.insert(row) {
+                        if fit.is_open() && told.insert(spans[row].start) {
                             fit.misfit(column.explain(fault, text), spans[row].line);
                             last = Some(row);
                         }
@@ -174,7 +181,7 @@ impl Table {
             rule.check(&arrays, |row, explain| verdict.fail(row, rule.column(), explain))?;
         }
         self.times.check(&arrays, |row, column, explain| verdict.fail(row, column, explain));
-        let late = self.times.kept_late(&arrays, &verdict.keep);
+        let late = self.times.kept_late(&arrays, spans, &verdict.keep);
         let lines = spans.iter().map(|span| span.line.cast_signed());
         arrays.push(Arc::new(Int64Array::from_iter_values(lines)));
         let offsets = spans.iter().map(|span| (base + u64::from(span.start)).cast_signed());

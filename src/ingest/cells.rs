@@ -1,5 +1,7 @@
 //! A batch of records, cut into cells that point into the bytes in memory.
 
+use std::ops::Range;
+
 /// Where the text of one cell is. Eight bytes, because there are as many as there are fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cell {
@@ -13,9 +15,29 @@ const HELD: u32 = 1 << 31;
 /// The most bytes that may be in memory at once, so that places in them fit a [`Cell`] and an Arrow offset.
 pub(super) const MOST_BYTES: usize = 1 << 30;
 
+/// Returns how much memory that one record makes may take up beyond its own bytes: cells that repeat, and texts that
+/// stand in it elsewhere. `limit` is that of a record.
+pub(super) fn most_made(limit: usize) -> usize {
+    /// Escaping makes a text at most six times as long, and the names that come with it are no longer than a record.
+    const TIMES: usize = 8;
+    limit.saturating_mul(TIMES).min(MOST_BYTES / 2)
+}
+
 impl Cell {
     /// No value at all.
     pub(super) const NULL: Self = Self { start: u32::MAX, length: 0 };
+
+    /// Returns where the text is among the bytes in memory; nothing where it is held, or there is none.
+    pub(super) fn place(self) -> Option<Range<usize>> {
+        let start = self.start as usize;
+        (self != Self::NULL && self.length & HELD == 0).then(|| start..start + self.length as usize)
+    }
+
+    /// Returns how long the text is.
+    #[inline]
+    pub(super) fn length(self) -> usize {
+        (self.length & !HELD) as usize
+    }
 
     /// The text from `start` to `end` of the bytes in memory.
     #[inline]
@@ -24,7 +46,7 @@ impl Cell {
     }
 }
 
-/// Where one record is.
+/// Where one record is. Rows of one record have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: u32,
@@ -41,6 +63,11 @@ impl Span {
         u64::from(self.end - self.start)
     }
 
+    /// Returns whether two rows are of one record; each has at least one byte.
+    pub(super) fn is_of_one_record(&self, other: &Self) -> bool {
+        self.start == other.start
+    }
+
     pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.start as usize..self.end as usize]
     }
@@ -54,13 +81,16 @@ fn narrow(place: usize) -> u32 {
     place as u32
 }
 
-/// The cells of a batch, record by record, all with the same number of cells.
+/// The cells of a batch, row by row, all with the same number of cells.
 #[derive(Debug, Default)]
 pub(super) struct Cells {
-    /// Record after record.
+    /// Row after row.
     all: Vec<Cell>,
     held: Held,
+    /// Of each row the record that it is of.
     spans: Vec<Span>,
+    /// How long the texts are that stand in rows again.
+    repeated: usize,
 }
 
 /// Texts that are not in the file as they are meant: quotes undoubled, escapes resolved.
@@ -94,6 +124,7 @@ impl Held {
 pub(super) struct Mark {
     cells: usize,
     held: usize,
+    repeated: usize,
 }
 
 impl Cells {
@@ -103,11 +134,21 @@ impl Cells {
         self.all.push(cell);
     }
 
-    /// Adds `width` cells without a value and returns them.
-    pub(super) fn push_row(&mut self, width: usize) -> (&mut [Cell], &mut Held) {
+    /// Adds the cells of a row and returns them.
+    pub(super) fn push_row(&mut self, cells: &[Cell]) -> (&mut [Cell], &mut Held) {
         let start = self.all.len();
-        self.all.resize(start + width, Cell::NULL);
+        self.all.extend_from_slice(cells);
         (&mut self.all[start..], &mut self.held)
+    }
+
+    /// Returns the texts that are held, to add to them before there is a row.
+    pub(super) fn held(&mut self) -> &mut Held {
+        &mut self.held
+    }
+
+    /// Takes note of texts so long that stand in rows again.
+    pub(super) fn repeat(&mut self, bytes: usize) {
+        self.repeated += bytes;
     }
 
     /// Adds a cell whose text `write` makes.
@@ -124,22 +165,23 @@ impl Cells {
         self.held.len()
     }
 
-    /// Ends the record being read.
+    /// Ends the record being read, of which so many rows have been added.
     #[inline]
-    pub(super) fn close(&mut self, span: Span) {
-        self.spans.push(span);
+    pub(super) fn close(&mut self, span: Span, rows: usize) {
+        self.spans.resize(self.spans.len() + rows, span);
     }
 
     /// Returns the state to [`Self::return_to`].
     #[inline]
     pub(super) fn mark(&self) -> Mark {
-        Mark { cells: self.all.len(), held: self.held.0.len() }
+        Mark { cells: self.all.len(), held: self.held.0.len(), repeated: self.repeated }
     }
 
     /// Drops the cells of a record that turned out not to be one.
     pub(super) fn return_to(&mut self, mark: Mark) {
         self.all.truncate(mark.cells);
         self.held.0.truncate(mark.held);
+        self.repeated = mark.repeated;
     }
 
     /// Returns the texts of the record being read, which started at `mark`.
@@ -147,27 +189,38 @@ impl Cells {
         self.all[mark.cells..].iter().map(|&cell| text(cell, bytes, &self.held.0))
     }
 
+    /// Returns the text of field `place` of the record being read, which started at `mark`, if it has one.
+    pub(super) fn field<'a>(&'a self, mark: Mark, place: usize, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        self.text(*self.all.get(mark.cells + place)?, bytes)
+    }
+
+    /// Returns the text of a cell, if it has one.
+    pub(super) fn text<'a>(&'a self, cell: Cell, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        text(cell, bytes, &self.held.0)
+    }
+
     /// Returns whether it is time to make rows of what there is: at `most_rows`, or at fewer of many cells.
     #[inline]
     pub(super) fn is_full(&self, most_rows: usize) -> bool {
         /// Records without fields, or of ten thousand columns, take up memory for cells and not for bytes.
         const MOST_CELLS: usize = 2 << 20;
-        self.spans.len() >= most_rows || self.all.len() >= MOST_CELLS
+        /// Texts that were made are no longer bounded by the bytes in memory.
+        const MOST_TEXT: usize = 32 << 20;
+        self.spans.len() >= most_rows || self.all.len() >= MOST_CELLS || self.held.0.len() + self.repeated >= MOST_TEXT
     }
 
-    /// Returns where cell `at` of the first record is in the file; nothing where its text is held, or there is none.
-    pub(super) fn place(&self, at: usize) -> Option<std::ops::Range<usize>> {
-        let cell = *self.all.get(at)?;
-        let start = cell.start as usize;
-        (cell != Cell::NULL && cell.length & HELD == 0).then(|| start..start + cell.length as usize)
+    /// Returns where cell `at` of each row of `width` cells is in the file, without those that are not in it as they are
+    /// meant.
+    pub(super) fn places(&self, at: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+        self.all.chunks_exact(width).filter_map(move |row| row[at].place())
     }
 
-    /// Returns where the records are.
+    /// Returns of each row where its record is.
     pub(super) fn spans(&self) -> &[Span] {
         &self.spans
     }
 
-    /// Returns column `at` of records that have `width` cells.
+    /// Returns column `at` of rows that have `width` cells.
     pub(super) fn column<'a>(&'a self, at: usize, width: usize, bytes: &'a [u8]) -> ColumnCells<'a> {
         ColumnCells { cells: &self.all, at, width, bytes, held: &self.held.0 }
     }
@@ -177,6 +230,7 @@ impl Cells {
         self.all.clear();
         self.held.0.clear();
         self.spans.clear();
+        self.repeated = 0;
     }
 }
 
@@ -191,21 +245,26 @@ pub(super) struct ColumnCells<'a> {
 }
 
 impl<'a> ColumnCells<'a> {
-    /// Returns how many records there are.
+    /// Returns how many rows there are.
     pub(super) fn len(&self) -> usize {
         self.cells.len() / self.width
     }
 
     /// Returns how long all texts are together.
     pub(super) fn text_bytes(&self) -> usize {
-        self.cells.chunks_exact(self.width).map(|record| (record[self.at].length & !HELD) as usize).sum()
+        self.cells.chunks_exact(self.width).map(|row| row[self.at].length()).sum()
     }
 
-    /// Returns the texts in order, `None` where the record has none.
+    /// Returns the text of one row, `None` where it has none.
+    pub(super) fn get(&self, row: usize) -> Option<&'a [u8]> {
+        text(*self.cells.get(row * self.width + self.at)?, self.bytes, self.held)
+    }
+
+    /// Returns the texts in order, `None` where the row has none.
     #[inline]
     pub(super) fn iter(&self) -> impl Iterator<Item = Option<&'a [u8]>> + use<'a> {
         let Self { at, bytes, held, .. } = *self;
-        self.cells.chunks_exact(self.width).map(move |record| text(record[at], bytes, held))
+        self.cells.chunks_exact(self.width).map(move |row| text(row[at], bytes, held))
     }
 }
 
@@ -232,15 +291,17 @@ mod tests {
         let mut cells = Cells::default();
         cells.push(Cell::new(0, 2));
         cells.push_held(|held| held.extend_from_slice(b"x\"y"));
-        cells.close(Span::new(0, 5, 1));
+        cells.close(Span::new(0, 5, 1), 1);
         let mark = cells.mark();
         cells.push(Cell::new(3, 5));
         cells.push_held(|held| held.extend_from_slice(b"gone"));
         cells.return_to(mark);
-        cells.push_row(2);
-        cells.close(Span::new(0, 5, 2));
+        cells.push_row(&[Cell::NULL; 2]);
+        cells.close(Span::new(0, 5, 2), 1);
         let column = |at| cells.column(at, 2, bytes).iter().collect::<Vec<_>>();
         assert_eq!(column(0), [Some(&b"ab"[..]), None]);
         assert_eq!(column(1), [Some(&b"x\"y"[..]), None]);
+        assert_eq!(cells.column(1, 2, bytes).get(0), Some(&b"x\"y"[..]));
+        assert_eq!((cells.places(0, 2).next(), cells.places(1, 2).next()), (Some(0..2), None));
     }
 }

@@ -9,11 +9,12 @@
 //! (plus one record), nothing beyond a first line is looked at: quotes must then close on their own line. So the work
 //! is linear in the size of the file, and only a file in which nearly every line tears a quote ever notices.
 
-use super::cells::Cells;
+use super::cells::{Cells, Mark, most_made};
 use super::header::Wanted;
 use super::problem::FileProblem;
 use super::quarantine::Reason;
 use super::record::{Found, Line, LineEnds, Records, Step, Strangers, View, after_line_end, is_blank};
+use super::rest::RestOfFields;
 use super::split::{Flaw, Scan, Splitter};
 use crate::project::{CsvFormat, FieldNames};
 
@@ -33,7 +34,10 @@ pub(super) struct Csv {
     expects_header: bool,
     /// How many fields a header may have.
     most_columns: usize,
-    width: usize,
+    /// How many fields a record has.
+    fields: usize,
+    /// Makes one cell more of those that the contract does not know.
+    rest: Option<RestOfFields>,
     slots: Vec<Option<usize>>,
     strangers: Strangers,
     done_bytes: u64,
@@ -42,13 +46,13 @@ pub(super) struct Csv {
 
 impl Csv {
     pub(super) fn new(format: &CsvFormat, wanted: Wanted, most_columns: usize) -> Result<Self, FileProblem> {
-        let (slots, width) = match &format.names {
+        let (slots, fields) = match &format.names {
             FieldNames::Header => (vec![None; wanted.len()], 0),
             FieldNames::Listed(names) => (wanted.bind(names)?.slots, names.len()),
             FieldNames::Order => {
                 let slots = wanted.in_order();
-                let width = slots.iter().flatten().count();
-                (slots, width)
+                let fields = slots.iter().flatten().count();
+                (slots, fields)
             }
         };
         Ok(Self {
@@ -58,7 +62,8 @@ impl Csv {
             comment: format.comment.as_ref().map(|comment| comment.as_bytes().to_vec()),
             expects_header: format.names == FieldNames::Header,
             most_columns,
-            width,
+            fields,
+            rest: None,
             slots,
             strangers: Strangers::default(),
             done_bytes: 0,
@@ -118,7 +123,7 @@ impl Csv {
         if let Some(step) = self.blank(view, at) {
             return Ok(step);
         }
-        let fields = (!self.expects_header).then_some(self.width);
+        let fields = (!self.expects_header).then_some(self.fields);
         let mark = cells.mark();
         let scan = if self.repeated_bytes > REPEATS * self.done_bytes + view.limit as u64 {
             match view.line(at, LineEnds::Any) {
@@ -142,12 +147,16 @@ impl Csv {
                 cells.return_to(mark);
                 let bound = self.wanted.bind(&names)?;
                 self.expects_header = false;
-                self.width = names.len();
+                self.fields = names.len();
                 self.slots = bound.slots;
+                if let Some(column) = self.wanted.rest() {
+                    self.rest = Some(RestOfFields::new(&names, &self.slots));
+                    self.slots[column] = Some(self.fields);
+                }
                 self.strangers = bound.strangers;
                 Ok(Step::Blank { end, lines })
             }
-            Scan::Record { end, lines } => Ok(Step::Row { end, lines }),
+            Scan::Record { end, lines } => Ok(self.record(view, mark, (end, lines), cells)),
             Scan::More => {
                 cells.return_to(mark);
                 Ok(Step::More)
@@ -166,7 +175,7 @@ impl Csv {
                             Flaw::Fields { .. } => Reason::Fields,
                             Flaw::Length => Reason::Length,
                         };
-                        Step::Broken { end, reason, message }
+                        Step::Broken { end, lines: 1, reason, message }
                     }
                     Line::TooLong => Step::TooLong,
                     Line::More => Step::More,
@@ -175,14 +184,26 @@ impl Csv {
         }
     }
 
+    /// Ends a record whose fields have come since `mark`.
+    #[inline]
+    fn record(&mut self, view: View<'_>, mark: Mark, (end, lines): (usize, u64), cells: &mut Cells) -> Step {
+        if let Some(rest) = &mut self.rest
+            && let Err(message) = rest.push(cells, mark, view.bytes, most_made(view.limit))
+        {
+            cells.return_to(mark);
+            return Step::Broken { end, lines, reason: Reason::Length, message };
+        }
+        Step::Record { end, lines, rows: 1 }
+    }
+
     #[cold]
     fn message(&self, flaw: Flaw, limit: usize) -> String {
         match flaw {
             Flaw::Open => "expected a closing quote, found none before the end of the file or the limit".to_owned(),
             Flaw::AfterQuote => "expected a delimiter or a line end after a closing quote, found text".to_owned(),
-            Flaw::Fields { found, lines: 1 } => format!("expected {} fields, found {found}", self.width),
+            Flaw::Fields { found, lines: 1 } => format!("expected {} fields, found {found}", self.fields),
             Flaw::Fields { found, lines } => {
-                format!("expected {} fields, found {found} in {lines} lines that quotes join", self.width)
+                format!("expected {} fields, found {found} in {lines} lines that quotes join", self.fields)
             }
             Flaw::Length => too_long(limit),
         }
@@ -196,7 +217,7 @@ impl Records for Csv {
     fn next(&mut self, view: View<'_>, at: usize, line: u64, cells: &mut Cells) -> Result<Step, FileProblem> {
         let step = self.step(view, at, line, cells)?;
         match &step {
-            Step::Row { end, .. } | Step::Blank { end, .. } | Step::Broken { end, .. } => {
+            Step::Record { end, .. } | Step::Blank { end, .. } | Step::Broken { end, .. } => {
                 self.done_bytes += (end - at) as u64;
             }
             Step::TooLong if self.expects_header || self.skip_lines > 0 => {
@@ -208,7 +229,7 @@ impl Records for Csv {
     }
 
     fn width(&self) -> usize {
-        self.width
+        self.fields + usize::from(self.rest.is_some())
     }
 
     fn slots(&self) -> &[Option<usize>] {

@@ -80,7 +80,7 @@ impl Pace {
 
 /// Reads one file to its end in one pass, in memory that depends on the limit of a record and not on the file.
 ///
-/// Every byte of the decoded file belongs to one record, and every record is a row, set aside, or blank.
+/// Every byte of the decoded file belongs to one record, and every record is made into rows, set aside, or blank.
 ///
 /// # Errors
 /// What is wrong with the file as a whole, with reading it, or with the sink; what the sink has taken by then is to be
@@ -106,7 +106,9 @@ pub fn read_at<S: Sink>(
     let (pass, wanted) = Pass::new(pace, input, bytes, sink)?;
     match &input.contract.format {
         Format::Csv(format) => pass.run(Csv::new(format, wanted, input.limits.columns)?),
-        Format::Ndjson => pass.run(Ndjson::new(&wanted, input.limits.nesting_depth, input.contract.encoding.name())),
+        Format::Ndjson(format) => {
+            pass.run(Ndjson::new(&wanted, format, input.limits.nesting_depth, input.contract.encoding.name()))
+        }
     }
 }
 
@@ -134,7 +136,9 @@ pub(super) fn look_at<S: Sink>(
     let (pass, wanted) = Pass::new(pace, input, bytes, sink)?;
     Ok(match &input.contract.format {
         Format::Csv(format) => pass.look(Csv::new(format, wanted, input.limits.columns)?),
-        Format::Ndjson => pass.look(Ndjson::new(&wanted, input.limits.nesting_depth, input.contract.encoding.name())),
+        Format::Ndjson(format) => {
+            pass.look(Ndjson::new(&wanted, format, input.limits.nesting_depth, input.contract.encoding.name()))
+        }
     })
 }
 
@@ -243,8 +247,8 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
             }
             let at = self.at;
             match records.next(view, at, self.line, &mut self.cells)? {
-                Step::Row { end, lines } => {
-                    self.cells.close(Span::new(at, end, self.line));
+                Step::Record { end, lines, rows } => {
+                    self.cells.close(Span::new(at, end, self.line), rows);
                     self.pass_over(end, lines);
                     if self.cells.is_full(self.pace.batch_rows) {
                         self.hand_on(records)?;
@@ -254,10 +258,10 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
                     self.pass_over(end, lines);
                     self.ledger.skip((end - at) as u64);
                 }
-                Step::Broken { end, reason, message } => {
+                Step::Broken { end, lines, reason, message } => {
                     let span = Span::new(at, end, self.line);
                     self.failures.push(Failure { span, reason, column: None, message });
-                    self.pass_over(end, 1);
+                    self.pass_over(end, lines);
                     if self.failures.len() >= self.pace.batch_rows {
                         self.hand_on(records)?;
                     }
@@ -313,9 +317,10 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
             }
             self.failures.sort_by_key(|failure| failure.span.start);
             let mut failed = self.failures.iter().filter(|failure| failure.column.is_some()).peekable();
-            for span in self.cells.spans() {
+            for rows in self.cells.spans().chunk_by(Span::is_of_one_record) {
+                let span = rows[0];
                 if failed.next_if(|failure| failure.span.start == span.start).is_none() {
-                    self.ledger.accept(span.length());
+                    self.ledger.accept(span.length(), rows.len() as u64);
                 }
             }
             if batch.num_rows() > 0 {

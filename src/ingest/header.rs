@@ -6,7 +6,7 @@ use super::problem::FileProblem;
 use super::record::Strangers;
 use crate::project::SourceContract;
 
-/// The columns that a contract looks for inside its files: all but marks and those that the path gives.
+/// The columns of a contract, and where it looks for them.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     columns: Vec<WantedColumn>,
@@ -20,7 +20,20 @@ struct WantedColumn {
     /// Where it may be, each as the names of objects inside each other: its path or own name, then its aliases.
     paths: Vec<Vec<String>>,
     required: bool,
-    in_files: bool,
+    origin: Origin,
+}
+
+/// Where the values of a column come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A field of the records.
+    Field,
+    /// The path of the file.
+    FilePath,
+    /// All fields that no other column is.
+    Rest,
+    /// Other columns.
+    Mark,
 }
 
 impl Wanted {
@@ -31,7 +44,15 @@ impl Wanted {
                 .chain(column.aliases.iter().map(|alias| vec![alias.clone()]))
                 .collect(),
             required: column.rules.required || contract.key.contains(name),
-            in_files: !column.is_mark() && captures.iter().all(|(captured, _)| captured != name),
+            origin: if captures.iter().any(|(captured, _)| captured == name) {
+                Origin::FilePath
+            } else if column.is_mark() {
+                Origin::Mark
+            } else if column.rest {
+                Origin::Rest
+            } else {
+                Origin::Field
+            },
         });
         Self { columns: columns.collect() }
     }
@@ -42,7 +63,7 @@ impl Wanted {
             name: name.to_owned(),
             paths: vec![vec![name.to_owned()]],
             required: false,
-            in_files: true,
+            origin: Origin::Field,
         };
         Self { columns: names.into_iter().map(column).collect() }
     }
@@ -52,10 +73,15 @@ impl Wanted {
         self.columns.len()
     }
 
-    /// Returns the cell of each column in a file without a header: the contract's order, without what is not in files.
+    /// Returns the cell of each column in a file without a header: the contract's order, without what is no field.
     pub(super) fn in_order(&self) -> Vec<Option<usize>> {
         let mut cells = 0..;
-        self.columns.iter().map(|column| if column.in_files { cells.next() } else { None }).collect()
+        self.columns.iter().map(|column| if column.is_field() { cells.next() } else { None }).collect()
+    }
+
+    /// Returns the column that has what no other has, if there is one.
+    pub(super) fn rest(&self) -> Option<usize> {
+        self.columns.iter().position(|column| column.origin == Origin::Rest)
     }
 
     /// Returns each path at which a record may have a column, with the column and the path's rank among those of the
@@ -65,7 +91,7 @@ impl Wanted {
         let mut claimed = HashSet::new();
         let most = self.columns.iter().map(|column| column.paths.len()).max().unwrap_or_default();
         for rank in 0..most {
-            for (at, column) in self.columns.iter().enumerate().filter(|(_, column)| column.in_files) {
+            for (at, column) in self.columns.iter().enumerate().filter(|(_, column)| column.is_field()) {
                 if let Some(path) = column.paths.get(rank)
                     && claimed.insert(path.as_slice())
                 {
@@ -100,7 +126,7 @@ impl Wanted {
                     return Err(FileProblem::DuplicateColumn { name: name.to_owned(), header: header.to_vec() });
                 }
                 None => {
-                    if column.in_files {
+                    if column.is_field() {
                         missing.push((column, names));
                     }
                     None
@@ -135,6 +161,12 @@ impl Wanted {
     }
 }
 
+impl WantedColumn {
+    fn is_field(&self) -> bool {
+        self.origin == Origin::Field
+    }
+}
+
 /// Returns what two names share that people take for one: neither case nor what cannot be seen counts.
 fn near(name: &str) -> String {
     let is_seen = |c: &char| !c.is_whitespace() && !matches!(c, '\u{200b}' | '\u{feff}');
@@ -159,7 +191,7 @@ mod tests {
             name: names[0].to_owned(),
             paths: names.iter().map(|&name| vec![name.to_owned()]).collect(),
             required: *required,
-            in_files: true,
+            origin: Origin::Field,
         });
         Wanted { columns: columns.collect() }
     }

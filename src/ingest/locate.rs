@@ -13,7 +13,7 @@ use super::header::Wanted;
 use super::listing::LandingFolder;
 use super::ndjson::Ndjson;
 use super::record::{Records, Step, View};
-use crate::project::{CsvFormat, FieldNames, Format, Limits, SourceContract};
+use crate::project::{CsvFormat, FieldNames, Format, Limits, NdjsonFormat, SourceContract};
 
 /// Cuts the records of one file into fields once more.
 ///
@@ -22,6 +22,7 @@ use crate::project::{CsvFormat, FieldNames, Format, Limits, SourceContract};
 #[derive(Debug)]
 pub struct Locator<'a> {
     contract: &'a SourceContract,
+    record_bytes: usize,
     fields: Fields,
 }
 
@@ -42,7 +43,9 @@ impl<'a> Locator<'a> {
         let captures: Vec<_> = contract.from.captures().iter().map(|name| (name.clone(), String::new())).collect();
         let wanted = Wanted::new(contract, &captures);
         let fields = match &contract.format {
-            Format::Ndjson => Fields::Ndjson(Ndjson::new(&wanted, limits.nesting_depth, contract.encoding.name())),
+            Format::Ndjson(format) => {
+                Fields::Ndjson(Ndjson::new(&wanted, format, limits.nesting_depth, contract.encoding.name()))
+            }
             Format::Csv(format) => {
                 // Lines before the header are passed over with it; where there is none, records are all that is asked of.
                 let skip_lines = if format.names == FieldNames::Header { format.skip_lines } else { 0 };
@@ -58,7 +61,7 @@ impl<'a> Locator<'a> {
                 Fields::Csv(csv)
             }
         };
-        Some(Self { contract, fields })
+        Some(Self { contract, record_bytes: limits.record_bytes, fields })
     }
 
     /// Looks into rows that were set aside after they had become rows: each is an object of its values.
@@ -66,17 +69,20 @@ impl<'a> Locator<'a> {
     pub fn of_rows(contract: &'a SourceContract) -> Self {
         let wanted = Wanted::of(contract.columns.keys().map(String::as_str));
         // Their values are texts.
-        Self { contract, fields: Fields::Ndjson(Ndjson::new(&wanted, 1, "UTF-8")) }
+        let fields = Fields::Ndjson(Ndjson::new(&wanted, &NdjsonFormat::default(), 1, "UTF-8"));
+        Self { contract, record_bytes: usize::MAX, fields }
     }
 
-    /// Returns where the field of `column` is in the bytes of a record; nothing where it has none, where the record
-    /// cannot be cut into fields, or where the field's text is written in another way than it is meant.
+    /// Returns where the field of `column` is in the bytes of a record, in several places if the record makes several
+    /// rows. Nowhere where it has none, where the record cannot be cut into fields, or where the field's text is written
+    /// in another way than it is meant.
     #[must_use]
-    pub fn place(&mut self, record: &[u8], column: &str) -> Option<Range<usize>> {
-        let at = self.contract.columns.get_index_of(column)?;
+    pub fn places(&mut self, record: &[u8], column: &str) -> Vec<Range<usize>> {
+        let Some(at) = self.contract.columns.get_index_of(column) else { return Vec::new() };
+        let view = View { bytes: record, ended: true, limit: self.record_bytes.max(record.len()) };
         match &mut self.fields {
-            Fields::Csv(csv) => place(csv, record, at),
-            Fields::Ndjson(ndjson) => place(ndjson, record, at),
+            Fields::Csv(csv) => places(csv, view, at),
+            Fields::Ndjson(ndjson) => places(ndjson, view, at),
         }
     }
 }
@@ -95,13 +101,13 @@ fn read_header(csv: &mut Csv, bytes: &[u8], ended: bool) -> Option<()> {
     (!csv.expects_header()).then_some(())
 }
 
-fn place<F: Records>(fields: &mut F, record: &[u8], column: usize) -> Option<Range<usize>> {
+fn places<F: Records>(fields: &mut F, view: View<'_>, column: usize) -> Vec<Range<usize>> {
     let mut cells = Cells::default();
-    let view = View { bytes: record, ended: true, limit: record.len() };
-    match fields.next(view, 0, 1, &mut cells).ok()? {
-        Step::Row { .. } => cells.place(fields.slots()[column]?),
-        _ => None,
-    }
+    let step = fields.next(view, 0, 1, &mut cells);
+    let (Ok(Step::Record { .. }), Some(slot)) = (step, fields.slots()[column]) else { return Vec::new() };
+    let mut places: Vec<_> = cells.places(slot, fields.width()).collect();
+    places.dedup();
+    places
 }
 
 #[cfg(test)]
@@ -114,17 +120,28 @@ mod tests {
         let wanted = Wanted::of(["a", "b"]);
         let mut csv = Csv::new(&format, wanted, 10).unwrap();
         read_header(&mut csv, b"\xef\xbb\xbfreport\nx,b,a\n", true).unwrap();
-        assert_eq!(place(&mut csv, b"1,\"two\",3\n", 0), Some(8..9));
-        assert_eq!(place(&mut csv, b"1,\"two\",3\n", 1), Some(3..6));
-        assert_eq!(place(&mut csv, b"1,\"t\"\"o\",3\n", 1), None);
-        assert_eq!(place(&mut csv, b"1,\"two\n", 1), None);
+        let mut place = |record: &[u8], column| {
+            places(&mut csv, View { bytes: record, ended: true, limit: 100 }, column).first().cloned()
+        };
+        assert_eq!(place(b"1,\"two\",3\n", 0), Some(8..9));
+        assert_eq!(place(b"1,\"two\",3\n", 1), Some(3..6));
+        assert_eq!(place(b"1,\"t\"\"o\",3\n", 1), None);
+        assert_eq!(place(b"1,\"two\n", 1), None);
     }
 
     #[test]
     fn a_value_is_found_by_its_name() {
-        let mut ndjson = Ndjson::new(&Wanted::of(["a", "b"]), 128, "UTF-8");
-        assert_eq!(place(&mut ndjson, b"{\"b\": \"x\", \"a\": [1]}\n", 0), Some(16..19));
-        assert_eq!(place(&mut ndjson, b"{\"b\": \"x\", \"a\": [1]}\n", 1), Some(7..8));
-        assert_eq!(place(&mut ndjson, b"{\"b\": null}\n", 1), None);
+        let found = |explode: &[&str], record: &[u8], column| {
+            let format = NdjsonFormat { explode: explode.iter().map(|&name| name.to_owned()).collect() };
+            let mut ndjson = Ndjson::new(&Wanted::of(["a", "b"]), &format, 128, "UTF-8");
+            let places = places(&mut ndjson, View { bytes: record, ended: true, limit: 100 }, column);
+            places.into_iter().map(|place| (place.start, place.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[], b"{\"b\": \"x\", \"a\": [1]}\n", 0), [(16, 19)]);
+        assert_eq!(found(&[], b"{\"b\": \"x\", \"a\": [1]}\n", 1), [(7, 8)]);
+        assert!(found(&[], b"{\"b\": null}\n", 1).is_empty());
+        // Of several rows each has its own, or all the same.
+        assert_eq!(found(&["a"], b"{\"b\": \"x\", \"a\": [1, null, 2]}\n", 0), [(17, 18), (26, 27)]);
+        assert_eq!(found(&["a"], b"{\"b\": \"x\", \"a\": [1, null, 2]}\n", 1), [(7, 8)]);
     }
 }

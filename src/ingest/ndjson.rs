@@ -4,21 +4,22 @@
 //! of its text, so that numbers of any size keep all their digits. Most lines are plain and are cut up by
 //! [`super::object`]; what that does not take is left to `serde_json`, which has the last word on what JSON is.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::cells::{Cell, Cells, Held};
+use super::cells::{Cell, Cells, Held, most_made};
+use super::explode::Explode;
 use super::header::Wanted;
+use super::names::{Meaning, Names, Target};
 use super::object;
 use super::problem::FileProblem;
 use super::quarantine::Reason;
 use super::record::{Line, LineEnds, Records, Step, Strangers, View};
-
-/// How many unknown names are remembered; a file whose names are data would have no end of them.
-const MOST_UNKNOWN: usize = 100;
+use super::rest::Rest;
+use crate::project::NdjsonFormat;
 
 /// The records of one NDJSON file.
 #[derive(Debug)]
@@ -26,126 +27,134 @@ pub(super) struct Ndjson {
     names: Names,
     width: usize,
     slots: Vec<Option<usize>>,
-    /// Of each cell of the record being read, the rank of the path that it came under.
+    blank: Blank,
+    /// Of each cell of the row being read, the rank of the path that it came under.
     ranks: Vec<usize>,
     most_depth: usize,
     encoding: &'static str,
+    rest: Option<Rest>,
+    /// Few files have one, and it is large.
+    explode: Option<Box<Explode>>,
 }
 
-/// A cell, and the rank of the path that it is filled from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Target {
-    cell: usize,
-    /// The path's place among those of the column; the first is 0.
-    rank: usize,
+/// Why a record is none.
+pub(super) type Broken = (Reason, String);
+
+/// A record that is being read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Record<'t> {
+    /// The bytes in memory.
+    pub(super) bytes: &'t [u8],
+    /// Where it starts among them.
+    pub(super) at: usize,
+    /// Its line.
+    pub(super) text: &'t str,
+    /// How much memory it may make beyond its own bytes.
+    pub(super) most_made: usize,
+    /// How deep its values may be nested.
+    pub(super) most_depth: usize,
 }
 
-/// What a name inside an object stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Meaning {
-    /// The cell that its value fills.
-    pub(super) target: Option<Target>,
-    /// The names that matter inside its value, which is an object then.
-    pub(super) inner: Option<usize>,
+impl<'t> Record<'t> {
+    /// Returns where it is among the bytes in memory.
+    pub(super) fn place(self) -> Range<usize> {
+        self.at..self.at + self.text.len()
+    }
+
+    /// Returns a part of it that is somewhere among the bytes in memory.
+    pub(super) fn part(self, place: Range<usize>) -> &'t str {
+        &self.text[place.start - self.at..place.end - self.at]
+    }
 }
 
 /// The rank of a cell that no name has filled yet.
 const UNFILLED: usize = usize::MAX;
 
-/// The names that matter, quick to tell when records have theirs in the same order.
-#[derive(Debug, Default)]
-pub(super) struct Names {
-    /// Of the record first, then of each object inside it that has some.
-    levels: Vec<Level>,
-    strangers: Strangers,
-    seen: HashSet<Vec<u8>>,
+/// What the cells of a row are before an object is read into them, and the ranks of the paths that they came under.
+#[derive(Debug, Clone)]
+pub(super) struct Blank {
+    pub(super) cells: Vec<Cell>,
+    pub(super) ranks: Vec<usize>,
 }
 
-/// The names that matter inside one object.
-#[derive(Debug, Default)]
-struct Level {
-    /// What comes before them, written with dots.
-    prefix: Vec<u8>,
-    meanings: HashMap<Vec<u8>, Meaning>,
-    /// Every cell that they fill, at any depth.
-    targets: Vec<Target>,
-    /// What the name at each place of the last objects was.
-    guesses: Vec<(Vec<u8>, Meaning)>,
-}
-
-impl Names {
-    fn new(wanted: &Wanted, slots: &[Option<usize>]) -> Self {
-        let mut names = Self { levels: vec![Level::default()], ..Self::default() };
-        for (path, column, rank) in wanted.paths() {
-            if let (Some(cell), Some((last, above))) = (slots[column], path.split_last()) {
-                names.add(above, last, Target { cell, rank });
-            }
-        }
-        names
+impl Blank {
+    /// Returns cells without values.
+    pub(super) fn of(width: usize) -> Self {
+        Self { cells: vec![Cell::NULL; width], ranks: vec![UNFILLED; width] }
     }
 
-    fn add(&mut self, above: &[String], last: &str, target: Target) {
-        let mut at = 0;
-        for name in above {
-            let next = self.levels.len();
-            let level = &mut self.levels[at];
-            let prefix = [&level.prefix, name.as_bytes(), b"."].concat();
-            at = *level.meanings.entry(name.as_bytes().to_vec()).or_default().inner.get_or_insert(next);
-            if at == next {
-                self.levels.push(Level { prefix, ..Level::default() });
-            }
-            self.levels[at].targets.push(target);
-        }
-        self.levels[at].meanings.entry(last.as_bytes().to_vec()).or_default().target = Some(target);
-    }
-
-    /// Returns what the name at `place` of an object means, nothing if it is unknown.
-    #[inline]
-    pub(super) fn meaning(&mut self, level: usize, place: usize, name: &[u8]) -> Meaning {
-        match self.levels[level].guesses.get(place) {
-            Some((guess, meaning)) if guess == name => *meaning,
-            _ => self.look_up(level, place, name),
-        }
-    }
-
-    fn look_up(&mut self, level: usize, place: usize, name: &[u8]) -> Meaning {
-        /// Beyond this many names an object is unusual, and guessing costs memory.
-        const MOST_GUESSES: usize = 1024;
-        let Level { prefix, meanings, guesses, .. } = &mut self.levels[level];
-        let found = meanings.get(name).copied();
-        if found.is_none() && self.strangers.unknown.len() < MOST_UNKNOWN {
-            let path = [prefix, name].concat();
-            if !self.seen.contains(&path) {
-                self.strangers.unknown.push(String::from_utf8_lossy(&path).into_owned());
-                self.seen.insert(path);
-            }
-        }
-        let meaning = found.unwrap_or_default();
-        if let Some(guess) = guesses.get_mut(place) {
-            guess.0.clear();
-            guess.0.extend_from_slice(name);
-            guess.1 = meaning;
-        } else if place == guesses.len() && place < MOST_GUESSES {
-            guesses.push((name.to_vec(), meaning));
-        }
-        meaning
+    /// Becomes what another is of the same width.
+    pub(super) fn copy(&mut self, other: &Self) {
+        self.cells.copy_from_slice(&other.cells);
+        self.ranks.copy_from_slice(&other.ranks);
     }
 }
 
-/// The cells of the record being read.
+/// The cells of the row being read.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) names: &'a mut Names,
     cells: &'a mut [Cell],
     ranks: &'a mut [usize],
     held: &'a mut Held,
-    /// How much was held before this record.
+    /// How much was held before this row.
     held_before: usize,
     /// How deep values may be nested.
     pub(super) most_depth: usize,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    /// Begins a row whose `cells` and `ranks` are blank.
+    #[inline]
+    pub(super) fn new(
+        names: &'a mut Names,
+        (cells, ranks): (&'a mut [Cell], &'a mut [usize]),
+        held: &'a mut Held,
+        most_depth: usize,
+    ) -> Self {
+        Self { names, cells, ranks, held_before: held.len(), held, most_depth }
+    }
+
+    /// Reads the object at `place` of a record into the cells, which are those of `blank`. Its names are those of
+    /// `level`.
+    #[inline]
+    pub(super) fn read(
+        &mut self,
+        blank: &Blank,
+        level: usize,
+        record: Record<'_>,
+        place: Range<usize>,
+    ) -> Result<(), Broken> {
+        let at = place.start;
+        let text = record.part(place);
+        if object::read(text.as_bytes(), at, level, self).is_some() {
+            return Ok(());
+        }
+        self.clear(blank);
+        self.read_any(level, text, (record.at, at))
+    }
+
+    /// Reads an object of any kind, which starts at `at` of the bytes in memory, in a line that starts at `line`.
+    fn read_any(&mut self, level: usize, text: &str, (line, at): (usize, usize)) -> Result<(), Broken> {
+        // Without the line end, so that a mistake at the end of the line is not said to be on the next.
+        let text = text.trim_end_matches(['\r', '\n']);
+        let mut json = serde_json::Deserializer::from_str(text);
+        let visitor = ObjectVisitor { row: self, level, text, at };
+        let read = json.deserialize_map(visitor).and_then(|()| json.end());
+        read.map_err(|error| {
+            let byte = at - line + error.column();
+            let message = format!("expected one JSON object, found a mistake at byte {byte} of the line: ");
+            (Reason::Json, message + &without_place(&error))
+        })?;
+        if depth(text) > self.most_depth + 1 {
+            let most = self.most_depth;
+            let message =
+                format!("expected values nested at most {most} deep (`limits.nesting_depth`), found deeper ones");
+            return Err((Reason::Json, message));
+        }
+        Ok(())
+    }
+
     /// Fills the cell of `target`, unless a path that goes before has filled it; of two equal names the last counts.
     #[inline]
     pub(super) fn fill(&mut self, target: Target, cell: Cell) {
@@ -155,10 +164,21 @@ impl Row<'_> {
         }
     }
 
+    /// Fills the cell of `target` with the value at `place` of a record.
+    pub(super) fn fill_with(&mut self, target: Target, record: Record<'_>, place: Range<usize>) -> Result<(), Broken> {
+        let at = place.start;
+        let cell = cell(self, record.part(place), at).map_err(|why| {
+            let byte = at - record.at + 1;
+            (Reason::Json, format!("expected one JSON object, found a mistake at byte {byte} of the line: {why}"))
+        })?;
+        self.fill(target, cell);
+        Ok(())
+    }
+
     /// Empties the cells of an object that comes anew: of two equal names the last counts.
     #[inline]
     pub(super) fn forget(&mut self, level: usize) {
-        for target in &self.names.levels[level].targets {
+        for target in self.names.targets(level) {
             if self.ranks[target.cell] == target.rank {
                 self.ranks[target.cell] = UNFILLED;
                 self.cells[target.cell] = Cell::NULL;
@@ -171,26 +191,51 @@ impl Row<'_> {
         self.held.keep(write)
     }
 
-    /// Empties all cells.
-    fn clear(&mut self) {
+    /// Takes back all that was filled.
+    fn clear(&mut self, blank: &Blank) {
         self.held.truncate(self.held_before);
-        self.cells.fill(Cell::NULL);
-        self.ranks.fill(UNFILLED);
+        self.cells.copy_from_slice(&blank.cells[..self.cells.len()]);
+        self.ranks.copy_from_slice(&blank.ranks);
     }
 }
 
 impl Ndjson {
-    pub(super) fn new(wanted: &Wanted, most_depth: usize, encoding: &'static str) -> Self {
-        let slots = wanted.in_order();
-        let names = Names::new(wanted, &slots);
-        // A record has one cell even where the path gives all columns, so that records can be counted by their cells.
-        let width = slots.iter().flatten().count().max(1);
-        Self { names, width, slots, ranks: vec![UNFILLED; width], most_depth, encoding }
+    pub(super) fn new(wanted: &Wanted, format: &NdjsonFormat, most_depth: usize, encoding: &'static str) -> Self {
+        let mut slots = wanted.in_order();
+        let mut width = slots.iter().flatten().count();
+        let rest = wanted.rest().map(|column| {
+            slots[column] = Some(width);
+            width += 1;
+            Rest::new(width - 1)
+        });
+        // A row has one cell even where the path gives all columns, so that rows can be counted by their cells.
+        let width = width.max(1);
+        let mut names = Names::none();
+        let mut explode = Explode::new(&format.explode, width).map(Box::new);
+        for (path, column, rank) in wanted.paths() {
+            let Some(cell) = slots[column] else { continue };
+            let target = Target { cell, rank };
+            let is_of_elements = explode.as_mut().is_some_and(|explode| explode.claim(path, target));
+            if !is_of_elements {
+                names.add(path, target);
+            }
+        }
+        if let Some(explode) = &mut explode {
+            explode.cut_off(&mut names);
+        }
+        let (blank, ranks) = (Blank::of(width), vec![UNFILLED; width]);
+        Self { names, width, slots, blank, ranks, most_depth, encoding, rest, explode }
     }
 
-    /// Reads the object in `line`, which starts at `at` of the bytes in memory.
-    fn read(&mut self, line: &[u8], at: usize, cells: &mut Cells) -> Result<(), (Reason, String)> {
-        let text = std::str::from_utf8(line).map_err(|error| {
+    /// Reads the record in the line at `place` of the bytes in memory, and returns how many rows it makes.
+    fn read(
+        &mut self,
+        bytes: &[u8],
+        place: Range<usize>,
+        most_made: usize,
+        cells: &mut Cells,
+    ) -> Result<usize, Broken> {
+        let text = std::str::from_utf8(&bytes[place.clone()]).map_err(|error| {
             let place = error.valid_up_to() + 1;
             (
                 Reason::Encoding,
@@ -200,36 +245,21 @@ impl Ndjson {
                 ),
             )
         })?;
-        let (cells, held) = cells.push_row(self.width);
-        let mut row = Row {
-            names: &mut self.names,
-            cells,
-            ranks: &mut self.ranks,
-            held_before: held.len(),
-            held,
-            most_depth: self.most_depth,
-        };
-        row.ranks.fill(UNFILLED);
-        if object::read(line, at, &mut row).is_some() {
-            return Ok(());
+        let Self { names, blank, ranks, most_depth, rest, explode, .. } = self;
+        let record = Record { bytes, at: place.start, text, most_made, most_depth: *most_depth };
+        if let Some(explode) = explode {
+            return explode.read(record, names, rest.as_mut(), cells);
         }
-        row.clear();
-        // Without the line end, so that a mistake at the end of the line is not said to be on the next.
-        let text = text.trim_end_matches(['\r', '\n']);
-        let mut json = serde_json::Deserializer::from_str(text);
-        let visitor = ObjectVisitor { row: &mut row, level: 0, text, at };
-        let read = json.deserialize_map(visitor).and_then(|()| json.end());
-        read.map_err(|error| {
-            let message = format!("expected one JSON object, found a mistake at byte {} of the line: ", error.column());
-            (Reason::Json, message + &without_place(&error))
-        })?;
-        if depth(text) > self.most_depth + 1 {
-            let most = self.most_depth;
-            let message =
-                format!("expected values nested at most {most} deep (`limits.nesting_depth`), found deeper ones");
-            return Err((Reason::Json, message));
+        let (row, held) = cells.push_row(&blank.cells);
+        ranks.copy_from_slice(&blank.ranks);
+        let mut row = Row::new(names, (row, ranks), held, *most_depth);
+        row.read(blank, 0, record, place)?;
+        if let Some(rest) = rest {
+            rest.begin();
+            rest.add(row.names, 0, record, record.place())?;
+            rest.fill(&mut row, bytes);
         }
-        Ok(())
+        Ok(1)
     }
 }
 
@@ -248,11 +278,11 @@ impl Records for Ndjson {
             return Ok(Step::Blank { end, lines: 1 });
         }
         let mark = cells.mark();
-        Ok(match self.read(line, at, cells) {
-            Ok(()) => Step::Row { end, lines: 1 },
+        Ok(match self.read(view.bytes, at..end, most_made(view.limit), cells) {
+            Ok(rows) => Step::Record { end, lines: 1, rows },
             Err((reason, message)) => {
                 cells.return_to(mark);
-                Step::Broken { end, reason, message }
+                Step::Broken { end, lines: 1, reason, message }
             }
         })
     }
@@ -266,11 +296,11 @@ impl Records for Ndjson {
     }
 
     fn strangers(&self) -> &Strangers {
-        &self.names.strangers
+        self.names.strangers()
     }
 
     fn finish(self) -> Result<Strangers, FileProblem> {
-        Ok(self.names.strangers)
+        Ok(self.names.strangers().clone())
     }
 }
 
@@ -313,9 +343,11 @@ impl<'t> Visitor<'t> for ObjectVisitor<'_, '_, 't> {
                         read.map_err(|error| A::Error::custom(without_place(&error)))?;
                     }
                     _ => {
-                        let prefix = String::from_utf8_lossy(&self.row.names.levels[inner].prefix);
+                        let prefix = String::from_utf8_lossy(self.row.names.prefix(inner));
                         let name = prefix.trim_end_matches('.');
-                        return Err(A::Error::custom(format!("`{name}` is no object, and `path` looks inside it")));
+                        return Err(A::Error::custom(format!(
+                            "`{name}` is no object, and the contract looks inside it"
+                        )));
                     }
                 }
             }

@@ -3,15 +3,40 @@
 //! It gives up on escaped names, on values nested too deep and on mistakes of any kind. What it takes it takes exactly as
 //! `serde_json` does.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use super::cells::Cell;
 use super::ndjson::Row;
 
-/// Fills `row` from `line`, which starts at `at` of the bytes in memory; `None` means that another must look at it.
-pub(super) fn read(line: &[u8], at: usize, row: &mut Row<'_>) -> Option<()> {
+/// Fills `row` from `line`, which starts at `at` of the bytes in memory and has the names of `level`; `None` means that
+/// another must look at it.
+pub(super) fn read(line: &[u8], at: usize, level: usize, row: &mut Row<'_>) -> Option<()> {
     let mut text = Text { line, next: 0 };
     text.skip_space();
-    text.object(0, 0, at, row)?;
+    text.object(level, 0, at, row)?;
     text.is_over()
+}
+
+/// Returns where in `array` its elements are. It is known to be an array and no deeper than that; `None` says that it is
+/// not.
+pub(super) fn elements(array: &[u8], most_depth: usize) -> impl Iterator<Item = Option<Range<usize>>> {
+    let mut text = Text::inside(array);
+    std::iter::from_fn(move || text.has_item(b']').then(|| text.range(most_depth)))
+}
+
+/// A field of an object.
+pub(super) struct Member<'a> {
+    /// Its name, as it is meant.
+    pub(super) name: Cow<'a, [u8]>,
+    /// Where its value is.
+    pub(super) value: Range<usize>,
+}
+
+/// Returns the fields of `object`. It is known to be an object and no deeper than that; `None` says that it is not.
+pub(super) fn members(object: &[u8], most_depth: usize) -> impl Iterator<Item = Option<Member<'_>>> {
+    let mut text = Text::inside(object);
+    std::iter::from_fn(move || text.has_item(b'}').then(|| text.member(most_depth)))
 }
 
 /// A line and how far it has been read.
@@ -20,7 +45,15 @@ struct Text<'a> {
     next: usize,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
+    /// Begins behind the bracket of a list.
+    fn inside(list: &'a [u8]) -> Self {
+        let mut text = Self { line: list, next: 0 };
+        text.skip_space();
+        text.next += 1;
+        text
+    }
+
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.line.get(self.next).copied()
@@ -150,6 +183,42 @@ impl Text<'_> {
                 _ => return None,
             }
         }
+    }
+
+    /// Goes on to the next item of the list inside which it is, and returns whether there is one.
+    fn has_item(&mut self, close: u8) -> bool {
+        self.skip_space();
+        if self.peek() == Some(b',') {
+            self.next += 1;
+            self.skip_space();
+        }
+        self.peek() != Some(close)
+    }
+
+    /// Passes over a name and its value.
+    fn member(&mut self, most_depth: usize) -> Option<Member<'a>> {
+        self.take(b'"')?;
+        let start = self.next;
+        let escaped = self.string()?;
+        let name = &self.line[start..self.next - 1];
+        let name = if escaped {
+            let mut meant = Vec::new();
+            unescape(name, &mut meant)?;
+            Cow::Owned(meant)
+        } else {
+            Cow::Borrowed(name)
+        };
+        self.skip_space();
+        self.take(b':')?;
+        self.skip_space();
+        Some(Member { name, value: self.range(most_depth)? })
+    }
+
+    /// Passes over a value and returns where it is.
+    fn range(&mut self, most_depth: usize) -> Option<Range<usize>> {
+        let start = self.next;
+        self.value(0, most_depth)?;
+        Some(start..self.next)
     }
 
     /// Returns whether nothing but white space is left.

@@ -111,12 +111,14 @@ pub(super) fn count_line_ends(text: &[u8]) -> u64 {
 /// What a splitter found at a place.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A record, whose cells have been added.
-    Row {
+    /// A record, the cells of whose rows have been added.
+    Record {
         /// Where the next record starts.
         end: usize,
         /// How many physical lines it takes up.
         lines: u64,
+        /// How many rows it makes, at least one.
+        rows: usize,
     },
     /// Nothing that could be a row.
     Blank {
@@ -125,10 +127,12 @@ pub(super) enum Step {
         /// How many physical lines it takes up.
         lines: u64,
     },
-    /// One physical line that is to be set aside.
+    /// Physical lines that are to be set aside; of a record that cannot be told from what follows, only the first.
     Broken {
         /// Where the next record starts.
         end: usize,
+        /// How many there are.
+        lines: u64,
         /// Why.
         reason: Reason,
         /// What was expected and what was found.
@@ -162,10 +166,10 @@ pub(super) trait Records {
     /// Called for every record in turn, and again for the same one after [`Step::More`].
     fn next(&mut self, view: View<'_>, at: usize, line: u64, cells: &mut Cells) -> Result<Step, FileProblem>;
 
-    /// Returns how many cells each record has.
+    /// Returns how many cells each row has.
     fn width(&self) -> usize;
 
-    /// Returns, for each column of the contract, which cell of a record is its; none for those that the file lacks.
+    /// Returns, for each column of the contract, which cell of a row is its; none for those that the file lacks.
     fn slots(&self) -> &[Option<usize>];
 
     /// Returns which names of the file so far and of the contract do not meet.

@@ -15,8 +15,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::diagnostic::SourceFile;
 use crate::project::{
-    ColumnType, Comparison, Condition, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NewColumns,
-    Normaliser, Operand, Readiness, RecordRule, RuleReason, Rules, SourceColumn, SourceContract, Test, Words,
+    ColumnType, Comparison, Condition, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NdjsonFormat,
+    NewColumns, Normaliser, Operand, Readiness, RecordRule, RuleReason, Rules, SourceColumn, SourceContract, Test,
+    Words,
 };
 use crate::store::Ledger;
 
@@ -83,7 +84,7 @@ impl Case {
     }
 
     fn ndjson(columns: &[(&str, &str)]) -> Self {
-        Self::new(Format::Ndjson, columns)
+        Self::new(Format::Ndjson(NdjsonFormat::USUAL), columns)
     }
 
     /// Makes columns of the given names and types; `!` at the end of a type makes it required.
@@ -194,6 +195,7 @@ fn rows_say_where_they_come_from() {
         accepted: 2,
         quarantined: 0,
         blank: 4,
+        rows: 2,
         bytes: 33,
         accepted_bytes: 15,
         quarantined_bytes: 0,
@@ -695,8 +697,261 @@ fn values_inside_objects_are_found_by_their_path() {
     );
     assert_eq!(outcome.unknown_columns, ["via.source.to", "via.channel"]);
     let line = b"{\"via\":\"web\"}";
-    let message = "expected one JSON object, found a mistake at byte 13 of the line: `via` is no object, and `path` looks inside it";
+    let message = "expected one JSON object, found a mistake at byte 13 of the line: `via` is no object, and the contract looks inside it";
     case.check(line, Reason::Json, None, message, (1, 0), line);
+}
+
+/// Orders of several items each: every item is a row.
+fn exploded(path: &str, columns: &[(&str, &str, &str)]) -> Case {
+    let names = |path: &str| path.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let kinds = columns.iter().map(|&(name, kind, _)| (name, kind)).collect::<Vec<_>>();
+    let mut case = Case::new(Format::Ndjson(NdjsonFormat { explode: names(path) }), &kinds);
+    for (name, _, path) in columns.iter().filter(|(.., path)| !path.is_empty()) {
+        case.contract.columns[*name].path = names(path);
+    }
+    case.limits.record_bytes = 400;
+    case
+}
+
+fn items() -> Case {
+    exploded("items", &[("id", "int64!", ""), ("no", "int64", "items.#"), ("sku", "string", "items.sku")])
+}
+
+#[test]
+fn each_element_of_an_array_is_a_row() {
+    let case = items();
+    let lines = [
+        r#"{"id":1,"items":[{"sku":"a"},{"sku":"b","n":2}]}"#,
+        r#"{"items":[ null , {} ],"id":2}"#,
+        r#"{"id":3}"#,
+        r#"{"id":4,"items":null}"#,
+        r#"{"id":5,"items":[]}"#,
+        r#"{"id":6,"it\u0065ms":[{"s\u006bu":"\u00e9"}]}"#,
+        r#"{"id":7,"items":[{"sku":"x"}],"items":[{"sku":"y"},{"sku":[1, 2]}]}"#,
+    ];
+    let (kept, outcome) = case.read(lines.join("\n").as_bytes()).unwrap();
+    assert_eq!(kept.aside, []);
+    let values = kept.rows.iter().map(|row| (row[..3].join(" "), row[3].as_str())).collect::<Vec<_>>();
+    let expected = [
+        ("1 1 a", "1"),
+        ("1 2 b", "1"),
+        ("2 1 ∅", "2"),
+        ("2 2 ∅", "2"),
+        ("3 ∅ ∅", "3"),
+        ("4 ∅ ∅", "4"),
+        ("5 ∅ ∅", "5"),
+        ("6 1 é", "6"),
+        ("7 1 y", "7"),
+        ("7 2 [1, 2]", "7"),
+    ];
+    assert_eq!(values, expected.map(|(row, line)| (row.to_owned(), line)));
+    assert_eq!((outcome.ledger.records, outcome.ledger.accepted, outcome.ledger.rows), (7, 7, 10));
+    assert_eq!(outcome.ledger.accepted_bytes, outcome.ledger.bytes);
+    assert_eq!(outcome.unknown_columns, ["items.n"]);
+}
+
+#[test]
+fn an_element_can_be_a_value_or_its_text_and_lie_deep() {
+    let tags = exploded(
+        "post.tags",
+        &[("id", "int64", ""), ("tag", "string", "post.tags"), ("who", "string", "post.by.name")],
+    );
+    let lines = [
+        r#"{"id":1,"post":{"tags":["a","\u0062\n",3,null,{"x": [1]}],"by":{"name":"n"}}}"#,
+        r#"{"id":2,"post":null}"#,
+        r#"{"id":3,"post":{"tags":["x"]},"post":{"by":{}}}"#,
+    ];
+    let rows = tags.rows(lines.join("\n").as_bytes()).iter().map(|row| row[..3].join(" ")).collect::<Vec<_>>();
+    assert_eq!(rows, ["1 a n", "1 b\n n", "1 3 n", "1 ∅ n", "1 {\"x\": [1]} n", "2 ∅ ∅", "3 ∅ ∅"]);
+    // The column that is called as the array is its elements, beside what is inside them.
+    let both = exploded("items", &[("items", "string", ""), ("sku", "string", "items.sku.id")])
+        .with("sku", |column| column.aliases = vec!["sku".into()]);
+    let text = br#"{"sku":"old","items":[{"sku":{"id":7}},{"sku":null},{"sku":{"id":8},"sku":{}}]}"#;
+    let rows = both.rows(text).iter().map(|row| row[..2].join(" ")).collect::<Vec<_>>();
+    assert_eq!(
+        rows,
+        [r#"{"sku":{"id":7}} 7"#, r#"{"sku":null} old"#, r#"{"sku":{"id":8},"sku":{}} ∅"#],
+        "an alias stands in for what an element has not"
+    );
+}
+
+#[test]
+fn a_record_of_which_one_row_fails_is_set_aside_once_and_whole() {
+    let case = items().with("sku", |column| column.rules.values = vec!["a".into(), "b".into()]);
+    let good = "{\"id\":1,\"items\":[{\"sku\":\"a\"},{\"sku\":\"b\"}]}\n";
+    let bad = "{\"id\":2,\"items\":[{\"sku\":\"a\"},{\"sku\":\"c\"},{\"sku\":\"d\"},{\"sku\":\"b\"}]}\n";
+    let text = format!("{good}{bad}{good}");
+    let message = "expected one of `a`, `b`, found `c`";
+    case.check(text.as_bytes(), Reason::Enum, Some("sku"), message, (2, good.len() as u64), bad.as_bytes());
+    let (kept, outcome) = case.read(text.as_bytes()).unwrap();
+    assert_eq!(kept.rows.iter().map(|row| row[3].as_str()).collect::<Vec<_>>(), ["1", "1", "3", "3"]);
+    assert_eq!((outcome.ledger.accepted, outcome.ledger.quarantined, outcome.ledger.rows), (2, 1, 4));
+    assert_eq!(outcome.ledger.quarantined_bytes, bad.len() as u64);
+    // What repeats fails once, too, and where something is required nothing is made up.
+    let case = items().with("sku", |column| column.rules.required = true);
+    let text = b"{\"id\":\"x\",\"items\":[{\"sku\":\"a\"},{\"sku\":\"b\"}]}\n{\"id\":2,\"items\":[]}\n";
+    let (kept, _) = case.read(text).unwrap();
+    let told = kept.aside.iter().map(|aside| (aside.reason, aside.column.as_deref(), aside.line)).collect::<Vec<_>>();
+    assert_eq!(told, [(Reason::Type, Some("id"), 1), (Reason::Null, Some("sku"), 2)]);
+    assert_eq!(kept.rows, [[""; 0]; 0]);
+}
+
+#[test]
+fn what_cannot_be_made_into_rows_is_set_aside() {
+    let case = items();
+    let check =
+        |line: &str, message: &str| case.check(line.as_bytes(), Reason::Json, None, message, (1, 0), line.as_bytes());
+    let no_array = |found: &str| format!("expected an array as `items` (`explode` in `format`), found `{found}`");
+    check(r#"{"id":1,"items":{"sku":"a"}}"#, &no_array(r#"{"sku":"a"}"#));
+    check(r#"{"id":1,"items":"[1]"}"#, &no_array("[1]"));
+    check(r#"{"id":1,"items":"\u005b1]"}"#, &no_array("[1]"));
+    check(r#"{"id":1,"items":""}"#, &no_array(""));
+    check(r#"{"id":1,"items":7}"#, &no_array("7"));
+    let no_object = "expected objects in `items`, which the contract looks inside, found `[3]` as element 2";
+    check(r#"{"id":1,"items":[{},[3]]}"#, no_object);
+    let at = "expected one JSON object, found a mistake at byte";
+    check(r#"{"id":1,"items":[{"sku":"\ud800"}]}"#, &format!("{at} 33 of the line: unexpected end of hex escape"));
+    let deep = exploded("a", &[("x", "string", "a.x.y")]);
+    let line = br#"{"a":[{"x":{"y":1}},{"x":3}]}"#;
+    let message = format!("{at} 27 of the line: `a.x` is no object, and the contract looks inside it");
+    deep.check(line, Reason::Json, None, &message, (1, 0), line);
+    let mut case = exploded("a", &[("a", "string", "")]);
+    case.limits.nesting_depth = 3;
+    assert_eq!(case.rows(br#"{"a":[[[1]]]}"#).len(), 1);
+    let line = br#"{"a":[[[[1]]]]}"#;
+    let message = "expected values nested at most 3 deep (`limits.nesting_depth`), found deeper ones";
+    case.check(line, Reason::Json, None, message, (1, 0), line);
+}
+
+#[test]
+fn a_record_makes_no_more_rows_than_its_limit_allows() {
+    let mut case = exploded("a", &[("text", "string", ""), ("n", "int64", "a")]);
+    let line = |text: usize, rows: usize| {
+        format!("{{\"text\":\"{}\",\"a\":[{}0]}}\n", "x".repeat(text), "0,".repeat(rows - 1))
+    };
+    case.limits.record_bytes = 10_000;
+    // Eight times ten thousand bytes, of which a row of two cells takes 32, and the text that it repeats.
+    assert_eq!(case.rows(line(4000, 20).as_bytes()).len(), 20);
+    let (kept, outcome) = case.read(line(4000, 21).as_bytes()).unwrap();
+    assert_eq!((kept.aside[0].reason, kept.rows.len(), outcome.ledger.quarantined), (Reason::Length, 0, 1));
+    assert_eq!(
+        kept.aside[0].message,
+        "expected rows of at most 80000 bytes in all (by `limits.record_bytes`), found more elements in `a`"
+    );
+    assert_eq!(case.rows(line(0, 2501).as_bytes()).len(), 2501);
+    assert_eq!(case.read(line(0, 2502).as_bytes()).unwrap().0.aside[0].reason, Reason::Length);
+    // Text that repeats in many records does not gather without end.
+    case.limits.record_bytes = 1 << 20;
+    case.limits.file_bytes = 1 << 30;
+    case.pace = Pace::USUAL;
+    let rows = case.rows(line(100_000, 80).repeat(20).as_bytes());
+    assert!(rows.len() == 1600 && rows.iter().all(|row| row[0].len() == 100_000));
+}
+
+#[test]
+fn values_that_repeat_count_once_for_a_file_as_a_whole() {
+    let mut case = items();
+    case.contract.rejected_share = 0.9;
+    case.limits.record_bytes = 1000;
+    let elements = vec!["{\"sku\":\"a\"}"; 30].join(",");
+    let record = |id: &str| format!("{{\"id\":{id},\"items\":[{elements}]}}\n");
+    // Nineteen records whose number is none, of thirty rows each, say nothing yet; the twentieth does.
+    assert_eq!(case.read(record("\"x\"").repeat(19).as_bytes()).unwrap().0.aside.len(), 19);
+    let said = case.problem(record("\"x\"").repeat(20).as_bytes()).to_string();
+    assert!(said.starts_with("none of the 20 values of column `id` fits"), "{said}");
+    assert_eq!(case.read((record("\"x\"").repeat(20) + &record("1")).as_bytes()).unwrap().1.ledger.rows, 30);
+}
+
+#[test]
+fn what_is_unknown_is_taken_as_json() {
+    let mut case =
+        Case::csv(&[("id", "int64"), ("more", "string"), ("b", "string")]).with("more", |column| column.rest = true);
+    case.limits.record_bytes = 200;
+    let text = "x,id,\"say \"\"hi\"\"\",,b,x,more\n1,2,\"a \"\"q\"\"\n\t\\\",4,5,,z\n";
+    let (kept, outcome) = case.read(text.as_bytes()).unwrap();
+    let more = r#"{"say \"hi\"":"a \"q\"\n\t\\","x":"","more":"z"}"#;
+    assert_eq!(kept.rows, [["2", more, "5", "2", "28"]]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(more).unwrap()["say \"hi\""], "a \"q\"\n\t\\");
+    assert_eq!(outcome.unknown_columns, ["x", "say \"hi\"", "\"\"", "more"]);
+    // Where all names are known there is nothing to take, and where a record ends early.
+    assert_eq!(case.rows(b"id,b\n1,2\n"), [["1", "∅", "2", "2", "5"]]);
+    let Format::Csv(format) = &mut case.contract.format else { unreachable!() };
+    format.fills_short_rows = true;
+    assert_eq!(
+        case.rows(b"id,x,y\n1\n2,a\n").iter().map(|row| row[1].as_str()).collect::<Vec<_>>(),
+        ["∅", "{\"x\":\"a\"}"]
+    );
+    case.check(
+        b"id,x\n1,\xff\n2,a\n",
+        Reason::Encoding,
+        Some("more"),
+        "expected UTF-8 text (`encoding` in `format`), found `{\"x\":\"\\xff\"}`",
+        (2, 5),
+        b"1,\xff\n",
+    );
+}
+
+#[test]
+fn what_is_unknown_in_objects_is_taken_as_it_stands() {
+    let mut case = Case::ndjson(&[("id", "int64"), ("from", "string"), ("more", "string")])
+        .with("from", |column| column.path = vec!["via".into(), "from".into()])
+        .with("more", |column| column.rest = true);
+    case.limits.record_bytes = 400;
+    let lines = [
+        r#"{"id":1,"a": [1, {"x":"\u0041"}] ,"via":{"from":"w","source":"s","deep":{"k":1}},"z":null}"#,
+        r#"{"id":2,"via":{"from":"w"}}"#,
+        r#"{"a":1,"\u0061":2,"q\"\n":3,"more":4,"id":3}"#,
+        r#"{"id":4,"via":{"gone":1},"via":{"kept":2},"via.kept":"literal"}"#,
+        r#"{"id":5,"via":{"gone":1},"via":null}"#,
+    ];
+    let (kept, outcome) = case.read(lines.join("\n").as_bytes()).unwrap();
+    assert_eq!(kept.aside, []);
+    assert_eq!(
+        kept.rows.iter().map(|row| row[2].as_str()).collect::<Vec<_>>(),
+        [
+            r#"{"a":[1, {"x":"\u0041"}],"z":null,"via.source":"s","via.deep":{"k":1}}"#,
+            "∅",
+            r#"{"a":2,"q\"\n":3,"more":4}"#,
+            r#"{"via.kept":2}"#,
+            "∅",
+        ]
+    );
+    assert_eq!(outcome.unknown_columns, ["a", "via.source", "via.deep", "z", "q\"\n", "more", "via.gone", "via.kept"]);
+    // What comes before the names of inner objects is the contract's, and may be longer than all of a record.
+    let long = "v".repeat(200);
+    let mut case = Case::ndjson(&[("x", "string"), ("more", "string")])
+        .with("x", |column| column.path = vec![long.clone(), "x".into()])
+        .with("more", |column| column.rest = true);
+    case.limits.record_bytes = 1000;
+    let record = |fields: usize| {
+        let fields = (0..fields).map(|n| format!("\"{n:03}\":0")).collect::<Vec<_>>().join(",");
+        format!("{{\"{long}\":{{{fields}}}}}\n")
+    };
+    assert_eq!(case.rows(record(35).as_bytes()).len(), 1);
+    let (kept, _) = case.read(record(40).as_bytes()).unwrap();
+    let message = "expected at most 8000 bytes that the contract does not know (by `limits.record_bytes`), found more";
+    assert_eq!((kept.aside[0].reason, kept.aside[0].message.as_str()), (Reason::Length, message));
+}
+
+#[test]
+fn each_row_has_what_is_unknown_in_its_element_and_its_record() {
+    let mut case = exploded("items", &[("id", "int64", ""), ("sku", "string", "items.sku"), ("more", "string", "")])
+        .with("more", |column| column.rest = true);
+    case.limits.record_bytes = 400;
+    let text = br#"{"id":1,"note":"n","items":[{"sku":"a","n":2},{"sku":"b"},null,{"n":3,"n":4}],"items.n":0}
+{"id":2,"items":[{"n":5},{"sku":"c"}]}"#;
+    let rows = case.rows(text).iter().map(|row| row[1..3].join(" ")).collect::<Vec<_>>();
+    assert_eq!(
+        rows,
+        [
+            r#"a {"note":"n","items.n":2}"#,
+            r#"b {"note":"n","items.n":0}"#,
+            r#"∅ {"note":"n","items.n":0}"#,
+            r#"∅ {"note":"n","items.n":4}"#,
+            r#"∅ {"items.n":5}"#,
+            "c ∅",
+        ]
+    );
 }
 
 #[test]
@@ -986,6 +1241,41 @@ fn ndjson_bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
+/// Pieces that NDJSON files are made of whose objects have arrays in them.
+fn exploded_bytes() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        6 => prop_oneof![
+            Just("{\"a\":1,\"l\":[{\"b\":\"x\"},{\"b\":[1,\"\\n\"],\"c\":2}]}"), Just("{\"l\":[null]}"), Just("{\"a\":3}"),
+            Just("{\"l\":[],\"a\":\"2\"}"), Just(" { \"l\" : [ { \"\\u0062\" : 1 } , { } ] , \"c\" : {} } "), Just("{\"l\":[1]}"),
+            Just("{\"l\":{}}"), Just("{\"a\":\"x\",\"l\":[{},{},{},{}]}"), Just("{\"l\":[{\"b\":\"\\ud800\"}]}"),
+        ].prop_map(|text| text.as_bytes().to_vec()),
+        4 => any_of(&[b"\n", b"\r\n", b"\r", b"\n\n"]),
+        3 => "[{}\\[\\]:,\"albc0-9\\\\ -]{1,4}".prop_map(String::into_bytes),
+        1 => any_of(&[b"\xff", b"\xe4\xb8\xad"]),
+        1 => (60_usize..200).prop_map(|length| vec![b'x'; length]),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// Records of JSON: what stands in the place of the array, and what else there is.
+fn exploded_record() -> impl Strategy<Value = (Option<Vec<&'static str>>, Option<&'static str>, bool)> {
+    let element = prop::sample::select(
+        &[
+            "null",
+            "{}",
+            "{\"s\":\"a\"}",
+            "{\"s\":1,\"n\":2}",
+            "{\"n\": [1], \"n\":{}}",
+            "{\"\\u0073\":\"\\u00e9\",\"x.y\":0}",
+            "{\"s\":{\"a\":1},\"s\":null}",
+            "[]",
+            "3",
+        ][..],
+    );
+    let array = prop::option::weighted(0.9, prop::collection::vec(element, 0..5));
+    (array, prop::option::of(prop::sample::select(&["null", "{}", "\"[1]\"", "1"][..])), any::<bool>())
+}
+
 /// Checks that the records in `kept` lie in the file one after another, and that those set aside are what the file has.
 fn check_places(bytes: &[u8], kept: &Kept, outcome: &Outcome, limit: usize) {
     let mut places = kept
@@ -996,6 +1286,9 @@ fn check_places(bytes: &[u8], kept: &Kept, outcome: &Outcome, limit: usize) {
             (place(1), place(2), 1)
         })
         .collect::<Vec<_>>();
+    // Rows of one record come from one place, and one after another.
+    places.dedup();
+    let records = places.len();
     places.extend(kept.aside.iter().map(|aside| (aside.offset, aside.line, aside.length)));
     places.sort_unstable();
     assert!(places.windows(2).all(|pair| pair[0].0 + pair[0].2 <= pair[1].0 && pair[0].1 < pair[1].1), "{places:?}");
@@ -1007,7 +1300,8 @@ fn check_places(bytes: &[u8], kept: &Kept, outcome: &Outcome, limit: usize) {
         assert_eq!(aside.bytes, bytes[start..start + length.min(limit)]);
         assert!(length <= limit || aside.reason == Reason::Length);
     }
-    assert_eq!(outcome.ledger.accepted, kept.rows.len() as u64);
+    assert_eq!(outcome.ledger.accepted, records as u64);
+    assert_eq!(outcome.ledger.rows, kept.rows.len() as u64);
     assert_eq!(outcome.ledger.quarantined, kept.aside.len() as u64);
     assert_eq!(outcome.ledger.bytes, bytes.len() as u64);
 }
@@ -1094,10 +1388,66 @@ proptest! {
         check_paces(&mut Case::ndjson(&[("a", "int64"), ("b", "string")]), &bytes, &PACES);
     }
 
+    #[test]
+    fn any_exploded_ndjson_is_accounted_for_at_any_pace(bytes in exploded_bytes(), record_bytes in 1_usize..100, rest: bool) {
+        let columns = [("a", "int64", ""), ("n", "int64!", "l.#"), ("b", "string", "l.b"), ("more", "string", "")];
+        let mut case = exploded("l", &columns).with("more", |column| column.rest = rest);
+        case.limits.record_bytes = record_bytes;
+        check_paces(&mut case, &bytes, &PACES);
+    }
+
+    #[test]
+    fn any_rest_is_accounted_for_at_any_pace(csv in csv_bytes(), ndjson in ndjson_bytes(), fills_short_rows: bool) {
+        let format = Format::Csv(CsvFormat { fills_short_rows, ..CsvFormat::USUAL });
+        let columns = [("b", "string"), ("more", "string")];
+        check_paces(&mut Case::new(format, &columns).with("more", |column| column.rest = true), &csv, &PACES);
+        check_paces(&mut Case::ndjson(&columns).with("more", |column| column.rest = true), &ndjson, &PACES);
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn exploded_objects_are_what_serde_json_says((elements, other, note) in exploded_record()) {
+        use serde_json::Value;
+        let columns = [("no", "int64", "l.#"), ("s", "string", "l.s"), ("l", "string", ""), ("more", "string", "")];
+        let case = exploded("l", &columns).with("more", |column| column.rest = true);
+        let mut fields = vec!["\"id\": 7".to_owned()];
+        fields.extend(elements.as_ref().map(|elements| format!("\"l\": [ {} ]", elements.join(" ,"))));
+        // Of two equal names the last counts.
+        fields.extend(other.map(|other| format!("\"l\":{other}")));
+        fields.extend(note.then(|| "\"note\" : [1, 2]".to_owned()));
+        let line = format!("{{{}}}\n", fields.join(","));
+        let (kept, outcome) = case.read(line.as_bytes()).unwrap();
+        let elements = if other.is_some() { None } else { elements };
+        let is_object = |element: &&str| element.starts_with('{') || *element == "null";
+        let is_fine = other.is_none_or(|other| other == "null") && elements.iter().flatten().all(is_object);
+        if !is_fine {
+            prop_assert_eq!((kept.rows.len(), kept.aside.len(), outcome.ledger.quarantined), (0, 1, 1));
+            return Ok(());
+        }
+        prop_assert_eq!(&kept.aside, &[]);
+        let elements = elements.filter(|elements| !elements.is_empty());
+        let expected: Vec<Option<&str>> = elements.map_or(vec![None], |elements| elements.into_iter().map(Some).collect());
+        prop_assert_eq!(kept.rows.len(), expected.len());
+        for (at, (element, row)) in expected.into_iter().zip(&kept.rows).enumerate() {
+            let or_null = |text: Option<String>| text.unwrap_or_else(|| "∅".to_owned());
+            prop_assert_eq!(&row[0], &or_null(element.map(|_| (at + 1).to_string())));
+            prop_assert_eq!(&row[2], &or_null(element.filter(|element| *element != "null").map(str::to_owned)));
+            let object: serde_json::Map<String, Value> =
+                element.and_then(|element| serde_json::from_str(element).ok().flatten()).unwrap_or_default();
+            prop_assert_eq!(&row[1], &or_null(object.get("s").and_then(|value| match value {
+                Value::Null => None,
+                Value::String(text) => Some(text.clone()),
+                other => Some(other.to_string()),
+            })));
+            let mut rest = serde_json::Map::from_iter([("id".to_owned(), Value::from(7))]);
+            rest.extend(note.then(|| ("note".to_owned(), Value::from(vec![1, 2]))));
+            rest.extend(object.into_iter().filter(|(name, _)| name != "s").map(|(name, value)| (format!("l.{name}"), value)));
+            prop_assert_eq!(serde_json::from_str::<Value>(&row[3]).unwrap(), Value::Object(rest));
+        }
+    }
 
     #[test]
     fn plain_objects_are_what_serde_json_says(line in "\\{( ?\"(a|b|\\\\u0061|)\" ?:(1|-0\\.5e3|01|1\\.|-|\"x\\\\[nu\"/q]?(00e9|d83d)?\"|\"é\"|true|nul|null|\\[\\]) ?[,}]){0,4}[} ]?") {

@@ -7,6 +7,7 @@ use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
+use super::cells::Span;
 use super::parse::Misfit;
 use super::quarantine::Reason;
 use crate::project::{ColumnType, SourceContract, ThenLate};
@@ -82,12 +83,13 @@ impl Times {
         });
     }
 
-    /// Counts the late ones among the rows that are kept, where `keep` is empty all of them.
-    pub(super) fn kept_late(&self, columns: &[ArrayRef], keep: &[bool]) -> u64 {
+    /// Counts the records with late rows among those whose rows are kept, where `keep` is empty all of them.
+    pub(super) fn kept_late(&self, columns: &[ArrayRef], spans: &[Span], keep: &[bool]) -> u64 {
         let Some((limit, ThenLate::Keep)) = &self.late else { return 0 };
-        let mut late = 0;
+        let (mut late, mut last) = (0, None);
         rows(&columns[limit.column], |value| value < limit.value, &mut |row| {
-            late += u64::from(keep.get(row).copied().unwrap_or(true));
+            let is_kept = keep.get(row).copied().unwrap_or(true);
+            late += u64::from(is_kept && last.replace(spans[row].start) != Some(spans[row].start));
         });
         late
     }

@@ -163,9 +163,19 @@ const SUMMARIES: [Summary; 3] = [
     Summary {
         name: "ledger",
         table: "dq_ledger",
-        needs: &["dataset", "records", "accepted", "quarantined", "blank", "clean", "exact_duplicates", "superseded"],
+        needs: &[
+            "dataset",
+            "records",
+            "accepted",
+            "quarantined",
+            "blank",
+            "rows",
+            "clean",
+            "exact_duplicates",
+            "superseded",
+        ],
         sql: "select dataset, count(*) as files, sum(records) as records, sum(accepted) as accepted, \
-              sum(quarantined) as quarantined, sum(blank) as blank, sum(clean) as clean, \
+              sum(quarantined) as quarantined, sum(blank) as blank, sum(rows) as rows, sum(clean) as clean, \
               sum(exact_duplicates) as exact_duplicates, sum(superseded) as superseded, sum(late) as late, \
               sum(quarantined_in_clean) as quarantined_in_clean, max(landed_at) as landed_at \
               from dq_ledger group by dataset order by dataset",

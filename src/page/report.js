@@ -561,9 +561,9 @@
     ledger() {
       const found = grid("ledger"), reasons = grid("quarantine");
       if (!found) return null;
-      const closes = (row) => row.records === row.accepted + row.quarantined + row.blank && row.accepted === row.clean + row.exact_duplicates + row.superseded + (row.quarantined_in_clean || 0);
+      const closes = (row) => row.records === row.accepted + row.quarantined + row.blank && row.rows === row.clean + row.exact_duplicates + row.superseded + (row.quarantined_in_clean || 0);
       const bar = (row) => {
-        const of = row.records || 1, parts_ = [["a", row.clean], ["c", row.exact_duplicates + row.superseded + row.blank], ["b", row.quarantined + (row.quarantined_in_clean || 0)]];
+        const of = row.rows + row.quarantined + row.blank || 1, parts_ = [["a", row.clean], ["c", row.exact_duplicates + row.superseded + row.blank], ["b", row.quarantined + (row.quarantined_in_clean || 0)]];
         const made = el("div", { class: "bar", role: "img", "aria-label": number(row.clean / of, "share") });
         parts_.forEach(([name, count]) => { if (count > 0) { const piece = el("i", { class: name }); piece.style.width = "max(" + ((100 * count) / of).toFixed(3) + "%, 2px)"; made.append(piece); } });
         return made;

@@ -178,7 +178,7 @@ pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
     for (name, column) in &contract.columns {
         parts.add(name);
         parts.add(format!(
-            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
             column.kind,
             column.path,
             column.aliases,
@@ -186,7 +186,8 @@ pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
             column.null,
             column.formats,
             column.rules,
-            column.not_future
+            column.not_future,
+            column.rest
         ));
         column.true_if.iter().for_each(|condition| parts.add(meaning(condition)));
         parts.add(if contract.key.contains(name) { "key" } else { "" });

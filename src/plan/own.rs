@@ -49,7 +49,7 @@ const QUARANTINE: [Column; 8] = [
     ),
 ];
 
-const LEDGER: [Column; 19] = [
+const LEDGER: [Column; 20] = [
     ("dataset", ColumnType::String, "Landed dataset", "name", "Dataset", "数据集"),
     ("file", ColumnType::String, "Path of the landed file", "path", "File", "文件"),
     ("content", ColumnType::String, "Digest of the file's decoded bytes", "digest", "File digest", "文件摘要"),
@@ -68,6 +68,14 @@ const LEDGER: [Column; 19] = [
     ("accepted", ColumnType::Int64, "Records whose every value fits the contract", "count", "Accepted", "接受"),
     ("quarantined", ColumnType::Int64, "Records set aside as they were read", "count", "Quarantined", "隔离"),
     ("blank", ColumnType::Int64, "Records that carry no row: the header and empty lines", "count", "Blank", "空白"),
+    (
+        "rows",
+        ColumnType::Int64,
+        "Rows that the accepted records became: clean + exact_duplicates + superseded + quarantined_in_clean",
+        "count",
+        "Rows",
+        "行数",
+    ),
     ("clean", ColumnType::Int64, "Rows of the dataset that came from this file", "count", "Clean", "有效行"),
     (
         "exact_duplicates",
@@ -104,7 +112,7 @@ const LEDGER: [Column; 19] = [
     (
         "quarantined_in_clean",
         ColumnType::Int64,
-        "Accepted rows set aside for a value that is not found where its column references",
+        "Rows set aside for a value that is not found where its column references",
         "count",
         "Quarantined in clean",
         "清洗隔离",

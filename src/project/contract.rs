@@ -19,6 +19,8 @@ use crate::diagnostic::{Place, SourceFile};
 /// - `columns` is not empty and keeps the order of the file.
 /// - Every column that `key`, `keep` or a capture of `from` names is in `columns`; key columns are required.
 /// - `keep` needs a `key`. A key without `keep` keeps the row of the later file, and of one file the later record.
+/// - One column has `rest`, a text without other names, if `new_columns` takes them; else none has.
+/// - Of an array that is made into rows something is read: itself, what is inside its elements, or their place.
 #[derive(Debug, Clone)]
 pub struct SourceContract {
     /// The dataset's name: the file's stem.
@@ -120,8 +122,24 @@ pub enum Format {
     /// Delimited text.
     Csv(CsvFormat),
     /// One JSON object a line.
-    Ndjson,
+    Ndjson(NdjsonFormat),
 }
+
+/// How objects of JSON become rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NdjsonFormat {
+    /// Where the array is of which each element becomes a row: the names of nested objects, outermost first. Empty where
+    /// each object is a row.
+    pub explode: Vec<String>,
+}
+
+impl NdjsonFormat {
+    /// Each object is a row.
+    pub const USUAL: Self = Self { explode: Vec::new() };
+}
+
+/// The last name of a path that stands for the place of an element in the array that is made into rows.
+pub const PLACE: &str = "#";
 
 /// How delimited text is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +200,7 @@ impl SourceColumn {
             not_future: None,
             true_if: Vec::new(),
             references: None,
+            rest: false,
             words: Words::default(),
         }
     }
@@ -218,6 +237,8 @@ pub enum NewColumns {
     Report,
     /// The file is not taken in.
     Refuse,
+    /// They are named in the report, and the one column with `rest` has what is in them.
+    Take,
 }
 
 /// Which of the rows with one key is kept.
@@ -262,6 +283,8 @@ pub struct SourceColumn {
     pub true_if: Vec<Condition>,
     /// Where each of its values must be found.
     pub references: Option<Reference>,
+    /// Whether it has, as one JSON object, the fields of a record that the contract does not know.
+    pub rest: bool,
     /// What it means to people.
     pub words: Words,
 }

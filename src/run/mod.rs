@@ -354,6 +354,7 @@ impl Work<'_> {
                 records = done.records,
                 accepted = done.accepted,
                 quarantined = done.quarantined,
+                rows = done.rows,
                 clean = done.counts.clean,
                 elapsed_ms = elapsed_ms(started),
                 "dataset is up to date"

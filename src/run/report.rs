@@ -118,13 +118,15 @@ pub struct DatasetReport {
     pub files: usize,
     /// Records of all files that live.
     pub records: u64,
-    /// Those that became rows.
+    /// Those that became rows, one or several each.
     pub accepted: u64,
     /// Those that were set aside.
     pub quarantined: u64,
     /// Those that carry no row.
     pub blank: u64,
-    /// What became of the accepted rows.
+    /// Rows that the accepted ones became.
+    pub rows: u64,
+    /// What became of the rows.
     #[serde(flatten)]
     pub counts: CleanCounts,
     /// Columns of all files that live which the contract does not know.
@@ -225,6 +227,7 @@ impl DatasetReport {
             accepted: all.accepted,
             quarantined: all.quarantined,
             blank: all.blank,
+            rows: all.rows,
             counts,
             unknown_columns,
             missing_columns: missing_columns.into_iter().collect(),

@@ -235,7 +235,10 @@ impl Site<'_> {
                 let header = if csv.names == FieldNames::Header { "with a header" } else { "without a header" };
                 format!("CSV, delimiter {:?}, {header}", char::from(csv.delimiter))
             }
-            Format::Ndjson => "NDJSON, one JSON object a line".to_owned(),
+            Format::Ndjson(ndjson) if ndjson.explode.is_empty() => "NDJSON, one JSON object a line".to_owned(),
+            Format::Ndjson(ndjson) => {
+                format!("NDJSON, one JSON object a line, a row for each element of {}", ndjson.explode.join("."))
+            }
         };
         let mode = match source.files {
             FilesMode::Replace => "replace: new content stands in for the old",
@@ -279,9 +282,13 @@ impl Site<'_> {
             "可隔离的记录比例",
             format!("{} of a file", source.rejected_share),
         ));
-        if source.new_columns == NewColumns::Refuse {
-            facts.push(fact("Names that the contract does not know", "合约之外的列", "keep the file out".to_owned()));
-        }
+        let rest = source.columns.iter().find(|(_, column)| column.rest);
+        let unknown = match source.new_columns {
+            NewColumns::Report => None,
+            NewColumns::Refuse => Some("keep the file out".to_owned()),
+            NewColumns::Take => rest.map(|(name, _)| format!("are in {name}, as JSON")),
+        };
+        facts.extend(unknown.map(|text| fact("Names that the contract does not know", "合约之外的列", text)));
         let columns: Vec<ColumnRow> = source
             .columns
             .iter()

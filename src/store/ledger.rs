@@ -7,17 +7,20 @@ use serde::{Deserialize, Serialize};
 /// - `records` and `bytes` are counted where the file is read; the others where its records go. That they agree
 ///   ([`Self::balanced`]) is therefore a finding and not a definition.
 /// - A record's bytes include its line end.
+/// - A record is the unit, whatever rows it makes: all of them are rows, or it was set aside once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
     /// Records of any kind.
     pub records: u64,
-    /// Records that became rows.
+    /// Records that became rows, one or several each.
     pub accepted: u64,
     /// Records that were set aside.
     pub quarantined: u64,
     /// Lines without content, the header and the byte order mark.
     pub blank: u64,
+    /// Rows that the accepted records became: one each, unless an array in them is made into rows.
+    pub rows: u64,
     /// Bytes of the decoded file.
     pub bytes: u64,
     /// Bytes of records that became rows.
@@ -44,6 +47,7 @@ impl Ledger {
         self.accepted += other.accepted;
         self.quarantined += other.quarantined;
         self.blank += other.blank;
+        self.rows += other.rows;
         self.bytes += other.bytes;
         self.accepted_bytes += other.accepted_bytes;
         self.quarantined_bytes += other.quarantined_bytes;
@@ -51,9 +55,10 @@ impl Ledger {
         self.late += other.late;
     }
 
-    /// Counts a record that became a row.
-    pub fn accept(&mut self, bytes: u64) {
+    /// Counts a record that became so many rows.
+    pub fn accept(&mut self, bytes: u64, rows: u64) {
         self.accepted += 1;
+        self.rows += rows;
         self.accepted_bytes += bytes;
     }
 
@@ -70,7 +75,7 @@ impl Ledger {
     }
 }
 
-/// What became of the accepted rows of a file, or of all files of a dataset.
+/// What became of the rows of a file, or of all files of a dataset.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CleanCounts {
@@ -114,7 +119,7 @@ mod tests {
     #[test]
     fn a_lost_byte_or_record_shows() {
         let mut ledger = Ledger { records: 3, bytes: 30, ..Ledger::default() };
-        ledger.accept(10);
+        ledger.accept(10, 1);
         ledger.set_aside(15);
         assert!(!ledger.balanced());
         ledger.skip(5);

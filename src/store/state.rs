@@ -197,7 +197,7 @@ pub struct Landed {
     pub paths: Vec<LandedPath>,
     /// What was read, by identity of content. Rows live while a path holds their content.
     pub contents: BTreeMap<String, Content>,
-    /// What became of the accepted rows, all files together.
+    /// What became of the rows, all files together.
     pub counts: CleanCounts,
     /// The accepted rows that were set aside because a value was not found where it references, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -251,7 +251,7 @@ pub struct Content {
     pub landed_at: DateTime<Utc>,
     /// What became of its records.
     pub ledger: Ledger,
-    /// Its accepted rows, if it has any.
+    /// The rows that its records made, if it has any.
     pub rows: Option<DataFile>,
     /// Its records that were set aside, if there are any.
     pub quarantine: Option<DataFile>,

@@ -5,7 +5,7 @@ use crate::scratch::Scratch;
 const ROWS: &str = "select id, amount from orders order by id, amount";
 const LEDGER: &str = "select file, sequence, accepted, clean from dq_ledger order by sequence";
 const BALANCED: &str = "select count(*) from dq_ledger where records <> accepted + quarantined + blank or \
-    accepted <> clean + exact_duplicates + superseded + quarantined_in_clean";
+    rows <> clean + exact_duplicates + superseded + quarantined_in_clean";
 
 /// A dataset without a key, so that nothing but files decides which rows there are: 1 and 2 in one file, 3 in another.
 fn orders(mode: &str) -> Scratch {

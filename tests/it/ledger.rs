@@ -2,7 +2,7 @@
 
 use crate::scratch::Scratch;
 
-const LEDGER: &str = "select file, records, accepted, quarantined, blank, clean, exact_duplicates, superseded, late, quarantined_in_clean, copy_of from dq_ledger order by sequence";
+const LEDGER: &str = "select file, records, accepted, quarantined, blank, rows, clean, exact_duplicates, superseded, late, quarantined_in_clean, copy_of from dq_ledger order by sequence";
 
 #[test]
 fn a_landed_file_s_records_are_all_accounted_for() {
@@ -14,7 +14,7 @@ fn a_landed_file_s_records_are_all_accounted_for() {
     let _ = scratch.run(&["run"]).exits(0);
     assert_eq!(
         scratch.rows(LEDGER),
-        ["landing/orders-1.csv,3,2,0,1,1,0,1,0,0,", "landing/orders-2.csv,7,3,2,2,1,1,1,0,0,"]
+        ["landing/orders-1.csv,3,2,0,1,2,1,0,1,0,0,", "landing/orders-2.csv,7,3,2,2,3,1,1,1,0,0,"]
     );
     assert_eq!(
         scratch.rows(

@@ -14,6 +14,7 @@ mod forgetting;
 mod histories;
 mod infer;
 mod ingest;
+mod inside;
 mod kept_rows;
 mod landing;
 mod landing_times;

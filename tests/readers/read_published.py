@@ -74,6 +74,8 @@ def read(root):
 
     # Nothing has vanished.
     same("ledger", one("select count(*) from dq_ledger where records <> accepted + quarantined + blank"), [(0,)])
+    same("rows", one("""select count(*) from dq_ledger
+        where rows <> clean + exact_duplicates + superseded + quarantined_in_clean"""), [(0,)])
     same("set aside", one("select count(*) from dq_quarantine"), one("select sum(quarantined) from dq_ledger"))
 
 

@@ -169,7 +169,7 @@ impl Column {
     pub(super) fn read(&self, cells: ColumnCells<'_>, fail: &mut Fail<'_>) -> ArrayRef {
         let Some(normal) = &self.normal else { return self.read_plain(cells, fail) };
         let (made, failed) = normal.cells(cells, &self.nulls);
-        let landed = |row: usize| cells.iter().nth(row).flatten();
+        let landed = |row: usize| cells.get(row);
         // First, so that it is not said of them that they have no value; what is told of a cell is the text that landed.
         failed.iter().for_each(|&row| fail(row, Fault::Normal, landed(row)));
         self.read_plain(made.column(0, 1, &[]), &mut |row, fault, _| fail(row, fault, landed(row)))
@@ -249,7 +249,7 @@ impl Column {
     pub(super) fn read_one(&self, text: &str) -> Result<ArrayRef, Misfit> {
         let mut cells = Cells::default();
         cells.push(Cell::new(0, text.len()));
-        cells.close(Span::new(0, text.len(), 1));
+        cells.close(Span::new(0, text.len(), 1), 1);
         let mut misfit = None;
         let array = self.read(cells.column(0, 1, text.as_bytes()), &mut |_, fault, text| {
             misfit = Some(self.explain(fault, text));

@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization;
 
-use crate::ingest::cells::{Cells, ColumnCells, MOST_BYTES};
+use crate::ingest::cells::{Cell, Cells, ColumnCells, MOST_BYTES};
 use crate::ingest::rules::Nulls;
 use crate::project::Normaliser;
 
@@ -25,7 +25,7 @@ impl Normal {
         let (mut normal, mut failed) = (Cells::default(), Vec::new());
         for (row, cell) in cells.iter().enumerate() {
             let Some(bytes) = cell else {
-                normal.push_row(1);
+                normal.push(Cell::NULL);
                 continue;
             };
             if nulls.has(bytes.trim_ascii()) {
@@ -39,7 +39,7 @@ impl Normal {
                 }
                 Ok(_) => {
                     failed.push(row);
-                    normal.push_row(1);
+                    normal.push(Cell::NULL);
                 }
                 Err(_) => normal.push_held(|held| held.extend_from_slice(bytes)),
             }

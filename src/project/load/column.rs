@@ -48,13 +48,23 @@ pub(super) struct Declared {
     pub(super) type_bytes: Range<usize>,
     /// Of a mark, the conditions that make it true, which are read once all columns are known.
     pub(super) true_if: Option<Vec<Spelled>>,
+    /// Where it is said that it has what no other column has.
+    pub(super) rest: Option<Range<usize>>,
     /// What it is; nothing when its type cannot be read.
     pub(super) column: Option<SourceColumn>,
 }
 
 impl Declared {
     fn new(entry: &Value<'_>, type_bytes: Range<usize>) -> Self {
-        Self { name: entry.name.clone(), aliases: Vec::new(), path: None, type_bytes, true_if: None, column: None }
+        Self {
+            name: entry.name.clone(),
+            aliases: Vec::new(),
+            path: None,
+            type_bytes,
+            true_if: None,
+            rest: None,
+            column: None,
+        }
     }
 }
 
@@ -118,6 +128,7 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
     let normalise = normalise(&mut table, rule_kind);
     let not_future = not_future(&mut table, rule_kind);
     let references = references(&mut table);
+    let rest = rest(&mut table, rule_kind);
     let words = words(&mut table);
     table.finish();
     let column = kind.map(|(kind, required)| SourceColumn {
@@ -131,9 +142,10 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
         not_future,
         true_if: Vec::new(),
         references,
+        rest: rest.is_some(),
         words,
     });
-    Declared { aliases, path, column, ..Declared::new(entry, type_bytes) }
+    Declared { aliases, path, rest, column, ..Declared::new(entry, type_bytes) }
 }
 
 /// Reads a column that is true where conditions on other columns say so, and so is not read from files.
@@ -357,6 +369,19 @@ fn references(table: &mut Table<'_>) -> Option<Reference> {
         return None;
     };
     Some(Reference { dataset: dataset.to_owned(), column: column.to_owned(), bytes: word.bytes })
+}
+
+/// Returns where it is said that the column has what no other column has.
+fn rest(table: &mut Table<'_>, kind: Option<ColumnType>) -> Option<Range<usize>> {
+    let value = table.take("rest")?;
+    let bytes = value.place().bytes;
+    if !value.boolean()? {
+        return None;
+    }
+    if let Some(kind) = kind.filter(|kind| *kind != ColumnType::String) {
+        misfit(table, bytes.clone(), "rest", kind, "it is for `string`: its values are JSON objects, as text");
+    }
+    Some(bytes)
 }
 
 fn misfit(table: &Table<'_>, bytes: Range<usize>, key: &str, kind: ColumnType, help: &str) {

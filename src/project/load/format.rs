@@ -5,7 +5,7 @@ use encoding_rs::{Encoding, REPLACEMENT, UTF_8};
 use super::value::plain_all;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::project::toml_reader::Table;
-use crate::project::{CsvFormat, FieldNames, Format, Spelled};
+use crate::project::{CsvFormat, FieldNames, Format, NdjsonFormat, Spelled};
 
 /// What `format` says, with the places that the rest of the contract refers to.
 pub(super) struct Declared {
@@ -14,6 +14,8 @@ pub(super) struct Declared {
     pub(super) encoding: &'static Encoding,
     /// Where `columns` lists the names of fields.
     pub(super) listed: Option<std::ops::Range<usize>>,
+    /// The array that is made into rows.
+    pub(super) explode: Option<Spelled>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,7 +27,7 @@ enum Kind {
 
 pub(super) fn read(table: &mut Table<'_>) -> Declared {
     const KINDS: [(&str, Kind); 3] = [("csv", Kind::Csv), ("tsv", Kind::Tsv), ("ndjson", Kind::Ndjson)];
-    let mut declared = Declared { format: None, encoding: UTF_8, listed: None };
+    let mut declared = Declared { format: None, encoding: UTF_8, listed: None, explode: None };
     if !table.has("format") {
         table.missing("format", "format = { type = \"csv\" }");
     }
@@ -37,9 +39,10 @@ pub(super) fn read(table: &mut Table<'_>) -> Declared {
     declared.encoding = encoding(&mut format);
     // Of a type that cannot be read, it is not known which keys it has.
     let csv = (kind != Some(Kind::Ndjson)).then(|| csv(&mut format, kind, &mut declared.listed));
+    declared.explode = explode(&mut format, kind);
     format.finish();
     declared.format = match kind {
-        Some(Kind::Ndjson) => Some(Format::Ndjson),
+        Some(Kind::Ndjson) => Some(Format::Ndjson(NdjsonFormat { explode: names_of(declared.explode.as_ref()) })),
         Some(Kind::Csv | Kind::Tsv) => csv.map(Format::Csv),
         None => None,
     };
@@ -54,6 +57,28 @@ fn encoding(format: &mut Table<'_>) -> &'static Encoding {
         format.reject(&word, format!("there is no encoding `{}`", word.text), help);
     }
     encoding.unwrap_or(UTF_8)
+}
+
+/// Returns where the array is of which each element becomes a row.
+fn explode(format: &mut Table<'_>, kind: Option<Kind>) -> Option<Spelled> {
+    // CSV does not have the key, so it is asked for only to say more than that.
+    if kind != Some(Kind::Ndjson) && !format.has("explode") {
+        return None;
+    }
+    let word = format.text("explode")?;
+    if let Some(Kind::Csv | Kind::Tsv) = kind {
+        format.reject(
+            &word,
+            "`explode` is for NDJSON, and these files are CSV",
+            "remove it: a record of CSV is one row",
+        );
+        return None;
+    }
+    Some(word)
+}
+
+fn names_of(path: Option<&Spelled>) -> Vec<String> {
+    path.map(|path| path.text.split('.').map(str::to_owned).collect()).unwrap_or_default()
 }
 
 fn csv(format: &mut Table<'_>, kind: Option<Kind>, listed: &mut Option<std::ops::Range<usize>>) -> CsvFormat {

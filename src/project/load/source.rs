@@ -7,9 +7,11 @@ use indexmap::IndexMap;
 use toml::de::DeValue;
 
 use super::column::{self, Declared};
+use super::explode;
 use super::format;
 use super::names::Names;
 use super::partition;
+use super::rest;
 use super::rule;
 use super::value::{duration, plain, plain_all, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
@@ -41,7 +43,8 @@ pub(super) fn read_all(
 fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&Settings>) -> Option<SourceContract> {
     const MODES: [(&str, FilesMode); 3] =
         [("replace", FilesMode::Replace), ("append", FilesMode::Append), ("snapshot", FilesMode::Snapshot)];
-    const NEW_COLUMNS: [(&str, NewColumns); 2] = [("report", NewColumns::Report), ("refuse", NewColumns::Refuse)];
+    const NEW_COLUMNS: [(&str, NewColumns); 3] =
+        [("report", NewColumns::Report), ("refuse", NewColumns::Refuse), ("take", NewColumns::Take)];
     let description = plain(table.text("description"));
     let grain = plain(table.text("grain"));
     let from = table.required_text("from", &format!("from = \"{{landing}}/{name}/*.csv\""));
@@ -65,6 +68,8 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         check_keep(&table, &columns, keep.as_ref());
         check_partition(&table, &columns, partition.as_ref());
         check_paths(&table, &columns, format.format.as_ref());
+        explode::check(&table, &columns, &format);
+        rest::check(&mut table, &columns, new_columns);
     }
     let late = late(&mut table, &columns);
     let rules = rule::read_all(&mut table, &columns);
@@ -342,6 +347,14 @@ fn landing(table: &Table<'_>, word: &Spelled, settings: &Settings, columns: &Col
                         .help("give one of them another name"),
                 );
             }
+            Some(Declared { rest: Some(rest), .. }) => {
+                let message = format!("`{name}` is read from the path of the file, so it has nothing of the records");
+                table.report(
+                    Diagnostic::new(Code::InvalidValue, table.at(rest.clone()), message)
+                        .related(place, "read here")
+                        .help("remove it here, and declare another column with it"),
+                );
+            }
             Some(captured) if captured.path.is_some() || !captured.aliases.is_empty() => {
                 let message = format!("`{name}` is read from the path of the file, so it has no other names");
                 let others = captured.path.iter().chain(&captured.aliases);
@@ -470,7 +483,8 @@ mod tests {
                 "key = [\"id\"]\nkeep = { first = \"ok\" }",
                 "2:19 E0403 `keep` cannot order rows by `ok`, of type `boolean` @ok",
             ),
-            ("new_columns = \"take\"", "1:16 E0107 `new_columns` cannot be `take` @take"),
+            ("new_columns = \"drop\"", "1:16 E0107 `new_columns` cannot be `drop` @drop"),
+            ("new_columns = \"take\"", "1:16 E0107 `new_columns` is `take`, and no column has `rest` @take"),
             (
                 "format = { type = \"csv\", header = false }\nnew_columns = \"refuse\"",
                 "2:16 E0107 `new_columns` needs a header, and the files have none @refuse",
@@ -548,6 +562,14 @@ mod tests {
                 "8:32 E0107 `epoch` is not a format that tells the day @epoch",
             ),
             (
+                "c = { type = \"string\", rest = true }",
+                "8:31 E0107 `rest` without `new_columns = \"take\"`: nothing is taken that the contract does not know @true",
+            ),
+            (
+                "c = { type = \"string\", rest = \"yes\" }",
+                "8:31 E0106 `rest` is text, expected `true` or `false` @\"yes\"",
+            ),
+            (
                 "c = { type = \"int64\", path = \"a.b\" }",
                 "8:31 E0107 `path` is for NDJSON, and these files are CSV @a.b",
             ),
@@ -566,6 +588,91 @@ mod tests {
         assert_eq!(taken, ["8:31 E0107 the name `a.b` is taken @a.b"]);
         assert_eq!(found(&format!("c = {}", path("at"))), ["7:31 E0107 the name `at` is taken @at"]);
         assert_eq!(found(&format!("c = {}", path("a..b"))), ["7:31 E0107 `path` has an empty name in it @a..b"]);
+    }
+
+    #[test]
+    fn an_array_is_made_into_rows_that_are_read() {
+        let found = |column: &str| {
+            found(
+                "format = { type = \"ndjson\", explode = \"a.l\" }",
+                &format!("x = {{ type = \"int64\", path = \"a.l.x\" }}\n{column}"),
+            )
+        };
+        let path = |kind: &str, path: &str| format!("c = {{ type = \"{kind}\", path = \"{path}\" }}");
+        for right in [path("string", "a.l"), path("int64!", "a.l.#"), path("string", "a.b.c")] {
+            assert_eq!(found(&right), [""; 0], "{right}");
+        }
+        let cases = [
+            (path("string", "a.l.#"), "8:15 E0403 the place of an element is no value of type `string` @string"),
+            (
+                path("int64", "a.#"),
+                "8:31 E0107 `#` stands for the place of an element, and there is none at `a.#` @a.#",
+            ),
+            (
+                path("int64", "a.l.x.#"),
+                "8:31 E0107 `#` stands for the place of an element, and there is none at `a.l.x.#` @a.l.x.#",
+            ),
+            (
+                path("int64", "a.l.#.x"),
+                "8:31 E0107 `#` stands for the place of an element, and there is none at `a.l.#.x` @a.l.#.x",
+            ),
+            (path("int64", "#"), "8:31 E0107 `#` stands for the place of an element, and there is none at `#` @#"),
+        ];
+        for (column, expected) in cases {
+            assert_eq!(found(&column), [expected], "{column}");
+        }
+        let heads = [
+            (
+                "format = { type = \"csv\", explode = \"items\" }",
+                "1:37 E0107 `explode` is for NDJSON, and these files are CSV @items",
+            ),
+            ("format = { type = \"ndjson\", explode = \"id.\" }", "1:40 E0107 `explode` has an empty name in it @id."),
+            (
+                "format = { type = \"ndjson\", explode = \"id.#\" }",
+                "1:40 E0107 `explode` has `#` in it, which stands for places of elements @id.#",
+            ),
+            (
+                "format = { type = \"ndjson\", explode = \"items\" }",
+                "1:40 E0107 no column is read from the elements of `items` @items",
+            ),
+            (
+                "format = { type = \"ndjson\", explode = [\"items\"] }",
+                "1:39 E0106 `explode` is a list, expected text @[\"items\"]",
+            ),
+        ];
+        for (head, expected) in heads {
+            assert_eq!(super::tests::found(head, ""), [expected], "{head}");
+        }
+        let found = super::tests::found("format = { type = \"ndjson\" }", &path("int64", "a.#"));
+        assert_eq!(found, ["7:31 E0107 `#` stands for the place of an element, and there is none at `a.#` @a.#"]);
+    }
+
+    #[test]
+    fn one_column_takes_what_is_unknown() {
+        let found = |columns: &str| found("new_columns = \"take\"", columns);
+        let rest = |name: &str, more: &str| format!("{name} = {{ type = \"string\", rest = true{more} }}\n");
+        assert_eq!(found(&rest("c", "")), [""; 0]);
+        assert_eq!(found(&rest("c", ", required = true")), ["8:37 E0104 there is no key `required` here @required"]);
+        assert_eq!(
+            found("c = { type = \"string\", rest = false }"),
+            ["1:16 E0107 `new_columns` is `take`, and no column has `rest` @take"]
+        );
+        assert_eq!(found(&(rest("c", "") + &rest("d", ""))), ["9:31 E0107 two columns have `rest` @true"]);
+        assert_eq!(
+            found(&rest("c", ", aliases = [\"d\"]")),
+            ["8:49 E0107 `c` has what no other column has, so it has no other names @d"]
+        );
+        assert_eq!(
+            found("c = { type = \"int64\", rest = true }"),
+            ["8:30 E0403 `rest` does not fit a column of type `int64` @true"]
+        );
+        let headless = "new_columns = \"take\"\nformat = { type = \"csv\", columns = [\"id\", \"x\"] }";
+        assert_eq!(
+            super::tests::found(headless, &rest("c", "")),
+            ["1:16 E0107 `new_columns` needs a header, and the files have none @take"]
+        );
+        let found = super::tests::found("new_columns = \"take\"\nfrom = \"{landing}/{c}/a.csv\"", &rest("c", ""));
+        assert_eq!(found, ["8:31 E0107 `c` is read from the path of the file, so it has nothing of the records @true"]);
     }
 
     #[test]

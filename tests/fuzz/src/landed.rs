@@ -12,8 +12,8 @@ use opsmart::ingest::{
     read_at,
 };
 use opsmart::project::{
-    CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NewColumns, Normaliser, Readiness, Rules,
-    SourceColumn, SourceContract,
+    CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Normaliser, Readiness,
+    Rules, SourceColumn, SourceContract,
 };
 
 /// Made once: it takes longer than reading a small file.
@@ -85,9 +85,16 @@ pub(crate) fn csv(input: &[u8]) {
 /// Reads NDJSON. Three bytes choose what is wanted, the rest is the file.
 pub(crate) fn ndjson(input: &[u8]) {
     let Some((&[more, limit, columns], bytes)) = input.split_first_chunk::<3>() else { return };
-    let contract = contract(Format::Ndjson, more, columns);
+    let explode = if more & 8 == 8 { vec!["c".to_owned()] } else { Vec::new() };
+    let is_exploded = !explode.is_empty();
+    let contract = contract(Format::Ndjson(NdjsonFormat { explode }), more, columns);
     let Some((kept, limits)) = check(&contract, limit, bytes) else { return };
-    if contract.encoding != encoding_rs::UTF_8 || columns & 1 == 1 || is_packed(bytes) || is_utf_16(bytes) {
+    if is_exploded
+        || contract.encoding != encoding_rs::UTF_8
+        || columns & 1 == 1
+        || is_packed(bytes)
+        || is_utf_16(bytes)
+    {
         return;
     }
     // Where every column is a text, whatever another reader takes for an object is a row.
@@ -120,11 +127,13 @@ fn depth(object: Option<&serde_json::Map<String, serde_json::Value>>) -> usize {
 
 /// Returns a contract: of texts, or of columns of every type with normalisers and rules.
 fn contract(format: Format, more: u8, columns: u8) -> SourceContract {
-    let is_json = format == Format::Ndjson;
+    let is_json = matches!(format, Format::Ndjson(_));
     let mut texts = [("a", "string"), ("b", "string"), ("d", "string")].map(|(name, kind)| column(name, kind));
     if is_json {
         texts[2].1.path = vec!["c".into(), "d".into()];
     }
+    let takes_rest = more & 128 == 128;
+    texts[1].1.rest = takes_rest;
     let mut typed = [
         ("a", "int64"),
         ("b", "string"),
@@ -172,7 +181,7 @@ fn contract(format: Format, more: u8, columns: u8) -> SourceContract {
         parse_zone: if columns & 128 == 128 { chrono_tz::America::New_York } else { chrono_tz::UTC },
         // Each record comes to something, whatever the others do.
         rejected_share: 1.0,
-        new_columns: NewColumns::Report,
+        new_columns: if takes_rest { NewColumns::Take } else { NewColumns::Report },
         columns: if columns & 1 == 1 { typed.into_iter().collect() } else { texts.into_iter().collect() },
         rules: Vec::new(),
         late: None,
@@ -233,12 +242,13 @@ fn add_up(kept: &Kept, outcome: &Outcome, limits: &Limits) {
     assert!(ledger.balanced(), "{ledger:?}");
     assert_eq!(ledger.records, ledger.accepted + ledger.quarantined + ledger.blank);
     assert_eq!(ledger.bytes, ledger.accepted_bytes + ledger.quarantined_bytes + ledger.blank_bytes);
-    assert_eq!((ledger.accepted, ledger.quarantined), (kept.rows.len() as u64, kept.aside.len() as u64));
     assert_eq!(ledger.quarantined_bytes, kept.aside.iter().map(|aside| aside.length).sum::<u64>());
-    // A row says where it starts and not how long it is: it has at least one byte.
-    let rows = kept.rows.iter().map(|row| (row.1, row.2, 1));
-    let mut places: Vec<_> =
-        rows.chain(kept.aside.iter().map(|aside| (aside.offset, aside.line, aside.length))).collect();
+    // A row says where its record starts and not how long that is: it has at least one byte.
+    let mut places: Vec<_> = kept.rows.iter().map(|row| (row.1, row.2, 1)).collect();
+    places.dedup();
+    assert_eq!((ledger.accepted, ledger.rows), (places.len() as u64, kept.rows.len() as u64));
+    assert_eq!(ledger.quarantined, kept.aside.len() as u64);
+    places.extend(kept.aside.iter().map(|aside| (aside.offset, aside.line, aside.length)));
     places.sort_unstable();
     for pair in places.windows(2) {
         assert!(pair[0].0 + pair[0].2 <= pair[1].0 && pair[0].1 < pair[1].1, "{places:?}");
