@@ -547,7 +547,7 @@ mod tests {
         check("select s.day from sales as s left semi join visits as v on s.day = v.day", "sales visits");
         check(
             "select s.day from sales as s left anti join visits as v on s.user_id = v.user_id",
-            &format!("sales (visits: {OTHER})"),
+            &format!("sales (visits: {JOINED})"),
         );
         check(
             "select coalesce(s.day, v.day) as day from sales as s full join visits as v on s.day = v.day",
