@@ -6,26 +6,25 @@
 //! the last group, and those that hold rows which it supersedes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::array::{BooleanArray, BooleanBufferBuilder, Int64Array, RecordBatch};
+use arrow::array::{BooleanArray, BooleanBufferBuilder};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Field, Schema};
 
 use super::keep::Decision;
-use super::{CleanError, Part};
+use super::{CleanError, Part, again};
 use crate::digest::{Digest, Parts};
 use crate::ingest::{partitioner, stored_row_schema};
 use crate::partition::PartitionKey;
 use crate::project::SourceContract;
-use crate::store::{DataFile, ROW_COLUMN, Store, StoreError, read_batches};
+use crate::store::{DataFile, Lost, Store, StoreError, read_batches};
 
 /// A file below this shares one with others.
 const SMALL_BYTES: u64 = 1 << 20;
 /// How many files share one at most.
 const GROUP_FILES: usize = 64;
-/// How large the files that share one are at most, together.
-const GROUP_BYTES: u64 = 64 << 20;
+/// Once the files that share one are so large together, no further one joins them: whenever one of them comes or loses a
+/// row, all are written again.
+const GROUP_BYTES: u64 = SMALL_BYTES;
 /// A file is written again when it loses more than one row of so many: every query passes over them.
 const LEAST_KEPT: u64 = 4;
 
@@ -111,12 +110,10 @@ fn without(
     decision: &Decision,
     file: &DataFile,
 ) -> Result<DataFile, StoreError> {
-    let schema = Arc::new(Schema::new(vec![Field::new(ROW_COLUMN, DataType::Int64, false)]));
-    let mut to = store.create_parquet(&contract.name, &schema, schema.fields().len())?;
-    let rows = Arc::new(Int64Array::from_iter_values(decision.lost.iter().map(|row| i64::from(*row))));
-    let batch = RecordBatch::try_new(schema, vec![rows]);
-    to.write(&batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?)?;
-    let without = to.finish()?;
+    let without = match &decision.stored {
+        Some(Lost::File(file)) => file.clone(),
+        _ => again::list(store, contract, &decision.lost)?,
+    };
     let lost = |key: &PartitionKey| decision.lost_sums.get(key).copied().unwrap_or_default();
     let partitions = file.partitions.iter().map(|(key, sum)| (*key, sum.less(lost(key)))).collect();
     let sum = file.sum.less(decision.lost_sum);

@@ -16,13 +16,14 @@ use arrow::row::{RowConverter, Rows, SortField};
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::in_parallel::in_parallel;
 use super::marks::Marks;
 use super::scattered::{Scatter, Scattered};
 use super::{CleanError, Part};
 use crate::ingest::{partitioner, stored_row_schema};
 use crate::partition::PartitionKey;
 use crate::project::{Keep, SourceContract};
-use crate::store::{CleanCounts, RowGroup, RowHasher, RowSum, Store, StoreError, read_row_group, row_groups};
+use crate::store::{CleanCounts, Lost, RowGroup, RowHasher, RowSum, Store, StoreError, read_row_group, row_groups};
 
 /// How much is in memory at a time. What is decided does not depend on it.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +49,8 @@ pub(super) struct Decision {
     pub(super) lost_sums: BTreeMap<PartitionKey, RowSum>,
     /// What the rows became.
     pub(super) counts: CleanCounts,
+    /// The lost rows as they were stored, if they are those still.
+    pub(super) stored: Option<Lost>,
 }
 
 impl Decision {
@@ -65,12 +68,26 @@ impl Decision {
             self.lost_sums.entry(partition).or_default().add(hash);
         }
         self.counts.clean -= 1;
+        self.stored = None;
     }
 
-    fn lose(&mut self, loser: &Loser) {
-        self.take_out(loser.row.row, loser.hash, loser.partition);
+    pub(super) fn lose(&mut self, loser: &Loser) {
+        self.take_out(loser.row, loser.hash, loser.partition);
         let counts = &mut self.counts;
         *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
+    }
+
+    /// Undoes [`Self::lose`] but for the list of lost rows.
+    pub(super) fn give_back(&mut self, loser: &Loser) {
+        let hash = RowSum { rows: 1, sum: loser.hash };
+        self.lost_sum = self.lost_sum.less(hash);
+        if let Some(sum) = loser.partition.and_then(|partition| self.lost_sums.get_mut(&partition)) {
+            *sum = sum.less(hash);
+        }
+        let counts = &mut self.counts;
+        counts.clean += 1;
+        *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) -= 1;
+        self.stored = None;
     }
 }
 
@@ -104,12 +121,12 @@ fn decide_by(
     let mut decisions: Vec<Decision> = parts.iter().map(Decision::all_kept).collect();
     if !contract.key.is_empty() {
         each_loser(buckets, store, contract, parts, |loser| {
-            decisions[loser.row.part as usize].lose(&loser);
+            decisions[loser.part as usize].lose(&loser);
         })?;
     } else if contract.count_repeated {
         let mut repeated = vec![0; parts.len()];
         each_loser(buckets, store, &by_every_column(contract), parts, |loser| {
-            repeated[loser.row.part as usize] += 1;
+            repeated[loser.part as usize] += 1;
         })?;
         decisions.iter_mut().zip(repeated).for_each(|(decision, rows)| decision.counts.repeated = Some(rows));
     }
@@ -118,7 +135,7 @@ fn decide_by(
 }
 
 /// Returns how many rows of a content are stored, which is what its records made unless rows were lost on the way.
-fn stored_rows(part: &Part) -> u64 {
+pub(super) fn stored_rows(part: &Part) -> u64 {
     part.content.rows.as_ref().map_or(0, |file| file.sum.rows)
 }
 
@@ -140,13 +157,61 @@ fn each_loser(
 ) -> Result<(), CleanError> {
     let stretches = stretches(store, contract, parts)?;
     let rivals = rivals(buckets, store, contract, parts, &stretches)?;
+    compare(buckets, store, contract, parts, (&stretches, &rivals), &mut name)
+}
+
+/// Returns the hashes of all keys of `parts`.
+pub(super) fn key_hashes(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result<HashSet<u64>, CleanError> {
+    let stretches = stretches(store, contract, parts)?;
+    let of_stretch = |stretch: &Stretch| {
+        let mut hashes = Vec::with_capacity(stretch.rows.rows);
+        each_key(store, contract, parts, stretch, |_, hash| {
+            hashes.push(hash);
+            Ok(())
+        })?;
+        Ok::<_, CleanError>(hashes)
+    };
+    Ok(in_parallel(&stretches, of_stretch)?.into_iter().flatten().collect())
+}
+
+/// Returns each row that another one with its key is preferred to, of the keys whose hashes are among `keys`.
+pub(super) fn losers_among(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    keys: &HashSet<u64>,
+) -> Result<Vec<Loser>, CleanError> {
+    let stretches = stretches(store, contract, parts)?;
+    let of_stretch = |stretch: &Stretch| {
+        let mut bits = BooleanBufferBuilder::new(stretch.rows.rows);
+        each_key(store, contract, parts, stretch, |_, hash| {
+            bits.append(keys.contains(&hash));
+            Ok(())
+        })?;
+        Ok::<_, CleanError>(bits.finish())
+    };
+    let rivals = in_parallel(&stretches, of_stretch)?;
+    let mut losers = Vec::new();
+    compare(Buckets::USUAL, store, contract, parts, (&stretches, &rivals), &mut |loser| losers.push(loser))?;
+    Ok(losers)
+}
+
+/// Compares the rows that are marked in `rivals`, and names each that another one with its key is preferred to.
+fn compare(
+    buckets: Buckets,
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    (stretches, rivals): (&[Stretch], &[BooleanBuffer]),
+    name: &mut dyn FnMut(Loser),
+) -> Result<(), CleanError> {
     let rows = rivals.iter().map(BooleanBuffer::count_set_bits).sum::<usize>();
-    let pieces: Vec<_> = stretches.iter().zip(&rivals).filter(|(_, rows)| rows.has_true()).collect();
+    let pieces: Vec<_> = stretches.iter().zip(rivals).filter(|(_, rows)| rows.has_true()).collect();
     let mut rivals = Scattered::of(store, &pieces, rows.div_ceil(buckets.rivals), |(stretch, rows), to| {
         read_rivals(store, contract, parts, stretch, rows, to)
     })?;
     for bucket in 0..rivals.buckets() {
-        losers(contract, &rivals.take(bucket)?).into_iter().for_each(&mut name);
+        losers(contract, &rivals.take(bucket)?).into_iter().for_each(&mut *name);
     }
     Ok(())
 }
@@ -213,6 +278,22 @@ fn hash_keys(
     stretch: &Stretch,
     to: &mut Scatter<'_>,
 ) -> Result<(), CleanError> {
+    each_key(store, contract, parts, stretch, |place, hash| {
+        to.add(bucket_of(hash, to.buckets()), |bytes| {
+            bytes.extend(place.to_le_bytes());
+            bytes.extend(short(hash).to_le_bytes());
+        })
+    })
+}
+
+/// Calls `each` with the place of every row of a stretch, in order, and the hash of its key.
+fn each_key(
+    store: &Store,
+    contract: &SourceContract,
+    parts: &[Part],
+    stretch: &Stretch,
+    mut each: impl FnMut(u32, u64) -> Result<(), StoreError>,
+) -> Result<(), CleanError> {
     let names: Vec<&str> = contract.key.iter().map(String::as_str).collect();
     let mut encoder = Encoder::new(contract, &contract.key)?;
     let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(()) };
@@ -220,11 +301,7 @@ fn hash_keys(
     for batch in read_row_group(store, file, &stretch.rows, &names, None)? {
         let batch = batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?;
         for key in &encoder.encode(&batch)? {
-            let hash = xxh3_64(key.as_ref());
-            to.add(bucket_of(hash, to.buckets()), |bytes| {
-                bytes.extend(place.to_le_bytes());
-                bytes.extend(short(hash).to_le_bytes());
-            })?;
+            each(place, xxh3_64(key.as_ref()))?;
             place += 1;
         }
     }
@@ -332,8 +409,12 @@ impl<'a> Rival<'a> {
 }
 
 /// A row that is not kept.
-struct Loser {
-    row: Row,
+#[derive(Debug)]
+pub(super) struct Loser {
+    /// The number of its part.
+    pub(super) part: u32,
+    /// Its place in that part's file.
+    pub(super) row: u32,
     hash: u128,
     partition: Option<PartitionKey>,
     /// Whether it equals, in every column, the row that is kept, or another that is counted as superseded.
@@ -368,7 +449,8 @@ fn losers(contract: &SourceContract, found: &[Vec<u8>]) -> Vec<Loser> {
         counted.clear();
         counted.insert(kept.hash);
         for &Rival { row, hash, partition, .. } in rivals.filter(|rival| rival.row != kept.row) {
-            losers.push(Loser { row, hash, partition, is_duplicate: !counted.insert(hash) });
+            let Row { part, row } = row;
+            losers.push(Loser { part, row, hash, partition, is_duplicate: !counted.insert(hash) });
         }
     }
     losers
@@ -403,7 +485,7 @@ impl Encoder {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
@@ -412,12 +494,12 @@ mod tests {
 
     use super::*;
     use crate::digest::Digest;
-    use crate::store::{Content, DataFile, Ledger, LocalDisk};
+    use crate::store::{Content, Ledger, LocalDisk};
 
     /// A key, what the order goes by, and something else.
-    type Cells = (i64, Option<i64>, &'static str);
+    pub(in crate::clean) type Cells = (i64, Option<i64>, &'static str);
 
-    fn contract(keep: &str) -> SourceContract {
+    pub(in crate::clean) fn contract(keep: &str) -> SourceContract {
         let folder = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = folder.path().join(path);
@@ -432,7 +514,7 @@ mod tests {
         project.unwrap().sources["rows"].clone()
     }
 
-    fn part(store: &Store, contract: &SourceContract, rows: &[Cells]) -> Part {
+    pub(in crate::clean) fn part(store: &Store, contract: &SourceContract, rows: &[Cells]) -> Part {
         let schema = stored_row_schema(contract);
         let ids = Int64Array::from_iter_values(rows.iter().map(|row| row.0));
         let ats: Int64Array = rows.iter().map(|row| row.1).collect();
@@ -441,15 +523,17 @@ mod tests {
         let lines = Int64Array::from_iter_values((0_i64..).take(rows.len()));
         let columns: Vec<ArrayRef> =
             vec![Arc::new(ids), Arc::new(ats), Arc::new(notes), Arc::new(files), Arc::new(lines)];
-        let mut file = store.create_parquet("rows", &schema, 3).unwrap();
+        let mut file = store.create_parquet("rows", &schema, 3).unwrap().by(partitioner(contract));
         file.write(&RecordBatch::try_new(schema, columns).unwrap()).unwrap();
-        let file: DataFile = file.finish().unwrap();
+        let (file, key_range) = file.finish_with_range("id").unwrap();
         let ledger = Ledger { accepted: rows.len() as u64, ..Ledger::default() };
         let content = Content {
             hash: Digest::of(b""),
             landed_at: chrono::DateTime::UNIX_EPOCH,
+            counted_as: 0,
             ledger,
             rows: Some(file),
+            key_range,
             quarantine: None,
             unknown_columns: Vec::new(),
         };

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 
 use super::CleanError;
-use crate::ingest::Raw;
 use crate::plan::{OwnTable, live_paths};
 use crate::project::SourceContract;
-use crate::store::{CleanCounts, DataFile, LandedPath, Ledger, Store, StoreError};
+use crate::store::{CleanCounts, Content, DataFile, LandedPath, Ledger, Store, StoreError};
 
 /// One row: a path, and the counts of the content that it is the first to hold.
 struct Row<'a> {
@@ -26,13 +25,13 @@ struct Row<'a> {
 pub(super) fn write(
     store: &Store,
     contract: &SourceContract,
-    raw: &Raw,
+    (paths, contents): (&[LandedPath], &BTreeMap<String, Content>),
     counts: &BTreeMap<String, CleanCounts>,
 ) -> Result<DataFile, CleanError> {
     let mut first: BTreeMap<&str, &str> = BTreeMap::new();
     let mut rows = Vec::new();
-    for path in live_paths(contract.files, &raw.paths) {
-        let Some(content) = raw.contents.get(&path.content) else { continue };
+    for path in live_paths(contract.files, paths) {
+        let Some(content) = contents.get(&path.content) else { continue };
         let copy_of = first.get(path.content.as_str()).copied();
         first.entry(&path.content).or_insert(&path.path);
         let is_first = copy_of.is_none();

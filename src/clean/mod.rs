@@ -9,6 +9,7 @@
 //!
 //! It knows nothing of how files are parsed or what models make of the rows.
 
+mod again;
 mod gather;
 mod in_parallel;
 mod keep;
@@ -114,7 +115,7 @@ pub async fn clean(
     before: Option<&Landed>,
 ) -> Result<Cleaned, CleanError> {
     let (store, contract) = (store.clone(), contract.clone());
-    let before = before.map(|before| before.gathered.clone());
+    let before = before.cloned();
     let columns = columns(project, &contract);
     let dataset = contract.name.clone();
     let work = move || clean_blocking(&store, &contract, columns, raw, &referenced, before.as_ref());
@@ -147,16 +148,37 @@ fn clean_blocking(
     columns: Vec<ColumnState>,
     raw: Raw,
     referenced: &BTreeMap<String, Referenced>,
-    before: Option<&BTreeMap<Digest, DataFile>>,
+    before: Option<&Landed>,
 ) -> Result<Cleaned, CleanError> {
-    let live = live_paths(contract.files, &raw.paths);
+    let Raw { dataset, shape, next_sequence, paths, mut contents, .. } = raw;
+    let live = live_paths(contract.files, &paths);
+    for path in live.iter().rev() {
+        if let Some(content) = contents.get_mut(&path.content) {
+            content.counted_as = path.sequence;
+        }
+    }
     let parts: Vec<Part> = in_order(&live)
         .into_iter()
-        .filter_map(|identity| Some(Part { content: raw.contents.get(&identity)?.clone(), identity }))
+        .filter_map(|identity| Some(Part { content: contents.get(&identity)?.clone(), identity }))
         .collect();
-    let mut decided = keep::decide(store, contract, &parts)?;
+    let deciding = again::rules(contract, &shape);
+    let known = match before.filter(|before| before.deciding == deciding) {
+        Some(before) => again::decide(store, contract, &parts, before)?,
+        None => None,
+    };
+    let mut decided = match known {
+        Some(decided) => decided,
+        None => keep::decide(store, contract, &parts)?,
+    };
+    let mut remembered = BTreeMap::new();
+    for (part, decision) in parts.iter().zip(&mut decided) {
+        if let Some(known) = again::remembered(store, contract, decision)? {
+            decision.stored = Some(known.lost.clone());
+            remembered.insert(part.identity.clone(), known);
+        }
+    }
     let mut aside = reference::set_aside(store, contract, referenced, &parts, &mut decided)?;
-    let (files, gathered) = gather::gather(store, contract, &parts, &decided, before)?;
+    let (files, gathered) = gather::gather(store, contract, &parts, &decided, before.map(|before| &before.gathered))?;
     let mut counts = CleanCounts::default();
     let mut of_content = BTreeMap::new();
     for (number, (part, decision)) in parts.iter().zip(decided).enumerate() {
@@ -172,10 +194,10 @@ fn clean_blocking(
         of_content.insert(part.identity.clone(), decision.counts);
     }
     let referenced = referenced.iter().map(|(name, other)| (name.clone(), other.content.clone())).collect();
-    let fingerprint = dataset_fingerprint(contract, &raw.shape, &raw.paths, &referenced);
-    let ledger = ledger_table::write(store, contract, &raw, &of_content)?;
+    let fingerprint = dataset_fingerprint(contract, &shape, &paths, &referenced);
+    let ledger = ledger_table::write(store, contract, (&paths, &contents), &of_content)?;
     let state = TableState {
-        table: raw.dataset.clone(),
+        table: dataset,
         is_published: false,
         description: contract.description.clone(),
         grain: contract.grain.clone(),
@@ -185,13 +207,15 @@ fn clean_blocking(
         files,
         made: None,
         landed: Some(Landed {
-            shape: raw.shape,
-            next_sequence: raw.next_sequence,
-            paths: raw.paths,
-            contents: raw.contents,
+            shape,
+            next_sequence,
+            paths,
+            contents,
             counts,
             set_aside: aside.file,
             referenced,
+            decided: remembered,
+            deciding,
             gathered,
             ledger,
         }),

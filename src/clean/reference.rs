@@ -17,15 +17,14 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use hashbrown::HashTable;
 use serde::{Serialize, Serializer};
 
+use super::again::listed;
 use super::in_parallel::in_parallel;
 use super::keep::Decision;
 use super::{CleanError, Part, Referenced};
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN, Reason, partitioner, quoted, stored_row_schema};
 use crate::plan::OwnTable;
 use crate::project::{Reference, SourceContract};
-use crate::store::{
-    DataFile, ParquetFile, ROW_COLUMN, RowGroup, RowHasher, Store, StoreError, read_batches, read_row_group, row_groups,
-};
+use crate::store::{DataFile, ParquetFile, RowGroup, RowHasher, Store, StoreError, read_row_group, row_groups};
 
 /// How many hashes of values are in memory at a time: what a table of 2^22 places takes, 70 MB.
 const BUCKET_VALUES: usize = (1 << 22) / 8 * 7;
@@ -207,14 +206,7 @@ fn table_hash(hash: u128) -> u64 {
 
 /// Returns the rows of a file that do not count, in order.
 fn lost_rows(store: &Store, file: &DataFile) -> Result<Vec<u32>, StoreError> {
-    let Some(without) = &file.without else { return Ok(Vec::new()) };
-    let mut lost = Vec::new();
-    for batch in read_batches(&store.path(without), &[ROW_COLUMN])? {
-        let batch = batch.map_err(|source| StoreError::Rows { table: without.path.clone(), source })?;
-        let rows = batch.column(0).as_primitive::<Int64Type>();
-        lost.extend(rows.values().iter().filter_map(|row| u32::try_from(*row).ok()));
-    }
-    Ok(lost)
+    file.without.as_ref().map_or_else(|| Ok(Vec::new()), |without| listed(store, without))
 }
 
 /// Returns the stretches of files, each with the rows of it that do not count.
@@ -430,7 +422,7 @@ mod tests {
 
     use super::*;
     use crate::digest::Digest;
-    use crate::store::{Content, Ledger, LocalDisk};
+    use crate::store::{Content, Ledger, LocalDisk, ROW_COLUMN};
 
     fn file(store: &Store, values: impl Iterator<Item = Option<i64>>) -> DataFile {
         let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
@@ -444,8 +436,10 @@ mod tests {
         let content = Content {
             hash: Digest::of(b""),
             landed_at: chrono::DateTime::UNIX_EPOCH,
+            counted_as: 0,
             ledger: Ledger::default(),
             rows: Some(rows),
+            key_range: None,
             quarantine: None,
             unknown_columns: Vec::new(),
         };

@@ -18,7 +18,7 @@ use crate::digest::{Digest, Parts};
 use crate::partition::Partitioner;
 use crate::plan::{DatasetStep, FileLeft, Listed, OwnTable, Unready, live_paths};
 use crate::project::{FilesMode, Limits, SourceContract};
-use crate::store::{Content, DataFile, Landed, LandedPath, ParquetFile, Store, StoreError};
+use crate::store::{Content, Landed, LandedPath, ParquetFile, Store, StoreError};
 
 /// The column that names the landed file of a stored row. SQL does not see it.
 pub const FILE_COLUMN: &str = "_file";
@@ -492,13 +492,17 @@ impl<'a> Tables<'a> {
 
     fn finish(mut self, identity: String, landed_at: DateTime<Utc>, outcome: Outcome) -> Result<Reading, StoreError> {
         self.write_aside()?;
-        let rows: Option<DataFile> = self.rows.map(ParquetFile::finish).transpose()?;
+        let key = self.contract.key.first().map_or("", String::as_str);
+        let rows = self.rows.map(|file| file.finish_with_range(key)).transpose()?;
+        let (rows, key_range) = rows.map_or((None, None), |(rows, range)| (Some(rows), range));
         let quarantine = self.quarantine.map(ParquetFile::finish).transpose()?;
         let content = Content {
             hash: outcome.content,
             landed_at,
+            counted_as: 0,
             ledger: outcome.ledger,
             rows,
+            key_range,
             quarantine,
             unknown_columns: outcome.unknown_columns,
         };

@@ -68,7 +68,10 @@ mod tests {
         let numbers = [i64::MIN, -256, -1, 0, 1, 255, 256, i64::MAX];
         let texts: Vec<String> = numbers.iter().map(|value| hex(&number(*value))).collect();
         assert!(texts.is_sorted() && texts.windows(2).all(|pair| pair[0] != pair[1]));
-        let range = |least: i64, greatest: i64| KeyRange { least: hex(&number(least)), greatest: hex(&number(greatest)) };
-        assert!(range(-5, 3).meets(&range(3, 9)) && range(0, 9).meets(&range(3, 4)) && !range(-5, 3).meets(&range(4, 9)));
+        let range =
+            |least: i64, greatest: i64| KeyRange { least: hex(&number(least)), greatest: hex(&number(greatest)) };
+        assert!(
+            range(-5, 3).meets(&range(3, 9)) && range(0, 9).meets(&range(3, 4)) && !range(-5, 3).meets(&range(4, 9))
+        );
     }
 }

@@ -22,6 +22,7 @@ mod about;
 mod crash;
 mod disk;
 mod encodings;
+mod key_range;
 mod ledger;
 mod lock;
 mod parquet_file;
@@ -45,6 +46,7 @@ use crate::digest::Digest;
 pub use about::{ABOUT, METADATA};
 pub use crash::crash_point;
 pub use disk::{Disk, LocalDisk, NewFile};
+pub use key_range::KeyRange;
 pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Holder, Lock, LockError, OnLocked};
 pub use parquet_file::{ParquetFile, RowGroup, conform, read_batches, read_row_group, row_groups};
@@ -52,8 +54,8 @@ pub use rows::{RowHasher, RowSum};
 pub use runs::{RUN_RECORD, RunMark};
 pub use scratch::Scratch;
 pub use state::{
-    ColumnState, Content, DataFile, Landed, LandedPath, Made, Outcome, OutcomeState, Outcomes, ROW_COLUMN, Snapshot,
-    TableEntry, TableState, schema_of,
+    ColumnState, Content, DataFile, Decided, Landed, LandedPath, Lost, Made, Outcome, OutcomeState, Outcomes,
+    ROW_COLUMN, Snapshot, TableEntry, TableState, schema_of,
 };
 
 /// The version of the formats of states and snapshots.

@@ -22,7 +22,7 @@ use parquet::errors::ParquetError;
 use super::disk::NewFile;
 use super::encodings::{self, ROW_GROUP_ROWS};
 use super::rows::{RowHasher, RowSum};
-use super::{DataFile, Store, StoreError};
+use super::{DataFile, KeyRange, Store, StoreError};
 use crate::partition::{PartitionKey, Partitioner};
 
 /// A file with more rows than this is encoded on a thread of its own.
@@ -148,15 +148,22 @@ impl ParquetFile {
 
     /// Ends the file; its content has reached the disk when this returns.
     pub fn finish(self) -> Result<DataFile, StoreError> {
+        self.finish_with_range("").map(|(file, _)| file)
+    }
+
+    /// Ends the file as [`Self::finish`] does, and tells the bounds of the values in one of its columns, if it knows them.
+    pub fn finish_with_range(self, column: &str) -> Result<(DataFile, Option<KeyRange>), StoreError> {
         let mut encoder = self.encoder.join(&self.path)?;
         let none = RecordBatch::new_empty(Arc::clone(&encoder.schema));
         let (sum, partitions) = (encoder.sum, std::mem::take(&mut encoder.partitions));
         let writer = encoder.start(&none)?;
-        writer.finish().map_err(|source| failure(&self.path, source))?;
+        let metadata = writer.finish().map_err(|source| failure(&self.path, source))?;
+        let range = KeyRange::of(&metadata, column);
         let bytes = writer.bytes_written() as u64;
         let path = self.path;
         writer.inner_mut().finish().map_err(|source| StoreError::Write { path, source })?;
-        Ok(DataFile { path: self.relative, bytes, sum, partitions: partitions.into_iter().collect(), without: None })
+        let partitions = partitions.into_iter().collect();
+        Ok((DataFile { path: self.relative, bytes, sum, partitions, without: None }, range))
     }
 
     /// Gives the file up and removes it.

@@ -9,6 +9,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::key_range::KeyRange;
 use super::ledger::{CleanCounts, Ledger};
 use super::rows::RowSum;
 use crate::digest::{Digest, Parts};
@@ -205,6 +206,11 @@ pub struct Landed {
     /// The content of each dataset that it references, as it was then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub referenced: BTreeMap<String, Digest>,
+    /// What was decided about the contents that lost rows, by identity; of the others every row is kept.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub decided: BTreeMap<String, Decided>,
+    /// Digest of the rules by which that was decided.
+    pub deciding: Digest,
     /// Files that hold kept rows of several contents, or of one that lost some, by the digest of what they were made of.
     pub gathered: BTreeMap<Digest, DataFile>,
     /// The dataset's part of `dq_ledger`.
@@ -240,6 +246,31 @@ impl Landed {
     }
 }
 
+/// What was decided about the rows of one content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decided {
+    /// The rows that are not kept.
+    pub lost: Lost,
+    /// The sum over them.
+    pub lost_sum: RowSum,
+    /// The sums over those of each partition, where rows are told apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_sums: Vec<(PartitionKey, RowSum)>,
+    /// What the rows became.
+    pub counts: CleanCounts,
+}
+
+/// Rows of a content, by their place in its file, in order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lost {
+    /// A few.
+    Rows(Vec<u32>),
+    /// Many: a file of their numbers.
+    File(DataFile),
+}
+
 /// The content of a landed file, read once however many paths hold it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -249,10 +280,16 @@ pub struct Content {
     /// When it had landed: what its times were held against. It stays, whatever becomes of the file.
     #[serde(with = "crate::instant")]
     pub landed_at: DateTime<Utc>,
+    /// The sequence of the path by which it counted when rows were last decided about.
+    #[serde(default)]
+    pub counted_as: u64,
     /// What became of its records.
     pub ledger: Ledger,
     /// The rows that its records made, if it has any.
     pub rows: Option<DataFile>,
+    /// The bounds of the first column of their key, where there is one and they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_range: Option<KeyRange>,
     /// Its records that were set aside, if there are any.
     pub quarantine: Option<DataFile>,
     /// Columns of the file that the contract does not know.
