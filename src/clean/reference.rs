@@ -32,6 +32,9 @@ const BUCKET_VALUES: usize = (1 << 22) / 8 * 7;
 /// How many hashes are gathered before they are put to the others.
 const GATHERED_VALUES: usize = 1 << 16;
 
+/// How many bytes of rows that are set aside are gathered before they are written.
+const PIECE_BYTES: usize = 4 << 20;
+
 /// How many rows of a file are told as examples.
 const EXAMPLES: usize = 5;
 
@@ -270,7 +273,6 @@ fn write(
     decided: &mut [Decision],
 ) -> Result<SetAside, CleanError> {
     let (table, schema) = (OwnTable::Quarantine.name(), OwnTable::Quarantine.schema());
-    let failed = |source| StoreError::Rows { table: table.to_owned(), source };
     let mut file = None;
     let mut examples_of_parts = BTreeMap::new();
     // The hashes of those that were met, to tell which of them had counted as repeated.
@@ -294,13 +296,14 @@ fn write(
                     *repeated -= 1;
                 }
             }
-            let rows = as_set_aside(contract, batch, strays).map_err(failed)?;
-            examples.extend(told(&rows, EXAMPLES - examples.len()));
-            let file = match &mut file {
-                Some(file) => file,
-                none => none.insert(store.create_parquet(table, &schema, schema.fields().len())?),
-            };
-            file.write(&rows)
+            each_piece(contract, batch, strays, |rows| {
+                examples.extend(told(rows, EXAMPLES - examples.len()));
+                let file = match &mut file {
+                    Some(file) => file,
+                    none => none.insert(store.create_parquet(table, &schema, schema.fields().len())?),
+                };
+                file.write(rows)
+            })
         })?;
         decision.lost.sort_unstable();
         examples_of_parts.insert(number, examples);
@@ -341,46 +344,73 @@ fn each_batch(
     Ok(())
 }
 
-/// Returns rows that are set aside as `dq_quarantine` has them.
-fn as_set_aside(contract: &SourceContract, batch: &RecordBatch, strays: &[Stray]) -> Result<RecordBatch, ArrowError> {
+/// Calls `each` with rows that are set aside as `dq_quarantine` has them, some megabytes at a time.
+fn each_piece(
+    contract: &SourceContract,
+    batch: &RecordBatch,
+    strays: &[Stray],
+    mut each: impl FnMut(&RecordBatch) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Rows { table: OwnTable::Quarantine.name().to_owned(), source };
     let options = FormatOptions::default();
     let named = contract.columns.iter().zip(batch.columns());
     let values = named.map(|((name, column), array)| {
-        Ok(Value {
-            name,
-            references: column.references.as_ref(),
-            array,
-            text: ArrayFormatter::try_new(array, &options)?,
-        })
+        let text = ArrayFormatter::try_new(array, &options)?;
+        Ok(Value { name, references: column.references.as_ref(), array, text })
     });
-    let values = values.collect::<Result<Vec<_>, ArrowError>>()?;
-    let (mut columns, mut messages, mut records) = (Vec::new(), Vec::new(), Vec::new());
+    let values = values.collect::<Result<Vec<_>, ArrowError>>().map_err(failed)?;
+    let mut piece = Piece::default();
     for (row, (_, number)) in strays.iter().enumerate() {
         let Value { name, references, text, .. } = &values[*number as usize];
         let expected = references.map(Reference::to_string).unwrap_or_default();
         let found = quoted(text.value(row).to_string().as_bytes());
-        columns.push(*name);
-        messages.push(format!("expected a value of `{expected}`, found {found}"));
+        piece.columns.push(*name);
+        piece.messages.push(format!("expected a value of `{expected}`, found {found}"));
         // An object of texts cannot fail to be JSON.
-        records.push(serde_json::to_vec(&Texts { values: &values, row }).unwrap_or_default());
+        let record = serde_json::to_vec(&Texts { values: &values, row }).unwrap_or_default();
+        piece.bytes += record.len();
+        piece.records.push(record);
+        let end = row + 1;
+        if piece.bytes >= PIECE_BYTES || end == strays.len() {
+            let rows = piece.records.len();
+            // Behind the columns stands where a row came from.
+            let [file, line] = [0, 1].map(|at| batch.column(contract.columns.len() + at).slice(end - rows, rows));
+            each(&std::mem::take(&mut piece).rows(contract, file, line).map_err(failed)?)?;
+        }
     }
-    let repeat =
-        |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, strays.len()))) };
-    // Behind the columns stands where a row came from.
-    let [file, line] = [0, 1].map(|at| Arc::clone(batch.column(contract.columns.len() + at)));
-    RecordBatch::try_new(
-        OwnTable::Quarantine.schema(),
-        vec![
-            repeat(&contract.name),
-            file,
-            line,
-            new_null_array(&DataType::Int64, strays.len()),
-            repeat(Reason::Reference.as_str()),
-            Arc::new(StringArray::from_iter_values(columns)),
-            Arc::new(StringArray::from_iter_values(messages)),
-            Arc::new(BinaryArray::from_iter_values(records)),
-        ],
-    )
+    Ok(())
+}
+
+/// Rows that are set aside and not written yet.
+#[derive(Default)]
+struct Piece<'a> {
+    columns: Vec<&'a str>,
+    messages: Vec<String>,
+    records: Vec<Vec<u8>>,
+    /// The length of all records together.
+    bytes: usize,
+}
+
+impl Piece<'_> {
+    /// Returns the rows as `dq_quarantine` has them.
+    fn rows(self, contract: &SourceContract, file: ArrayRef, line: ArrayRef) -> Result<RecordBatch, ArrowError> {
+        let rows = self.records.len();
+        let repeat =
+            |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows))) };
+        RecordBatch::try_new(
+            OwnTable::Quarantine.schema(),
+            vec![
+                repeat(&contract.name),
+                file,
+                line,
+                new_null_array(&DataType::Int64, rows),
+                repeat(Reason::Reference.as_str()),
+                Arc::new(StringArray::from_iter_values(self.columns)),
+                Arc::new(StringArray::from_iter_values(self.messages)),
+                Arc::new(BinaryArray::from_iter_values(self.records)),
+            ],
+        )
+    }
 }
 
 /// Returns the first rows of `dq_quarantine` as people are told of them: line, reason, column and message.

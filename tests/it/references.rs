@@ -170,6 +170,26 @@ fn rows_that_are_set_aside_are_not_counted_as_repeated() {
 }
 
 #[test]
+fn long_rows_are_set_aside_as_whole_as_short_ones() {
+    let mut lines = String::from("ticket_id,at,agent_id,note\n");
+    for id in 0..12 {
+        let agent = if id == 5 { 7 } else { 17 };
+        writeln!(lines, "{id},2024-03-01T10:00:00Z,{agent},{}", "\"\"".repeat(400_000)).unwrap();
+    }
+    let scratch = desk(&lines.replace(",\"\"", ",\"\"\"").replace("\"\n", "\"\"\n"));
+    let contract = TICKETS.replace("0.9", "0.95") + "note = \"string\"\n";
+    scratch.write("schemas/sources/tickets.toml", &contract);
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(scratch.rows("select ticket_id, length(note) from tickets"), ["5,400000"]);
+    // A quote in a JSON text is escaped.
+    let aside = "select line, length(arrow_cast(record, 'Utf8')) > 800000, arrow_cast(record, 'Utf8') like '%\"agent_id\":\"17\"%' from dq_quarantine order by line";
+    let lines = (2..14).filter(|line| *line != 7).map(|line| format!("{line},true,true"));
+    assert_eq!(scratch.rows(aside), lines.collect::<Vec<_>>());
+    let shown = scratch.run(&["quarantine", "show", "--limit", "1"]).exits(0).stdout;
+    assert!(shown.contains("\"agent_id\":\"»17«\",\"note\":\"\\\"\\\"") && shown.ends_with("…\n"), "{}", shown.len());
+}
+
+#[test]
 fn too_many_rows_of_a_file_that_lead_nowhere_stop_the_run() {
     let scratch = three_tickets();
     let _ = scratch.run(&["run"]).exits(0);
