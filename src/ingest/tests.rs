@@ -892,6 +892,28 @@ fn what_is_unknown_is_taken_as_json() {
 }
 
 #[test]
+fn a_record_whose_rest_would_be_too_long_is_set_aside_with_all_its_lines() {
+    use super::cells::Cells;
+    use super::record::{Records, Step, View};
+    let case = Case::csv(&[("id", "int64"), ("more", "string")]).with("more", |column| column.rest = true);
+    let mut csv = super::csv::Csv::new(&CsvFormat::USUAL, super::header::Wanted::new(&case.contract, &[]), 9).unwrap();
+    let bytes = format!("id,{}\n1,\"x\ny\"\n", "n".repeat(80));
+    let (mut cells, start) = (Cells::default(), 84);
+    let view = |limit: usize| View { bytes: bytes.as_bytes(), ended: true, limit };
+    assert!(matches!(csv.next(view(100), 0, 1, &mut cells).unwrap(), Step::Blank { end: 84, .. }));
+    // The object has 91 bytes, which is more than eight times 11.
+    let Step::Broken { end, lines, reason, message } = csv.next(view(11), start, 2, &mut cells).unwrap() else {
+        panic!()
+    };
+    assert_eq!((end, lines, reason), (bytes.len(), 2, Reason::Length));
+    assert_eq!(
+        message,
+        "expected at most 88 bytes that the contract does not know (by `limits.record_bytes`), found more"
+    );
+    assert!(matches!(csv.next(view(12), start, 2, &mut cells).unwrap(), Step::Record { lines: 2, rows: 1, .. }));
+}
+
+#[test]
 fn what_is_unknown_in_objects_is_taken_as_it_stands() {
     let mut case = Case::ndjson(&[("id", "int64"), ("from", "string"), ("more", "string")])
         .with("from", |column| column.path = vec!["via".into(), "from".into()])

@@ -545,7 +545,7 @@ fn a_warehouse_of_another_format_is_told_apart_from_a_damaged_one() {
     scratch.write("warehouse/refs/main", &format!("{{\"snapshot\":\"{id}\",\"held\":null}}"));
     let said = scratch.run(&["run"]).exits(1);
     assert!(
-        said.stderr.contains("is written in format 1, and this opsmart reads and writes format 3"),
+        said.stderr.contains("is written in format 1, and this opsmart reads and writes format 4"),
         "{}",
         said.stderr
     );
