@@ -232,7 +232,8 @@ fn reject_if_too_many(
     examples: &[String],
 ) -> Result<(), CleanError> {
     let ledger = &part.content.ledger;
-    let records = ledger.accepted + ledger.quarantined;
+    // Where a record makes several rows, each of them may be set aside here.
+    let records = ledger.rows + ledger.quarantined;
     let unfound = counts.quarantined_in_clean;
     let set_aside = ledger.quarantined + unfound;
     let allowed = contract.may_reject(records);

@@ -277,6 +277,7 @@ fn write(
     let mut examples_of_parts = BTreeMap::new();
     // The hashes of those that were met, to tell which of them had counted as repeated.
     let mut met = HashSet::new();
+    let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
     let mut partitioner = partitioner(contract);
     for (number, ((part, strays), decision)) in parts.iter().zip(strays).zip(decided).enumerate() {
         if strays.is_empty() {

@@ -26,6 +26,9 @@ pub const FILE_COLUMN: &str = "_file";
 /// How many records that were set aside are gathered before they are written.
 const QUARANTINE_BATCH: usize = 4096;
 
+/// How long such records are together at most before they are written: an array of them must not pass 2 GiB.
+const QUARANTINE_BYTES: usize = 8 << 20;
+
 /// The landed files of a dataset with everything new taken in. Only [`ingest`] makes it.
 #[derive(Debug)]
 pub struct Raw {
@@ -537,7 +540,8 @@ impl Sink for Tables<'_> {
             self.examples.push(format!("{}:{}: {}{column}: {}", self.path, record.line, record.reason, record.message));
         }
         self.aside.push(&record);
-        if self.aside.rows >= QUARANTINE_BATCH { self.write_aside() } else { Ok(()) }
+        let is_enough = self.aside.rows >= QUARANTINE_BATCH || self.aside.bytes >= QUARANTINE_BYTES;
+        if is_enough { self.write_aside() } else { Ok(()) }
     }
 }
 
@@ -545,6 +549,8 @@ impl Sink for Tables<'_> {
 #[derive(Default)]
 struct Aside {
     rows: usize,
+    /// How long their records are together.
+    bytes: usize,
     line: Int64Builder,
     offset: Int64Builder,
     reason: StringBuilder,
@@ -556,6 +562,7 @@ struct Aside {
 impl Aside {
     fn push(&mut self, record: &SetAside<'_>) {
         self.rows += 1;
+        self.bytes += record.bytes.len();
         self.line.append_value(record.line.cast_signed());
         self.offset.append_value(record.offset.cast_signed());
         self.reason.append_value(record.reason.as_str());
@@ -568,7 +575,7 @@ impl Aside {
         let repeat =
             |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, self.rows))) };
         let (dataset, path) = (repeat(dataset), repeat(path));
-        self.rows = 0;
+        (self.rows, self.bytes) = (0, 0);
         RecordBatch::try_new(
             Arc::clone(schema),
             vec![
