@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use camino::Utf8Path;
 
-use super::cells::Cells;
+use super::cells::{Cells, MOST_BYTES};
 use super::csv::Csv;
 use super::decode::{Compression, Decoder};
 use super::encoding::Text;
@@ -70,7 +70,7 @@ impl<'a> Locator<'a> {
         let wanted = Wanted::of(contract.columns.keys().map(String::as_str));
         // Their values are texts.
         let fields = Fields::Ndjson(Ndjson::new(&wanted, &NdjsonFormat::default(), 1, "UTF-8"));
-        Self { contract, record_bytes: usize::MAX, fields }
+        Self { contract, record_bytes: MOST_BYTES, fields }
     }
 
     /// Returns where the field of `column` is in the bytes of a record, in several places if the record makes several

@@ -17,7 +17,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("plan", &["diagnostic", "digest", "engine", "functions", "project", "quote", "store"]),
     ("ingest", &["digest", "partition", "plan", "project", "stamp", "store"]),
     ("clean", &["digest", "ingest", "partition", "plan", "project", "store"]),
-    ("transform", &["digest", "partition", "plan", "project", "store"]),
+    ("transform", &["digest", "engine", "partition", "plan", "project", "store"]),
     ("check", &["diagnostic", "digest", "plan", "project", "store", "transform"]),
     ("publish", &["check", "digest", "plan", "store"]),
     ("infer", &["diagnostic", "ingest", "project"]),
