@@ -33,6 +33,10 @@ readers: ## Read the published tables with DuckDB, installed for this into targe
 bench: ## Time opsmart beside DuckDB; BENCH="--events 1000000 --pairs 3" for a short one (builds for speed first)
 	./tests/bench/run.sh $(BENCH)
 
+.PHONY: law
+law: ## Hold runs against runs from nothing after a thousand random histories; LAW_HISTORIES=100 for fewer
+	LAW_HISTORIES=$${LAW_HISTORIES:-1000} $(CARGO) test --test it -- law::
+
 .PHONY: fuzz
 fuzz: ## Fuzz the readers of landed and project files; FUZZ_SECONDS=300 for each instead of 60
 	./tests/fuzz/run.sh

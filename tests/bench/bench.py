@@ -1,10 +1,11 @@
 """Times opsmart on work that it makes itself, and prints a table.
 
-usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|ingest|line]
+usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|ingest|line|year]
 
-Three parts. `project`: 500 models over 10,220 landed files, where what counts is how little is done. `ingest`: one landed
+Four parts. `project`: 500 models over 10,220 landed files, where what counts is how little is done. `ingest`: one landed
 file to typed rows with the bad ones set aside, and one row per key, beside DuckDB and Polars where this Python has them.
-`line`: landed events to published tables, beside the same work in DuckDB. Pairs take turns. Seconds are
+`line`: landed events to published tables, beside the same work in DuckDB. `year`: a year of days, and one row that comes
+late for an old one, beside that day alone and the whole year from nothing. Pairs take turns. Seconds are
 medians; a ratio is the median of the ratios of pairs, because a machine has good and bad minutes. Memory is the most that
 the process held (ru_maxrss), bytes are those of the Parquet files that one run left behind.
 """
@@ -218,6 +219,80 @@ def line(opsmart: str, folder: Path, events: int, pairs: int) -> None:
     compare(json.loads(theirs[-1].stdout), opsmart, root)
 
 
+YEAR = {
+    "opsmart.toml": '[paths]\nlanding = "landing"\n',
+    "jobs/events.toml": 'ingest = ["events"]\n',
+    "schemas/sources/events.toml": CONTRACT % (
+        "csv", 'key = ["event_id"]\nkeep = { latest = "event_time" }\npartition = { day = "event_time" }\n'),
+    "schemas/models/fct_user_day.toml": 'key = ["day", "user_id"]\npartition = { day = "day" }\n',
+    "schemas/models/kpi_day.toml": 'key = ["day"]\npartition = { day = "day" }\n',
+    "sql/staging/stg_events.sql": "select *, local_day(event_time, $reporting_zone) as day from events\n",
+    "sql/marts/fct_user_day.sql": """select day, user_id, count(*) as events, count(distinct page_url) as pages, sum(amount) as revenue
+        from stg_events group by day, user_id""",
+    "sql/kpi/kpi_day.sql": """select day, count(*) as users, sum(events) as events, sum(revenue) as revenue
+        from fct_user_day group by day""",
+}
+
+
+def year(opsmart: str, folder: Path, events: int, repeats: int) -> None:
+    landed = folder / f"year-{events}"
+    if not landed.exists():
+        draft = folder / f"part-year-{events}"
+        shutil.rmtree(draft, ignore_errors=True)
+        subprocess.run([sys.executable, HERE / "make_year.py", str(events), draft], check=True)
+        draft.rename(landed)
+
+    def project(name: str, files: list[Path]) -> Path:
+        root = folder / name
+        shutil.rmtree(root, ignore_errors=True)
+        for path, text in YEAR.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
+        (root / "landing").mkdir()
+        for file in files:
+            os.link(file, root / "landing" / file.name)
+        return root
+
+    def run(root: Path) -> Took:
+        settle()
+        return timed([opsmart, "-C", str(root), "--output", "json", "run"])
+
+    late = "event_id,user_id,event_time,event_name,platform,amount,page_url,country\n"
+    old_day = sorted(landed.iterdir())[100]
+    day = old_day.stem.removeprefix("events-")
+    rows, made = [], []
+    alone = []
+    for number in range(repeats):
+        root = project("year-alone", [old_day])
+        (root / "landing/events-late.csv").write_text(f"{late}late{number},u1,{day}T12:00:00Z,search,web,,/,CN\n")
+        alone.append(run(root))
+    root = project("year", sorted(landed.iterdir()))
+    rows.append(("the whole year, from nothing", [run(root)]))
+    run(root)
+    rows.append(("nothing new", [run(root) for _ in range(repeats)]))
+    lates = []
+    for number in range(repeats):
+        (root / f"landing/events-late-{number}.csv").write_text(f"{late}late{number},u1,{day}T12:00:00Z,search,web,,/,CN\n")
+        lates.append(run(root))
+        made.append(json.loads(lates[-1].stdout.splitlines()[-1])["tables"])
+    rows.append((f"one row that comes late for {day}", lates))
+    rows.append((f"{day} alone, from nothing", alone))
+    print(f"\nA year of days, {events:,} events, in 365 files\n")
+    print("| what | median | peak memory |\n|---|--:|--:|")
+    for what, times in rows:
+        print(f"| {what} | {median(times)} | {peak(times)} |")
+    ratio = statistics.median(one.seconds for one in lates) / statistics.median(one.seconds for one in alone)
+    print(f"\nThe late row takes {ratio:.2f} of what its day alone takes. It made: " + ", ".join(
+        f"{table['table']} {table['partitions']['made']} of {table['partitions']['all']} days" for table in made[-1]))
+    ask = [opsmart, "-C", str(root), "show", "--format", "csv"]
+    sums = "select sum(events), sum(users) from kpi_day"
+    before = timed([*ask, sums]).stdout
+    shutil.rmtree(root / "warehouse")
+    run(root)
+    assert timed([*ask, sums]).stdout == before, "the year from nothing is another one"
+    print("The year from nothing has the same sums.")
+
+
 def compare(theirs: dict, opsmart: str, root: Path) -> None:
     """Both must have done the same work."""
     def ask(sql: str) -> list[str]:
@@ -237,7 +312,7 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--events", type=int, default=10_000_000)
     arguments.add_argument("--pairs", type=int, default=7)
-    arguments.add_argument("--only", choices=["project", "ingest", "line"])
+    arguments.add_argument("--only", choices=["project", "ingest", "line", "year"])
     chosen = arguments.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     if chosen.only in (None, "project"):
@@ -246,6 +321,8 @@ def main() -> None:
         ingest(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
     if chosen.only in (None, "line"):
         line(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
+    if chosen.only in (None, "year"):
+        year(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
 
 
 if __name__ == "__main__":
