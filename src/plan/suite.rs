@@ -296,6 +296,10 @@ impl Suite {
         meaning.add(functions::VERSION.to_le_bytes());
         meaning.add(name);
         meaning.add(query.canonical());
+        if let Some(by) = self.partition_of(name) {
+            // Its rows are the same without; its files are not.
+            meaning.add(format!("{by:?}"));
+        }
         let mut uses_clock = false;
         let used: BTreeSet<&str> = query.variables().iter().map(|variable| variable.text.as_str()).collect();
         for variable in used {

@@ -452,8 +452,9 @@ impl Work<'_> {
     fn keep_files_if_equal(&self, mut state: TableState, before: Option<&TableEntry>) -> Result<TableState, RunError> {
         let Some(entry) = before.filter(|entry| entry.content == state.content()) else { return Ok(state) };
         let known = self.job.store.table(&state.table, &entry.state)?;
-        if known.files.iter().any(|file| self.job.store.assure(file).is_err()) {
-            // What is there no longer cannot be kept: the new files mend it.
+        let is_there = known.files.iter().all(|file| self.job.store.assure(file).is_ok());
+        if !is_there || known.partition != state.partition {
+            // What is there no longer, or was told apart in another way, cannot be kept: the new files mend it.
             return Ok(state);
         }
         for file in std::mem::replace(&mut state.files, known.files) {

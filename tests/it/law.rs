@@ -173,6 +173,8 @@ enum Event {
     Remove(&'static str, u8),
     /// A model is written anew.
     Edit(usize, Model),
+    /// A model has partitions from now on, or none.
+    Part(usize, bool),
 }
 
 fn model() -> impl Strategy<Value = Model> {
@@ -187,6 +189,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (dataset(), 0..4_u8, 0..4_u8).prop_map(|(d, from, to)| Event::Copy(d, from, to)),
         1 => (dataset(), 0..4_u8).prop_map(|(d, f)| Event::Remove(d, f)),
         2 => (0..MODELS, model()).prop_map(|(number, model)| Event::Edit(number, model)),
+        2 => (0..MODELS, any::<bool>()).prop_map(|(number, has_partitions)| Event::Part(number, has_partitions)),
     ]
 }
 
@@ -268,6 +271,10 @@ impl World {
             }
             Event::Edit(number, model) => {
                 self.models[*number] = model.clone();
+                self.write_model(&self.scratch, *number);
+            }
+            Event::Part(number, has_partitions) => {
+                self.models[*number].1 = *has_partitions;
                 self.write_model(&self.scratch, *number);
             }
         }
