@@ -5,8 +5,10 @@
 //! each with rows that break it. One that only warns does not stand in the way and is remembered. Only tables whose
 //! promises were kept, but for warnings, become [`Checked`], and only that can be published.
 
+mod changed;
 mod rows;
 
+pub use changed::Since;
 pub use rows::Row;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,15 +16,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
 use datafusion::dataframe::DataFrame;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use serde::Serialize;
 
 use crate::diagnostic::SourceFile;
 use crate::digest::Digest;
-use crate::plan::{PUBLISHED_ROWS, Promise, Query, Suite, Tested, plan_statement};
+use crate::plan::{PUBLISHED_ROWS, Promise, Query, Tested, plan_statement};
 use crate::project::{Severity, Variable};
 use crate::store::{Outcome, OutcomeState, Outcomes, TableState};
-use crate::transform::value_at;
+use crate::transform::{Scene, value_at};
 
 /// A promise that the data broke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,6 +83,8 @@ pub struct Question<'a> {
     pub missing: Option<String>,
     /// The rows of its own table that were published before.
     pub published_rows: Option<u64>,
+    /// What changed since it was kept by every row, where that is known.
+    pub since: Option<Since>,
 }
 
 /// Why a check could not be asked.
@@ -92,14 +97,12 @@ pub struct CheckError {
     pub error: DataFusionError,
 }
 
-/// Asks `questions`. Everything that they read must be known to `session`, `tables` among it.
+/// Asks `questions`. Everything that they read must be known to the session, `tables` among it.
 ///
 /// # Errors
 /// When a check cannot be run.
 pub async fn check(
-    session: &SessionContext,
-    suite: &Suite,
-    as_of: DateTime<Utc>,
+    scene: Scene<'_>,
     tables: Vec<TableState>,
     questions: Vec<Question<'_>>,
 ) -> Result<Verdict, CheckError> {
@@ -114,9 +117,7 @@ pub async fn check(
     let mut errors = Vec::new();
     for question in questions {
         let promise = question.promise;
-        let answer = ask(session, suite, as_of, &question)
-            .await
-            .map_err(|error| CheckError { check: promise.name.clone(), error })?;
+        let answer = ask(scene, &question).await.map_err(|error| CheckError { check: promise.name.clone(), error })?;
         match answer.state {
             State::Kept => checked.kept += 1,
             State::NotJudged => checked.not_judged += 1,
@@ -125,7 +126,7 @@ pub async fn check(
             }
             State::Broken => errors.push(finding(promise, &answer)),
         }
-        checked.outcomes.insert(promise.name.clone(), outcome(promise, as_of, &answer));
+        checked.outcomes.insert(promise.name.clone(), outcome(promise, scene.as_of, &answer));
         checked.fingerprints.insert(promise.name.clone(), question.fingerprint);
     }
     if errors.is_empty() {
@@ -149,13 +150,9 @@ struct Answer {
     rows: Vec<Row>,
 }
 
-async fn ask(
-    session: &SessionContext,
-    suite: &Suite,
-    as_of: DateTime<Utc>,
-    question: &Question<'_>,
-) -> Result<Answer, DataFusionError> {
-    let Question { promise, published_rows, missing, .. } = question;
+async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFusionError> {
+    let Scene { session, suite, as_of, .. } = scene;
+    let Question { promise, published_rows, missing, since, .. } = question;
     let not_judged =
         |tested: u64| Answer { state: State::NotJudged, failing: 0, tested: Some(tested), rows: Vec::new() };
     if missing.is_some() {
@@ -181,7 +178,17 @@ async fn ask(
         return Ok(not_judged(tested));
     }
     let limit = suite.project.settings.limits.finding_rows;
-    let (failing, rows) = rows::count_and_keep(frame(session, &promise.failing, value).await?, limit).await?;
+    let narrow = match since {
+        Some(since) => {
+            changed::plan(scene, promise, since, |session| planned(session, &promise.failing, value)).await?
+        }
+        None => None,
+    };
+    let frame = match narrow {
+        Some((session, plan)) => session.execute_logical_plan(plan).await?,
+        None => frame(session, &promise.failing, value).await?,
+    };
+    let (failing, rows) = rows::count_and_keep(frame, limit).await?;
     let state = if promise.terms.allow(failing, tested.unwrap_or(0)) { State::Kept } else { State::Broken };
     Ok(Answer { state, failing, tested, rows })
 }
@@ -191,10 +198,17 @@ async fn frame(
     sql: &str,
     value: impl Fn(&str) -> Option<Variable>,
 ) -> Result<DataFrame, DataFusionError> {
+    session.execute_logical_plan(planned(session, sql, value)?).await
+}
+
+fn planned(
+    session: &SessionContext,
+    sql: &str,
+    value: impl Fn(&str) -> Option<Variable>,
+) -> Result<LogicalPlan, DataFusionError> {
     let query =
         Query::parse(&SourceFile::new("check", sql)).map_err(|mistake| DataFusionError::Plan(mistake.message))?;
-    let plan = plan_statement(&session.state(), query.statement(value))?;
-    session.execute_logical_plan(plan).await
+    plan_statement(&session.state(), query.statement(value))
 }
 
 fn finding(promise: &Promise, answer: &Answer) -> Finding {

@@ -8,6 +8,7 @@ use datafusion::arrow::array::StringArray;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 
 use super::bind;
 use super::graph;
@@ -41,6 +42,8 @@ pub struct Suite {
     pub order: Vec<String>,
     /// Every model by name.
     pub tables: BTreeMap<String, Table>,
+    /// What is known of the partitions of datasets, tables and views.
+    proofs: Proofs,
 }
 
 /// One model, bound.
@@ -133,7 +136,8 @@ impl Suite {
                 return Err(sorted(mistakes));
             }
         };
-        let mut suite = Self { project, datasets, order: waves.concat(), tables: BTreeMap::new() };
+        let mut suite =
+            Self { project, datasets, order: waves.concat(), tables: BTreeMap::new(), proofs: Proofs::default() };
         suite.bind(queries, &waves, &reads, &mut mistakes);
         select::check_jobs(&suite, &mut mistakes);
         mistakes.into_result(suite)
@@ -205,6 +209,7 @@ impl Suite {
                 self.tables.insert(name, table);
             }
         }
+        self.proofs = proofs;
         self.promise(&state, mistakes);
     }
 
@@ -351,6 +356,13 @@ impl Suite {
     /// Returns all promises, by table.
     pub fn promises(&self) -> impl Iterator<Item = &Promise> {
         self.tables.values().flat_map(|table| &table.promises)
+    }
+
+    /// Returns the place of a column of a plan that tells of each row from which partition of each of `inputs` it is made;
+    /// nothing where none does, or where they are told apart in different ways.
+    #[must_use]
+    pub fn leads(&self, plan: &LogicalPlan, inputs: &[&str]) -> Option<usize> {
+        self.proofs.leads(plan, self.project.settings.reporting_zone, inputs)
     }
 
     /// Returns whether a table of this name is stored: a dataset, a stored model, or one of the suite's own.

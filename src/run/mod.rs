@@ -24,19 +24,19 @@ pub use memo::Memo;
 pub use record::{Record, Told};
 pub use report::{DatasetReport, Event, LeftFile, RunReport, Status, TableReport};
 
-use crate::check::{Question, Verdict, check};
+use crate::check::{Question, Since, Verdict, check};
 use crate::clean::{Referenced, clean};
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
 use crate::plan::{
-    DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Need, Plan, Reach, Suite, Table, Why, fingerprint, plan,
-    shape, without_rows,
+    DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Need, Plan, Promise, Reach, Suite, Table, Why,
+    fingerprint, plan, shape, without_rows,
 };
 use crate::project::SourceContract;
 use crate::publish::{Base, Published, Publisher, publish};
-use crate::store::{RUN_RECORD, RunMark, Store, StoreError, TableEntry, TableState};
-use crate::transform::{Built, Making, columns, register_stored, register_view, transform};
+use crate::store::{OutcomeState, Outcomes, RUN_RECORD, RunMark, Store, StoreError, TableEntry, TableState};
+use crate::transform::{Built, Making, Scene, columns, register_stored, register_view, transform};
 
 /// How often a run plans again after another one published first.
 const ATTEMPTS: usize = 3;
@@ -470,6 +470,7 @@ impl Work<'_> {
             self.know(&state)?;
         }
         let snapshot = self.base.snapshot.as_ref();
+        let known = snapshot.map(|snapshot| self.job.store.outcomes(&snapshot.outcomes)).transpose()?;
         let mut asked = Vec::new();
         for step in &self.plan.checks {
             let Some(table) = self.suite.tables.get(&step.name) else { continue };
@@ -482,14 +483,43 @@ impl Work<'_> {
                 let missing = promise.inputs.iter().find(|input| !self.contents.contains_key(*input)).cloned();
                 let published = snapshot.and_then(|snapshot| snapshot.tables.get(&step.name));
                 let published_rows = published.map(|entry| entry.rows);
-                asked.push(Question { promise, fingerprint, missing, published_rows });
+                let since = self.since(promise, known.as_ref())?;
+                asked.push(Question { promise, fingerprint, missing, published_rows, since });
             }
         }
         on(Event::Checking { checks: asked.len() });
         let read = self.read.iter().filter(|name| !self.made.contains_key(*name)).cloned().collect();
         let tables = std::mem::take(&mut self.made).into_values().collect();
-        let verdict = check(&self.session, self.suite, self.plan.as_of, tables, asked).await?;
+        let scene = Scene { store: self.job.store, session: &self.session, suite: self.suite, as_of: self.plan.as_of };
+        let verdict = check(scene, tables, asked).await?;
         Ok((read, verdict))
+    }
+
+    /// Returns what changed since a promise was kept by every row, if only partitions of its inputs did.
+    fn since(&self, promise: &Promise, known: Option<&Outcomes>) -> Result<Option<Since>, RunError> {
+        let Some(snapshot) = &self.base.snapshot else { return Ok(None) };
+        let was_kept = known
+            .and_then(|known| known.get(&promise.name))
+            .is_some_and(|outcome| outcome.state == OutcomeState::Kept && outcome.failing_rows == 0);
+        let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content.clone());
+        let asked_of = promise.fingerprint(self.plan.as_of, content);
+        if !was_kept || promise.uses_clock || snapshot.checks.get(&promise.name) != Some(&asked_of) {
+            return Ok(None);
+        }
+        let mut since = Since { changed: BTreeMap::new(), keys: BTreeSet::new() };
+        for input in promise.inputs.iter().filter(|input| self.contents.get(*input) != content(input).as_ref()) {
+            let (Some(entry), Some(now)) = (snapshot.tables.get(input), self.parted.get(input)) else {
+                return Ok(None);
+            };
+            let before = self.job.store.table(input, &entry.state)?;
+            if before.partition != now.partition {
+                return Ok(None);
+            }
+            let (was, is) = (before.partition_sums(), now.partition_sums());
+            since.keys.extend(was.keys().chain(is.keys()).filter(|key| was.get(key) != is.get(key)));
+            since.changed.insert(input.clone(), now.clone());
+        }
+        Ok(if since.changed.is_empty() { None } else { Some(since) })
     }
 
     /// Makes the published rows of a table that this run only reads known.

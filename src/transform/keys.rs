@@ -15,12 +15,10 @@ use crate::partition::{PartitionKey, Partitioner, day_of};
 use crate::project::PartitionBy;
 
 /// Returns the condition that the value in `column`, of type `kind`, leads to one of `keys`.
-pub(super) fn are_among(
-    by: &PartitionBy,
-    column: &Expr,
-    kind: &DataType,
-    keys: &BTreeSet<PartitionKey>,
-) -> Result<Expr> {
+///
+/// # Errors
+/// When a key is no day of the calendar.
+pub fn are_among(by: &PartitionBy, column: &Expr, kind: &DataType, keys: &BTreeSet<PartitionKey>) -> Result<Expr> {
     let mut wanted = lit(false);
     if keys.contains(&None) {
         wanted = wanted.or(column.clone().is_null());

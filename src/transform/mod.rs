@@ -14,8 +14,9 @@ use datafusion::common::DataFusionError;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+pub use keys::are_among;
 pub use partitions::{Making, Portion};
-pub use tables::{register_stored, register_view};
+pub use tables::{Scene, Slices, narrowed, register_stored, register_view};
 
 use crate::digest::Digest;
 use crate::plan::{CLOCK, Suite, Table, plan_statement, variable_value};

@@ -17,12 +17,11 @@ use futures::StreamExt;
 use serde::Serialize;
 
 use super::keys::{are_among, in_order};
-use super::tables::{register_part, register_view};
+use super::tables::{Scene, Slices, narrowed};
 use super::{Bench, Rows, TransformError, WAITING_BATCHES, query_error, value_at};
 use crate::digest::{Digest, Parts};
-use crate::engine;
 use crate::partition::{PartitionKey, Partitioner};
-use crate::plan::{Kind, Partitioned, Suite, Table, plan_statement};
+use crate::plan::{Partitioned, Table, plan_statement};
 use crate::project::PartitionBy;
 use crate::store::{DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches};
 
@@ -267,24 +266,11 @@ async fn restricted(
     among: Among,
 ) -> Result<(SessionContext, LogicalPlan), TransformError> {
     let query = |error| query_error(bench.name, error);
-    let session = engine::beside(bench.session);
     let none = BTreeSet::new();
-    for input in &bench.table.inputs {
-        match making.aligned.get(input) {
-            Some(state) => {
-                let wanted = if among == Among::Them { keys } else { &none };
-                register_part(&session, bench.store, state, wanted).map_err(query)?;
-            }
-            None => {
-                let known = bench.session.table_provider(input.as_str()).await.map_err(query)?;
-                session.register_table(input.as_str(), known).map_err(query)?;
-            }
-        }
-    }
-    let views = views(bench.suite, bench.table);
-    for view in bench.suite.order.iter().filter(|name| views.contains(name.as_str())) {
-        register_view(&session, bench.suite, view, bench.as_of).map_err(query)?;
-    }
+    let wanted = if among == Among::Them { keys } else { &none };
+    let slices = Slices { states: &making.aligned, keys: wanted };
+    let scene = Scene { store: bench.store, session: bench.session, suite: bench.suite, as_of: bench.as_of };
+    let session = narrowed(scene, &bench.table.inputs, &bench.table.reads, slices).await.map_err(query)?;
     let plan = plan_of(bench, &session)?;
     let make = || {
         let (key, kind) = by_key(bench, making, &plan)?;
@@ -296,22 +282,6 @@ async fn restricted(
     };
     let plan = make().map_err(query)?;
     Ok((session, plan))
-}
-
-/// Returns the views that a table reads, directly or through others.
-fn views<'a>(suite: &'a Suite, table: &'a Table) -> BTreeSet<&'a str> {
-    let mut found = BTreeSet::new();
-    let mut open: Vec<&Table> = vec![table];
-    while let Some(table) = open.pop() {
-        for read in &table.reads {
-            if let Some(view) = suite.tables.get(read).filter(|view| view.kind == Kind::View)
-                && found.insert(read.as_str())
-            {
-                open.push(view);
-            }
-        }
-    }
-    found
 }
 
 fn plan_of(bench: Bench<'_>, session: &SessionContext) -> Result<LogicalPlan, TransformError> {

@@ -1,6 +1,6 @@
 //! Makes stored tables and views known to a session.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -17,8 +17,9 @@ use datafusion::prelude::SessionContext;
 use super::kept_rows::KeptRows;
 use super::keys::are_among;
 use super::value_at;
+use crate::engine;
 use crate::partition::PartitionKey;
-use crate::plan::{Suite, plan_statement};
+use crate::plan::{Kind, Suite, plan_statement};
 use crate::store::{DataFile, Store, TableState, schema_of};
 
 /// Makes the rows of a stored table known under its name, in place of what the name stood for.
@@ -33,11 +34,75 @@ pub fn register_stored(session: &SessionContext, store: &Store, state: &TableSta
     Ok(())
 }
 
+/// What it takes to make tables known to a session beside another.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "a session has none")]
+pub struct Scene<'a> {
+    /// The warehouse.
+    pub store: &'a Store,
+    /// The session, which knows all tables.
+    pub session: &'a SessionContext,
+    /// The project.
+    pub suite: &'a Suite,
+    /// The logical clock.
+    pub as_of: DateTime<Utc>,
+}
+
+/// Some partitions of some tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Slices<'a> {
+    /// The tables, by name.
+    pub states: &'a BTreeMap<String, TableState>,
+    /// Which partitions of each.
+    pub keys: &'a BTreeSet<PartitionKey>,
+}
+
+/// Opens a session that knows `inputs`, of those in `slices` some partitions only, and the views among `reads` over them.
+///
+/// # Errors
+/// As [`register_stored`].
+pub async fn narrowed(
+    scene: Scene<'_>,
+    inputs: &BTreeSet<String>,
+    reads: &BTreeSet<String>,
+    slices: Slices<'_>,
+) -> Result<SessionContext> {
+    let session = engine::beside(scene.session);
+    for input in inputs {
+        if let Some(state) = slices.states.get(input) {
+            register_part(&session, scene.store, state, slices.keys)?;
+        } else {
+            session.register_table(input.as_str(), scene.session.table_provider(input.as_str()).await?)?;
+        }
+    }
+    let views = views(scene.suite, reads);
+    for view in scene.suite.order.iter().filter(|name| views.contains(name.as_str())) {
+        register_view(&session, scene.suite, view, scene.as_of)?;
+    }
+    Ok(session)
+}
+
+/// Returns the views among `reads`, and those that they read.
+fn views<'a>(suite: &'a Suite, reads: &'a BTreeSet<String>) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![reads];
+    while let Some(reads) = open.pop() {
+        for read in reads {
+            if let Some(view) = suite.tables.get(read).filter(|view| view.kind == Kind::View)
+                && found.insert(read.as_str())
+            {
+                open.push(&view.reads);
+            }
+        }
+    }
+    found
+}
+
 /// Makes the rows of some partitions of a stored table known under its name.
 ///
 /// # Errors
 /// As [`register_stored`].
-pub(super) fn register_part(
+fn register_part(
     session: &SessionContext,
     store: &Store,
     state: &TableState,

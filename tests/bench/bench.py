@@ -227,7 +227,7 @@ YEAR = {
     "schemas/models/fct_user_day.toml": 'key = ["day", "user_id"]\npartition = { day = "day" }\n',
     "schemas/models/kpi_day.toml": 'key = ["day"]\npartition = { day = "day" }\n',
     "sql/staging/stg_events.sql": "select *, local_day(event_time, $reporting_zone) as day from events\n",
-    "sql/marts/fct_user_day.sql": """select day, user_id, count(*) as events, count(distinct page_url) as pages, sum(amount) as revenue
+    "sql/marts/fct_user_day.sql": """select day, user_id, count(*) as events, max(event_time) as last_at, sum(amount) as revenue
         from stg_events group by day, user_id""",
     "sql/kpi/kpi_day.sql": """select day, count(*) as users, sum(events) as events, sum(revenue) as revenue
         from fct_user_day group by day""",

@@ -18,7 +18,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("ingest", &["digest", "partition", "plan", "project", "stamp", "store"]),
     ("clean", &["digest", "ingest", "partition", "plan", "project", "store"]),
     ("transform", &["digest", "engine", "partition", "plan", "project", "store"]),
-    ("check", &["diagnostic", "digest", "plan", "project", "store", "transform"]),
+    ("check", &["diagnostic", "digest", "partition", "plan", "project", "store", "transform"]),
     ("publish", &["check", "digest", "plan", "store"]),
     ("infer", &["diagnostic", "ingest", "project"]),
     ("starter", &["diagnostic", "plan", "project"]),

@@ -11,7 +11,7 @@ use opsmart::partition::PartitionKey;
 use opsmart::plan::Suite;
 use opsmart::project;
 use opsmart::run::RunReport;
-use opsmart::store::{LocalDisk, RowSum, Snapshot, Store, TableState};
+use opsmart::store::{LocalDisk, OutcomeState, RowSum, Snapshot, Store, TableState};
 use proptest::prelude::*;
 
 use crate::faults::run_on;
@@ -199,6 +199,14 @@ const CONTRACTS: [(&str, &str); 3] = [
     ("users", ""),
 ];
 
+/// What every model promises; some keep it and some do not.
+const PROMISES: &str = "
+[checks]
+few = { holds = \"n < 9\", severity = \"warn\" }
+once = { unique = [\"day\", \"user_id\"], severity = \"warn\" }
+users = { unique = [\"user_id\", \"n\"], severity = \"warn\", max_rows = 2 }
+";
+
 /// A project, what lands in it, and what it has taken in.
 struct World {
     scratch: Scratch,
@@ -245,7 +253,7 @@ impl World {
         let (query, has_partitions) = &self.models[number];
         to.write(&format!("sql/marts/fct_{number}.sql"), &format!("{}\n", query.sql(number)));
         let partition = if *has_partitions { "partition = { day = \"day\" }\n" } else { "" };
-        to.write(&format!("schemas/models/fct_{number}.toml"), partition);
+        to.write(&format!("schemas/models/fct_{number}.toml"), &format!("{partition}{PROMISES}"));
     }
 
     fn happens(&mut self, event: &Event) {
@@ -290,14 +298,23 @@ impl World {
         run_on(&self.scratch, Arc::new(LocalDisk), name).unwrap()
     }
 
-    /// Returns what a run from nothing leaves.
-    fn rebuilt(&self) -> Snapshot {
+    /// Returns what a run from nothing leaves, and what its promises came to.
+    fn rebuilt(&self) -> (Snapshot, Vec<Judged>) {
         let scratch = Scratch::empty();
         self.write_project(&scratch);
         land(&scratch, &self.admitted);
         run_on(&scratch, Arc::new(LocalDisk), "rebuilt").unwrap();
-        snapshot(&store(&scratch))
+        let store = store(&scratch);
+        (snapshot(&store), judged(&store))
     }
+}
+
+/// A promise, what it came to, how many rows break it, and of how many.
+type Judged = (String, OutcomeState, u64, Option<u64>);
+
+fn judged(store: &Store) -> Vec<Judged> {
+    let outcomes = store.outcomes(&snapshot(store).outcomes).unwrap().into_iter();
+    outcomes.map(|(name, outcome)| (name, outcome.state, outcome.failing_rows, outcome.tested_rows)).collect()
 }
 
 fn land(scratch: &Scratch, files: &BTreeMap<(&'static str, u8), String>) {
@@ -359,7 +376,9 @@ proptest! {
             let before = states(&store(&world.scratch));
             events.iter().for_each(|event| world.happens(event));
             let report = world.run(&format!("run-{number}"));
-            let (now, rebuilt) = (snapshot(&store(&world.scratch)), world.rebuilt());
+            let store = store(&world.scratch);
+            let (now, (rebuilt, promises)) = (snapshot(&store), world.rebuilt());
+            prop_assert_eq!(judged(&store), promises);
             for (name, entry) in rebuilt.tables.iter().filter(|(name, _)| !name.starts_with("dq_")) {
                 let found = &now.tables[name];
                 prop_assert_eq!((&found.content, found.rows), (&entry.content, entry.rows), "{}", name);
@@ -380,7 +399,7 @@ fn a_column_that_is_the_same_in_all_rows_is_no_order() {
     world.run("second");
     world.happens(&Event::Land("users", 0, vec![(0, None, 0, 0, 0), (0, None, 0, 0, 0)]));
     world.run("third");
-    assert_eq!(snapshot(&store(&world.scratch)).tables["fct_0"].content, world.rebuilt().tables["fct_0"].content);
+    assert_eq!(snapshot(&store(&world.scratch)).tables["fct_0"].content, world.rebuilt().0.tables["fct_0"].content);
 }
 
 /// How many histories are tried: a few with all other tests, many where that is asked for.

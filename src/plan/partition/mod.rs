@@ -38,13 +38,9 @@ pub(super) struct Proofs {
 impl Proofs {
     /// Adds a dataset or stored table that has partitions.
     pub(super) fn add(&mut self, name: &str, by: &PartitionBy, schema: &Schema) {
-        let leads = |field: &DataType| match (by, field) {
-            (PartitionBy::Day { .. }, DataType::Timestamp(..)) => Lead::Instant,
-            _ => Lead::Key,
-        };
         let columns = schema.fields().iter().map(|field| {
             let is_it = field.name() == by.column();
-            if is_it { Leads::from([(name.to_owned(), leads(field.data_type()))]) } else { Leads::new() }
+            if is_it { Leads::from([(name.to_owned(), wanted(by, field.data_type()))]) } else { Leads::new() }
         });
         self.known.insert(name.to_owned(), Proof::of_table(name, columns.collect()));
         self.by.insert(name.to_owned(), by.clone());
@@ -65,13 +61,25 @@ impl Proofs {
         self.known.insert(name.to_owned(), proof);
     }
 
+    /// Returns a column of a plan that leads to the partition of each of `inputs` which a row is made from.
+    pub(super) fn leads(&self, plan: &LogicalPlan, zone: Tz, inputs: &[&str]) -> Option<usize> {
+        let (first, others) = inputs.split_first()?;
+        let by = self.by.get(*first)?;
+        if !others.iter().all(|other| self.by.get(*other).is_some_and(|other| other.is_like(by))) {
+            return None;
+        }
+        let proof = self.prove(plan, zone);
+        let fields = plan.schema().fields().iter();
+        fields.zip(&proof.columns).position(|(field, leads)| {
+            let wanted = wanted(by, field.data_type());
+            inputs.iter().all(|input| leads.get(*input) == Some(&wanted))
+        })
+    }
+
     /// Returns how a table with such columns is made by partitions.
     pub(super) fn partitioned(&self, by: &PartitionBy, schema: &Schema, proof: &Proof) -> Option<Partitioned> {
         let (at, field) = schema.column_with_name(by.column())?;
-        let wanted = match (by, field.data_type()) {
-            (PartitionBy::Day { .. }, DataType::Timestamp(..)) => Lead::Instant,
-            _ => Lead::Key,
-        };
+        let wanted = wanted(by, field.data_type());
         let leads = proof.columns.get(at)?;
         let mut found = Partitioned { by: by.clone(), aligned: BTreeSet::new(), whole: BTreeMap::new() };
         for input in &proof.inputs {
@@ -87,5 +95,13 @@ impl Proofs {
             found.whole.insert(input.clone(), why);
         }
         Some(found)
+    }
+}
+
+/// Returns how a value of such a type leads to a partition.
+fn wanted(by: &PartitionBy, kind: &DataType) -> Lead {
+    match (by, kind) {
+        (PartitionBy::Day { .. }, DataType::Timestamp(..)) => Lead::Instant,
+        _ => Lead::Key,
     }
 }
