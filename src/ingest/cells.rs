@@ -20,7 +20,8 @@ pub(super) const MOST_BYTES: usize = 1 << 30;
 pub(super) fn most_made(limit: usize) -> usize {
     /// Escaping makes a text at most six times as long, and the names that come with it are no longer than a record.
     const TIMES: usize = 8;
-    limit.saturating_mul(TIMES).min(MOST_BYTES / 2)
+    // What the cells of a record, of its last row and of the records before it point at must fit together.
+    limit.saturating_mul(TIMES).min(MOST_BYTES / 4)
 }
 
 impl Cell {

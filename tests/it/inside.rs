@@ -80,6 +80,20 @@ fn the_equation_of_rows_holds_when_items_are_superseded_and_repeated() {
 }
 
 #[test]
+fn of_elements_of_one_key_the_later_stays() {
+    let scratch = items();
+    let contract = std::fs::read_to_string(scratch.path(CONTRACT)).unwrap();
+    scratch.write(CONTRACT, &contract.replace("key = [\"id\", \"item\"]", "key = [\"id\", \"sku\"]"));
+    scratch.write(
+        "landing/orders-1.ndjson",
+        "{\"id\":1,\"at\":\"2024-03-01T10:00:00Z\",\"items\":[{\"sku\":\"x\"},{\"sku\":\"y\"},{\"sku\":\"x\"}]}\n",
+    );
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(scratch.rows("select sku, item from fct_order_item order by sku"), ["x,3", "y,2"]);
+    assert_eq!(scratch.rows(LEDGER), ["1,1,0,0,3,2,0,1"]);
+}
+
+#[test]
 fn a_record_with_an_item_at_fault_is_shown_with_that_item_marked_and_comes_in_once_it_fits() {
     let scratch = items();
     let contract = std::fs::read_to_string(scratch.path(CONTRACT)).unwrap();
