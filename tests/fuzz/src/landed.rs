@@ -186,7 +186,7 @@ fn contract(format: Format, more: u8, columns: u8) -> SourceContract {
         rules: Vec::new(),
         late: None,
         count_repeated: false,
-            partition: None,
+        partition: None,
     }
 }
 
