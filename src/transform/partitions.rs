@@ -164,23 +164,22 @@ pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, 
         .unwrap_or_default()
         .into_iter()
         .partition(|file| file.partitions.iter().any(|(key, _)| keys.contains(key)));
-    let rest = Rest::of(bench, &making.partitioned.by, touched.clone(), keys.clone());
-    let writer = Writer::new(bench, &making.partitioned.by, rest, making.group_rows)?;
-    let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
-    let writing = tokio::task::spawn_blocking(move || writer.write_all(receiver));
-    let plans = if dirty.is_none() && groups.len() == 1 {
-        vec![whole(bench, making).await?]
+    let mut plans = Vec::new();
+    if dirty.is_none() && groups.len() == 1 {
+        plans.push(whole(bench, making).await?);
     } else {
-        let mut plans = Vec::new();
-        for group in &groups {
+        for group in groups.iter().filter(|group| !group.is_empty()) {
             plans.push(restricted(bench, making, group, Among::Them).await?);
         }
         if dirty.is_none() {
             // What no input with partitions leads to comes of the others alone.
             plans.push(restricted(bench, making, &keys, Among::Others).await?);
         }
-        plans
-    };
+    }
+    let rest = Rest::of(bench, &making.partitioned.by, touched.clone(), keys.clone());
+    let writer = Writer::new(bench, &making.partitioned.by, rest, making.group_rows)?;
+    let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
+    let writing = tokio::task::spawn_blocking(move || writer.write_all(receiver));
     let mut failed = None;
     for (session, plan) in plans {
         if let Err(error) = send(bench, &session, plan, &sender).await {

@@ -22,6 +22,7 @@ mod law;
 mod ledger;
 mod page;
 mod pages;
+mod partitions;
 mod published;
 mod quarantine;
 mod references;

@@ -147,6 +147,7 @@ mod tests {
     fn each_promise_is_checked_where_it_stands() {
         let cases = [
             ("stored = true", "1:10 E0107 tables in `sql/marts/` are always stored @true"),
+            ("partition = { day = 3 }", "1:21 E0106 `day` is an integer, expected text @3"),
             ("columns.a.pattern = \"(\"", "1:22 E0107 `pattern` is not a regular expression: unclosed group @("),
             ("columns.a.values = []", "1:20 E0107 `values` is empty, so no value could be right @[]"),
             ("columns.a = \"int64\"", "1:13 E0106 `a` is text, expected a table @\"int64\""),

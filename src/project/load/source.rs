@@ -474,6 +474,19 @@ mod tests {
                 "key = [\"id\"]\nkeep = { latest = \"at\", first = \"at\" }",
                 "2:8 E0107 `keep` has both `latest` and `first` @{ latest = \"at\", first = \"at\" }",
             ),
+            ("partition = {}", "1:13 E0105 `day` is missing @{}"),
+            (
+                "partition = { day = \"att\" }",
+                "1:22 E0402 `partition` names the column `att`, which is not declared @att",
+            ),
+            (
+                "partition = { day = \"id\" }",
+                "1:22 E0403 `partition` cannot go by the day of `id`, of type `int64` @id",
+            ),
+            ("partition = { bucket = \"id\" }", "1:13 E0105 `buckets` is missing @{ bucket = \"id\" }"),
+            ("partition = { bucket = \"id\", buckets = 0 }", "1:41 E0107 `buckets` cannot be 0 @0"),
+            ("partition = { day = \"at\", buckets = 8 }", "1:38 E0107 `buckets` is for `bucket` @8"),
+            ("partition = { day = \"at\", bucket = \"id\" }", "1:37 E0107 `partition` has both `day` and `bucket` @id"),
             ("count_repeated = 1", "1:18 E0106 `count_repeated` is an integer, expected `true` or `false` @1"),
             (
                 "key = [\"id\"]\ncount_repeated = true",

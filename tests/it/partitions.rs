@@ -1,0 +1,178 @@
+//! Tables in parts: what is made again, what is said of it, and that promises hold of all parts.
+
+use crate::scratch::Scratch;
+
+/// A project of sales by day, from a file for each day.
+fn sales() -> Scratch {
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", "reporting_zone = \"Asia/Shanghai\"\n[paths]\nlanding = \"landing\"\n"),
+        ("jobs/sales.toml", "ingest = [\"sales\", \"shops\"]\n"),
+        (
+            "schemas/sources/sales.toml",
+            "from = \"{landing}/sales-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\nkeep = { latest = \"version\" }\n\
+             partition = { day = \"sold_at\" }\n[columns]\nid = \"int64!\"\nversion = \"int64!\"\nsold_at = \"timestamp\"\n\
+             shop = \"string\"\namount = \"int64\"\n",
+        ),
+        (
+            "schemas/sources/shops.toml",
+            "from = \"{landing}/shops.csv\"\nformat = { type = \"csv\" }\n[columns]\nshop = \"string!\"\nname = \"string\"\n",
+        ),
+        ("sql/staging/stg_sales.sql", "select *, local_day(sold_at, $reporting_zone) as day from sales\n"),
+        ("sql/staging/stg_shops.sql", "select * from shops\n"),
+        ("sql/marts/fct_sale.sql", "select id, day, shop, amount from stg_sales\n"),
+        (
+            "schemas/models/fct_sale.toml",
+            "key = [\"id\"]\npartition = { day = \"day\" }\n[columns]\namount = { min = 0 }\n",
+        ),
+        (
+            "sql/kpi/kpi_sale_daily.sql",
+            "select day, count(*) as sales, sum(amount) as amount from fct_sale group by day\n",
+        ),
+        (
+            "schemas/models/kpi_sale_daily.toml",
+            "key = [\"day\"]\npartition = { day = \"day\" }\n[columns]\nsales = { max = 3 }\n",
+        ),
+        ("landing/shops.csv", "shop,name\na,Alpha\nb,Beta\n"),
+    ]);
+    for day in 1..=5 {
+        let (id, other) = (day * 10, day * 10 + 1);
+        scratch.write(
+            &format!("landing/sales-0{day}.csv"),
+            &format!("id,version,sold_at,shop,amount\n{id},1,2024-03-0{day}T01:00:00Z,a,5\n{other},1,2024-03-0{day}T02:00:00Z,b,7\n"),
+        );
+    }
+    scratch
+}
+
+/// Runs, and returns of each table that was built how many of its partitions were made and how many there are.
+fn made(scratch: &Scratch) -> Vec<String> {
+    let said = scratch.run(&["run", "--as-of", "2024-07-01", "--output", "json"]).exits(0);
+    let report: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+    let told = |table: &serde_json::Value| {
+        let parts = &table["partitions"];
+        format!("{} {}/{}", table["table"].as_str().unwrap(), parts["made"], parts["all"])
+    };
+    report["tables"].as_array().unwrap().iter().map(told).collect()
+}
+
+fn late(scratch: &Scratch, name: &str, rows: &str) {
+    scratch.write(&format!("landing/sales-{name}.csv"), &format!("id,version,sold_at,shop,amount\n{rows}\n"));
+}
+
+#[test]
+fn a_late_row_makes_its_day_again() {
+    let scratch = sales();
+    assert_eq!(made(&scratch), ["fct_sale 5/5", "kpi_sale_daily 5/5"]);
+    late(&scratch, "late", "99,1,2024-03-02T03:00:00Z,a,1");
+    let plan = scratch.run(&["plan", "--as-of", "2024-07-01"]).exits(0).stdout;
+    assert!(plan.contains("fct_sale        build if sales comes out different; the days that change there"), "{plan}");
+    assert_eq!(made(&scratch), ["fct_sale 1/5", "kpi_sale_daily 1/5"]);
+    // Of a day that nobody knew there is one more.
+    late(&scratch, "new", "100,1,2024-03-09T03:00:00Z,a,1");
+    assert_eq!(made(&scratch), ["fct_sale 1/6", "kpi_sale_daily 1/6"]);
+    // At 17:00 in UTC it is the next day in Shanghai.
+    late(&scratch, "night", "101,1,2024-03-09T17:00:00Z,a,1");
+    assert_eq!(made(&scratch), ["fct_sale 1/7", "kpi_sale_daily 1/7"]);
+    assert_eq!(
+        scratch.rows("select day, sales from kpi_sale_daily where day > '2024-03-08' order by day"),
+        ["2024-03-09,1", "2024-03-10,1"]
+    );
+}
+
+#[test]
+fn a_row_that_moves_makes_both_days_again_and_one_that_changes_nothing_none() {
+    let scratch = sales();
+    made(&scratch);
+    late(&scratch, "moved", "20,2,2024-03-04T03:00:00Z,a,5");
+    assert_eq!(made(&scratch), ["fct_sale 2/5", "kpi_sale_daily 2/5"]);
+    assert_eq!(
+        scratch.rows("select day, sales, amount from kpi_sale_daily order by day"),
+        ["2024-03-01,2,12", "2024-03-02,1,7", "2024-03-03,2,12", "2024-03-04,3,17", "2024-03-05,2,12"]
+    );
+    // What is superseded already moves nothing.
+    late(&scratch, "older", "20,0,2024-03-05T03:00:00Z,a,5");
+    assert!(made(&scratch).is_empty());
+    // A sale moves to another shop: its day is made again, and comes out equal where nobody asks for shops.
+    late(&scratch, "shop", "30,2,2024-03-03T01:00:00Z,b,5");
+    assert_eq!(made(&scratch), ["fct_sale 1/5"]);
+}
+
+#[test]
+fn a_day_that_empties_and_a_day_without_a_day_are_partitions_too() {
+    let scratch = sales();
+    made(&scratch);
+    late(&scratch, "undated", "40,2,,a,5\n41,2,,b,7");
+    assert_eq!(made(&scratch), ["fct_sale 2/6", "kpi_sale_daily 2/6"]);
+    assert_eq!(
+        scratch.rows("select day, sales from kpi_sale_daily order by day nulls first"),
+        [",2", "2024-03-01,2", "2024-03-02,2", "2024-03-03,2", "2024-03-05,2"]
+    );
+    // Given up, the file gives both rows back to their day.
+    scratch.run(&["forget", "landing/sales-undated.csv", "--as-of", "2024-07-01"]).exits(0);
+    assert_eq!(
+        scratch.rows("select day, sales from kpi_sale_daily order by day nulls first"),
+        ["2024-03-01,2", "2024-03-02,2", "2024-03-03,2", "2024-03-04,2", "2024-03-05,2"]
+    );
+}
+
+#[test]
+fn an_input_that_is_read_as_a_whole_makes_all_again_and_the_plan_says_why() {
+    let scratch = sales();
+    scratch.write(
+        "sql/marts/fct_sale.sql",
+        "select sales.id, sales.day, shops.name as shop, sales.amount from stg_sales as sales left join stg_shops as shops on sales.shop = shops.shop\n",
+    );
+    made(&scratch);
+    scratch.write("landing/shops.csv", "shop,name\na,Alpha\nb,Bravo\n");
+    let plan = scratch.run(&["plan", "--as-of", "2024-07-01"]).exits(0).stdout;
+    assert!(
+        plan.contains("build if shops comes out different; as a whole for `shops`: it has no partitions"),
+        "{plan}"
+    );
+    assert_eq!(made(&scratch), ["fct_sale 5/5"]);
+    late(&scratch, "late", "99,1,2024-03-02T03:00:00Z,b,1");
+    assert_eq!(made(&scratch), ["fct_sale 1/5", "kpi_sale_daily 1/5"]);
+    assert_eq!(scratch.rows("select shop from fct_sale where id = 99"), ["Bravo"]);
+}
+
+#[test]
+fn a_promise_is_broken_by_a_part_as_by_the_whole() {
+    let scratch = sales();
+    made(&scratch);
+    // More sales a day than may be, on one day of five.
+    late(&scratch, "many", "97,1,2024-03-02T03:00:00Z,a,1\n98,1,2024-03-02T03:00:00Z,a,1");
+    let said = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(1).stderr;
+    assert!(said.contains("`sales` of `kpi_sale_daily` must be at most 3"), "{said}");
+    std::fs::remove_file(scratch.path("landing/sales-many.csv")).unwrap();
+    // The key of a table need not have its day: two partitions may break it together.
+    scratch.write(
+        "sql/staging/stg_sales.sql",
+        "select id % 50 as id, version, sold_at, shop, amount, local_day(sold_at, $reporting_zone) as day from sales\n",
+    );
+    made(&scratch);
+    late(&scratch, "twice", "61,1,2024-03-05T03:00:00Z,a,1");
+    let said = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(1).stderr;
+    assert!(said.contains("the key (id) of `fct_sale` must be unique"), "{said}");
+}
+
+#[test]
+fn a_table_that_is_told_apart_from_now_on_is_made_anew_once() {
+    let scratch = sales();
+    scratch.write("schemas/models/kpi_sale_daily.toml", "key = [\"day\"]\n");
+    assert_eq!(made(&scratch), ["fct_sale 5/5", "kpi_sale_daily null/null"]);
+    scratch.write("schemas/models/kpi_sale_daily.toml", "key = [\"day\"]\npartition = { day = \"day\" }\n");
+    assert_eq!(made(&scratch), ["kpi_sale_daily 5/5"]);
+    late(&scratch, "late", "99,1,2024-03-02T03:00:00Z,a,1");
+    assert_eq!(made(&scratch), ["fct_sale 1/5", "kpi_sale_daily 1/5"]);
+}
+
+#[test]
+fn a_partition_goes_by_a_column_that_is_there_and_fits() {
+    let scratch = sales();
+    scratch.write("schemas/models/kpi_sale_daily.toml", "partition = { day = \"dy\" }\n");
+    let said = scratch.run(&["check"]).exits(2).stderr;
+    assert!(said.contains("schemas/models/kpi_sale_daily.toml:1:22: error[E0402]: `partition` names the column `dy`, which `kpi_sale_daily` does not have"), "{said}");
+    scratch.write("schemas/models/kpi_sale_daily.toml", "partition = { day = \"sales\" }\n");
+    let said = scratch.run(&["check"]).exits(2).stderr;
+    assert!(said.contains("error[E0403]: `partition` cannot go by the day of `sales`, of type `int64`"), "{said}");
+}
