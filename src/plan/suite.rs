@@ -280,7 +280,7 @@ impl Suite {
             mistakes.push(Diagnostic::new(Code::RuleType, at, message).help(help));
             return None;
         }
-        let partitioned = proofs.partitioned(by, &table.schema, &proof)?;
+        let partitioned = proofs.partitioned((by, contract.reach), &table.schema, &proof)?;
         proofs.add(name, by, &table.schema);
         Some(partitioned)
     }
@@ -304,6 +304,8 @@ impl Suite {
         if let Some(by) = self.partition_of(name) {
             // Its rows are the same without; its files are not.
             meaning.add(format!("{by:?}"));
+            let reach = self.project.contracts.get(name).and_then(|contract| contract.reach);
+            reach.iter().for_each(|reach| meaning.add(format!("{reach:?}")));
         }
         let mut uses_clock = false;
         let used: BTreeSet<&str> = query.variables().iter().map(|variable| variable.text.as_str()).collect();

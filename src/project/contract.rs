@@ -11,7 +11,7 @@ use super::column::{ColumnType, Normaliser, Rules, Words};
 use super::condition::{Condition, RecordRule};
 use super::job::Spelled;
 use super::landing::{LandingPattern, Readiness};
-use super::partition::PartitionBy;
+use super::partition::{DayReach, PartitionBy};
 use crate::diagnostic::{Place, SourceFile};
 
 /// The contract of one landed dataset (`schemas/sources/<name>.toml`).
@@ -328,6 +328,8 @@ pub struct ModelContract {
     pub stored: bool,
     /// What its rows are told apart by.
     pub partition: Option<PartitionBy>,
+    /// Which days a partition by day reads, where it is made of no others by definition.
+    pub reach: Option<DayReach>,
     /// Rules and words of single columns.
     pub columns: IndexMap<String, ModelColumn>,
     /// Promises about the table as a whole, in order.

@@ -34,7 +34,7 @@ pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};
 pub use load::{NAME_RULE, find_root, is_name, load, parse_duration, parse_size, stamp, warehouse};
 pub use model::{Layer, Model};
-pub use partition::PartitionBy;
+pub use partition::{DayReach, PartitionBy};
 pub use settings::{Limits, Settings, Tick, Variable};
 
 /// A project folder, read and understood.

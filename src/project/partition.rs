@@ -28,6 +28,15 @@ pub enum PartitionBy {
     },
 }
 
+/// Which days around its own a partition reads, of inputs with partitions by day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayReach {
+    /// How many days before it.
+    pub before: u32,
+    /// How many days after it.
+    pub after: u32,
+}
+
 impl PartitionBy {
     /// Returns the column that decides.
     #[must_use]
@@ -66,6 +75,7 @@ impl PartitionBy {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is how the field is written")]
 fn zone_name<S: Serializer>(zone: &Tz, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(zone.name())
 }

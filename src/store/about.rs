@@ -232,7 +232,7 @@ fn ops_table(snapshot: &Snapshot, tables: &[TableState], runs: &[Value]) -> Vec<
             "count",
             "Files",
             "文件数",
-            wholes(tables.iter().map(|table| whole_of(table.files.iter().count()))),
+            wholes(tables.iter().map(|table| whole_of(table.files.len()))),
         ),
         (
             "columns",

@@ -130,7 +130,7 @@ impl Store {
             let link = draft.join(format!("part-{n}.parquet"));
             self.disk.link(&self.path(file), &link).map_err(|source| StoreError::Write { path: link, source })?;
         }
-        if state.files.iter().next().is_none() {
+        if state.files.is_empty() {
             // A table without rows still has columns, and a reader of `*.parquet` wants a file to find them in.
             let path = draft.join("part-0.parquet");
             let bytes = parquet_bytes(&RecordBatch::new_empty(super::schema_of(&state.columns)), &path)?;

@@ -22,7 +22,7 @@ use super::{Bench, Rows, TransformError, WAITING_BATCHES, query_error, value_at}
 use crate::digest::{Digest, Parts};
 use crate::partition::{PartitionKey, Partitioner};
 use crate::plan::{Partitioned, Table, plan_statement};
-use crate::project::PartitionBy;
+use crate::project::{DayReach, PartitionBy};
 use crate::store::{DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches};
 
 /// A file takes no further partition once it has this part of the rows that are worked on at a time.
@@ -66,7 +66,7 @@ impl<'a> Making<'a> {
     ) -> Self {
         let mut base = Parts::of("base");
         base.add(table.meaning.as_str());
-        base.add(format!("{:?}", partitioned.by));
+        base.add(format!("{:?} {:?}", partitioned.by, partitioned.reach));
         if table.uses_clock {
             base.add(as_of.to_rfc3339());
         }
@@ -88,40 +88,57 @@ impl<'a> Making<'a> {
     /// Returns what each partition is made of besides what makes them all, of each that has rows in an input.
     fn made_of(&self) -> BTreeMap<PartitionKey, Digest> {
         let sums: Vec<_> = self.aligned.iter().map(|(input, state)| (input, state.partition_sums())).collect();
-        let keys: BTreeSet<PartitionKey> = sums.iter().flat_map(|(_, sums)| sums.keys().copied()).collect();
-        let digest = |key: PartitionKey| {
-            let mut parts = Parts::of("partition");
-            for (input, sums) in &sums {
-                parts.add(input);
-                parts.add(sums.get(&key).map_or_else(|| "none".to_owned(), RowSum::to_string));
-            }
-            parts.digest()
-        };
-        keys.into_iter().map(|key| (key, digest(key))).collect()
+        let DayReach { before, after } = self.reach();
+        let has_rows = sums.iter().flat_map(|(_, sums)| sums.keys().copied());
+        // Who reads the days before its own is read by those after.
+        let keys: BTreeSet<PartitionKey> = has_rows.flat_map(|key| around(key, after, before)).collect();
+        keys.into_iter().map(|key| (key, self.digest(key, &sums))).collect()
     }
 
     /// Returns what a partition is made of that has no rows in any of these inputs.
-    fn made_of_nothing(&self) -> Digest {
+    fn made_of_nothing(&self, key: PartitionKey) -> Digest {
+        let none = BTreeMap::new();
+        self.digest(key, &self.aligned.keys().map(|input| (input, none.clone())).collect::<Vec<_>>())
+    }
+
+    fn digest(&self, key: PartitionKey, inputs: &[(&String, BTreeMap<PartitionKey, RowSum>)]) -> Digest {
+        let DayReach { before, after } = self.reach();
         let mut parts = Parts::of("partition");
-        for input in self.aligned.keys() {
+        for (input, sums) in inputs {
             parts.add(input);
-            parts.add("none");
+            for key in around(key, before, after) {
+                parts.add(sums.get(&key).map_or_else(|| "none".to_owned(), RowSum::to_string));
+            }
         }
         parts.digest()
+    }
+
+    fn reach(&self) -> DayReach {
+        self.partitioned.reach.unwrap_or(DayReach { before: 0, after: 0 })
+    }
+
+    /// Returns the partitions of inputs that some partitions read.
+    fn read_by(&self, keys: &BTreeSet<PartitionKey>) -> BTreeSet<PartitionKey> {
+        let DayReach { before, after } = self.reach();
+        keys.iter().flat_map(|key| around(*key, before, after)).collect()
     }
 
     /// Returns the partitions to make again; nothing where all of the table must be.
     fn dirty(&self, made_of: &BTreeMap<PartitionKey, Digest>) -> Option<BTreeSet<PartitionKey>> {
         let made = self.before.as_ref()?.made.as_ref().filter(|made| made.base == self.base)?;
         let before: BTreeMap<PartitionKey, &Digest> = made.partitions.iter().map(|(key, made)| (*key, made)).collect();
-        let nothing = self.made_of_nothing();
         let keys: BTreeSet<PartitionKey> = made_of.keys().chain(before.keys()).copied().collect();
-        let is_dirty = |key: &PartitionKey| before.get(key) != Some(&made_of.get(key).unwrap_or(&nothing));
+        let now = |key: &PartitionKey| made_of.get(key).cloned().unwrap_or_else(|| self.made_of_nothing(*key));
+        let is_dirty = |key: &PartitionKey| before.get(key).is_none_or(|before| **before != now(key));
         Some(keys.into_iter().filter(is_dirty).collect())
     }
 
-    /// Returns `keys` in groups, in their order: one group where making several would read the same files again.
+    /// Returns `keys` in groups, in their order: one group where making several would read the same files again, and one
+    /// for each where they read other days than their own, which differ.
     fn groups(&self, keys: &BTreeSet<PartitionKey>) -> Vec<BTreeSet<PartitionKey>> {
+        if self.partitioned.reach.is_some() {
+            return keys.iter().map(|key| BTreeSet::from([*key])).collect();
+        }
         let mut rows: BTreeMap<PartitionKey, u64> = BTreeMap::new();
         for (key, sum) in self.files().flat_map(|file| &file.partitions) {
             *rows.entry(*key).or_default() += sum.rows;
@@ -152,6 +169,14 @@ impl<'a> Making<'a> {
     }
 }
 
+/// Returns the keys from so many before one to so many after it; rows without a value have no neighbours.
+fn around(key: PartitionKey, before: u32, after: u32) -> impl Iterator<Item = PartitionKey> {
+    let own = i64::from(key.unwrap_or_default());
+    let days = key.map(|_| own - i64::from(before)..=own + i64::from(after)).into_iter().flatten();
+    let nothing = key.is_none().then_some(None);
+    days.filter_map(|day| i32::try_from(day).ok().map(Some)).chain(nothing)
+}
+
 /// Makes the partitions of a table that are not as they would come out.
 pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, TransformError> {
     let made_of = making.made_of();
@@ -165,8 +190,8 @@ pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, 
         .into_iter()
         .partition(|file| file.partitions.iter().any(|(key, _)| keys.contains(key)));
     let mut plans = Vec::new();
-    if dirty.is_none() && groups.len() == 1 {
-        plans.push(whole(bench, making).await?);
+    if dirty.is_none() && groups.len() == 1 && making.partitioned.reach.is_none() {
+        plans.push(whole(bench, making)?);
     } else {
         for group in groups.iter().filter(|group| !group.is_empty()) {
             plans.push(restricted(bench, making, group, Among::Them).await?);
@@ -228,10 +253,9 @@ fn settle(
     files.sort_by_key(|file| file.partitions.first().map(|(key, _)| *key));
     let with_rows: BTreeSet<PartitionKey> =
         files.iter().flat_map(|file| &file.partitions).map(|(key, _)| *key).collect();
-    let nothing = making.made_of_nothing();
     let mut all: BTreeMap<PartitionKey, Digest> = made_of;
     for key in with_rows {
-        all.entry(key).or_insert_with(|| nothing.clone());
+        all.entry(key).or_insert_with(|| making.made_of_nothing(key));
     }
     let count = if is_all { all.len() } else { keys.len() };
     let portion = Portion { made: count, all: all.len().max(count) };
@@ -247,7 +271,7 @@ enum Among {
 }
 
 /// Returns the plan of the whole query, its rows in the order of partitions.
-async fn whole(bench: Bench<'_>, making: &Making<'_>) -> Result<(SessionContext, LogicalPlan), TransformError> {
+fn whole(bench: Bench<'_>, making: &Making<'_>) -> Result<(SessionContext, LogicalPlan), TransformError> {
     let plan = plan_of(bench, bench.session)?;
     let sorted = || {
         let (key, kind) = by_key(bench, making, &plan)?;
@@ -265,9 +289,8 @@ async fn restricted(
     among: Among,
 ) -> Result<(SessionContext, LogicalPlan), TransformError> {
     let query = |error| query_error(bench.name, error);
-    let none = BTreeSet::new();
-    let wanted = if among == Among::Them { keys } else { &none };
-    let slices = Slices { states: &making.aligned, keys: wanted };
+    let read = if among == Among::Them { making.read_by(keys) } else { BTreeSet::new() };
+    let slices = Slices { states: &making.aligned, keys: &read };
     let scene = Scene { store: bench.store, session: bench.session, suite: bench.suite, as_of: bench.as_of };
     let session = narrowed(scene, &bench.table.inputs, &bench.table.reads, slices).await.map_err(query)?;
     let plan = plan_of(bench, &session)?;

@@ -156,8 +156,8 @@ fn query() -> impl Strategy<Value = Query> {
     })
 }
 
-/// A model: its query, and whether it has partitions.
-type Model = (Query, bool);
+/// A model: its query, whether it has partitions, and how many days before its own they read by definition.
+type Model = (Query, bool, Option<u8>);
 
 /// A row of a landed file: its key, its day from 2024-03-01 if it has one, its hour, a user, a number.
 type Row = (u8, Option<u8>, u8, u8, u8);
@@ -178,7 +178,7 @@ enum Event {
 }
 
 fn model() -> impl Strategy<Value = Model> {
-    (query(), prop::bool::weighted(0.85))
+    (query(), prop::bool::weighted(0.85), prop::option::weighted(0.15, 0..3_u8))
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -250,9 +250,15 @@ impl World {
     }
 
     fn write_model(&self, to: &Scratch, number: usize) {
-        let (query, has_partitions) = &self.models[number];
+        let (query, has_partitions, reach) = &self.models[number];
         to.write(&format!("sql/marts/fct_{number}.sql"), &format!("{}\n", query.sql(number)));
-        let partition = if *has_partitions { "partition = { day = \"day\" }\n" } else { "" };
+        let partition = match (has_partitions, reach) {
+            (false, _) => String::new(),
+            (true, None) => "partition = { day = \"day\" }\n".to_owned(),
+            (true, Some(days)) => {
+                format!("partition = {{ day = \"day\" }}\nreach = {{ before = \"{days} days\", after = \"1 day\" }}\n")
+            }
+        };
         to.write(&format!("schemas/models/fct_{number}.toml"), &format!("{partition}{PROMISES}"));
     }
 
@@ -359,7 +365,8 @@ fn assert_least(world: &World, report: &RunReport, before: &BTreeMap<String, Tab
         }
         let moved: BTreeSet<PartitionKey> =
             partitioned.aligned.iter().flat_map(|input| moved(before.get(input), &after[input])).collect();
-        assert!(portion.made <= moved.len(), "{table:?} made more than {moved:?}");
+        let days = partitioned.reach.map_or(1, |reach| 1 + reach.before + reach.after);
+        assert!(portion.made <= moved.len() * days as usize, "{table:?} made more than {moved:?}");
     }
 }
 
@@ -393,7 +400,7 @@ proptest! {
 fn a_column_that_is_the_same_in_all_rows_is_no_order() {
     let boxed = Box::new;
     let join = Query::Join(boxed(Query::Distinct(boxed(Query::Users))), boxed(Query::Sales), Kind::Left, By::Day);
-    let mut world = World::new(vec![(join, true)]);
+    let mut world = World::new(vec![(join, true, None)]);
     world.run("first");
     world.happens(&Event::Land("sales", 0, vec![(0, None, 0, 0, 0)]));
     world.run("second");

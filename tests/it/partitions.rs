@@ -112,7 +112,8 @@ fn a_day_that_empties_and_a_day_without_a_day_are_partitions_too() {
         [",2", "2024-03-01,2", "2024-03-02,2", "2024-03-03,2", "2024-03-05,2"]
     );
     // Given up, the file gives both rows back to their day.
-    scratch.run(&["forget", "landing/sales-undated.csv"]).exits(0);
+    let said = scratch.run(&["forget", "landing/sales-undated.csv"]).exits(0);
+    assert!(said.stderr.contains("kpi_sale_daily"), "{}", said.stderr);
     assert_eq!(
         scratch.rows("select day, sales from kpi_sale_daily order by day nulls first"),
         ["2024-03-01,2", "2024-03-02,2", "2024-03-03,2", "2024-03-04,2", "2024-03-05,2"]
@@ -178,4 +179,26 @@ fn a_partition_goes_by_a_column_that_is_there_and_fits() {
     scratch.write("schemas/models/kpi_sale_daily.toml", "partition = { day = \"sales\" }\n");
     let said = scratch.run(&["check"]).exits(2).stderr;
     assert!(said.contains("error[E0403]: `partition` cannot go by the day of `sales`, of type `int64`"), "{said}");
+}
+
+#[test]
+fn a_day_with_a_reach_is_made_of_the_days_that_it_reaches() {
+    let scratch = sales();
+    scratch.write(
+        "sql/kpi/kpi_sale_2d.sql",
+        "select day, cast(sum(sales) over (order by day rows between unbounded preceding and current row) as bigint) as sales\n\
+         from kpi_sale_daily\n",
+    );
+    scratch.write(
+        "schemas/models/kpi_sale_2d.toml",
+        "key = [\"day\"]\npartition = { day = \"day\" }\nreach = { before = \"1 day\" }\n",
+    );
+    // The day after the last could have rows too: a left join would make some.
+    assert_eq!(made(&scratch), ["fct_sale 5/5", "kpi_sale_daily 5/5", "kpi_sale_2d 6/6"]);
+    let rows = || scratch.rows("select day, sales from kpi_sale_2d order by day");
+    // The query asks for all days before; the contract says that there is but one.
+    assert_eq!(rows(), ["2024-03-01,2", "2024-03-02,4", "2024-03-03,4", "2024-03-04,4", "2024-03-05,4"]);
+    late(&scratch, "late", "99,1,2024-03-02T03:00:00Z,a,1");
+    assert_eq!(made(&scratch), ["fct_sale 1/5", "kpi_sale_daily 1/5", "kpi_sale_2d 2/6"]);
+    assert_eq!(rows(), ["2024-03-01,2", "2024-03-02,5", "2024-03-03,5", "2024-03-04,4", "2024-03-05,4"]);
 }

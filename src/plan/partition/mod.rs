@@ -15,13 +15,15 @@ use datafusion::logical_expr::LogicalPlan;
 pub(in crate::plan) use proof::Proof;
 use proof::{Lead, Leads, Prover};
 
-use crate::project::PartitionBy;
+use crate::project::{DayReach, PartitionBy};
 
 /// How a stored model is made by partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partitioned {
     /// What its rows are told apart by.
     pub by: PartitionBy,
+    /// The days that a partition reads of aligned inputs by definition; without, its own alone, by proof.
+    pub reach: Option<DayReach>,
     /// The inputs of which a partition reads the partition of the same key alone.
     pub aligned: BTreeSet<String>,
     /// The inputs that every partition reads as a whole, and why.
@@ -77,16 +79,21 @@ impl Proofs {
     }
 
     /// Returns how a table with such columns is made by partitions.
-    pub(super) fn partitioned(&self, by: &PartitionBy, schema: &Schema, proof: &Proof) -> Option<Partitioned> {
+    pub(super) fn partitioned(
+        &self,
+        (by, reach): (&PartitionBy, Option<DayReach>),
+        schema: &Schema,
+        proof: &Proof,
+    ) -> Option<Partitioned> {
         let (at, field) = schema.column_with_name(by.column())?;
         let wanted = wanted(by, field.data_type());
         let leads = proof.columns.get(at)?;
-        let mut found = Partitioned { by: by.clone(), aligned: BTreeSet::new(), whole: BTreeMap::new() };
+        let mut found = Partitioned { by: by.clone(), reach, aligned: BTreeSet::new(), whole: BTreeMap::new() };
         for input in &proof.inputs {
             let why = match self.by.get(input) {
                 None => "it has no partitions",
                 Some(other) if !other.is_like(by) => "it is partitioned in another way",
-                Some(_) if leads.get(input) == Some(&wanted) => {
+                Some(_) if reach.is_some() || leads.get(input) == Some(&wanted) => {
                     found.aligned.insert(input.clone());
                     continue;
                 }

@@ -81,12 +81,12 @@ impl Prover<'_> {
             LogicalPlan::Window(node) => self.window(node),
             LogicalPlan::Join(node) => self.join(node),
             LogicalPlan::Union(node) => {
-                let inputs = node.inputs.iter().map(|input| self.prove(input)).collect();
-                union(inputs, node.schema.fields().len())
+                let inputs: Vec<Proof> = node.inputs.iter().map(|input| self.prove(input)).collect();
+                union(&inputs, node.schema.fields().len())
             }
             other => {
                 let inputs: Vec<Proof> = other.inputs().into_iter().map(|input| self.prove(input)).collect();
-                whole(inputs, other.schema().fields().len(), name_of(other))
+                whole(&inputs, other.schema().fields().len(), name_of(other))
             }
         };
         let read_whole = self.of_subqueries(plan);
@@ -145,7 +145,7 @@ impl Prover<'_> {
         let input = self.prove(&node.input);
         let width = node.schema.fields().len();
         if node.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
-            return whole(vec![input], width, "grouping sets put its days together");
+            return whole(&[input], width, "grouping sets put its days together");
         }
         let mut columns: Vec<Leads> =
             node.group_expr.iter().map(|group| self.leads(group, &input, node.input.schema())).collect();
@@ -339,7 +339,7 @@ fn equalities(node: &Join) -> Vec<(&Expr, &Expr)> {
     all.filter(is_of_one_type).collect()
 }
 
-fn union(branches: Vec<Proof>, width: usize) -> Proof {
+fn union(branches: &[Proof], width: usize) -> Proof {
     let mut proof = Proof { columns: vec![Leads::new(); width], ..Proof::default() };
     for (at, leads) in proof.columns.iter_mut().enumerate() {
         let all = branches.iter().filter_map(|branch| branch.columns.get(at)).flatten();
@@ -351,20 +351,20 @@ fn union(branches: Vec<Proof>, width: usize) -> Proof {
         };
         leads.extend(all.filter(|(input, lead)| holds(input, **lead)).map(|(input, lead)| (input.clone(), *lead)));
     }
-    for branch in &branches {
+    for branch in branches {
         proof.inputs.extend(branch.inputs.iter().cloned());
         proof.lost.extend(branch.lost.iter().map(|(input, why)| (input.clone(), *why)));
     }
-    for branch in &branches {
+    for branch in branches {
         proof.lose_from(branch, "another branch of a union reads all of it");
     }
     proof
 }
 
 /// Returns what is known where nothing is proved.
-fn whole(inputs: Vec<Proof>, width: usize, why: &'static str) -> Proof {
+fn whole(inputs: &[Proof], width: usize, why: &'static str) -> Proof {
     let mut proof = Proof { columns: vec![Leads::new(); width], ..Proof::default() };
-    for input in &inputs {
+    for input in inputs {
         proof.inputs.extend(input.inputs.iter().cloned());
         proof.lost.extend(input.lost.iter().map(|(input, why)| (input.clone(), *why)));
         proof.lose_from(input, why);
@@ -428,7 +428,7 @@ mod tests {
         let plan = plan_statement(&session.state(), Query::parse(&file).unwrap().statement(|_| None)).unwrap();
         let proof = proofs.prove(&plan, zone.parse().unwrap());
         let schema = plan.schema().as_arrow().clone();
-        let found = proofs.partitioned(&day, &schema, &proof).unwrap();
+        let found = proofs.partitioned((&day, None), &schema, &proof).unwrap();
         let aligned = found.aligned.into_iter();
         let whole = found.whole.into_iter().map(|(input, why)| format!("({input}: {why})"));
         aligned.chain(whole).collect::<Vec<_>>().join(" ")

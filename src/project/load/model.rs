@@ -57,6 +57,7 @@ fn read(file: &SourceFile, mut table: Table<'_>, layer: Option<Layer>, zone: Tz)
         tags: plain_all(table.distinct_texts("tags")),
         stored: false,
         partition: None,
+        reach: None,
         columns: IndexMap::new(),
         checks: Vec::new(),
         terms: Terms::default(),
@@ -79,6 +80,7 @@ fn read(file: &SourceFile, mut table: Table<'_>, layer: Option<Layer>, zone: Tz)
         contract.partition = Some(by);
         contract.places.partition = word.bytes;
     }
+    contract.reach = partition::reach(&mut table, contract.partition.as_ref());
     for entry in table.names("columns") {
         check_name(&entry);
         let Some(column) = column(&entry) else { continue };
@@ -147,6 +149,15 @@ mod tests {
     fn each_promise_is_checked_where_it_stands() {
         let cases = [
             ("stored = true", "1:10 E0107 tables in `sql/marts/` are always stored @true"),
+            (
+                "partition = { day = \"a\" }\nreach = { before = \"36h\" }",
+                "2:21 E0107 `before` is not a number of days up to 3660 @36h",
+            ),
+            ("partition = { day = \"a\" }\nreach = {}", "2:9 E0105 `before` is missing @{}"),
+            (
+                "reach = { before = \"3 days\" }",
+                "1:9 E0107 `reach` is for tables with partitions by day @{ before = \"3 days\" }",
+            ),
             ("partition = { day = 3 }", "1:21 E0106 `day` is an integer, expected text @3"),
             ("columns.a.pattern = \"(\"", "1:22 E0107 `pattern` is not a regular expression: unclosed group @("),
             ("columns.a.values = []", "1:20 E0107 `values` is empty, so no value could be right @[]"),

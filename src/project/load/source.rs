@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_of_a_contract_is_checked_where_it_stands() {
+    fn what_files_are_is_checked_where_it_stands() {
         let cases = [
             (
                 "from = \"{lnding}/a.csv\"",
@@ -463,6 +463,15 @@ mod tests {
                 "1:36 E0402 `columns` has no field for the column `id`, which is required @[\"at\"]",
             ),
             ("format = { type = \"ndjson\", skip = 1 }", "1:29 E0104 there is no key `skip` here @skip"),
+        ];
+        for (head, expected) in cases {
+            assert_eq!(found(head, ""), [expected], "{head}");
+        }
+    }
+
+    #[test]
+    fn what_tells_rows_and_files_apart_is_checked_where_it_stands() {
+        let cases = [
             ("key = [\"idd\"]", "1:9 E0402 `key` names the column `idd`, which is not declared @idd"),
             ("key = [\"at\"]", "6:7 E0107 `at` is in the key, so it must not be null @timestamp"),
             (
@@ -484,8 +493,8 @@ mod tests {
                 "1:22 E0403 `partition` cannot go by the day of `id`, of type `int64` @id",
             ),
             ("partition = { bucket = \"id\" }", "1:13 E0105 `buckets` is missing @{ bucket = \"id\" }"),
-            ("partition = { bucket = \"id\", buckets = 0 }", "1:41 E0107 `buckets` cannot be 0 @0"),
-            ("partition = { day = \"at\", buckets = 8 }", "1:38 E0107 `buckets` is for `bucket` @8"),
+            ("partition = { bucket = \"id\", buckets = 0 }", "1:40 E0107 `buckets` cannot be 0 @0"),
+            ("partition = { day = \"at\", buckets = 8 }", "1:37 E0107 `buckets` is for `bucket` @8"),
             ("partition = { day = \"at\", bucket = \"id\" }", "1:37 E0107 `partition` has both `day` and `bucket` @id"),
             ("count_repeated = 1", "1:18 E0106 `count_repeated` is an integer, expected `true` or `false` @1"),
             (
