@@ -13,7 +13,7 @@ use crate::cli::print::{Printer, document, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
 use crate::plan::{Forget, Reach, Suite, reach, select_all};
-use crate::project;
+use crate::project::{self, Job, Project};
 use crate::run::{self, Event, Exit, Memo, Record, RunError, RunReport, Status, Told};
 use crate::store::{Lock, LockError, OnLocked, Store, StoreError};
 
@@ -75,21 +75,7 @@ pub(super) struct Choice {
 impl Choice {
     /// Returns what the chosen jobs and selectors reach.
     pub(super) fn reach(&self, suite: &Suite) -> Result<Reach, Failure> {
-        let mut jobs = Vec::new();
-        for name in &self.jobs {
-            let Some(job) = suite.project.jobs.get(name) else {
-                let line = SourceFile::new("command line", name.as_str());
-                let known = suite.project.jobs.keys().map(String::as_str);
-                let list = match suite.project.jobs.keys().cloned().collect::<Vec<_>>() {
-                    none if none.is_empty() => "there are no jobs: `opsmart run` runs the whole project".to_owned(),
-                    jobs => format!("jobs are: {}", jobs.join(", ")),
-                };
-                let mistake =
-                    Diagnostic::new(Code::UnknownJob, line.at(0..name.len()), format!("job `{name}` does not exist"));
-                return Err(Failure::Project(mistake.help(did_you_mean(name, known).unwrap_or(list)).into()));
-            };
-            jobs.push(job);
-        }
+        let jobs = self.jobs.iter().map(|name| job(&suite.project, name)).collect::<Result<Vec<_>, _>>()?;
         let selected = select_all(suite, "--select", &self.select)?;
         let excluded = select_all(suite, "--exclude", &self.exclude)?;
         let reach = reach(suite, &jobs, &selected, &excluded);
@@ -134,6 +120,20 @@ impl Choice {
         }
         self.jobs.iter().map(|name| format!("job-{name}")).collect()
     }
+}
+
+/// Returns the job that is called `name` on the command line.
+pub(super) fn job<'a>(project: &'a Project, name: &str) -> Result<&'a Job, Failure> {
+    project.jobs.get(name).ok_or_else(|| {
+        let line = SourceFile::new("command line", name);
+        let list = match project.jobs.keys().cloned().collect::<Vec<_>>() {
+            none if none.is_empty() => "there are no jobs: `opsmart run` runs the whole project".to_owned(),
+            jobs => format!("jobs are: {}", jobs.join(", ")),
+        };
+        let known = project.jobs.keys().map(String::as_str);
+        let mistake = Diagnostic::new(Code::UnknownJob, line.at(0..name.len()), format!("job `{name}` does not exist"));
+        mistake.help(did_you_mean(name, known).unwrap_or(list)).into()
+    })
 }
 
 pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
