@@ -1,4 +1,4 @@
-//! What schedulers rely on: how a run ends when it is told to, what it says of a lock, and where it says what.
+//! What schedulers and those who watch runs rely on: how a run ends when it is told to, and what it says where.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -109,4 +109,98 @@ fn log_lines_are_json_where_that_is_asked_for_and_stdout_ends_with_the_report() 
     // Without that there are no log lines unless something is strange.
     scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T10:00:00Z,1.00\n");
     assert_eq!(scratch.run(&["run", "--quiet"]).exits(0).stderr, "");
+}
+
+/// Returns the events that the newest run left.
+fn events(scratch: &Scratch) -> Vec<Value> {
+    let mut runs: Vec<_> =
+        std::fs::read_dir(scratch.path("warehouse/runs")).unwrap().map(|run| run.unwrap().path()).collect();
+    runs.sort();
+    std::fs::read_to_string(runs.last().unwrap().join("lineage.ndjson")).unwrap().lines().map(json).collect()
+}
+
+#[test]
+fn lineage_tells_which_columns_of_which_files_a_table_comes_from() {
+    let scratch = Scratch::orders();
+    let parent = "airflow/dag.run/0197c3f0-0000-7000-8000-000000000001";
+    let mut run = scratch.command(&["run", "orders", "--quiet"]);
+    let run = run.env("OPENLINEAGE_PARENT_ID", parent).env("OPENLINEAGE_NAMESPACE", "desk");
+    assert!(run.status().unwrap().success());
+    let events = events(&scratch);
+    let [start, end] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((&start["eventType"], &end["eventType"]), (&"START".into(), &"COMPLETE".into()));
+    assert_eq!(start["run"], end["run"]);
+    assert!(start["eventTime"].as_str() < end["eventTime"].as_str());
+    assert_eq!((&end["job"]["namespace"], &end["job"]["name"]), (&"desk".into(), &"orders".into()));
+    assert_eq!(end["run"]["facets"]["parent"]["job"], serde_json::json!({ "namespace": "airflow", "name": "dag.run" }));
+
+    let root = scratch.root().canonicalize_utf8().unwrap();
+    let landed = root.join("landing/orders-*.csv").into_string();
+    let table = |name: &str| root.join("warehouse/published/current").join(name).into_string();
+    let names = |datasets: &Value| {
+        datasets.as_array().unwrap().iter().map(|of| of["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&end["inputs"]), [landed.as_str()]);
+    assert_eq!(names(&end["outputs"]), [table("fct_order"), table("kpi_order_daily")]);
+    let types = &end["inputs"][0]["facets"]["schema"]["fields"];
+    assert_eq!((&types[2]["name"], &types[2]["type"]), (&"amount".into(), &"decimal(10,2)".into()));
+
+    let field = |name: &str, field: &str| serde_json::json!({ "namespace": "file", "name": name, "field": field });
+    let orders = &end["outputs"][0]["facets"]["columnLineage"];
+    assert_eq!(orders["fields"]["day"]["inputFields"], serde_json::json!([field(&landed, "at")]));
+    let days = &end["outputs"][1];
+    let lineage = &days["facets"]["columnLineage"];
+    let from = table("fct_order");
+    assert_eq!(lineage["fields"]["amount"]["inputFields"], serde_json::json!([field(&from, "amount")]));
+    assert_eq!(lineage["fields"]["orders"]["inputFields"], serde_json::json!([]));
+    assert_eq!(lineage["dataset"], serde_json::json!([field(&from, "day")]));
+    assert_eq!(days["outputFacets"]["outputStatistics"]["rowCount"], 1);
+}
+
+#[test]
+fn lineage_of_a_run_that_failed_has_what_was_read_and_why_it_failed() {
+    let scratch = Scratch::orders();
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T10:00:00Z,-1.00\n");
+    let _ = scratch.run(&["run", "--quiet"]).exits(1);
+    let events = events(&scratch);
+    let end = &events[1];
+    assert_eq!((&end["eventType"], &end["job"]["name"]), (&"FAIL".into(), &"all".into()));
+    assert_eq!(end["run"]["facets"]["errorMessage"]["message"], "1 broken promise, nothing published");
+    assert_eq!(end["inputs"].as_array().unwrap().len(), 1);
+    assert_eq!(end["outputs"], serde_json::json!([]));
+}
+
+#[test]
+fn numbers_about_runs_are_in_a_file_that_is_whole_after_each() {
+    let scratch = Scratch::orders();
+    let run = |exit: i32| {
+        let said = scratch.run(&["run", "orders", "--quiet", "--metrics", "metrics/orders.prom"]);
+        let _ = said.exits(exit);
+        std::fs::read_to_string(scratch.path("metrics/orders.prom")).unwrap()
+    };
+    let value = |text: &str, series: &str| {
+        let found = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')).map(str::to_owned);
+        found.unwrap_or_else(|| panic!("no {series} in {text}"))
+    };
+    let clean = "opsmart_job_rows{job=\"orders\",dataset=\"orders\",stage=\"clean\"}";
+    let (code, success) =
+        ("opsmart_job_last_exit_code{job=\"orders\"}", "opsmart_job_last_success_timestamp_seconds{job=\"orders\"}");
+    let first = run(0);
+    assert_eq!((value(&first, code), value(&first, clean)), ("0".to_owned(), "2".to_owned()));
+
+    // Nothing new is success, and a failure is none.
+    let idle = run(0);
+    assert_eq!(value(&idle, clean), "2");
+    assert!(value(&idle, success) > value(&first, success));
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T10:00:00Z,-1.00\n");
+    let failed = run(1);
+    assert_eq!((value(&failed, code), value(&failed, clean)), ("1".to_owned(), "2".to_owned()));
+    assert_eq!(value(&failed, success), value(&idle, success));
+
+    // Also a project that cannot be read is told of.
+    scratch.write("jobs/orders.toml", "ingest = [\"nothing\"]\n");
+    assert_eq!(value(&run(2), code), "2");
+    assert_eq!(std::fs::read_dir(scratch.path("metrics")).unwrap().count(), 1, "nothing else is left beside it");
+    let said = scratch.run(&["run", "--metrics", "metrics"]).exits(2);
+    assert!(said.stderr.contains("name a file in it: --metrics metrics/opsmart.prom"), "{}", said.stderr);
 }

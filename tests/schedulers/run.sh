@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tries what `opsmart generate` writes with the real programs: Airflow, cron, systemd, and the schemas of Kubernetes.
-# Each part says what it skips where a program cannot be had. Python packages and cron go into the build folder.
+# Tries what `opsmart generate` and runs write with the real programs: Airflow, cron, systemd, promtool, the schemas of
+# Kubernetes and the client of OpenLineage. Each part says what it skips where a program cannot be had. Packages of Python
+# and of Debian go into the build folder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -38,8 +39,12 @@ if command -v systemd-analyze > /dev/null && command -v python3 > /dev/null; the
     rm -rf "$target/systemd/units"
     mkdir -p "$folder/warehouse"
     "$opsmart" --quiet -C "$folder" generate systemd --program "$opsmart" --user "$(id -un)" --to "$target/systemd/units"
-    said="$(systemd-analyze verify "$target"/systemd/units/*.timer "$target"/systemd/units/*.service 2>&1 | grep -F "$target" || true)"
-    if [ -n "$said" ]; then fail "systemd-analyze verify: $said"; else echo 'ok: systemd takes the units'; fi
+    # What it has to say of other units of the machine is not ours.
+    if said="$(systemd-analyze verify "$target"/systemd/units/* 2>&1)" && ! grep -F 'opsmart-' <<< "$said"; then
+        echo 'ok: systemd takes the units'
+    else
+        fail "systemd-analyze verify: $said"
+    fi
     python3 "$here/calendar_times.py" "$opsmart" "$target/systemd" || fail 'the times of timers'
 else
     skip 'systemd-analyze or python3 is not there'
@@ -58,6 +63,29 @@ if command -v python3 > /dev/null && environment kubernetes requirements-kuberne
     fi
 else
     skip 'kubernetes-validate cannot be installed'
+fi
+
+echo '# Prometheus'
+promtool="$(command -v promtool || echo "$target/prometheus/usr/bin/promtool")"
+if [ -x "$promtool" ] \
+    || (mkdir -p "$target/prometheus" && cd "$target/prometheus" && apt-get download prometheus && dpkg --extract prometheus_*.deb .) > /dev/null 2>&1; then
+    folder="$target/prometheus-project"
+    project "$folder"
+    "$opsmart" --quiet -C "$folder" run every_minute --metrics "$folder/opsmart.prom"
+    if "$promtool" check metrics < "$folder/opsmart.prom"; then echo 'ok: Prometheus takes the numbers'; else fail 'promtool'; fi
+else
+    skip 'promtool cannot be downloaded'
+fi
+
+echo '# OpenLineage'
+if command -v python3 > /dev/null && environment openlineage requirements-openlineage.txt; then
+    folder="$target/openlineage-project"
+    project "$folder"
+    "$opsmart" --quiet -C "$folder" run every_minute
+    "$opsmart" --quiet -C "$folder" run broken 2> /dev/null || true
+    "$target/openlineage/bin/python" "$here/read_lineage.py" "$folder"/warehouse/runs/*/lineage.ndjson || fail 'lineage'
+else
+    skip 'the client of OpenLineage cannot be installed'
 fi
 
 echo '# cron'
