@@ -30,7 +30,7 @@ readers: ## Read the published tables with DuckDB, installed for this into targe
 	./tests/readers/run.sh
 
 .PHONY: schedulers
-schedulers: ## Let Airflow, cron, systemd and the schemas of Kubernetes try what is generated for them
+schedulers: ## Let Airflow, cron, systemd and others read what is written for them, installed for this into target/
 	./tests/schedulers/run.sh
 
 .PHONY: bench

@@ -236,7 +236,7 @@ fn stretches(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result
 /// Returns the bucket of a hash, told by bits that [`short`] leaves out.
 fn bucket_of(hash: u64, buckets: usize) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "it is less than the number of buckets")]
-    let bucket = (u128::from(hash) * buckets as u128 >> 64) as usize;
+    let bucket = ((u128::from(hash) * buckets as u128) >> 64) as usize;
     bucket
 }
 

@@ -122,7 +122,7 @@ fn datasets(record: &Record<'_>, told: Told<'_>) -> (Value, Value) {
     let mut outputs = Vec::new();
     if let Some(report) = report.filter(|report| !report.tables.is_empty()) {
         // Where it cannot be told which columns come from which, the tables are told without.
-        let known = lineage(suite).unwrap_or_default();
+        let known = lineage(suite, report.tables.iter().map(|table| &table.table)).unwrap_or_default();
         for table in &report.tables {
             let lineage = known.get(&table.table).cloned().unwrap_or_default();
             inputs.extend(origins(&lineage).map(|origin| origin.table.clone()));
