@@ -29,6 +29,10 @@ test: ## Run every test
 readers: ## Read the published tables with DuckDB, installed for this into target/
 	./tests/readers/run.sh
 
+.PHONY: schedulers
+schedulers: ## Let Airflow, cron, systemd and others read what is written for them, installed for this into target/
+	./tests/schedulers/run.sh
+
 .PHONY: bench
 bench: ## Time opsmart beside DuckDB; BENCH="--events 1000000 --pairs 3" for a short one (builds for speed first)
 	./tests/bench/run.sh $(BENCH)

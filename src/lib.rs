@@ -22,6 +22,7 @@ pub mod diagnostic;
 pub mod digest;
 pub mod engine;
 pub mod functions;
+pub mod generate;
 pub mod golden;
 pub mod infer;
 pub mod ingest;

@@ -49,7 +49,7 @@ pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Resul
     let store = open_store(&project);
     let published = published(&project.settings, &store)?;
     let suite = Suite::compile(project)?;
-    let lineage = lineage(&suite).map_err(RunError::Engine)?;
+    let lineage = lineage(&suite, &suite.order).map_err(RunError::Engine)?;
     let files = pages(&suite, &lineage, published.as_ref()).map_err(|error| Failure::Other {
         exit: Exit::Bug,
         message: format!("the pages cannot be written: {error:#}"),

@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod docs;
 mod forget;
+mod generate;
 mod history;
 mod init;
 mod new;
@@ -103,6 +104,7 @@ enum Command {
     Forget(forget::ForgetArgs),
     Report(page::PageArgs),
     Docs(docs::DocsArgs),
+    Generate(generate::GenerateArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
     Completions(completions::CompletionsArgs),
@@ -204,6 +206,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Forget(args) => forget::forget(global, args, printer),
         Command::Report(args) => page::page(global, args, printer),
         Command::Docs(args) => docs::docs(global, args, printer),
+        Command::Generate(args) => generate::generate(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
         Command::Completions(args) => {

@@ -1,9 +1,9 @@
 //! `opsmart run`.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
 
@@ -13,9 +13,11 @@ use crate::cli::print::{Printer, document, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
 use crate::plan::{Forget, Reach, Suite, reach, select_all};
-use crate::project;
-use crate::run::{self, Event, Exit, Memo, Record, RunError, RunReport, Status, Told};
-use crate::store::{Lock, LockError, OnLocked, Store, StoreError};
+use crate::project::{self, Job, Project};
+use crate::run::{
+    self, DatasetReport, Event, Exit, Measured, Memo, Record, RunError, RunReport, Status, Surroundings, Told, metrics,
+};
+use crate::store::{Disk, LocalDisk, Lock, LockError, OnLocked, Store, StoreError};
 
 /// Take in what has landed, bring tables up to date and publish them
 ///
@@ -41,6 +43,10 @@ pub(super) struct RunArgs {
     /// End with 99 instead of 0 when there was nothing to do
     #[arg(long, env = "OPSMART_EXIT_ON_SKIP", value_parser = clap::builder::FalseyValueParser::new())]
     exit_on_skip: bool,
+
+    /// File to write numbers about the run to, as the textfile collector of Prometheus' node exporter reads them
+    #[arg(long, env = "OPSMART_METRICS", value_name = "FILE")]
+    metrics: Option<Utf8PathBuf>,
 }
 
 impl RunArgs {
@@ -48,7 +54,7 @@ impl RunArgs {
     pub(super) fn of_datasets(datasets: &[String]) -> Self {
         let select = datasets.iter().map(|dataset| format!("source:{dataset}+")).collect();
         let choice = Choice { jobs: Vec::new(), select, exclude: Vec::new(), as_of: None };
-        Self { choice, memory: None, threads: None, on_locked: OnLocked::Fail, exit_on_skip: false }
+        Self { choice, memory: None, threads: None, on_locked: OnLocked::Fail, exit_on_skip: false, metrics: None }
     }
 }
 
@@ -75,21 +81,7 @@ pub(super) struct Choice {
 impl Choice {
     /// Returns what the chosen jobs and selectors reach.
     pub(super) fn reach(&self, suite: &Suite) -> Result<Reach, Failure> {
-        let mut jobs = Vec::new();
-        for name in &self.jobs {
-            let Some(job) = suite.project.jobs.get(name) else {
-                let line = SourceFile::new("command line", name.as_str());
-                let known = suite.project.jobs.keys().map(String::as_str);
-                let list = match suite.project.jobs.keys().cloned().collect::<Vec<_>>() {
-                    none if none.is_empty() => "there are no jobs: `opsmart run` runs the whole project".to_owned(),
-                    jobs => format!("jobs are: {}", jobs.join(", ")),
-                };
-                let mistake =
-                    Diagnostic::new(Code::UnknownJob, line.at(0..name.len()), format!("job `{name}` does not exist"));
-                return Err(Failure::Project(mistake.help(did_you_mean(name, known).unwrap_or(list)).into()));
-            };
-            jobs.push(job);
-        }
+        let jobs = self.jobs.iter().map(|name| job(&suite.project, name)).collect::<Result<Vec<_>, _>>()?;
         let selected = select_all(suite, "--select", &self.select)?;
         let excluded = select_all(suite, "--exclude", &self.exclude)?;
         let reach = reach(suite, &jobs, &selected, &excluded);
@@ -136,6 +128,20 @@ impl Choice {
     }
 }
 
+/// Returns the job that is called `name` on the command line.
+pub(super) fn job<'a>(project: &'a Project, name: &str) -> Result<&'a Job, Failure> {
+    project.jobs.get(name).ok_or_else(|| {
+        let line = SourceFile::new("command line", name);
+        let list = match project.jobs.keys().cloned().collect::<Vec<_>>() {
+            none if none.is_empty() => "there are no jobs: `opsmart run` runs the whole project".to_owned(),
+            jobs => format!("jobs are: {}", jobs.join(", ")),
+        };
+        let known = project.jobs.keys().map(String::as_str);
+        let mistake = Diagnostic::new(Code::UnknownJob, line.at(0..name.len()), format!("job `{name}` does not exist"));
+        mistake.help(did_you_mean(name, known).unwrap_or(list)).into()
+    })
+}
+
 pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
     run_and(global, args, None, printer)
 }
@@ -147,6 +153,47 @@ pub(super) fn run_and(
     forget: Option<&Forget>,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
+    if let Some(file) = args.metrics.as_ref().filter(|file| file.is_dir()) {
+        let help = format!("name a file in it: --metrics {}", file.join("opsmart.prom"));
+        return Err(Failure::usage(format!("--metrics {file} is a folder, and numbers are one file"), Some(help)));
+    }
+    let started = Instant::now();
+    let ran = ran(global, args, forget, printer);
+    if let Some(file) = &args.metrics {
+        measure(file, args, started, &ran);
+    }
+    match ran? {
+        Ran::Skipped(exit) | Ran::Ended(exit, _) => Ok(exit),
+    }
+}
+
+/// What became of a run.
+enum Ran {
+    /// Another run held a lock, and this one did nothing.
+    Skipped(Exit),
+    /// It ended, and told of these datasets.
+    Ended(Exit, Vec<DatasetReport>),
+}
+
+/// Writes numbers about a run. It is not failed for them.
+fn measure(file: &Utf8Path, args: &RunArgs, started: Instant, ran: &Result<Ran, Failure>) {
+    let (exit, datasets) = match ran {
+        Ok(Ran::Skipped(_)) => return,
+        Ok(Ran::Ended(exit, datasets)) => (*exit, datasets.as_slice()),
+        // What a failed run read is not what is published.
+        Err(failure) => (failure.exit(), [].as_slice()),
+    };
+    let job = run::chosen(&args.choice.jobs, &args.choice.select);
+    let ended_at_ms = Utc::now().timestamp_millis();
+    let measured = Measured { job: &job, exit, ended_at_ms, seconds: started.elapsed().as_secs_f64(), datasets };
+    let before = std::fs::read_to_string(file).unwrap_or_default();
+    let whole = camino::absolute_utf8(file).unwrap_or_else(|_| file.to_path_buf());
+    if let Err(error) = LocalDisk.replace(&whole, metrics(&before, &measured).as_bytes()) {
+        warn(&format!("warning: cannot write `{file}`: {error}\n"));
+    }
+}
+
+fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Printer) -> Result<Ran, Failure> {
     let root = project::find_root(&global.project_dir)?;
     let started = Utc::now();
     let id = run_id(started);
@@ -155,7 +202,7 @@ pub(super) fn run_and(
         .filter(|_| forget.is_none())
         .and_then(|folder| run::recall(&root, &store_at(&folder), &memo, &id));
     if let Some(report) = remembered {
-        return Ok(nothing_new(args, printer, &report));
+        return Ok(Ran::Ended(nothing_new(args, printer, &report), Vec::new()));
     }
     let loaded = load(global)?;
     let digest = project::digest(&loaded, global.env.as_deref());
@@ -167,7 +214,7 @@ pub(super) fn run_and(
     let as_of = args.choice.as_of(&suite)?;
     let store = open_store(&suite.project);
     let Some(locks) = lock(&store, &args.choice.locks(&suite), args.on_locked, printer)? else {
-        return Ok(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done });
+        return Ok(Ran::Skipped(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done }));
     };
     let memory = args.memory.or(suite.project.settings.memory_bytes);
     let mut resources = Resources::of_this_machine(memory, Some(store.spill_folder(&id)));
@@ -181,6 +228,8 @@ pub(super) fn run_and(
         exclude: &args.choice.exclude,
         forget,
         project: &digest,
+        suite: &suite,
+        surroundings: &surroundings(),
     };
     let job = run::Job {
         store: &store,
@@ -220,6 +269,7 @@ pub(super) fn run_and(
             Ok(report) if report.status == Status::NothingNew => nothing_new(args, printer, &report),
             Ok(report) => {
                 tell(printer, &report);
+                read = report.datasets;
                 Exit::Done
             }
             Err(error) => {
@@ -227,6 +277,7 @@ pub(super) fn run_and(
                 let is_recorded = matches!(error, RunError::Behind(_));
                 if error.exit() != Exit::Usage && !is_recorded {
                     record.write("failed", error.exit(), Some(&error), Told::Read(&read));
+                    record.write_lineage(error.exit(), Some(&error), Told::Read(&read));
                 }
                 return Err(Failure::Run { error, read });
             }
@@ -234,6 +285,7 @@ pub(super) fn run_and(
         Ended::Signal(exit) => {
             store.discard_unnamed();
             record.write("interrupted", exit, None, Told::Read(&read));
+            record.write_lineage(exit, None, Told::Read(&read));
             printer.say("interrupted, nothing published\n");
             if printer.is_json() {
                 document(&serde_json::json!({ "status": "interrupted", "exit": exit as u8 }));
@@ -242,7 +294,7 @@ pub(super) fn run_and(
         }
     };
     drop(locks);
-    Ok(exit)
+    Ok(Ran::Ended(exit, if exit == Exit::Done { read } else { Vec::new() }))
 }
 
 /// Takes the locks of a run; nothing if another run holds one and this one is to be skipped then.
@@ -270,6 +322,12 @@ fn lock(
             _ => Err(StoreError::Lock(error).into()),
         },
     }
+}
+
+/// Returns what other programs say of where this run belongs.
+fn surroundings() -> Surroundings {
+    let variable = |name: &str| std::env::var(name).ok();
+    Surroundings::read(variable("OPENLINEAGE_NAMESPACE"), variable("OPENLINEAGE_PARENT_ID").as_deref())
 }
 
 enum Ended {

@@ -89,4 +89,7 @@ codes! {
     RuleType = "E0403",
     /// A `from` that cannot be read as a path, or that leaves its folder.
     LandingPath = "E0404",
+
+    /// A schedule or a name of a job that the scheduler it is generated for cannot keep.
+    Scheduler = "E0501",
 }

@@ -44,11 +44,19 @@ pub struct Lineage {
     pub rows: BTreeSet<Origin>,
 }
 
-/// Returns where every model of a project comes from; views are followed to what they read.
+/// Returns where the models that are `asked` for come from, and the views that they read; views are followed to what
+/// they read.
 ///
 /// # Errors
 /// When the engine refuses what it has bound before.
-pub fn lineage(suite: &Suite) -> Result<BTreeMap<String, Lineage>> {
+pub fn lineage<'a>(suite: &Suite, asked: impl IntoIterator<Item = &'a String>) -> Result<BTreeMap<String, Lineage>> {
+    let is_view = |name: &String| suite.tables.get(name).is_some_and(|table| table.kind == Kind::View);
+    let mut needed: BTreeSet<&String> = asked.into_iter().collect();
+    for name in suite.order.iter().rev() {
+        if let Some(table) = suite.tables.get(name).filter(|_| needed.contains(name)) {
+            needed.extend(table.reads.iter().filter(|read| is_view(read)));
+        }
+    }
     let session = engine::session(&engine::Resources::for_binding())?;
     for source in suite.project.sources.values() {
         register_empty(&session, &source.name, &source_schema(source))?;
@@ -60,6 +68,13 @@ pub fn lineage(suite: &Suite) -> Result<BTreeMap<String, Lineage>> {
     let mut known = BTreeMap::new();
     for name in &suite.order {
         let Some(table) = suite.tables.get(name) else { continue };
+        if table.kind != Kind::Check {
+            let plain: Vec<Field> = table.schema.fields().iter().map(|field| Field::clone(field)).collect();
+            register_empty(&session, name, &Arc::new(Schema::new(plain)))?;
+        }
+        if !needed.contains(name) {
+            continue;
+        }
         let value = |variable: &str| variable_value(&suite.project.settings, variable);
         let plan = plan_statement(&state, table.query.statement(value))?;
         let flow = Flows::default().of(&plan, None);
@@ -69,15 +84,9 @@ pub fn lineage(suite: &Suite) -> Result<BTreeMap<String, Lineage>> {
         }
         // A view that groups or filters decides about the rows of whoever reads it.
         for read in &table.reads {
-            if suite.tables.get(read).is_some_and(|table| table.kind == Kind::View)
-                && let Some(view) = known.get(read)
-            {
+            if let Some(view) = known.get(read).filter(|_| is_view(read)) {
                 found.rows.extend(view.rows.iter().cloned());
             }
-        }
-        if table.kind != Kind::Check {
-            let plain: Vec<Field> = table.schema.fields().iter().map(|field| Field::clone(field)).collect();
-            register_empty(&session, name, &Arc::new(Schema::new(plain)))?;
         }
         known.insert(name.clone(), found);
     }

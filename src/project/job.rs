@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::schedule::Schedule;
 use crate::diagnostic::SourceFile;
 
 /// One file of `jobs/`.
@@ -11,8 +12,8 @@ pub struct Job {
     pub file: SourceFile,
     /// What it is for.
     pub description: Option<String>,
-    /// When it runs, as a cron expression of five fields.
-    pub schedule: Option<String>,
+    /// When it runs, if a scheduler is to start it.
+    pub schedule: Option<Schedule>,
     /// The zone of the schedule.
     pub schedule_zone: chrono_tz::Tz,
     /// The datasets that it takes in.

@@ -13,6 +13,7 @@ mod landing;
 mod load;
 mod model;
 mod partition;
+mod schedule;
 mod settings;
 mod toml_reader;
 
@@ -35,6 +36,7 @@ pub use landing::{LandingPattern, Marker, PatternError, Readiness};
 pub use load::{NAME_RULE, find_root, is_name, load, parse_duration, parse_size, stamp, warehouse};
 pub use model::{Layer, Model};
 pub use partition::{DayReach, PartitionBy};
+pub use schedule::{Days, Schedule};
 pub use settings::{Limits, Settings, Tick, Variable};
 
 /// A project folder, read and understood.

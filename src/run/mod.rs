@@ -8,6 +8,8 @@ mod clock;
 mod error;
 mod idle;
 mod memo;
+mod metrics;
+mod openlineage;
 mod record;
 mod report;
 
@@ -21,7 +23,9 @@ pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
 pub use idle::recall;
 pub use memo::Memo;
-pub use record::{Record, Told};
+pub use metrics::{Measured, metrics};
+pub use openlineage::Surroundings;
+pub use record::{Record, Told, chosen};
 pub use report::{DatasetReport, Event, LeftFile, RunReport, Status, TableReport};
 
 use crate::check::{Question, Since, Verdict, check};
@@ -90,6 +94,9 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     }
     // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
     job.store.refresh_published().map_err(RunError::Behind)?;
+    if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
+        record.write_lineage(Exit::Done, None, Told::All(&report));
+    }
     report.seconds = started.elapsed().as_secs_f64();
     tracing::info!(
         run = job.id,

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use super::openlineage::{Surroundings, events};
 use super::{DatasetReport, Exit, RunError, RunReport};
 use crate::digest::Digest;
-use crate::plan::Forget;
-use crate::store::{RunMark, Store};
+use crate::plan::{Forget, Suite};
+use crate::store::{RUN_LINEAGE, RUN_RECORD, RunMark, Store};
 
 /// The record of one run. Nothing depends on it but `opsmart history` and the tables about runs.
 #[derive(Debug)]
@@ -26,6 +27,10 @@ pub struct Record<'a> {
     pub forget: Option<&'a Forget>,
     /// Digest of the project.
     pub project: &'a Digest,
+    /// The project.
+    pub suite: &'a Suite,
+    /// Where lineage places the run.
+    pub surroundings: &'a Surroundings,
 }
 
 /// What a run can tell of its work.
@@ -35,6 +40,15 @@ pub enum Told<'a> {
     All(&'a RunReport),
     /// It read these datasets, and then it failed or was interrupted.
     Read(&'a [DatasetReport]),
+}
+
+/// Returns what is run, in words: jobs and selectors, or `all`.
+#[must_use]
+pub fn chosen(jobs: &[String], select: &[String]) -> String {
+    match [jobs, select].concat() {
+        none if none.is_empty() => "all".to_owned(),
+        chosen => chosen.join(" "),
+    }
 }
 
 impl Record<'_> {
@@ -65,11 +79,30 @@ impl Record<'_> {
             Told::All(report) => serde_json::json!(report),
             Told::Read(datasets) => serde_json::json!({ "datasets": datasets }),
         };
-        let written = serde_json::to_vec_pretty(&document)
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| self.store.put_run_record(self.id, &bytes).map_err(|error| error.to_string()));
-        if let Err(error) = written {
-            tracing::warn!(run = self.id, error, "the record of the run was not written");
+        match serde_json::to_vec_pretty(&document) {
+            Ok(bytes) => self.put(RUN_RECORD, &bytes),
+            Err(error) => tracing::warn!(run = self.id, %error, "the record of the run was not written"),
+        }
+    }
+
+    /// Writes what the run read and made, for programs that follow data from job to job. It takes a while, and nobody
+    /// waits for it.
+    pub fn write_lineage(&self, exit: Exit, error: Option<&RunError>, told: Told<'_>) {
+        self.put(RUN_LINEAGE, events(self, exit, error, told).as_bytes());
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) {
+        if let Err(error) = self.store.put_run_file(self.id, name, bytes) {
+            tracing::warn!(run = self.id, error = error.to_string(), "{name} of the run was not written");
+        }
+    }
+
+    /// Returns what was run, in words: jobs and selectors.
+    pub(super) fn name(&self) -> String {
+        match self.forget {
+            Some(forget) if forget.undo => "forget --undo".to_owned(),
+            Some(_) => "forget".to_owned(),
+            None => chosen(self.jobs, self.select),
         }
     }
 

@@ -205,7 +205,7 @@ impl Site<'_> {
             href: format!("jobs/{name}.html"),
             description: job.description.clone(),
             rows: None,
-            newest: job.schedule.clone(),
+            newest: job.schedule.as_ref().map(|schedule| schedule.word.text.clone()),
             words: format!("{name} {}", job.description.as_deref().unwrap_or_default()).to_lowercase(),
         });
         let jobs = jobs.collect();
@@ -403,7 +403,7 @@ impl Site<'_> {
         let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
         let mut facts = Vec::new();
         if let Some(schedule) = &job.schedule {
-            facts.push(fact("Schedule", "计划", format!("{schedule} ({})", job.schedule_zone)));
+            facts.push(fact("Schedule", "计划", format!("{} ({})", schedule.word.text, job.schedule_zone)));
         }
         let ingest: BTreeSet<String> = job.ingest.iter().map(|dataset| dataset.text.clone()).collect();
         let chosen: BTreeSet<String> = if job.tables.is_empty() {

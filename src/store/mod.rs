@@ -51,7 +51,7 @@ pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Holder, Lock, LockError, OnLocked};
 pub use parquet_file::{ParquetFile, RowGroup, conform, read_batches, read_row_group, row_groups};
 pub use rows::{RowHasher, RowSum};
-pub use runs::{RUN_RECORD, RunMark};
+pub use runs::{RUN_LINEAGE, RUN_RECORD, RunMark};
 pub use scratch::Scratch;
 pub use state::{
     ColumnState, Content, DataFile, Decided, Landed, LandedPath, Lost, Made, Outcome, OutcomeState, Outcomes,

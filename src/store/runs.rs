@@ -3,6 +3,7 @@
 //! ```text
 //! runs/<id>/started.json   while the run works; locked by the kernel until its process dies
 //! runs/<id>/run.json       what the run did, or why it failed
+//! runs/<id>/lineage.ndjson what it read and made, for other programs
 //! ```
 //!
 //! A process that was killed could not write how it ended. Its mark is still there and locked by nobody, and tells of
@@ -18,6 +19,9 @@ use super::{Store, StoreError};
 
 /// The file in which a run tells what it did.
 pub const RUN_RECORD: &str = "run.json";
+
+/// The file in which a run tells other programs what it read and made.
+pub const RUN_LINEAGE: &str = "lineage.ndjson";
 
 /// The file in which a run tells that it has begun.
 const STARTED: &str = "started.json";
@@ -50,9 +54,9 @@ impl Store {
         Ok(mark)
     }
 
-    /// Writes the record of a run.
-    pub fn put_run_record(&self, run: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.run_file(run, RUN_RECORD);
+    /// Writes a file about a run.
+    pub fn put_run_file(&self, run: &str, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.run_file(run, name);
         self.disk.replace(&path, bytes).map_err(|source| StoreError::Write { path, source })
     }
 

@@ -24,6 +24,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("starter", &["diagnostic", "plan", "project"]),
     ("page", &["digest", "engine", "instant", "project", "quote", "store"]),
     ("site", &["page", "plan", "project"]),
+    ("generate", &["diagnostic", "project"]),
     ("golden", &["diagnostic", "engine", "plan", "project", "store"]),
     (
         "run",

@@ -28,6 +28,7 @@ mod quarantine;
 mod references;
 mod repeated;
 mod sample;
+mod scheduled;
 mod scratch;
 mod site;
 mod transcripts;

@@ -11,8 +11,11 @@ use super::files;
 use super::names::{Names, check_spelling};
 use super::value::{plain, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
-use crate::project::Job;
 use crate::project::toml_reader::{self, Table, Value};
+use crate::project::{Days, Job, Schedule, Spelled};
+
+/// How many days each month has in the longest year.
+const LONGEST: [u16; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /// Returns every job that can be read.
 pub(super) fn read_all(root: &Utf8Path, names: &Names, found: &mut Diagnostics) -> BTreeMap<String, Job> {
@@ -60,22 +63,43 @@ fn names_nothing(value: Option<&Value<'_>>) -> bool {
     value.is_none_or(|value| matches!(value.node(), DeValue::Array(items) if items.is_empty()))
 }
 
-fn schedule(table: &mut Table<'_>) -> Option<String> {
+fn schedule(table: &mut Table<'_>) -> Option<Schedule> {
     const HELP: &str = "the fields are minute, hour, day of the month, month and day of the week; \
                         `15 * * * *` is a quarter past every hour";
     let word = table.text("schedule")?;
-    // Seconds, years and `@daily` are beyond what other schedulers read.
-    let fields = word.text.split_whitespace().count();
-    let why = if fields == 5 {
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        parser.parse(&word.text).err().map(|error| format!("`{}` is not a schedule: {}", word.text, reason(&error)))
-    } else {
-        Some(format!("a schedule has 5 fields, `{}` has {fields}", word.text))
-    };
-    if let Some(why) = why {
-        table.reject(&word, why, HELP);
+    let read = parse(&word);
+    read.map_err(|why| table.reject(&word, why, HELP)).ok()
+}
+
+/// Reads the fields, as far as every scheduler can be told of them: no seconds, years, `@daily`, last days and the like.
+fn parse(word: &Spelled) -> Result<Schedule, String> {
+    let text = &word.text;
+    let fields = text.split_whitespace().count();
+    if fields != 5 {
+        return Err(format!("a schedule has 5 fields, `{text}` has {fields}"));
     }
-    Some(word.text)
+    let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+    let read = parser.parse(text).map_err(|error| format!("`{text}` is not a schedule: {}", reason(&error)))?.pattern;
+    if read.days.has_modifiers() || read.days_of_week.has_modifiers() || read.matches_dom_and_dow() {
+        return Err(format!("`{text}` has `L`, `W`, `#` or `+`, which not every scheduler understands"));
+    }
+    let (of_month, of_week) = (read.days.values(), read.days_of_week.values());
+    // What is written as `*` does not count beside the other; a list of all days is every day, whatever the other says.
+    let days = match (read.is_dom_wildcard(), read.is_dow_wildcard()) {
+        (true, true) => Days::Every,
+        (false, true) if of_month.len() == 31 => Days::Every,
+        (true, false) if of_week.len() == 7 => Days::Every,
+        (false, true) => Days::OfMonth(of_month),
+        (true, false) => Days::OfWeek(of_week),
+        (false, false) if of_month.len() == 31 || of_week.len() == 7 => Days::Every,
+        (false, false) => Days::Either(of_month, of_week),
+    };
+    let months = read.months.values();
+    let longest = months.iter().map(|month| LONGEST[usize::from(*month) - 1]).max().unwrap_or(31);
+    if matches!(&days, Days::OfMonth(days) if days.iter().all(|day| *day > longest)) {
+        return Err(format!("no day is meant by `{text}`: these months have {longest} days at most"));
+    }
+    Ok(Schedule { word: word.clone(), minutes: read.minutes.values(), hours: read.hours.values(), months, days })
 }
 
 /// Returns the parser's words without its own names for things.
@@ -92,6 +116,28 @@ fn reason(error: &croner::errors::CronError) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::tests::mistakes;
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_the_numbers_that_its_fields_mean() {
+        let days = |text: &str| parse(&Spelled { text: text.to_owned(), bytes: 0..text.len() }).unwrap().days;
+        assert_eq!(days("0 0 * * *"), Days::Every);
+        assert_eq!(days("0 0 ? * ?"), Days::Every);
+        assert_eq!(days("0 0 */10 * *"), Days::OfMonth(vec![1, 11, 21, 31]));
+        assert_eq!(days("0 0 * * sat,SUN"), Days::OfWeek(vec![0, 6]));
+        assert_eq!(days("0 0 * * 5-7"), Days::OfWeek(vec![0, 5, 6]));
+        assert_eq!(days("0 0 13 * 5"), Days::Either(vec![13], vec![5]));
+        // A list of all days is not the `*` that counts for nothing.
+        assert_eq!(days("0 0 1-31 * 5"), Days::Every);
+        assert_eq!(days("0 0 */1 * 5"), Days::Every);
+        assert_eq!(days("0 0 13 * 0-6"), Days::Every);
+        assert_eq!(days("0 0 29 2 *"), Days::OfMonth(vec![29]));
+        let text = "*/20 9-11,14 * jan,6 1-5";
+        let read = parse(&Spelled { text: text.to_owned(), bytes: 0..text.len() }).unwrap();
+        assert_eq!(read.minutes, [0, 20, 40]);
+        assert_eq!(read.hours, [9, 10, 11, 14]);
+        assert_eq!(read.months, [1, 6]);
+    }
 
     #[test]
     fn each_key_of_a_job_is_checked_where_it_stands() {
@@ -99,6 +145,22 @@ mod tests {
             ("schedule = \"0 1 * *\"", "1:13 E0107 a schedule has 5 fields, `0 1 * *` has 4 @0 1 * *"),
             ("schedule = \"@daily\"", "1:13 E0107 a schedule has 5 fields, `@daily` has 1 @@daily"),
             ("schedule = \"0 0 0 * * *\"", "1:13 E0107 a schedule has 5 fields, `0 0 0 * * *` has 6 @0 0 0 * * *"),
+            (
+                "schedule = \"0 6 L * *\"",
+                "1:13 E0107 `0 6 L * *` has `L`, `W`, `#` or `+`, which not every scheduler understands @0 6 L * *",
+            ),
+            (
+                "schedule = \"0 6 * * 1#2\"",
+                "1:13 E0107 `0 6 * * 1#2` has `L`, `W`, `#` or `+`, which not every scheduler understands @0 6 * * 1#2",
+            ),
+            (
+                "schedule = \"0 6 1 * +1\"",
+                "1:13 E0107 `0 6 1 * +1` has `L`, `W`, `#` or `+`, which not every scheduler understands @0 6 1 * +1",
+            ),
+            (
+                "schedule = \"0 6 31 4,6 *\"",
+                "1:13 E0107 no day is meant by `0 6 31 4,6 *`: these months have 30 days at most @0 6 31 4,6 *",
+            ),
             ("schedule_zone = \"Mars\"", "1:18 E0107 there is no time zone `Mars` @Mars"),
             ("ingest = [\"a\"]", "1:12 E0204 there is no dataset `a` @a"),
             ("tables = [\"x\", \"x\"]", "1:17 E0107 `x` stands in `tables` twice @x"),

@@ -1,0 +1,2 @@
+-- One row per number.
+select id from stg_every_minute

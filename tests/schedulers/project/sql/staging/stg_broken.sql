@@ -1,0 +1,2 @@
+-- One row per number.
+select id from broken
