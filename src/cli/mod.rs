@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod docs;
 mod forget;
+mod gc;
 mod history;
 mod init;
 mod new;
@@ -19,6 +20,7 @@ mod report;
 mod rollback;
 mod run;
 mod show;
+mod snapshots;
 mod test;
 
 use std::ffi::OsString;
@@ -105,6 +107,7 @@ enum Command {
     Docs(docs::DocsArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
+    Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -206,6 +209,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Docs(args) => docs::docs(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
+        Command::Gc(args) => gc::gc(global, args, printer),
         Command::Completions(args) => {
             completions::completions(args);
             Ok(Exit::Done)

@@ -11,6 +11,7 @@ mod evolve;
 mod faults;
 mod file_modes;
 mod forgetting;
+mod gc;
 mod histories;
 mod infer;
 mod ingest;
