@@ -25,6 +25,13 @@ impl Digest {
         Self(hash.to_hex()[..32].to_owned())
     }
 
+    /// Returns the digest that a text of 32 digits stands for; nothing if it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 32 && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
     /// Returns the digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -84,5 +91,13 @@ mod tests {
         };
         assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
         assert_eq!(digest(&["ab", "c"]), digest(&["ab", "c"]));
+    }
+
+    #[test]
+    fn a_digest_reads_back_what_it_prints() {
+        let digest = Digest::of(b"x");
+        assert_eq!(Digest::parse(digest.as_str()), Some(digest.clone()));
+        assert_eq!(Digest::parse(digest.short()), None);
+        assert_eq!(Digest::parse(&digest.as_str().to_uppercase()), None);
     }
 }

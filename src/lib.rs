@@ -39,3 +39,4 @@ pub mod stamp;
 pub mod starter;
 pub mod store;
 pub mod transform;
+pub mod verify;

@@ -70,8 +70,7 @@ pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Resul
 
 /// Returns what the snapshot in force holds, if there is one.
 fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Failure> {
-    let Some(reference) = store.reference()? else { return Ok(None) };
-    let snapshot = store.snapshot(&reference.snapshot)?;
+    let Some((reference, snapshot)) = store.in_force()? else { return Ok(None) };
     let spill = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
     let resources = Resources::of_this_machine(settings.memory_bytes, spill);
     let session = engine::session(&resources).map_err(RunError::Engine)?;

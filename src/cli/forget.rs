@@ -89,10 +89,7 @@ fn say_copies(state: &TableState, forget: &Forget, printer: &Printer) {
 /// Returns the datasets of the newest snapshot, by name.
 fn datasets(project: &Project) -> Result<BTreeMap<String, TableState>, Failure> {
     let store = open_store(project);
-    let Some(reference) = store.reference()? else {
-        return Err(nothing_published());
-    };
-    let snapshot = store.snapshot(reference.newest())?;
+    let (_, snapshot) = store.newest()?.ok_or_else(nothing_published)?;
     let mut states = BTreeMap::new();
     for (name, entry) in snapshot.tables.iter().filter(|(name, _)| project.sources.contains_key(*name)) {
         states.insert(name.clone(), store.table(name, &entry.state)?);

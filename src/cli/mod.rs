@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod docs;
 mod forget;
+mod gc;
 mod generate;
 mod history;
 mod init;
@@ -20,7 +21,9 @@ mod report;
 mod rollback;
 mod run;
 mod show;
+mod snapshots;
 mod test;
+mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -107,6 +110,8 @@ enum Command {
     Generate(generate::GenerateArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
+    Verify(verify::VerifyArgs),
+    Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -209,6 +214,8 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Generate(args) => generate::generate(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
+        Command::Verify(args) => verify::verify_tables(global, args, printer),
+        Command::Gc(args) => gc::gc(global, args, printer),
         Command::Completions(args) => {
             completions::completions(args);
             Ok(Exit::Done)

@@ -48,8 +48,7 @@ pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Resul
     }
     let project = load(global)?;
     let store = open_store(&project);
-    let reference = store.reference()?.ok_or_else(nothing_published)?;
-    let snapshot = store.snapshot(&reference.snapshot)?;
+    let (reference, snapshot) = store.in_force()?.ok_or_else(nothing_published)?;
     let resources = Resources::of_this_machine(
         project.settings.memory_bytes,
         Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok(),

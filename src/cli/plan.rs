@@ -10,7 +10,7 @@ use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::ingest::{Drift, Drifts, drifts, quoted};
-use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite, Why};
+use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite};
 use crate::project::{self, Layer, PartitionBy};
 use crate::run::{Exit, Job, plan_run};
 
@@ -250,20 +250,7 @@ fn need_words(need: &Need, must: &str) -> String {
         Need::May(inputs) => {
             format!("{must} if {} come{} out different", list(inputs), if inputs.len() == 1 { "s" } else { "" })
         }
-        Need::Must(why) => format!("{must}: {}", why_words(*why)),
-    }
-}
-
-fn why_words(why: Why) -> &'static str {
-    match why {
-        Why::New => "never published",
-        Why::Meaning => "its SQL, a view or variable that it uses, or the engine changed",
-        Why::Clock => "it uses $as_of, which moved on",
-        Why::Files => "files landed",
-        Why::Contract => "its contract changed",
-        Why::References => "a dataset that it references changed",
-        Why::Forgotten => "files of it are forgotten or taken back",
-        Why::Promise => "a promise is new or another than before",
+        Need::Must(why) => format!("{must}: {why}"),
     }
 }
 
@@ -280,7 +267,7 @@ fn as_json(plan: &Plan, drifts: &AllDrifts<'_>) -> serde_json::Value {
     let need = |need: &Need| match need {
         Need::No => serde_json::json!({ "need": "no" }),
         Need::May(inputs) => serde_json::json!({ "need": "may", "if_changed": inputs }),
-        Need::Must(why) => serde_json::json!({ "need": "must", "because": why_words(*why) }),
+        Need::Must(why) => serde_json::json!({ "need": "must", "because": why.to_string() }),
     };
     let step = |name: &str, of: &Need| {
         let mut value = need(of);

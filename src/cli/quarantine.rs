@@ -115,8 +115,7 @@ fn nothing(project: &Project, choice: &Choice) -> Result<String, Failure> {
 /// Returns the rows of a SELECT over the quarantine in force; none if nothing has been published.
 fn ask(project: &Project, sql: String, limit: usize) -> Result<Vec<RecordBatch>, Failure> {
     let store = open_store(project);
-    let Some(reference) = store.reference()? else { return Ok(Vec::new()) };
-    let snapshot = store.snapshot(&reference.snapshot)?;
+    let Some((_, snapshot)) = store.in_force()? else { return Ok(Vec::new()) };
     if !snapshot.tables.contains_key(OwnTable::Quarantine.name()) {
         return Ok(Vec::new());
     }

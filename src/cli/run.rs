@@ -336,7 +336,7 @@ enum Ended {
 }
 
 /// Waits for SIGINT or SIGTERM.
-async fn signal() -> Exit {
+pub(super) async fn signal() -> Exit {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {

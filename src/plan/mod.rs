@@ -97,6 +97,55 @@ pub enum Why {
     Forgotten,
     /// It is a promise that was never asked, or that asks something else than before.
     Promise,
+    /// A table that it is made from came out different.
+    Inputs,
+}
+
+impl Why {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::New,
+        Self::Meaning,
+        Self::Clock,
+        Self::Files,
+        Self::Contract,
+        Self::References,
+        Self::Forgotten,
+        Self::Promise,
+        Self::Inputs,
+    ];
+
+    /// Returns the word for it that machines read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Meaning => "meaning",
+            Self::Clock => "clock",
+            Self::Files => "files",
+            Self::Contract => "contract",
+            Self::References => "references",
+            Self::Forgotten => "forgotten",
+            Self::Promise => "promise",
+            Self::Inputs => "inputs",
+        }
+    }
+}
+
+impl std::fmt::Display for Why {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::New => "never published",
+            Self::Meaning => "its SQL, a view or variable that it uses, or the engine changed",
+            Self::Clock => "it uses $as_of, which moved on",
+            Self::Files => "files landed",
+            Self::Contract => "its contract changed",
+            Self::References => "a dataset that it references changed",
+            Self::Forgotten => "files of it are forgotten or taken back",
+            Self::Promise => "a promise is new or another than before",
+            Self::Inputs => "a table that it is made from changed",
+        })
+    }
 }
 
 impl Plan {

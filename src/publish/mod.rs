@@ -31,8 +31,7 @@ impl Base {
     /// # Errors
     /// When the store cannot be read.
     pub fn read(store: &Store) -> Result<Self, StoreError> {
-        let reference = store.reference()?;
-        let snapshot = reference.as_ref().map(|reference| store.snapshot(reference.newest())).transpose()?;
+        let (reference, snapshot) = store.newest()?.unzip();
         Ok(Self { reference, snapshot })
     }
 

@@ -423,16 +423,35 @@ impl Work<'_> {
                 transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from, making.as_ref())
                     .await?;
             drop(making);
+            let changed = before.is_none_or(|entry| entry.content != state.content());
+            let (why, changed_inputs) = self.why(table, &step.need);
             let state = self.keep_files_if_equal(state, before)?;
             self.know(&state)?;
-            let seconds = started.elapsed().as_secs_f64();
-            let done = TableReport { table: name.clone(), rows: state.rows(), partitions: portion, seconds };
+            let done = TableReport {
+                table: name.clone(),
+                rows: state.rows(),
+                partitions: portion,
+                seconds: started.elapsed().as_secs_f64(),
+                why: why.as_str(),
+                changed_inputs,
+                changed,
+            };
             tracing::info!(table = done.table, rows_out = done.rows, elapsed_ms = elapsed_ms(started), "model built");
             on(Event::Built(done.clone()));
             report.tables.push(done);
             self.made.insert(name.clone(), state);
         }
         Ok(())
+    }
+
+    /// Returns why a table is made, and if that is for its inputs, which of them came out different.
+    fn why(&self, table: &Table, need: &Need) -> (Why, Vec<String>) {
+        if let Need::Must(why) = need {
+            return (*why, Vec::new());
+        }
+        let before = |name: &String| Some(&self.base.snapshot.as_ref()?.tables.get(name)?.content);
+        let changed = table.inputs.iter().filter(|name| self.contents.get(*name) != before(name));
+        (Why::Inputs, changed.cloned().collect())
     }
 
     /// Prepares to make a table by partitions, if that is how it is made.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::check::Finding;
 use crate::digest::Digest;
 use crate::engine::read_only;
-use crate::plan::{DatasetStep, FileLeft};
+use crate::plan::{DatasetStep, FileLeft, Need, Why};
 use crate::quote::identifier;
 use crate::store::{CleanCounts, Ledger, TableState};
 use crate::transform::Portion;
@@ -135,6 +135,9 @@ pub struct DatasetReport {
     pub missing_columns: Vec<String>,
     /// How long it took.
     pub seconds: f64,
+    /// Why there was something to do, as a word for machines; nothing if there was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<&'static str>,
 }
 
 /// A landed file that was left for a later run.
@@ -173,6 +176,13 @@ pub struct TableReport {
     pub partitions: Option<Portion>,
     /// How long it took.
     pub seconds: f64,
+    /// Why it was built, as a word for machines.
+    pub why: &'static str,
+    /// The tables that it is made from and that came out different, if they are why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed_inputs: Vec<String>,
+    /// Whether it came out different itself.
+    pub changed: bool,
 }
 
 impl RunReport {
@@ -232,7 +242,17 @@ impl DatasetReport {
             unknown_columns,
             missing_columns: missing_columns.into_iter().collect(),
             seconds: elapsed.as_secs_f64(),
+            why: why(step).map(Why::as_str),
         }
+    }
+}
+
+fn why(step: &DatasetStep) -> Option<Why> {
+    match &step.need {
+        Need::Must(why) => Some(*why),
+        _ if !step.files.is_empty() => Some(Why::Files),
+        Need::May(_) => Some(Why::References),
+        Need::No => None,
     }
 }
 

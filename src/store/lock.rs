@@ -83,17 +83,14 @@ impl Drop for Lock {
 impl Lock {
     /// Takes the lock called `name`, waiting until `deadline` if there is one.
     pub(super) fn take(folder: &Utf8Path, name: &str, deadline: Option<Instant>) -> Result<Self, LockError> {
-        let path = folder.join(format!("{name}.lock"));
-        let io = |source| LockError::Io { path: path.clone(), source };
-        std::fs::create_dir_all(folder).map_err(io)?;
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(io)?;
+        let (path, file) = open(folder, name)?;
         loop {
             match file.try_lock() {
                 Ok(()) => {
                     Holder::write(&file);
                     return Ok(Self(file));
                 }
-                Err(TryLockError::Error(source)) => return Err(io(source)),
+                Err(TryLockError::Error(source)) => return Err(LockError::Io { path, source }),
                 Err(TryLockError::WouldBlock) if deadline.is_some_and(|deadline| Instant::now() < deadline) => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
@@ -102,5 +99,38 @@ impl Lock {
                 }
             }
         }
+    }
+
+    /// Takes the lock called `name` together with all who share it.
+    pub(super) fn share(folder: &Utf8Path, name: &str) -> Result<Self, LockError> {
+        let (path, file) = open(folder, name)?;
+        loop {
+            match file.lock_shared() {
+                Ok(()) => return Ok(Self(file)),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(LockError::Io { path, source }),
+            }
+        }
+    }
+
+    /// Returns whether nobody holds the lock called `name`, alone or with others.
+    pub(super) fn is_free(folder: &Utf8Path, name: &str) -> Result<bool, LockError> {
+        let (path, file) = open(folder, name)?;
+        match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(source)) => Err(LockError::Io { path, source }),
+        }
+    }
+}
+
+/// Opens the file of the lock called `name`, made if it is not there yet.
+fn open(folder: &Utf8Path, name: &str) -> Result<(Utf8PathBuf, File), LockError> {
+    let path = folder.join(format!("{name}.lock"));
+    let opened = std::fs::create_dir_all(folder)
+        .and_then(|()| OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path));
+    match opened {
+        Ok(file) => Ok((path, file)),
+        Err(source) => Err(LockError::Io { path, source }),
     }
 }

@@ -19,10 +19,13 @@
 //! contracts or how rows are made.
 
 mod about;
+mod again;
 mod crash;
 mod disk;
 mod encodings;
+mod garbage;
 mod key_range;
+mod leases;
 mod ledger;
 mod lock;
 mod parquet_file;
@@ -42,10 +45,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use leases::Leases;
 
 pub use about::{ABOUT, METADATA};
 pub use crash::crash_point;
 pub use disk::{Disk, LocalDisk, NewFile};
+pub use garbage::{Garbage, Keep};
 pub use key_range::KeyRange;
 pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Holder, Lock, LockError, OnLocked};
@@ -54,7 +59,7 @@ pub use rows::{RowHasher, RowSum};
 pub use runs::{RUN_LINEAGE, RUN_RECORD, RunMark};
 pub use scratch::Scratch;
 pub use state::{
-    ColumnState, Content, DataFile, Decided, Landed, LandedPath, Lost, Made, Outcome, OutcomeState, Outcomes,
+    ColumnState, Content, DataFile, Decided, Holds, Landed, LandedPath, Lost, Made, Outcome, OutcomeState, Outcomes,
     ROW_COLUMN, Snapshot, TableEntry, TableState, schema_of,
 };
 
@@ -155,13 +160,21 @@ pub struct Store {
     unsynced: Arc<Mutex<BTreeSet<Utf8PathBuf>>>,
     /// Data files that this process made and no snapshot names yet.
     unnamed: Arc<Mutex<BTreeSet<Utf8PathBuf>>>,
+    /// What keeps others from removing what this process reads or makes.
+    leases: Arc<Leases>,
 }
 
 impl Store {
     /// Opens the warehouse at `root`, which need not exist yet.
     #[must_use]
     pub fn open(root: &Utf8Path, disk: Arc<dyn Disk>) -> Self {
-        Self { root: root.to_path_buf(), disk, unsynced: Arc::default(), unnamed: Arc::default() }
+        Self {
+            root: root.to_path_buf(),
+            disk,
+            unsynced: Arc::default(),
+            unnamed: Arc::default(),
+            leases: Arc::default(),
+        }
     }
 
     /// Returns the folder of the warehouse.
@@ -224,9 +237,66 @@ impl Store {
         }
     }
 
-    /// Returns a snapshot.
+    /// Returns the reference and the snapshot in force, whose tables stay as long as this store is open; nothing before
+    /// the first publication.
+    pub fn in_force(&self) -> Result<Option<(Reference, Snapshot)>, StoreError> {
+        self.picked(|reference| &reference.snapshot)
+    }
+
+    /// Returns the reference and the newest snapshot, whose tables stay as long as this store is open; nothing before the
+    /// first publication.
+    pub fn newest(&self) -> Result<Option<(Reference, Snapshot)>, StoreError> {
+        self.picked(Reference::newest)
+    }
+
+    fn picked(&self, pick: impl Fn(&Reference) -> &Digest) -> Result<Option<(Reference, Snapshot)>, StoreError> {
+        loop {
+            let Some(reference) = self.reference()? else { return Ok(None) };
+            let snapshot = self.snapshot(pick(&reference));
+            // Otherwise another took its place, and it may have been removed between the two looks.
+            if self.reference()?.as_ref() == Some(&reference) {
+                return snapshot.map(|snapshot| Some((reference, snapshot)));
+            }
+        }
+    }
+
+    /// Returns a snapshot, whose tables stay as long as this store is open.
     pub fn snapshot(&self, id: &Digest) -> Result<Snapshot, StoreError> {
-        let path = self.root.join(format!("snapshots/{id}.json"));
+        self.leases.read(id, &self.snapshot_path(id))?;
+        self.read_snapshot(id)
+    }
+
+    /// Returns a snapshot and those behind it, the newest first, without keeping their tables from being removed. They end
+    /// where a parent has been removed.
+    pub fn line(&self, from: &Digest) -> impl Iterator<Item = Result<(Digest, Snapshot), StoreError>> + use<'_> {
+        let mut next = Some(from.clone());
+        let mut is_first = true;
+        std::iter::from_fn(move || {
+            let id = next.take()?;
+            let must_be_there = std::mem::replace(&mut is_first, false);
+            match self.read_snapshot(&id) {
+                Ok(snapshot) => {
+                    next.clone_from(&snapshot.parent);
+                    Some(Ok((id, snapshot)))
+                }
+                Err(_) if !must_be_there && !self.has_snapshot(&id) => None,
+                Err(error) => Some(Err(error)),
+            }
+        })
+    }
+
+    /// Returns whether a snapshot is there.
+    #[must_use]
+    pub fn has_snapshot(&self, id: &Digest) -> bool {
+        self.snapshot_path(id).exists()
+    }
+
+    fn snapshot_path(&self, id: &Digest) -> Utf8PathBuf {
+        self.root.join(format!("snapshots/{id}.json"))
+    }
+
+    fn read_snapshot(&self, id: &Digest) -> Result<Snapshot, StoreError> {
+        let path = self.snapshot_path(id);
         let bytes = self.named_bytes(&path, id)?;
         // Another format may have other keys, so its version is asked for before anything else.
         let Version { format } = parse(&path, &bytes)?;
@@ -238,7 +308,7 @@ impl Store {
 
     /// Returns what every promise of a snapshot came to.
     pub fn outcomes(&self, id: &Digest) -> Result<Outcomes, StoreError> {
-        self.read_named(&self.root.join(format!("checks/{id}.json")), id)
+        self.read_named(&self.root.join(outcomes_path(id)), id)
     }
 
     /// Stores what every promise came to, and returns the digest that names it.
@@ -248,7 +318,7 @@ impl Store {
 
     /// Returns the state of a table.
     pub fn table(&self, table: &str, state: &Digest) -> Result<TableState, StoreError> {
-        self.read_named(&self.root.join(format!("tables/{table}/{state}.json")), state)
+        self.read_named(&self.root.join(state_path(table, state)), state)
     }
 
     /// Stores the state of a table, and returns the digest that names it.
@@ -284,7 +354,7 @@ impl Store {
             OnLocked::Fail | OnLocked::Skip => None,
         };
         // Sorted names: two processes that take the same locks cannot wait for each other.
-        names.iter().map(|name| Lock::take(&self.root.join("locks"), name, deadline)).collect()
+        names.iter().map(|name| Lock::take(&self.locks(), name, deadline)).collect()
     }
 
     /// Puts `next` in force if the reference still says `seen`.
@@ -299,8 +369,8 @@ impl Store {
         self.sync()?;
         // Only this short step is under the lock; another run waits for it a moment at most.
         let deadline = Some(Instant::now() + Duration::from_secs(10));
-        let _lock = Lock::take(&self.root.join("locks"), ".reference", deadline)?;
-        if self.reference()?.as_ref() != seen {
+        let _lock = Lock::take(&self.locks(), ".reference", deadline)?;
+        if self.reference()?.as_ref() != seen || !self.is_whole(next.newest())? {
             return Err(StoreError::Lost);
         }
         crash_point("flip.before-reference");
@@ -312,6 +382,18 @@ impl Store {
         self.disk.replace(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
         crash_point("flip.after-reference");
         Ok(())
+    }
+
+    /// Returns whether all that a snapshot names by digest is there. What was there already when it came to be written may
+    /// have been removed since, because nothing named it then.
+    fn is_whole(&self, id: &Digest) -> Result<bool, StoreError> {
+        if !self.has_snapshot(id) {
+            return Ok(false);
+        }
+        let snapshot = self.read_snapshot(id)?;
+        let mut paths = snapshot.tables.iter().map(|(table, entry)| state_path(table, &entry.state));
+        Ok(paths.all(|path| self.root.join(path).exists())
+            && self.root.join(outcomes_path(&snapshot.outcomes)).exists())
     }
 
     /// Removes what this process wrote and no snapshot names: after a run that failed or found nothing new.
@@ -346,7 +428,12 @@ impl Store {
         self.root.join("refs/main")
     }
 
+    fn locks(&self) -> Utf8PathBuf {
+        self.root.join("locks")
+    }
+
     fn put<T: Serialize>(&self, folder: &str, value: &T) -> Result<Digest, StoreError> {
+        self.leases.write(&self.locks())?;
         let folder = self.root.join(folder);
         let bytes = serde_json::to_vec(value)
             .map_err(|e| StoreError::Damaged { path: folder.clone(), reason: e.to_string() })?;
@@ -405,6 +492,16 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Returns where the state of a table lies in a warehouse.
+fn state_path(table: &str, state: &Digest) -> String {
+    format!("tables/{table}/{state}.json")
+}
+
+/// Returns where in a warehouse it lies what the promises of a snapshot came to.
+fn outcomes_path(id: &Digest) -> String {
+    format!("checks/{id}.json")
 }
 
 /// What every version of a snapshot says of itself.

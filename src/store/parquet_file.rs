@@ -77,6 +77,7 @@ impl std::fmt::Debug for ParquetFile {
 impl Store {
     /// Starts a file of `table`. The first `width` columns of `schema` are those that the sum over its rows covers.
     pub fn create_parquet(&self, table: &str, schema: &SchemaRef, width: usize) -> Result<ParquetFile, StoreError> {
+        self.leases.write(&self.locks())?;
         let relative = format!("data/{table}/all/{}.parquet", uuid::Uuid::now_v7().simple());
         let path = self.root.join(&relative);
         let file = self.disk.create(&path).map_err(|source| StoreError::Write { path: path.clone(), source })?;

@@ -37,7 +37,7 @@ impl Store {
         }
         // One at a time, and the reference read under the lock: two that refresh at once must not go back.
         let deadline = Some(Instant::now() + Duration::from_mins(1));
-        let _lock = Lock::take(&self.root.join("locks"), ".published", deadline)?;
+        let _lock = Lock::take(&self.locks(), ".published", deadline)?;
         let Some(reference) = self.reference()? else { return Ok(()) };
         let id = &reference.snapshot;
         let current = self.published().join("current");
@@ -56,6 +56,20 @@ impl Store {
         crash_point("published.after-current");
         self.remove_old_generations(id);
         Ok(())
+    }
+
+    /// Brings `published/` in line with the reference, and removes from it what is only there for readers of before and has
+    /// been long enough; returns how many generations.
+    pub(super) fn tidy_published(&self) -> Result<usize, StoreError> {
+        self.refresh_published()?;
+        let deadline = Some(Instant::now() + Duration::from_mins(1));
+        let _lock = Lock::take(&self.locks(), ".published", deadline)?;
+        let reference = self.reference()?.filter(|reference| self.is_current(&reference.snapshot));
+        // Behind by now: whoever moved the reference brings it in line, and tidies up then.
+        let Some(reference) = reference else { return Ok(0) };
+        let removed = self.remove_old_generations(&reference.snapshot);
+        self.remove_unread_folders();
+        Ok(removed)
     }
 
     /// Reads a table about the warehouse ([`super::ABOUT`]), as readers see it.
@@ -145,27 +159,21 @@ impl Store {
         Ok(relative)
     }
 
-    /// Removes generations that nobody should still be reading, and table folders that no generation links to.
-    /// A failure here leaves files behind and is not worth failing a run for: the next refresh tries again.
-    fn remove_old_generations(&self, id: &Digest) {
-        let generations = self.published().join("gen");
-        let is_old = |path: &Utf8Path| {
-            let made = path.symlink_metadata().and_then(|metadata| metadata.modified());
-            made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > KEPT))
-        };
-        let entries = |folder: &Utf8Path| -> Vec<Utf8PathBuf> {
-            folder.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path())).collect()
-        };
-        let mut has_removed = false;
-        for generation in entries(&generations) {
-            if generation.file_name() != Some(id.as_str()) && is_old(&generation) {
-                has_removed |= self.disk.remove(&generation).is_ok();
-            }
+    /// Removes generations that nobody should still be reading, and table folders that no generation links to any more;
+    /// returns how many generations. A failure here leaves files behind and is not worth failing a run for: the next
+    /// refresh tries again.
+    fn remove_old_generations(&self, id: &Digest) -> usize {
+        let old = entries(&self.published().join("gen"));
+        let old = old.iter().filter(|generation| generation.file_name() != Some(id.as_str()) && is_old(generation));
+        let removed = old.filter(|generation| self.disk.remove(generation).is_ok()).count();
+        if removed > 0 {
+            self.remove_unread_folders();
         }
-        if !has_removed {
-            return;
-        }
-        let in_use: Vec<Utf8PathBuf> = entries(&generations)
+        removed
+    }
+
+    fn remove_unread_folders(&self) {
+        let in_use: Vec<Utf8PathBuf> = entries(&self.published().join("gen"))
             .iter()
             .flat_map(|generation| entries(generation))
             .filter_map(|link| link.canonicalize_utf8().ok())
@@ -178,6 +186,16 @@ impl Store {
             }
         }
     }
+}
+
+/// Returns whether a folder has been there for so long that nobody should still be reading what it holds.
+fn is_old(path: &Utf8Path) -> bool {
+    let made = path.symlink_metadata().and_then(|metadata| metadata.modified());
+    made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > KEPT))
+}
+
+fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {
+    folder.read_dir_utf8().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.into_path())).collect()
 }
 
 fn absolute(path: &Utf8Path) -> Utf8PathBuf {

@@ -70,9 +70,7 @@ impl Store {
     /// `"running"` for their status of those that have not. What cannot be read is left out.
     #[must_use]
     pub fn runs(&self, limit: usize) -> Vec<Value> {
-        let Ok(entries) = self.root.join("runs").read_dir_utf8() else { return Vec::new() };
-        let mut runs: Vec<Utf8PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.into_path())).collect();
-        runs.sort();
+        let mut runs = self.run_folders();
         runs.drain(..runs.len().saturating_sub(limit));
         let record = |run: Utf8PathBuf| {
             let told = |name: &str| serde_json::from_slice(&self.disk.read(&run.join(name)).ok()?).ok();
@@ -86,6 +84,22 @@ impl Store {
             })
         };
         runs.into_iter().filter_map(record).collect()
+    }
+
+    /// Returns the folders of runs that began before the one called `first` and are not under way, oldest first.
+    pub(super) fn runs_before(&self, first: &str) -> Vec<Utf8PathBuf> {
+        let is_past = |folder: &Utf8PathBuf| {
+            folder.file_name().is_some_and(|run| run < first) && !is_locked(&folder.join(STARTED))
+        };
+        self.run_folders().into_iter().filter(is_past).collect()
+    }
+
+    /// Returns the folders of all runs, oldest first, because their names begin with when they began.
+    fn run_folders(&self) -> Vec<Utf8PathBuf> {
+        let Ok(entries) = self.root.join("runs").read_dir_utf8() else { return Vec::new() };
+        let mut folders: Vec<Utf8PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.into_path())).collect();
+        folders.sort();
+        folders
     }
 }
 

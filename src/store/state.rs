@@ -183,6 +183,19 @@ pub struct DataFile {
     pub without: Option<Box<DataFile>>,
 }
 
+/// What the rows of a file are, of those that the state of a table names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holds {
+    /// Rows with the columns of the table.
+    Rows,
+    /// Records and rows that were set aside.
+    SetAside,
+    /// The part of the ledger that tells of the table's landed files.
+    Ledger,
+    /// Numbers of rows in another file.
+    RowNumbers,
+}
+
 /// The one column of a file of row numbers.
 pub const ROW_COLUMN: &str = "row";
 
@@ -321,6 +334,28 @@ impl TableState {
         let mut sum = RowSum::default();
         self.files.iter().for_each(|file| sum.merge(file.sum));
         sum
+    }
+
+    /// Returns every file that the table needs, also to decide about its rows again. One may be named several times.
+    #[must_use]
+    pub fn data_files(&self) -> Vec<(Holds, &DataFile)> {
+        let mut named: Vec<(Holds, &DataFile)> = self.files.iter().map(|file| (Holds::Rows, file)).collect();
+        if let Some(landed) = &self.landed {
+            let contents = || landed.contents.values();
+            named.extend(contents().filter_map(|content| Some((Holds::Rows, content.rows.as_ref()?))));
+            named.extend(landed.gathered.values().map(|file| (Holds::Rows, file)));
+            named.extend(contents().filter_map(|content| Some((Holds::SetAside, content.quarantine.as_ref()?))));
+            named.extend(landed.set_aside.iter().map(|file| (Holds::SetAside, file)));
+            named.push((Holds::Ledger, &landed.ledger));
+            let listed = landed.decided.values().filter_map(|decided| match &decided.lost {
+                Lost::File(file) => Some((Holds::RowNumbers, file)),
+                Lost::Rows(_) => None,
+            });
+            named.extend(listed);
+        }
+        let without: Vec<&DataFile> = named.iter().filter_map(|(_, file)| file.without.as_deref()).collect();
+        named.extend(without.into_iter().map(|file| (Holds::RowNumbers, file)));
+        named
     }
 
     /// Returns the sum over the rows of each partition that has some.

@@ -75,11 +75,23 @@ pub async fn narrowed(
             session.register_table(input.as_str(), scene.session.table_provider(input.as_str()).await?)?;
         }
     }
-    let views = views(scene.suite, reads);
-    for view in scene.suite.order.iter().filter(|name| views.contains(name.as_str())) {
-        register_view(&session, scene.suite, view, scene.as_of)?;
-    }
+    register_views(&session, scene.suite, reads, scene.as_of)?;
     Ok(session)
+}
+
+/// Makes the views among `reads` known, and those that they read. What these read must be known already.
+///
+/// # Errors
+/// As [`register_view`].
+pub fn register_views(
+    session: &SessionContext,
+    suite: &Suite,
+    reads: &BTreeSet<String>,
+    as_of: DateTime<Utc>,
+) -> Result<()> {
+    let views = views(suite, reads);
+    let mut views = suite.order.iter().filter(|name| views.contains(name.as_str()));
+    views.try_for_each(|view| register_view(session, suite, view, as_of))
 }
 
 /// Returns the views among `reads`, and those that they read.

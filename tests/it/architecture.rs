@@ -44,6 +44,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "transform",
         ],
     ),
+    ("verify", &["digest", "engine", "partition", "plan", "run", "store", "transform"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<(String, String)>) {

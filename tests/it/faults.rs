@@ -21,10 +21,10 @@ use crate::scratch::Scratch;
 
 /// A disk whose n-th call fails, before it has done anything or after it has done everything.
 #[derive(Debug, Clone)]
-struct FailingDisk {
-    calls: Arc<AtomicUsize>,
-    fails_at: usize,
-    after: bool,
+pub(crate) struct FailingDisk {
+    pub(crate) calls: Arc<AtomicUsize>,
+    pub(crate) fails_at: usize,
+    pub(crate) after: bool,
 }
 
 impl FailingDisk {

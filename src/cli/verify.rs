@@ -1,0 +1,137 @@
+//! `opsmart verify`.
+
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use super::print::{Printer, answer, document};
+use super::report::{aligned, counted, grouped};
+use super::run::signal;
+use super::{Failure, Global, load, nothing_published, open_store, runtime};
+use crate::diagnostic::did_you_mean;
+use crate::engine::Resources;
+use crate::plan::Suite;
+use crate::run::{Exit, RunError};
+use crate::store::Snapshot;
+use crate::verify::{Published, Remade, Verified, verify};
+
+/// How many names of partitions a line has room for.
+const MOST_PARTITIONS: usize = 5;
+
+/// Make published tables again, and compare what comes out
+///
+/// Runs the query of each table over the very rows that it was made from, and compares the outcome with what is published,
+/// by partition where the table has some. Of landed datasets and the dq_ tables, which no query makes, it reads the files.
+/// Changes nothing. Ends with 1 if something is not as it was published.
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// Tables to verify; by default all that are in force
+    #[arg(value_name = "TABLE")]
+    tables: Vec<String>,
+
+    /// Read every file of the tables as well, and add up its rows
+    #[arg(long, env = "OPSMART_FILES", value_parser = FalseyValueParser::new())]
+    files: bool,
+}
+
+pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let suite = Suite::compile(load(global)?)?;
+    let store = open_store(&suite.project);
+    let (reference, snapshot) = store.in_force()?.ok_or_else(nothing_published)?;
+    let names = names(&snapshot, &args.tables)?;
+    let work = format!("verify-{}", uuid::Uuid::now_v7().simple());
+    let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, Some(store.spill_folder(&work)));
+    let of =
+        Published { store: &store, suite: &suite, id: &reference.snapshot, snapshot: &snapshot, resources: &resources };
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
+        let all = async {
+            let mut verified = Vec::new();
+            for name in &names {
+                verified.push(verify(of, name, args.files).await?);
+            }
+            Ok::<_, RunError>(verified)
+        };
+        tokio::select! {
+            verified = all => Ended::By(verified),
+            exit = signal() => Ended::Signal(exit),
+        }
+    });
+    runtime.shutdown_timeout(Duration::from_secs(10));
+    // Whatever was made to be compared.
+    store.discard_unnamed();
+    store.remove_spills(&work);
+    let verified = match ended {
+        Ended::By(verified) => verified?,
+        Ended::Signal(exit) => return Ok(exit),
+    };
+    let unsound = verified.iter().filter(|table| !table.is_sound()).count();
+    if printer.is_json() {
+        document(&serde_json::json!({ "snapshot": reference.snapshot, "sound": unsound == 0, "tables": verified }));
+    } else {
+        let rows = verified
+            .iter()
+            .map(|table| vec![table.table.clone(), grouped(table.rows), format!("{:.2}", table.seconds), words(table)]);
+        answer(&aligned(&["Table", "rows", "seconds", ""], |column| matches!(column, 1 | 2), rows));
+    }
+    printer.say(&format!(
+        "verified {} of snapshot {}: {}\n",
+        counted(verified.len(), "table"),
+        reference.snapshot.short(),
+        if unsound == 0 { "all as published".to_owned() } else { format!("{unsound} not as published") }
+    ));
+    Ok(if unsound == 0 { Exit::Done } else { Exit::Data })
+}
+
+enum Ended {
+    By(Result<Vec<Verified>, RunError>),
+    Signal(Exit),
+}
+
+/// Returns the tables that are meant, each once.
+fn names(snapshot: &Snapshot, asked: &[String]) -> Result<Vec<String>, Failure> {
+    let known = || snapshot.tables.keys().map(String::as_str);
+    if let Some(unknown) = asked.iter().find(|name| !snapshot.tables.contains_key(*name)) {
+        let help = did_you_mean(unknown, known());
+        let list = || format!("tables are: {}", known().collect::<Vec<_>>().join(", "));
+        return Err(Failure::usage(format!("there is no table `{unknown}` in force"), Some(help.unwrap_or_else(list))));
+    }
+    let is_asked = |name: &&String| asked.is_empty() || asked.contains(*name);
+    Ok(snapshot.tables.keys().filter(is_asked).cloned().collect())
+}
+
+/// Says what was found of a table.
+fn words(table: &Verified) -> String {
+    let mut words: Vec<String> = table.remade.iter().map(|remade| remade_words(remade, table.rows)).collect();
+    if table.files_read > 0 {
+        let files = counted(table.files_read, "file");
+        words.push(match table.damaged.len() {
+            0 => format!("{files} as written"),
+            damaged => format!("{damaged} of {files} damaged"),
+        });
+    }
+    words.extend(table.damaged.iter().map(|damage| format!("{}: {}", damage.file, damage.reason)));
+    words.join("; ")
+}
+
+fn remade_words(remade: &Remade, rows: u64) -> String {
+    match remade {
+        Remade::Same => "comes out the same".to_owned(),
+        Remade::Failed { reason } => format!("FAILS: {reason}"),
+        Remade::Not { reason } => format!("not made again: {reason}"),
+        Remade::Different { rows_made, partitions, of } => {
+            let mut words = "DIFFERS".to_owned();
+            if *rows_made != rows {
+                words.push_str(&format!(": {} rows come out", grouped(*rows_made)));
+            }
+            if !partitions.is_empty() {
+                let shown = partitions.iter().take(MOST_PARTITIONS).cloned().collect::<Vec<_>>().join(", ");
+                let more = partitions.len().saturating_sub(MOST_PARTITIONS);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                words.push_str(&format!("; {} of {}: {shown}{more}", partitions.len(), counted(*of, "partition")));
+            }
+            words
+        }
+    }
+}

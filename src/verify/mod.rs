@@ -1,0 +1,234 @@
+//! Makes published tables once more and reads stored files once more, and says what is not as it was written down.
+//!
+//! Promises: a table is made by the code that a run makes it with, from the very rows that it was made from, and for the
+//! clock of then; what comes out is compared and thrown away, so that nothing changes. It knows nothing of landed files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::DataFusionError;
+use serde::Serialize;
+
+use crate::digest::Digest;
+use crate::engine::{self, Resources};
+use crate::partition::name_of;
+use crate::plan::{OwnTable, Suite, Table, fingerprint};
+use crate::run::{Exit, RunError};
+use crate::store::{Holds, ROW_COLUMN, Snapshot, Store, StoreError, TableEntry, TableState, schema_of};
+use crate::transform::{Making, register_stored, register_views, transform};
+
+/// What came of making a table again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "remade")]
+pub enum Remade {
+    /// The same rows.
+    Same,
+    /// Other rows.
+    Different {
+        /// How many.
+        rows_made: u64,
+        /// The partitions that differ, of a table that has some.
+        partitions: Vec<String>,
+        /// How many partitions there are.
+        of: usize,
+    },
+    /// Its query fails.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// It was not made again.
+    Not {
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// A file whose rows are not those that were written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The file, as a path in the warehouse.
+    pub file: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What was found of one table.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verified {
+    /// The table.
+    pub table: String,
+    /// Its rows, as published.
+    pub rows: u64,
+    /// What came of making it again; nothing of a table that no query makes.
+    #[serde(flatten)]
+    pub remade: Option<Remade>,
+    /// How many of its files were read.
+    pub files_read: usize,
+    /// The files that are damaged.
+    pub damaged: Vec<Damage>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl Verified {
+    /// Returns whether everything that was looked at is as it should be.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damaged.is_empty() && !matches!(self.remade, Some(Remade::Different { .. } | Remade::Failed { .. }))
+    }
+}
+
+/// The tables that are verified.
+#[derive(Clone, Copy, Debug)]
+pub struct Published<'a> {
+    /// The warehouse.
+    pub store: &'a Store,
+    /// The project.
+    pub suite: &'a Suite,
+    /// The name of the snapshot.
+    pub id: &'a Digest,
+    /// What it holds.
+    pub snapshot: &'a Snapshot,
+    /// What queries may use.
+    pub resources: &'a Resources,
+}
+
+/// Verifies a table of the snapshot: makes it again if a query makes it, and reads its files if none does or if `files`
+/// says so.
+///
+/// # Errors
+/// When the warehouse cannot be read or written, or the engine does not start.
+pub async fn verify(of: Published<'_>, name: &str, files: bool) -> Result<Verified, RunError> {
+    let started = Instant::now();
+    let Some(entry) = of.snapshot.tables.get(name) else {
+        return Err(RunError::MissingInput { table: name.to_owned(), input: name.to_owned() });
+    };
+    let state = of.store.table(name, &entry.state)?;
+    let is_given = state.landed.is_some() || OwnTable::ALL.iter().any(|own| own.name() == name);
+    let remade = if is_given { None } else { Some(remade(of, name, entry, &state).await?) };
+    let (files_read, damaged) = if is_given || files { damaged(of.store, state).await? } else { (0, Vec::new()) };
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Verified { table: name.to_owned(), rows: entry.rows, remade, files_read, damaged, seconds })
+}
+
+/// Makes a table again, and compares it with how it was published.
+async fn remade(of: Published<'_>, name: &str, entry: &TableEntry, published: &TableState) -> Result<Remade, RunError> {
+    let Some(table) = of.suite.tables.get(name).filter(|table| table.kind.is_stored()) else {
+        return Ok(Remade::Not { reason: "the project has no such table any more" });
+    };
+    let Some(origin) = origin(of, name, table, entry)? else {
+        return Ok(Remade::Not { reason: "its SQL is not the one that made it, or what it was made from is gone" });
+    };
+    let made = match make(of, name, table, entry, &origin).await {
+        Ok(made) => made,
+        Err(error) if error.exit() == Exit::Data => return Ok(Remade::Failed { reason: error.in_full() }),
+        Err(error) => return Err(error),
+    };
+    made.files.iter().for_each(|file| of.store.discard(file));
+    if made.content() == entry.content {
+        return Ok(Remade::Same);
+    }
+    let (now, was) = (made.partition_sums(), published.partition_sums());
+    let keys: BTreeSet<_> = now.keys().chain(was.keys()).copied().collect();
+    let by = made.partition.as_ref().filter(|by| published.partition.as_ref() == Some(by));
+    let differing = keys.iter().filter(|key| now.get(key) != was.get(key));
+    let partitions = by.map(|by| differing.map(|key| name_of(by, *key)).collect()).unwrap_or_default();
+    Ok(Remade::Different { rows_made: made.rows(), partitions, of: keys.len() })
+}
+
+/// Finds the tables and the clock that a table was made with: those of the newest snapshot in which its fingerprint is
+/// theirs. A run that did not reach the table may have moved them on since.
+fn origin(of: Published<'_>, name: &str, table: &Table, entry: &TableEntry) -> Result<Option<Snapshot>, StoreError> {
+    for found in of.store.line(of.id) {
+        let (id, snapshot) = found?;
+        if snapshot.tables.get(name).is_none_or(|known| known.fingerprint != entry.fingerprint) {
+            return Ok(None);
+        }
+        let content = |input: &str| snapshot.tables.get(input).map(|input| input.content.clone());
+        if fingerprint(table, snapshot.as_of, content) == entry.fingerprint {
+            // From here on it stays until this has come to its end.
+            return match of.store.snapshot(&id) {
+                Err(_) if !of.store.has_snapshot(&id) => Ok(None),
+                kept => kept.map(Some),
+            };
+        }
+    }
+    Ok(None)
+}
+
+async fn make(
+    of: Published<'_>,
+    name: &str,
+    table: &Table,
+    entry: &TableEntry,
+    origin: &Snapshot,
+) -> Result<TableState, RunError> {
+    let session = engine::session(of.resources).map_err(RunError::Engine)?;
+    let mut inputs = BTreeMap::new();
+    for input in &table.inputs {
+        let Some(entry) = origin.tables.get(input) else { continue };
+        let state = of.store.table(input, &entry.state)?;
+        register_stored(&session, of.store, &state).map_err(RunError::engine)?;
+        inputs.insert(input.clone(), state);
+    }
+    register_views(&session, of.suite, &table.reads, origin.as_of).map_err(RunError::Engine)?;
+    let making = making(of, table, origin, inputs);
+    let fingerprint = entry.fingerprint.clone();
+    let built = transform(of.store, &session, of.suite, name, origin.as_of, fingerprint, making.as_ref()).await?;
+    Ok(built.state)
+}
+
+/// Prepares to make all partitions of a table, if that is how it is made.
+fn making<'a>(
+    of: Published<'_>,
+    table: &'a Table,
+    origin: &Snapshot,
+    inputs: BTreeMap<String, TableState>,
+) -> Option<Making<'a>> {
+    let partitioned = table.partitioned.as_ref()?;
+    let is_aligned = |name: &str, state: &TableState| {
+        state.partition.is_some() && partitioned.aligned.iter().any(|aligned| aligned == name)
+    };
+    let aligned: BTreeMap<_, _> = inputs.into_iter().filter(|(name, state)| is_aligned(name, state)).collect();
+    if aligned.len() < partitioned.aligned.len() {
+        return None;
+    }
+    let content = |input: &str| origin.tables.get(input).map(|input| input.content.clone());
+    Some(Making::new(table, origin.as_of, partitioned, aligned, content, None, of.resources.group_rows))
+}
+
+/// Reads every file of a table; returns how many, and those that are damaged.
+async fn damaged(store: &Store, state: TableState) -> Result<(usize, Vec<Damage>), RunError> {
+    let store = store.clone();
+    let work = move || {
+        let (mut read, mut damaged) = (BTreeSet::new(), Vec::new());
+        for (holds, file) in state.data_files() {
+            // A file is named with the rows that it lost, and as a whole.
+            if !read.insert((&file.path, file.without.as_ref().map(|without| &without.path))) {
+                continue;
+            }
+            let by = state.partition.as_ref().filter(|_| holds == Holds::Rows);
+            if let Some(reason) = store.damage(file, &schema(&state, holds), by)? {
+                damaged.push(Damage { file: file.path.clone(), reason });
+            }
+        }
+        Ok((read.len(), damaged))
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(found) => found,
+        Err(error) => Err(RunError::Engine(DataFusionError::Execution(error.to_string()))),
+    }
+}
+
+/// Returns the columns that count of a file of a table.
+fn schema(state: &TableState, holds: Holds) -> SchemaRef {
+    match holds {
+        Holds::Rows => schema_of(&state.columns),
+        Holds::SetAside => OwnTable::Quarantine.schema(),
+        Holds::Ledger => OwnTable::Ledger.schema(),
+        Holds::RowNumbers => Arc::new(Schema::new(vec![Field::new(ROW_COLUMN, DataType::Int64, true)])),
+    }
+}
