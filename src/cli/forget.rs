@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
+use super::branch::OnBranch;
 use super::report::aligned;
 use super::run::{self, RunArgs};
 use super::{Failure, Global, load, nothing_published, open_store};
@@ -67,7 +68,7 @@ pub(super) fn forget(global: &Global, args: &ForgetArgs, printer: &Printer) -> R
     }
     let touched: Vec<String> = touched.into_iter().collect();
     let forget = Forget { paths, undo: args.undo };
-    let exit = run::run_and(global, &RunArgs::of_datasets(&touched), Some(&forget), printer)?;
+    let exit = run::run_and(global, &RunArgs::of_datasets(&touched, OnBranch::default()), Some(&forget), printer)?;
     let after = datasets(&project)?;
     for name in &touched {
         let rows = |states: &BTreeMap<String, TableState>| states.get(name).map_or(0, TableState::rows);
@@ -89,7 +90,7 @@ fn say_copies(state: &TableState, forget: &Forget, printer: &Printer) {
 /// Returns the datasets of the newest snapshot, by name.
 fn datasets(project: &Project) -> Result<BTreeMap<String, TableState>, Failure> {
     let store = open_store(project);
-    let (_, snapshot) = store.newest()?.ok_or_else(nothing_published)?;
+    let (_, snapshot) = store.newest()?.ok_or_else(|| nothing_published(&store))?;
     let mut states = BTreeMap::new();
     for (name, entry) in snapshot.tables.iter().filter(|(name, _)| project.sources.contains_key(*name)) {
         states.insert(name.clone(), store.table(name, &entry.state)?);

@@ -30,7 +30,7 @@ pub(super) fn gc(global: &Global, args: &GcArgs, printer: &Printer) -> Result<Ex
     let project = load(global)?;
     let store = open_store(&project);
     if store.reference()?.is_none() {
-        return Err(nothing_published());
+        return Err(nothing_published(&store));
     }
     let garbage = store.remove_garbage(args.keep, args.dry_run)?;
     printer.say(&text(&garbage, args.dry_run));

@@ -66,9 +66,13 @@ fn line(record: &Value, in_force: Option<&(String, String)>, is_there: impl Fn(&
     } else {
         [texts("jobs"), texts("select")].concat()
     };
+    let mut chosen = if chosen.is_empty() { "all".to_owned() } else { chosen.join(" ") };
+    if let Some(branch) = record["branch"].as_str() {
+        chosen.push_str(&format!(" on {branch}"));
+    }
     vec![
         word(&record["run"]),
-        if chosen.is_empty() { "all".to_owned() } else { chosen.join(" ") },
+        chosen,
         word(&record["status"]),
         report["tables"].as_array().map_or(String::new(), |tables| tables.len().to_string()),
         report["seconds"].as_f64().map_or(String::new(), |seconds| format!("{seconds:.2}")),

@@ -2,6 +2,7 @@
 //!
 //! stdout carries what was asked for and nothing else; reports for people, progress and logs go to stderr.
 
+mod branch;
 mod check;
 mod completions;
 mod docs;
@@ -108,6 +109,9 @@ enum Command {
     Report(page::PageArgs),
     Docs(docs::DocsArgs),
     Generate(generate::GenerateArgs),
+    #[command(subcommand)]
+    Branch(branch::BranchCommand),
+    Publish(branch::PublishArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
     Verify(verify::VerifyArgs),
@@ -212,6 +216,8 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Report(args) => page::page(global, args, printer),
         Command::Docs(args) => docs::docs(global, args, printer),
         Command::Generate(args) => generate::generate(global, args, printer),
+        Command::Branch(command) => branch::branch(global, command, printer),
+        Command::Publish(args) => branch::publish(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
         Command::Verify(args) => verify::verify_tables(global, args, printer),
@@ -234,8 +240,11 @@ fn open_store(project: &Project) -> Store {
     store_at(&project.root.join(&project.settings.warehouse))
 }
 
-/// Says that a warehouse has no tables yet.
-fn nothing_published() -> Failure {
+/// Says that a warehouse, or a branch of it, has no tables yet.
+fn nothing_published(store: &Store) -> Failure {
+    if let Some(branch) = store.branch() {
+        return branch::missing(store, branch);
+    }
     let help = "`opsmart run` builds and publishes the tables";
     Failure::usage("nothing has been published yet", Some(help.to_owned()))
 }

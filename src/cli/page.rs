@@ -7,8 +7,9 @@ use clap::{Args, ValueEnum};
 use datafusion::datasource::MemTable;
 use serde_json::Value;
 
+use super::branch::OnBranch;
 use super::new::is_temporary;
-use super::{Failure, Global, load, nothing_published, open_store, runtime};
+use super::{Failure, Global, load, nothing_published, runtime};
 use crate::cli::print::{Printer, document};
 use crate::cli::report::counted;
 use crate::engine::{self, Resources};
@@ -30,6 +31,9 @@ pub(super) struct PageArgs {
     /// Language in which the page starts; a switch in it leads to the other
     #[arg(long, env = "OPSMART_REPORT_LANG", value_enum, default_value_t = Tongue::En)]
     lang: Tongue,
+
+    #[command(flatten)]
+    on: OnBranch,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -47,8 +51,8 @@ pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Resul
         return Err(Failure::usage(format!("--to {} is a folder, and the report is one file", args.to), Some(help)));
     }
     let project = load(global)?;
-    let store = open_store(&project);
-    let (reference, snapshot) = store.in_force()?.ok_or_else(nothing_published)?;
+    let store = args.on.open(&project);
+    let (reference, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
     let resources = Resources::of_this_machine(
         project.settings.memory_bytes,
         Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok(),

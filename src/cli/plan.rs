@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::report::counted;
 use super::run::Choice;
-use super::{Failure, Global, load, open_store, runtime};
+use super::{Failure, Global, load, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::ingest::{Drift, Drifts, drifts, quoted};
@@ -34,7 +34,7 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
     let suite = Suite::compile(loaded)?;
     let reach = args.choice.reach(&suite)?;
     let as_of = args.choice.as_of(&suite)?;
-    let store = open_store(&suite.project);
+    let store = args.choice.on.open(&suite.project);
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, None);
     let job = Job {
         store: &store,

@@ -7,8 +7,9 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use clap::{Args, Subcommand};
 
+use super::branch::OnBranch;
 use super::run::RunArgs;
-use super::{Failure, Global, load, open_store, report, run, runtime, show};
+use super::{Failure, Global, load, report, run, runtime, show};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::{SourceFile, did_you_mean};
 use crate::ingest::{Locator, Reason, quoted};
@@ -42,6 +43,9 @@ pub(super) struct Choice {
     /// Only those set aside for a reason, such as `E_TYPE`
     #[arg(long, env = "OPSMART_REASON", value_name = "CODE", value_parser = parse_reason)]
     reason: Option<Reason>,
+
+    #[command(flatten)]
+    on: OnBranch,
 }
 
 /// Print records that are set aside, with what is wrong between » and «
@@ -64,6 +68,9 @@ pub(super) struct ReplayArgs {
     /// Datasets whose records are to be taken in
     #[arg(value_name = "DATASET", required = true)]
     datasets: Vec<String>,
+
+    #[command(flatten)]
+    on: OnBranch,
 }
 
 fn parse_reason(code: &str) -> Result<Reason, String> {
@@ -102,8 +109,8 @@ fn check_dataset(project: &Project, name: &str) -> Result<(), Failure> {
 
 /// Says why there is nothing to list.
 fn nothing(project: &Project, choice: &Choice) -> Result<String, Failure> {
-    let Choice { dataset, file, reason } = choice;
-    Ok(if open_store(project).reference()?.is_none() {
+    let Choice { dataset, file, reason, .. } = choice;
+    Ok(if choice.on.open(project).reference()?.is_none() {
         "no records are set aside: nothing has been published yet\n".to_owned()
     } else if dataset.is_some() || file.is_some() || reason.is_some() {
         "no such records are set aside; `opsmart quarantine ls` counts all\n".to_owned()
@@ -113,8 +120,8 @@ fn nothing(project: &Project, choice: &Choice) -> Result<String, Failure> {
 }
 
 /// Returns the rows of a SELECT over the quarantine in force; none if nothing has been published.
-fn ask(project: &Project, sql: String, limit: usize) -> Result<Vec<RecordBatch>, Failure> {
-    let store = open_store(project);
+fn ask(project: &Project, on: &OnBranch, sql: String, limit: usize) -> Result<Vec<RecordBatch>, Failure> {
+    let store = on.open(project);
     let Some((_, snapshot)) = store.in_force()? else { return Ok(Vec::new()) };
     if !snapshot.tables.contains_key(OwnTable::Quarantine.name()) {
         return Ok(Vec::new());
@@ -131,7 +138,7 @@ fn list(project: &Project, choice: &Choice, printer: &Printer) -> Result<Exit, F
         OwnTable::Quarantine.name(),
         choice.condition(project)?
     );
-    let batches = ask(project, sql, 0)?;
+    let batches = ask(project, &choice.on, sql, 0)?;
     let rows = batches.iter().flat_map(|batch| {
         let text = |column: usize, row: usize| text_at(batch, column, row);
         let count = |row: usize| batch.column(4).as_primitive::<Int64Type>().value(row);
@@ -183,7 +190,7 @@ fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, 
         OwnTable::Quarantine.name(),
         args.choice.condition(project)?
     );
-    let batches = ask(project, sql, if args.limit > 0 { args.limit + 1 } else { 0 })?;
+    let batches = ask(project, &args.choice.on, sql, if args.limit > 0 { args.limit + 1 } else { 0 })?;
     let mut records: Vec<Aside> = batches.iter().flat_map(asides).collect();
     let is_cut = args.limit > 0 && records.len() > args.limit;
     if is_cut {
@@ -323,9 +330,9 @@ fn floor(bytes: &[u8], mut at: usize) -> usize {
 fn replay(global: &Global, args: &ReplayArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
     args.datasets.iter().try_for_each(|name| check_dataset(&project, name))?;
-    let before = count(&project, &args.datasets)?;
-    let exit = run::run(global, &RunArgs::of_datasets(&args.datasets), printer)?;
-    let after = count(&project, &args.datasets)?;
+    let before = count(&project, &args.on, &args.datasets)?;
+    let exit = run::run(global, &RunArgs::of_datasets(&args.datasets, args.on.clone()), printer)?;
+    let after = count(&project, &args.on, &args.datasets)?;
     for name in &args.datasets {
         let (before, after) = (before.get(name).copied().unwrap_or(0), after.get(name).copied().unwrap_or(0));
         printer.say(&format!("{name}: {before} set aside before, {after} now\n"));
@@ -334,12 +341,12 @@ fn replay(global: &Global, args: &ReplayArgs, printer: &Printer) -> Result<Exit,
 }
 
 /// Returns how many records of each dataset are set aside.
-fn count(project: &Project, datasets: &[String]) -> Result<BTreeMap<String, i64>, Failure> {
+fn count(project: &Project, on: &OnBranch, datasets: &[String]) -> Result<BTreeMap<String, i64>, Failure> {
     let names = datasets.iter().map(|name| sql_text(name)).collect::<Vec<_>>().join(", ");
     let table = OwnTable::Quarantine.name();
     let sql = format!("select dataset, count(*) as records from {table} where dataset in ({names}) group by dataset");
     let mut counts = BTreeMap::new();
-    for batch in ask(project, sql, 0)? {
+    for batch in ask(project, on, sql, 0)? {
         let records = batch.column(1).as_primitive::<Int64Type>();
         counts.extend((0..batch.num_rows()).map(|row| (text_at(&batch, 0, row), records.value(row))));
     }

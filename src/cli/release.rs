@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Failure, Global, load, nothing_published, open_store};
+use super::branch::OnBranch;
+use super::{Failure, Global, load, nothing_published};
 use crate::cli::print::{Printer, document};
 use crate::run::Exit;
 use crate::store::Reference;
@@ -11,13 +12,16 @@ use crate::store::Reference;
 ///
 /// Puts the newest snapshot in force, whether it was built before the rollback or since.
 #[derive(Debug, Args)]
-pub(super) struct ReleaseArgs {}
+pub(super) struct ReleaseArgs {
+    #[command(flatten)]
+    on: OnBranch,
+}
 
-pub(super) fn release(global: &Global, _: &ReleaseArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) fn release(global: &Global, args: &ReleaseArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
-    let store = open_store(&project);
+    let store = args.on.open(&project);
     let Some(reference) = store.reference()? else {
-        return Err(nothing_published());
+        return Err(nothing_published(&store));
     };
     let Some(held) = &reference.held else {
         printer.say(&format!("nothing is held: snapshot {} is in force\n", reference.snapshot.short()));

@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::{Failure, Global, load, nothing_published, open_store, snapshots};
+use super::branch::OnBranch;
+use super::{Failure, Global, load, nothing_published, snapshots};
 use crate::cli::print::{Printer, document};
 use crate::run::Exit;
 use crate::store::{Held, Reference};
@@ -15,13 +16,16 @@ pub(super) struct RollbackArgs {
     /// Snapshot to go back to, or the beginning of its name; by default the newest before that in force whose tables differ
     #[arg(value_name = "SNAPSHOT")]
     snapshot: Option<String>,
+
+    #[command(flatten)]
+    on: OnBranch,
 }
 
 pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
-    let store = open_store(&project);
+    let store = args.on.open(&project);
     let Some(reference) = store.reference()? else {
-        return Err(nothing_published());
+        return Err(nothing_published(&store));
     };
     let target = match &args.snapshot {
         Some(beginning) => snapshots::named(&store, &reference, beginning)?,

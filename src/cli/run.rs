@@ -7,8 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
 
+use super::branch::OnBranch;
 use super::progress::Progress;
-use super::{Failure, Global, load, open_store, report, runtime, store_at};
+use super::{Failure, Global, load, report, runtime, store_at};
 use crate::cli::print::{Printer, document, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
@@ -51,9 +52,9 @@ pub(super) struct RunArgs {
 
 impl RunArgs {
     /// What is run for some datasets: they, and all that reads them.
-    pub(super) fn of_datasets(datasets: &[String]) -> Self {
+    pub(super) fn of_datasets(datasets: &[String], on: OnBranch) -> Self {
         let select = datasets.iter().map(|dataset| format!("source:{dataset}+")).collect();
-        let choice = Choice { jobs: Vec::new(), select, exclude: Vec::new(), as_of: None };
+        let choice = Choice { jobs: Vec::new(), select, exclude: Vec::new(), as_of: None, on };
         Self { choice, memory: None, threads: None, on_locked: OnLocked::Fail, exit_on_skip: false, metrics: None }
     }
 }
@@ -76,6 +77,9 @@ pub(super) struct Choice {
     /// The clock of the run, a date or an instant; by default now, cut to the project's tick
     #[arg(long, env = "OPSMART_AS_OF", value_name = "WHEN")]
     as_of: Option<String>,
+
+    #[command(flatten)]
+    pub(super) on: OnBranch,
 }
 
 impl Choice {
@@ -199,7 +203,8 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     let id = run_id(started);
     let memo = args.choice.memo(&root, global);
     let remembered = project::warehouse(&root, global.env.as_deref())
-        .filter(|_| forget.is_none())
+        // Whether main has moved on is no part of what is remembered.
+        .filter(|_| forget.is_none() && args.choice.on.is_main())
         .and_then(|folder| run::recall(&root, &store_at(&folder), &memo, &id));
     if let Some(report) = remembered {
         return Ok(Ran::Ended(nothing_new(args, printer, &report), Vec::new()));
@@ -212,7 +217,7 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
         reach.clean.append(&mut reach.ingest);
     }
     let as_of = args.choice.as_of(&suite)?;
-    let store = open_store(&suite.project);
+    let store = args.choice.on.open(&suite.project);
     let Some(locks) = lock(&store, &args.choice.locks(&suite), args.on_locked, printer)? else {
         return Ok(Ran::Skipped(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done }));
     };
@@ -238,7 +243,7 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
         resources,
         id: id.clone(),
         project: digest.clone(),
-        memo: forget.is_none().then_some(&memo),
+        memo: (forget.is_none() && args.choice.on.is_main()).then_some(&memo),
         forget,
         record: Some(&record),
     };

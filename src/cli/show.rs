@@ -12,7 +12,8 @@ use clap::{Args, ValueEnum};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
-use super::{Failure, Global, load, nothing_published, open_store, report, runtime};
+use super::branch::OnBranch;
+use super::{Failure, Global, load, nothing_published, report, runtime};
 use crate::cli::print::{Printer, answer};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::{self, Resources};
@@ -42,6 +43,9 @@ pub(super) struct ShowArgs {
     /// Rows to print at most; by default 50 in a table for people, and all of them otherwise; 0 prints all
     #[arg(long, env = "OPSMART_LIMIT", value_name = "ROWS")]
     limit: Option<usize>,
+
+    #[command(flatten)]
+    on: OnBranch,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,9 +60,8 @@ enum Form {
 
 pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
-    let store = open_store(&project);
-    let reference = store.reference()?.ok_or_else(nothing_published)?;
-    let snapshot = store.snapshot(&reference.snapshot)?;
+    let store = args.on.open(&project);
+    let (_, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
     let is_name = !args.what.contains(char::is_whitespace);
     let sql = if is_name { format!("select * from {}", identifier(&args.what)) } else { args.what.clone() };
     let file = SourceFile::new("query", if is_name { args.what.clone() } else { sql.clone() });

@@ -5,10 +5,11 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
+use super::branch::OnBranch;
 use super::print::{Printer, answer, document};
 use super::report::{aligned, counted, grouped};
 use super::run::signal;
-use super::{Failure, Global, load, nothing_published, open_store, runtime};
+use super::{Failure, Global, load, nothing_published, runtime};
 use crate::diagnostic::did_you_mean;
 use crate::engine::Resources;
 use crate::plan::Suite;
@@ -33,12 +34,15 @@ pub(super) struct VerifyArgs {
     /// Read every file of the tables as well, and add up its rows
     #[arg(long, env = "OPSMART_FILES", value_parser = FalseyValueParser::new())]
     files: bool,
+
+    #[command(flatten)]
+    on: OnBranch,
 }
 
 pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
     let suite = Suite::compile(load(global)?)?;
-    let store = open_store(&suite.project);
-    let (reference, snapshot) = store.in_force()?.ok_or_else(nothing_published)?;
+    let store = args.on.open(&suite.project);
+    let (reference, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
     let names = names(&snapshot, &args.tables)?;
     let work = format!("verify-{}", uuid::Uuid::now_v7().simple());
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, Some(store.spill_folder(&work)));

@@ -4,12 +4,15 @@
 //! another one published is put on top of that one's tables only if nothing that it read or wrote was changed there;
 //! after a rollback nothing is put in force until it is released. It knows nothing of how tables are made.
 
+mod branch;
 mod outcomes;
 mod own;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+
+pub use branch::{PromoteError, fork, promote};
 
 use crate::check::{Checked, warned};
 use crate::digest::Digest;

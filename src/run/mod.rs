@@ -38,7 +38,7 @@ use crate::plan::{
     fingerprint, plan, shape, without_rows,
 };
 use crate::project::SourceContract;
-use crate::publish::{Base, Published, Publisher, publish};
+use crate::publish::{Base, Published, Publisher, fork, publish};
 use crate::store::{OutcomeState, Outcomes, RUN_RECORD, RunMark, Store, StoreError, TableEntry, TableState};
 use crate::transform::{Built, Making, Scene, columns, register_stored, register_view, transform};
 
@@ -115,7 +115,7 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
 /// # Errors
 /// When the store or the landed files cannot be looked at, or the clock is refused.
 pub fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
-    let base = Base::read(job.store)?;
+    let base = Base::beginning(job.store)?;
     Ok(look(suite, job, &base)?.0)
 }
 
@@ -173,6 +173,7 @@ async fn attempt(
     mark: &mut Option<RunMark>,
     on: &mut (dyn FnMut(Event) + Send),
 ) -> Result<RunReport, RunError> {
+    fork(job.store)?;
     let base = Base::read(job.store)?;
     // Before the listing: what lands in between is new to the next run.
     let stamps = job.memo.and_then(|_| idle::stamps(suite, job));

@@ -111,6 +111,7 @@ impl Record<'_> {
         serde_json::json!({
             "version": 1,
             "run": self.id,
+            "branch": self.store.branch(),
             "status": status,
             "exit": null,
             "started_at": crate::instant::text(&self.started),

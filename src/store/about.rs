@@ -182,6 +182,7 @@ fn ops_run(runs: &[Value]) -> Vec<Column> {
             "未通过检查数",
             count("/findings"),
         ),
+        ("branch", "Branch on which the run built; nothing of main", "name", "Branch", "分支", word("/branch")),
         ("snapshot", "Snapshot that the run made", "digest", "Snapshot", "快照", word("/report/snapshot")),
         ("error", "Why the run failed", "text", "Error", "错误", word("/error")),
     ]

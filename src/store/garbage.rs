@@ -1,7 +1,7 @@
 //! Removes what no snapshot needs that is kept.
 //!
-//! Kept are the snapshot in force, the newest one, and those behind both that are new enough ([`Keep`]), each with all
-//! that it names. Others go with what they alone name; so does what no snapshot ever named, because a run failed or was
+//! Kept are of main and of each branch the snapshot in force, the newest one, and those behind both that are new enough
+//! ([`Keep`]), each with all that it names. Others go with what they alone name; so does what no snapshot ever named, because a run failed or was
 //! killed before it published.
 //!
 //! Nothing goes that somebody may still need, whatever runs at the same time:
@@ -11,14 +11,14 @@
 //!   has it keeps all that it names, and who comes later finds that it is gone. An open file would not be enough, because
 //!   most are opened late.
 //! - **Files that a run has just made** and no snapshot names yet. What lies in the warehouse is listed first; then it is
-//!   asked whether anybody makes files; then what the reference leads to is looked at. So what is in the list, was made by
+//!   asked whether anybody makes files; then what the references lead to is looked at. So what is in the list, was made by
 //!   nobody who still lives, and is not named, never will be. While somebody makes files, only what removed snapshots
 //!   name goes, and what nobody named waits for another time. No clock is asked.
 //! - **Files that are written again with the same name**, because their name is the digest of what they say: a run may
 //!   find there what it was about to write, although it is about to be removed. They go under the lock of the reference,
 //!   and a flip, which holds it too, finds out that one is missing and is lost, so that its run starts again.
-//! - **A reference that moves**: snapshots go under its lock, and if it has moved since it was looked at, it is looked at
-//!   again.
+//! - **A reference that moves**: snapshots go under the lock of all of them, and if one has moved since it was looked at, all
+//!   are looked at again.
 //!
 //! A crash leaves files that nothing names, as any does. The files of snapshots go before all others, the oldest first,
 //! and their folder is synced, so that no snapshot is ever there without what it names. Done twice it is as done once.
@@ -102,10 +102,13 @@ impl Store {
         let is_alone = nobody_writes(&self.locks())?;
         let mut kept = Names::default();
         let (mut past, lock) = loop {
-            let Some(reference) = self.reference()? else { return Ok(Garbage::default()) };
-            let past = self.look(&reference, keep, &mut kept)?;
+            let references = self.references()?;
+            if references.is_empty() {
+                return Ok(Garbage::default());
+            }
+            let past = self.look(references.values(), keep, &mut kept)?;
             let lock = Lock::take(&self.locks(), ".reference", Some(Instant::now() + Duration::from_secs(10)))?;
-            if self.reference()?.as_ref() == Some(&reference) {
+            if self.references()? == references {
                 break (past, lock);
             }
         };
@@ -147,7 +150,9 @@ impl Store {
         rows.iter().try_for_each(|file| self.remove(&self.root.join(&file.path)))?;
         crash_point("gc.after-files");
         runs.iter().try_for_each(|folder| self.remove(folder))?;
-        garbage.generations = self.tidy_published()?;
+        for branch in self.references()?.keys() {
+            garbage.generations += self.on_branch(branch).tidy_published()?;
+        }
         Ok(garbage)
     }
 
@@ -194,11 +199,16 @@ impl Store {
         Ok(gone)
     }
 
-    /// Adds the snapshots that are kept to `kept`, and returns the others that the reference leads to, newest first.
-    fn look(&self, reference: &Reference, keep: Keep, kept: &mut Names) -> Result<Vec<Found>, StoreError> {
+    /// Adds the snapshots that are kept to `kept`, and returns the others that references lead to, newest first.
+    fn look<'a>(
+        &self,
+        references: impl Iterator<Item = &'a Reference>,
+        keep: Keep,
+        kept: &mut Names,
+    ) -> Result<Vec<Found>, StoreError> {
         let mut past = Vec::new();
         let mut known = BTreeSet::new();
-        for root in [reference.newest(), &reference.snapshot] {
+        for root in references.flat_map(|reference| [reference.newest(), &reference.snapshot]) {
             let mut followed_at = None;
             for (number, found) in self.line(root).enumerate() {
                 let (id, snapshot) = found?;

@@ -20,6 +20,7 @@
 
 mod about;
 mod again;
+mod branches;
 mod crash;
 mod disk;
 mod encodings;
@@ -48,6 +49,7 @@ use crate::digest::Digest;
 use leases::Leases;
 
 pub use about::{ABOUT, METADATA};
+pub use branches::MAIN;
 pub use crash::crash_point;
 pub use disk::{Disk, LocalDisk, NewFile};
 pub use garbage::{Garbage, Keep};
@@ -125,7 +127,7 @@ pub enum StoreError {
     Lost,
 }
 
-/// What `refs/main` says.
+/// What `refs/main` says, or the file of a branch beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
@@ -155,6 +157,8 @@ impl Reference {
 #[derive(Debug, Clone)]
 pub struct Store {
     root: Utf8PathBuf,
+    /// Whose reference counts.
+    branch: String,
     disk: Arc<dyn Disk>,
     /// Folders in which this process made files whose names have not been synced yet.
     unsynced: Arc<Mutex<BTreeSet<Utf8PathBuf>>>,
@@ -165,11 +169,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the warehouse at `root`, which need not exist yet.
+    /// Opens the warehouse at `root`, which need not exist yet, on main.
     #[must_use]
     pub fn open(root: &Utf8Path, disk: Arc<dyn Disk>) -> Self {
         Self {
             root: root.to_path_buf(),
+            branch: MAIN.to_owned(),
             disk,
             unsynced: Arc::default(),
             unnamed: Arc::default(),
@@ -354,7 +359,8 @@ impl Store {
             OnLocked::Fail | OnLocked::Skip => None,
         };
         // Sorted names: two processes that take the same locks cannot wait for each other.
-        names.iter().map(|name| Lock::take(&self.locks(), name, deadline)).collect()
+        let of_branch = |name: &String| self.branch().map_or_else(|| name.clone(), |branch| format!("{name}@{branch}"));
+        names.iter().map(|name| Lock::take(&self.locks(), &of_branch(name), deadline)).collect()
     }
 
     /// Puts `next` in force if the reference still says `seen`.
@@ -422,10 +428,6 @@ impl Store {
 
     fn files_are_named(&self) {
         self.unnamed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
-    }
-
-    fn reference_path(&self) -> Utf8PathBuf {
-        self.root.join("refs/main")
     }
 
     fn locks(&self) -> Utf8PathBuf {

@@ -83,12 +83,6 @@ impl Store {
         Ok((schema, batches.map_err(|source| StoreError::Rows { table: table.to_owned(), source })?))
     }
 
-    /// Returns the folder that BI tools open.
-    #[must_use]
-    pub fn published(&self) -> Utf8PathBuf {
-        self.root.join("published")
-    }
-
     /// Returns whether `published/` shows the snapshot `id`.
     #[must_use]
     pub fn is_current(&self, id: &Digest) -> bool {

@@ -3,6 +3,7 @@
 
 mod across;
 mod architecture;
+mod branches;
 mod broken_projects;
 mod checks;
 mod data_model;
