@@ -40,3 +40,4 @@ pub mod starter;
 pub mod store;
 pub mod transform;
 pub mod verify;
+pub mod why;

@@ -25,6 +25,7 @@ mod show;
 mod snapshots;
 mod test;
 mod verify;
+mod why;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -102,6 +103,7 @@ enum Command {
     Run(run::RunArgs),
     Test(test::TestArgs),
     Show(show::ShowArgs),
+    Why(why::WhyArgs),
     History(history::HistoryArgs),
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
@@ -210,6 +212,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(global, args, printer),
         Command::Test(args) => test::test(global, args, printer),
         Command::Show(args) => show::show(global, args, printer),
+        Command::Why(args) => why::tell_why(global, args, printer),
         Command::History(args) => history::history(global, args, printer),
         Command::Quarantine(command) => quarantine::quarantine(global, command, printer),
         Command::Forget(args) => forget::forget(global, args, printer),

@@ -234,7 +234,7 @@ fn write(batches: &[RecordBatch], form: Form) -> Result<String, arrow::error::Ar
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn as_table(batches: &[RecordBatch]) -> Result<String, arrow::error::ArrowError> {
+pub(super) fn as_table(batches: &[RecordBatch]) -> Result<String, arrow::error::ArrowError> {
     let Some(first) = batches.first() else { return Ok("no rows\n".to_owned()) };
     let schema = first.schema();
     let head: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();

@@ -11,12 +11,13 @@ mod tables;
 
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 pub use keys::are_among;
 pub use partitions::{Making, Portion};
-pub use tables::{Scene, Slices, narrowed, register_stored, register_view, register_views};
+pub use tables::{Scene, Slices, narrowed, register_stored, register_view, register_views, register_with};
 
 use crate::digest::Digest;
 use crate::plan::{CLOCK, Suite, Table, plan_statement, variable_value};
@@ -155,11 +156,23 @@ pub fn value_at(suite: &Suite, as_of: DateTime<Utc>, name: &str) -> Option<Varia
     if name == CLOCK { Some(Variable::Timestamp(as_of)) } else { variable_value(&suite.project.settings, name) }
 }
 
+/// Returns the plan of the query of a table. What it reads must be known to the session.
+///
+/// # Errors
+/// When it does not bind; a compiled suite rules that out.
+pub fn query_of(
+    session: &SessionContext,
+    suite: &Suite,
+    table: &Table,
+    as_of: DateTime<Utc>,
+) -> Result<LogicalPlan, DataFusionError> {
+    plan_statement(&session.state(), table.query.statement(|variable| value_at(suite, as_of, variable)))
+}
+
 async fn execute(bench: Bench<'_>) -> Result<DataFile, TransformError> {
     let Bench { store, session, suite, name, table, as_of } = bench;
     let query = |source| query_error(name, source);
-    let statement = table.query.statement(|variable| value_at(suite, as_of, variable));
-    let plan = plan_statement(&session.state(), statement).map_err(query)?;
+    let plan = query_of(session, suite, table, as_of).map_err(query)?;
     let frame = session.execute_logical_plan(plan).await.map_err(query)?;
     let mut stream = frame.execute_stream().await.map_err(query)?;
     let mut file = store.create_parquet(name, &table.schema, table.schema.fields().len())?;

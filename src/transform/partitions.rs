@@ -18,10 +18,10 @@ use serde::Serialize;
 
 use super::keys::{are_among, in_order};
 use super::tables::{Scene, Slices, narrowed};
-use super::{Bench, Rows, TransformError, WAITING_BATCHES, query_error, value_at};
+use super::{Bench, Rows, TransformError, WAITING_BATCHES, query_error, query_of};
 use crate::digest::{Digest, Parts};
 use crate::partition::{PartitionKey, Partitioner};
-use crate::plan::{Partitioned, Table, plan_statement};
+use crate::plan::{Partitioned, Table};
 use crate::project::{DayReach, PartitionBy};
 use crate::store::{DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches};
 
@@ -307,8 +307,7 @@ async fn restricted(
 }
 
 fn plan_of(bench: Bench<'_>, session: &SessionContext) -> Result<LogicalPlan, TransformError> {
-    let statement = bench.table.query.statement(|variable| value_at(bench.suite, bench.as_of, variable));
-    plan_statement(&session.state(), statement).map_err(|error| query_error(bench.name, error))
+    query_of(session, bench.suite, bench.table, bench.as_of).map_err(|error| query_error(bench.name, error))
 }
 
 /// Returns the column by which the rows of a plan of the table are told apart, and its type in the table.

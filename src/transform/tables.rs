@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, DataFusionError, Result};
@@ -16,10 +17,10 @@ use datafusion::prelude::SessionContext;
 
 use super::kept_rows::KeptRows;
 use super::keys::are_among;
-use super::value_at;
+use super::query_of;
 use crate::engine;
 use crate::partition::PartitionKey;
-use crate::plan::{Kind, Suite, plan_statement};
+use crate::plan::{Kind, Suite};
 use crate::store::{DataFile, Store, TableState, schema_of};
 
 /// Makes the rows of a stored table known under its name, in place of what the name stood for.
@@ -29,8 +30,20 @@ use crate::store::{DataFile, Store, TableState, schema_of};
 /// # Errors
 /// When a file is damaged or missing ([`StoreError`](crate::store::StoreError) inside), or its path is no URL.
 pub fn register_stored(session: &SessionContext, store: &Store, state: &TableState) -> Result<()> {
+    register_with(session, store, state, &[])
+}
+
+/// Makes the rows of a stored table known under its name, with columns that lie `behind` its own in the files.
+///
+/// # Errors
+/// As [`register_stored`].
+pub fn register_with(session: &SessionContext, store: &Store, state: &TableState, behind: &[Field]) -> Result<()> {
+    let own = schema_of(&state.columns);
+    let fields = own.fields().iter().map(|field| Field::clone(field)).chain(behind.iter().cloned());
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     session.deregister_table(state.table.as_str())?;
-    session.register_table(state.table.as_str(), rows_of(store, state, &state.files.iter().collect::<Vec<_>>())?)?;
+    let files = state.files.iter().collect::<Vec<_>>();
+    session.register_table(state.table.as_str(), rows_of(store, schema, &files)?)?;
     Ok(())
 }
 
@@ -122,13 +135,13 @@ fn register_part(
 ) -> Result<()> {
     let is_read = |file: &&DataFile| file.partitions.iter().any(|(key, _)| keys.contains(key));
     let files: Vec<&DataFile> = state.files.iter().filter(is_read).collect();
-    let rows = rows_of(store, state, &files)?;
+    let schema = schema_of(&state.columns);
+    let rows = rows_of(store, Arc::clone(&schema), &files)?;
     let holds_others = files.iter().any(|file| file.partitions.iter().any(|(key, _)| !keys.contains(key)));
     let Some(by) = state.partition.as_ref().filter(|_| holds_others) else {
         session.register_table(state.table.as_str(), rows)?;
         return Ok(());
     };
-    let schema = schema_of(&state.columns);
     let column = Expr::Column(Column::new(Some(state.table.as_str()), by.column()));
     let wanted = are_among(by, &column, schema.field_with_name(by.column())?.data_type(), keys)?;
     let plan =
@@ -137,13 +150,12 @@ fn register_part(
     Ok(())
 }
 
-/// Returns the rows of some files of a stored table.
-fn rows_of(store: &Store, state: &TableState, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
+/// Returns the rows of some files of a stored table, with the columns of `schema`.
+fn rows_of(store: &Store, schema: SchemaRef, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
     // DataFusion takes a file that is not there for one without rows.
     for file in files {
         store.assure(file).map_err(|error| DataFusionError::External(Box::new(error)))?;
     }
-    let schema = schema_of(&state.columns);
     let mut urls = Vec::new();
     for file in files {
         let path = camino::absolute_utf8(store.path(file)).map_err(DataFusionError::IoError)?;
@@ -169,8 +181,7 @@ fn rows_of(store: &Store, state: &TableState, files: &[&DataFile]) -> Result<Arc
 /// When its SQL does not bind; a compiled suite rules that out.
 pub fn register_view(session: &SessionContext, suite: &Suite, name: &str, as_of: DateTime<Utc>) -> Result<()> {
     let Some(table) = suite.tables.get(name) else { return Ok(()) };
-    let statement = table.query.statement(|variable| value_at(suite, as_of, variable));
-    let plan = plan_statement(&session.state(), statement)?;
+    let plan = query_of(session, suite, table, as_of)?;
     session.deregister_table(name)?;
     session.register_table(name, Arc::new(ViewTable::new(plan, None)))?;
     Ok(())

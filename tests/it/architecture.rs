@@ -44,6 +44,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "transform",
         ],
     ),
+    ("why", &["diagnostic", "engine", "ingest", "plan", "project", "run", "store", "transform"]),
     ("verify", &["digest", "engine", "partition", "plan", "run", "store", "transform"]),
 ];
 

@@ -37,3 +37,4 @@ mod transcripts;
 mod two_runs;
 mod verify;
 mod ways;
+mod why;

@@ -1,0 +1,110 @@
+//! `opsmart why`.
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use arrow::json::ArrayWriter;
+use clap::Args;
+
+use super::branch::OnBranch;
+use super::print::{Printer, answer, document};
+use super::report::{aligned, counted, grouped};
+use super::show::as_table;
+use super::{Failure, Global, load, nothing_published, runtime};
+use crate::diagnostic::did_you_mean;
+use crate::engine::Resources;
+use crate::plan::Suite;
+use crate::run::{Exit, RunError};
+use crate::store::schema_of;
+use crate::why::{Asked, Condition, Part, why};
+
+/// Tell which rows a row was made of, down to file and line
+///
+/// Follows a condition on the columns of a table through its query to the rows that it reads, and on to the landed records;
+/// with them are told the records that were set aside and could have counted.
+#[derive(Debug, Args)]
+pub(super) struct WhyArgs {
+    /// Table in force
+    #[arg(value_name = "TABLE")]
+    table: String,
+
+    /// What its rows are to have: a value of a column, or `null`
+    #[arg(value_name = "COLUMN=VALUE", required = true)]
+    conditions: Vec<String>,
+
+    /// Rows and records to print of each table at most
+    #[arg(long, env = "OPSMART_LIMIT", value_name = "ROWS", default_value_t = 10)]
+    limit: usize,
+
+    #[command(flatten)]
+    on: OnBranch,
+}
+
+pub(super) fn tell_why(global: &Global, args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
+    let suite = Suite::compile(load(global)?)?;
+    let store = args.on.open(&suite.project);
+    let (_, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
+    let made = |name: &String| suite.tables.contains_key(name) || suite.project.sources.contains_key(name);
+    let known = || snapshot.tables.keys().filter(|name| made(name)).map(String::as_str);
+    let Some(entry) = snapshot.tables.get(&args.table).filter(|_| made(&args.table)) else {
+        let list = || format!("tables are: {}", known().collect::<Vec<_>>().join(", "));
+        let help = did_you_mean(&args.table, known()).unwrap_or_else(list);
+        return Err(Failure::usage(format!("there is no table `{}` in force", args.table), Some(help)));
+    };
+    let state = store.table(&args.table, &entry.state)?;
+    let condition = Condition::parse(&args.conditions, &schema_of(&state.columns))
+        .map_err(|error| Failure::usage(error.message, error.help))?;
+    let spills = camino::Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
+    let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, spills);
+    let asked = Asked { store: &store, suite: &suite, snapshot: &snapshot, resources: &resources, rows: args.limit };
+    let parts = runtime()?.block_on(why(asked, &args.table, &condition))?;
+    if printer.is_json() {
+        let documents = parts.iter().map(json).collect::<Result<Vec<_>, _>>();
+        document(&documents.map_err(|error| RunError::Engine(error.into()))?);
+    } else {
+        let texts = parts.iter().map(text).collect::<Result<Vec<_>, _>>();
+        answer(&texts.map_err(|error| RunError::Engine(error.into()))?.join("\n"));
+    }
+    Ok(Exit::Done)
+}
+
+fn json(part: &Part) -> Result<serde_json::Value, ArrowError> {
+    Ok(serde_json::json!({
+        "table": part.table, "read_by": part.read_by, "condition": part.condition, "count": part.count,
+        "rows": rows_as_json(&part.rows)?, "set_aside_count": part.aside_count, "set_aside": part.aside,
+    }))
+}
+
+fn text(part: &Part) -> Result<String, ArrowError> {
+    let rows = counted(usize::try_from(part.count).unwrap_or(usize::MAX), "row");
+    let by = if part.read_by.is_empty() { String::new() } else { format!(", for {}", part.read_by.join(", ")) };
+    let mut text = match &part.condition {
+        Some(condition) => format!("{}: {rows} where {condition}{by}\n", part.table),
+        None => format!("{}: any of its {rows}{by}\n", part.table),
+    };
+    let shown: usize = part.rows.iter().map(RecordBatch::num_rows).sum();
+    if shown > 0 {
+        text.push_str(&as_table(&part.rows)?);
+    }
+    if shown > 0 && (shown as u64) < part.count {
+        text.push_str(&format!(" and {} more\n", grouped(part.count - shown as u64)));
+    }
+    if part.aside_count > 0 {
+        text.push_str(&format!(
+            " set aside, and could have counted: {}\n",
+            counted(usize::try_from(part.aside_count).unwrap_or(usize::MAX), "record")
+        ));
+        let lines = part
+            .aside
+            .iter()
+            .map(|aside| vec![format!("{}:{}", aside.file, aside.line), aside.reason.clone(), aside.message.clone()]);
+        text.push_str(&aligned(&["Record", "reason", ""], |_| false, lines));
+    }
+    Ok(text)
+}
+
+fn rows_as_json(batches: &[RecordBatch]) -> Result<serde_json::Value, ArrowError> {
+    let mut writer = ArrayWriter::new(Vec::new());
+    batches.iter().try_for_each(|batch| writer.write(batch))?;
+    writer.finish()?;
+    serde_json::from_slice(&writer.into_inner()).map_err(|error| ArrowError::JsonError(error.to_string()))
+}
