@@ -4,6 +4,7 @@
 
 mod check;
 mod completions;
+mod diff;
 mod docs;
 mod forget;
 mod gc;
@@ -110,6 +111,7 @@ enum Command {
     Generate(generate::GenerateArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
+    Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
@@ -214,6 +216,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Generate(args) => generate::generate(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
+        Command::Diff(args) => diff::diff_snapshots(global, args, printer),
         Command::Verify(args) => verify::verify_tables(global, args, printer),
         Command::Gc(args) => gc::gc(global, args, printer),
         Command::Completions(args) => {

@@ -16,7 +16,7 @@ use futures::StreamExt;
 
 pub use keys::are_among;
 pub use partitions::{Making, Portion};
-pub use tables::{Scene, Slices, narrowed, register_stored, register_view, register_views};
+pub use tables::{Scene, Slices, narrowed, register_part, register_stored, register_view, register_views};
 
 use crate::digest::Digest;
 use crate::plan::{CLOCK, Suite, Table, plan_statement, variable_value};
