@@ -9,7 +9,6 @@ mod changed;
 mod rows;
 
 pub use changed::Since;
-pub use rows::Row;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +21,7 @@ use serde::Serialize;
 
 use crate::diagnostic::SourceFile;
 use crate::digest::Digest;
+use crate::least::Row;
 use crate::plan::{PUBLISHED_ROWS, Promise, Query, Tested, plan_statement};
 use crate::project::{Severity, Variable};
 use crate::store::{Outcome, OutcomeState, Outcomes, TableState};

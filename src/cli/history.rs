@@ -80,9 +80,16 @@ fn line(record: &Value, in_force: Option<&(String, String)>, is_there: impl Fn(&
         match made {
             Some(_) => "in force".to_owned(),
             None if !snapshot.is_empty() && !is_there(&snapshot) => "removed".to_owned(),
+            None if report["status"] == "held" => held_for(report),
             None => word(&record["error"]),
         },
     ]
+}
+
+/// Says why what a run built had to wait, unless it was a rollback that it waited for.
+fn held_for(report: &Value) -> String {
+    let columns: Vec<String> = report["held_for"].as_array().into_iter().flatten().map(word).collect();
+    if columns.is_empty() { String::new() } else { report::moved_columns(&columns) }
 }
 
 /// Returns what a run took in and built, a line each; the first tells of the run as well.

@@ -5,6 +5,7 @@
 mod branch;
 mod check;
 mod completions;
+mod diff;
 mod docs;
 mod forget;
 mod gc;
@@ -116,6 +117,7 @@ enum Command {
     Publish(branch::PublishArgs),
     Rollback(rollback::RollbackArgs),
     Release(release::ReleaseArgs),
+    Diff(diff::DiffArgs),
     Verify(verify::VerifyArgs),
     Gc(gc::GcArgs),
     Completions(completions::CompletionsArgs),
@@ -223,6 +225,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Publish(args) => branch::publish(global, args, printer),
         Command::Rollback(args) => rollback::rollback(global, args, printer),
         Command::Release(args) => release::release(global, args, printer),
+        Command::Diff(args) => diff::diff_snapshots(global, args, printer),
         Command::Verify(args) => verify::verify_tables(global, args, printer),
         Command::Gc(args) => gc::gc(global, args, printer),
         Command::Completions(args) => {

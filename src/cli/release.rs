@@ -8,9 +8,10 @@ use crate::cli::print::{Printer, document};
 use crate::run::Exit;
 use crate::store::Reference;
 
-/// End a rollback: put the newest snapshot in force
+/// Put the newest snapshot in force, which waits
 ///
-/// Puts the newest snapshot in force, whether it was built before the rollback or since.
+/// Ends a rollback, whether the newest snapshot was built before it or since, and lets through what a run built whose
+/// numbers moved by more than `max_change` allows.
 #[derive(Debug, Args)]
 pub(super) struct ReleaseArgs {
     #[command(flatten)]

@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::print::{finding_text, strangers};
+use crate::diff::{Moved, Movement};
 use crate::run::{DatasetReport, LeftFile, RunReport, Status, TableReport};
 use crate::transform::Portion;
 
@@ -33,6 +34,7 @@ pub(super) fn text(report: &RunReport) -> String {
         text.push('\n');
     }
     report.warnings.iter().for_each(|finding| text.push_str(&finding_text(finding)));
+    text.push_str(&moved(report));
     let mut promises = format!("{} kept", counted(report.checks, "promise"));
     if report.not_judged > 0 {
         promises.push_str(&format!(", {} not judged", report.not_judged));
@@ -84,9 +86,47 @@ fn standing(report: &RunReport) -> String {
     }
 }
 
+/// Says what is held in force although something newer is there, and why.
 fn held(report: &RunReport) -> String {
     let Some(snapshot) = &report.held else { return String::new() };
-    format!("A rollback holds snapshot {} in force until `opsmart release`\n", snapshot.short())
+    let snapshot = snapshot.short();
+    match report.held_for.as_slice() {
+        [] => format!("A rollback holds snapshot {snapshot} in force until `opsmart release`\n"),
+        columns => format!(
+            "Snapshot {snapshot} stays in force until `opsmart release`, because of {}; `opsmart diff` shows what waits\n",
+            moved_columns(columns)
+        ),
+    }
+}
+
+/// Says of columns that their numbers moved by more than was agreed.
+pub(super) fn moved_columns(columns: &[String]) -> String {
+    format!("numbers that moved by more than agreed: {}", columns.join(", "))
+}
+
+/// Says which numbers moved by more than was agreed, and by how much.
+pub(super) fn moved(report: &RunReport) -> String {
+    let mut text = String::new();
+    for Moved { table, column, allowed, rows, examples } in &report.moved {
+        let rows = usize::try_from(*rows).unwrap_or(usize::MAX);
+        let words = counted(rows, "row");
+        text.push_str(&format!("moved[{table}.{column}]: {words} moved by more than {allowed}\n"));
+        for Movement { key, before, after, by, relative, .. } in examples {
+            text.push_str(&format!("  {key}: {before} -> {after} ({})\n", change_words(*by, *relative)));
+        }
+        if rows > examples.len() {
+            text.push_str(&format!("  and {} more\n", rows - examples.len()));
+        }
+    }
+    text
+}
+
+/// Returns a change of a number, as a share of what was where there is one.
+pub(super) fn change_words(by: f64, relative: Option<f64>) -> String {
+    match relative {
+        Some(share) => format!("{:+.1}%", share * 100.0),
+        None => format!("{by:+} from 0"),
+    }
 }
 
 /// Says which datasets have no file at all, so that what is made from them is empty.

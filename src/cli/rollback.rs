@@ -33,7 +33,8 @@ pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) 
     };
     // Once this has read it, it stays.
     snapshots::kept(&store, &target)?;
-    let next = Reference { snapshot: target.clone(), held: Some(Held { waiting: reference.newest().clone() }) };
+    let held = Held { waiting: reference.newest().clone(), moved: Vec::new() };
+    let next = Reference { snapshot: target.clone(), held: Some(held) };
     store.flip(Some(&reference), &next)?;
     store.refresh_published()?;
     printer.say(&format!("snapshot {} is in force and held; `opsmart release` ends that\n", target.short()));

@@ -362,6 +362,8 @@ fn tell(printer: &Printer, report: &RunReport) {
     if printer.is_quiet() && report.status != Status::NothingNew {
         // Tables were published as if there were no data; whoever hears of nothing else has to hear of this.
         warn(&report::nothing_landed(report));
+        // So were tables put aside that are expected to be in force.
+        warn(&report::moved(report));
     }
     printer.say(&report::text(report));
     if printer.is_json() {

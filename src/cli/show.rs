@@ -254,6 +254,6 @@ pub(super) fn as_table(batches: &[RecordBatch]) -> Result<String, arrow::error::
 }
 
 /// Data may hold what steers a terminal; a table for people shows it and does not send it.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }

@@ -385,6 +385,7 @@ fn run(record: &Value) -> RunAbout {
         tables: list("tables").iter().map(table).collect(),
         records: list("datasets").iter().filter_map(|dataset| dataset["records"].as_u64()).sum(),
         error: record["error"].as_str().map(cut),
+        held_for: list("held_for").iter().map(text).collect(),
     }
 }
 

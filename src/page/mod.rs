@@ -110,6 +110,8 @@ struct RunAbout {
     tables: Vec<(String, u64, f64)>,
     records: u64,
     error: Option<String>,
+    /// The columns whose numbers moved too far, so that what it built waited.
+    held_for: Vec<String>,
 }
 
 impl Page {

@@ -619,7 +619,7 @@
       el("div", { class: "card" }, tableOf(words("runs"), [
         { head: words("started"), kind: "th", cell: (run) => instant(run.started_at) }, { head: words("status"), kind: "nb", cell: (run) => mark(of(run.status), "rag", wordOf("statusOf", run.status)) },
         { head: words("jobs"), kind: "nb", cell: (run) => run.chosen || words("everything") }, { head: words("seconds"), kind: "n", cell: (run) => (run.seconds === null ? "–" : number(run.seconds, "", 2)) },
-        { head: words("tablesBuilt"), kind: "n", cell: (run) => whole(run.tables.length) }, { head: words("records"), kind: "n", cell: (run) => whole(run.records) }, { head: words("error"), kind: "w", cell: (run) => run.error || "" },
+        { head: words("tablesBuilt"), kind: "n", cell: (run) => whole(run.tables.length) }, { head: words("records"), kind: "n", cell: (run) => whole(run.records) }, { head: words("error"), kind: "w", cell: (run) => run.error || (run.held_for.length ? words("moved") + ": " + run.held_for.join(", ") : "") },
       ], data.runs, true))];
     },
 

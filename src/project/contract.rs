@@ -311,6 +311,7 @@ impl std::fmt::Display for Reference {
 /// The promises of one published or stored table, or how a query of `sql/checks/` is judged
 /// (`schemas/models/<name>.toml`).
 ///
+/// - `max_change` is of columns outside the key, and there is a key.
 /// - A contract of a query of `sql/checks/` has no key, columns or checks; `terms` and `of` are for it alone.
 #[derive(Debug, Clone)]
 pub struct ModelContract {
@@ -351,10 +352,30 @@ pub struct ModelColumn {
     pub unique: bool,
     /// Where each of its values must be found.
     pub relation: Option<To>,
+    /// How far its numbers may move from what is published, before somebody has to look at them.
+    pub max_change: Option<MaxChange>,
     /// How the rows that break one of these are judged.
     pub terms: Terms,
     /// What it means to people.
     pub words: Words,
+}
+
+/// How far the numbers of a column may move in a row of the same key.
+#[derive(Debug, Clone)]
+pub struct MaxChange {
+    /// The same as a number.
+    pub limit: Limit,
+    /// As the contract has it.
+    pub written: Spelled,
+}
+
+/// How far a number may move.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// By a share of what it was, at most.
+    Share(f64),
+    /// By so much, at most.
+    By(f64),
 }
 
 /// Byte ranges, in the contract's file, of names that must exist among the model's output columns.

@@ -28,8 +28,8 @@ pub use check::{Calendar, Check, Question, Severity, Side, Terms, To, Usual};
 pub use column::{ColumnType, Normaliser, Rules, Words, timestamp};
 pub use condition::{Comparison, Condition, Operand, RecordRule, RuleReason, Test};
 pub use contract::{
-    CsvFormat, FieldNames, FilesMode, Format, Keep, Late, ModelColumn, ModelContract, ModelPlaces, NdjsonFormat,
-    NewColumns, PLACE, Reference, SourceColumn, SourceContract, ThenLate,
+    CsvFormat, FieldNames, FilesMode, Format, Keep, Late, Limit, MaxChange, ModelColumn, ModelContract, ModelPlaces,
+    NdjsonFormat, NewColumns, PLACE, Reference, SourceColumn, SourceContract, ThenLate,
 };
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};

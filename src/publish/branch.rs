@@ -81,8 +81,9 @@ pub fn promote(store: &Store) -> Result<Published, PromoteError> {
         }
     }
     let (next, published) = match &seen {
-        Some(Reference { snapshot, held: Some(_) }) => {
-            let next = Reference { snapshot: snapshot.clone(), held: Some(Held { waiting: id.clone() }) };
+        Some(Reference { snapshot, held: Some(held) }) => {
+            let held = Held { waiting: id.clone(), moved: held.moved.clone() };
+            let next = Reference { snapshot: snapshot.clone(), held: Some(held) };
             (next, Published::Waiting(id))
         }
         _ => (Reference { snapshot: id.clone(), held: None }, Published::Flipped(id)),

@@ -2,7 +2,8 @@
 //!
 //! Promises: what was not checked cannot be published, because only [`Checked`] is taken; a run that began before
 //! another one published is put on top of that one's tables only if nothing that it read or wrote was changed there;
-//! after a rollback nothing is put in force until it is released. It knows nothing of how tables are made.
+//! after a rollback, and where numbers moved by more than was agreed, nothing is put in force until it is released. It
+//! knows nothing of how tables are made.
 
 mod branch;
 mod outcomes;
@@ -59,13 +60,14 @@ pub struct Publisher {
 pub enum Published {
     /// The tables are in force.
     Flipped(Digest),
-    /// The tables are stored and wait for a release, because of a rollback.
+    /// The tables are stored and wait for a release.
     Waiting(Digest),
     /// Everything came out as it was; nothing was written.
     Unchanged,
 }
 
-/// Publishes `checked`, whose tables were made from `base` and read the tables `read`.
+/// Publishes `checked`, whose tables were made from `base` and read the tables `read`. With columns in `moved`, it waits
+/// for a release.
 ///
 /// # Errors
 /// [`StoreError::Lost`] when another run published something that this one read or wrote: plan again.
@@ -75,6 +77,7 @@ pub fn publish(
     base: &Base,
     read: &[String],
     checked: Checked,
+    moved: Vec<String>,
     by: &Publisher,
 ) -> Result<Published, StoreError> {
     let head = Base::read(store)?;
@@ -130,12 +133,16 @@ pub fn publish(
         outcomes: store.put_outcomes(&outcomes)?,
     };
     let id = store.put_snapshot(&snapshot)?;
-    let (next, published) = match &head.reference {
-        Some(Reference { snapshot, held: Some(_) }) => {
-            let next = Reference { snapshot: snapshot.clone(), held: Some(Held { waiting: id.clone() }) };
-            (next, Published::Waiting(id))
+    let held = match head.reference.clone() {
+        Some(Reference { snapshot, held: Some(Held { moved, .. }) }) => Some((snapshot, moved)),
+        Some(Reference { snapshot, held: None }) if !moved.is_empty() => Some((snapshot, moved)),
+        _ => None,
+    };
+    let (next, published) = match held {
+        Some((snapshot, moved)) => {
+            (Reference { snapshot, held: Some(Held { waiting: id.clone(), moved }) }, Published::Waiting(id))
         }
-        _ => (Reference { snapshot: id.clone(), held: None }, Published::Flipped(id)),
+        None => (Reference { snapshot: id.clone(), held: None }, Published::Flipped(id)),
     };
     store.flip(head.reference.as_ref(), &next)?;
     Ok(published)

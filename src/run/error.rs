@@ -9,6 +9,7 @@ use datafusion::common::DataFusionError;
 use super::clock::ClockError;
 use crate::check::{CheckError, Finding};
 use crate::clean::CleanError;
+use crate::diff::DiffError;
 use crate::ingest::{IngestError, ListingError};
 use crate::project::{Severity, SourceContract};
 use crate::store::{LockError, StoreError};
@@ -75,6 +76,9 @@ pub enum RunError {
     /// A check cannot be run.
     #[error(transparent)]
     Check(#[from] CheckError),
+    /// Tables cannot be compared.
+    #[error(transparent)]
+    Diff(DiffError),
     /// The warehouse cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,6 +96,15 @@ pub enum RunError {
     /// DataFusion does not start or does not take a table.
     #[error("the engine failed: {}", .0.strip_backtrace())]
     Engine(DataFusionError),
+}
+
+impl From<DiffError> for RunError {
+    fn from(DiffError { table, error }: DiffError) -> Self {
+        match Self::engine(error) {
+            Self::Engine(error) => Self::Diff(DiffError { table, error }),
+            other => other,
+        }
+    }
 }
 
 impl RunError {
@@ -149,14 +162,17 @@ impl RunError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Transform(TransformError::Query { error, .. }) | Self::Check(CheckError { error, .. })
+            Self::Transform(TransformError::Query { error, .. })
+            | Self::Check(CheckError { error, .. })
+            | Self::Diff(DiffError { error, .. })
                 if is_disk_full(error) =>
             {
                 Exit::Temporary
             }
             Self::Broken { .. }
             | Self::Transform(TransformError::Query { .. } | TransformError::Memory { .. })
-            | Self::Check(_) => Exit::Data,
+            | Self::Check(_)
+            | Self::Diff(_) => Exit::Data,
             Self::Clock(_) | Self::MissingInput { .. } => Exit::Usage,
             Self::Listing(ListingError::Refused { .. }) => Exit::Data,
             Self::Listing(_) | Self::NoLandingFolder { .. } => Exit::Temporary,
@@ -246,12 +262,17 @@ impl RunError {
             Self::Transform(TransformError::Memory { .. }) => {
                 "give it more with --memory, or let the model read or join less at once".to_owned()
             }
+            Self::Diff(DiffError { error, .. }) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
+                "give it more with `memory` in opsmart.toml".to_owned()
+            }
             Self::MissingInput { .. } => "leave it out of --exclude, or exclude what is made from it too".to_owned(),
             Self::Behind(StoreError::Format { .. } | StoreError::Damaged { .. }) => {
                 return self.store().and_then(store_help);
             }
             Self::Behind(_) => "the next run, rollback or release does it".to_owned(),
-            Self::Transform(TransformError::Query { error, .. }) | Self::Check(CheckError { error, .. })
+            Self::Transform(TransformError::Query { error, .. })
+            | Self::Check(CheckError { error, .. })
+            | Self::Diff(DiffError { error, .. })
                 if is_disk_full(error) =>
             {
                 disk_help(io::ErrorKind::StorageFull, "use")

@@ -28,7 +28,6 @@ struct Idle {
     #[serde(with = "crate::instant")]
     as_of: DateTime<Utc>,
     nothing_landed: Vec<(String, String)>,
-    held: Option<Digest>,
     standing_warnings: Vec<String>,
     published: Utf8PathBuf,
 }
@@ -52,7 +51,7 @@ pub fn recall(root: &Utf8Path, store: &Store, memo: &Memo, run: &str) -> Option<
     }
     let mut report = RunReport::new(run, idle.as_of);
     report.nothing_landed = idle.nothing_landed;
-    report.held = idle.held;
+    report.holds(&reference);
     report.standing_warnings = idle.standing_warnings;
     report.published = idle.published;
     Some(report)
@@ -68,7 +67,6 @@ pub(super) fn remember(suite: &Suite, job: &Job<'_>, reference: &Reference, repo
         landed,
         as_of: report.as_of,
         nothing_landed: report.nothing_landed.clone(),
-        held: report.held.clone(),
         standing_warnings: report.standing_warnings.clone(),
         published: report.published.clone(),
     };

@@ -6,6 +6,7 @@
 
 mod clock;
 mod error;
+mod gate;
 mod idle;
 mod memo;
 mod metrics;
@@ -182,11 +183,7 @@ async fn attempt(
     let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));
     report.nothing_landed = nothing_landed.collect();
     report.left = plan.datasets.iter().flat_map(|step| left(&step.name, &step.left)).collect();
-    report.held = base
-        .reference
-        .as_ref()
-        .filter(|reference| reference.held.is_some())
-        .map(|reference| reference.snapshot.clone());
+    base.reference.iter().for_each(|reference| report.holds(reference));
     let warned_before = base.snapshot.as_ref().map(|snapshot| snapshot.warned.clone()).unwrap_or_default();
     if plan.is_idle() && !words_changed(suite, job, &base, &states)? {
         report.status = Status::NothingNew;
@@ -234,16 +231,21 @@ async fn attempt(
     let promised: BTreeSet<&str> = suite.promises().map(|promise| promise.name.as_str()).collect();
     let stands = |name: &String| promised.contains(name.as_str()) && !checked.outcomes.contains_key(name);
     report.standing_warnings = warned_before.into_iter().filter(stands).collect();
+    report.moved = gate::moved(&work, &checked.tables).await?;
     // Asked before the flip: once the tables are in force nothing can interrupt the run any more.
     report.headline = work.headline().await;
     on(Event::Publishing);
     let by = Publisher { run: job.id.clone(), project: job.project.clone(), as_of: plan.as_of };
-    let published = publish(job.store, suite, &base, &read, checked, &by)?;
+    let moved = report.moved.iter().map(|moved| format!("{}.{}", moved.table, moved.column)).collect();
+    let published = publish(job.store, suite, &base, &read, checked, moved, &by)?;
     report.status = match &published {
         Published::Flipped(_) => Status::Published,
         Published::Waiting(_) => Status::Held,
         Published::Unchanged => Status::NothingNew,
     };
+    if report.status == Status::Held {
+        job.store.reference()?.iter().for_each(|reference| report.holds(reference));
+    }
     report.snapshot = match published {
         Published::Flipped(id) | Published::Waiting(id) => Some(id),
         Published::Unchanged => None,

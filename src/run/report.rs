@@ -11,11 +11,12 @@ use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize};
 
 use crate::check::Finding;
+use crate::diff::Moved;
 use crate::digest::Digest;
 use crate::engine::read_only;
 use crate::plan::{DatasetStep, FileLeft, Need, Why};
 use crate::quote::identifier;
-use crate::store::{CleanCounts, Ledger, TableState};
+use crate::store::{CleanCounts, Ledger, Reference, TableState};
 use crate::transform::Portion;
 
 /// Something that happened in a run.
@@ -97,8 +98,12 @@ pub struct RunReport {
     pub warnings: Vec<Finding>,
     /// The promises that an earlier run found broken, that only warn, and that it had no reason to ask again.
     pub standing_warnings: Vec<String>,
-    /// The snapshot in force, when a rollback holds it.
+    /// The numbers that moved by more than was agreed, so that what it built waits.
+    pub moved: Vec<Moved>,
+    /// The snapshot in force, when a newer one waits for a release.
     pub held: Option<Digest>,
+    /// The columns, each as `table.column`, whose numbers are why it waits; none after a rollback.
+    pub held_for: Vec<String>,
     /// Labels and values of the headline model.
     pub headline: Vec<(String, String)>,
     /// What BI tools open.
@@ -200,11 +205,20 @@ impl RunReport {
             not_judged: 0,
             warnings: Vec::new(),
             standing_warnings: Vec::new(),
+            moved: Vec::new(),
             held: None,
+            held_for: Vec::new(),
             headline: Vec::new(),
             published: Utf8PathBuf::new(),
             seconds: 0.0,
         }
+    }
+
+    /// Says what a reference holds in force, and why.
+    pub(super) fn holds(&mut self, reference: &Reference) {
+        let Some(held) = &reference.held else { return };
+        self.held = Some(reference.snapshot.clone());
+        self.held_for.clone_from(&held.moved);
     }
 }
 

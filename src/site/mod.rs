@@ -18,8 +18,8 @@ use serde_json::Value as Json;
 use crate::page::STYLE;
 use crate::plan::{Kind, Lineage, Origin, OwnTable, Promise, Suite, Table, select};
 use crate::project::{
-    ColumnType, FieldNames, FilesMode, Format, Keep, Layer, NewColumns, RecordRule, RuleReason, Rules, SourceContract,
-    ThenLate, Words,
+    ColumnType, FieldNames, FilesMode, Format, Keep, Layer, ModelColumn, NewColumns, RecordRule, RuleReason, Rules,
+    SourceContract, ThenLate, Words,
 };
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
@@ -363,7 +363,7 @@ impl Site<'_> {
                     .map_or_else(|| field.data_type().to_string(), |kind| kind.to_string());
                 let none = Words::default();
                 let words = own.map_or(&none, |own| &own.words);
-                self.column(name, field.name(), kind, words, own.map_or_else(Vec::new, |own| rules(&own.rules)))
+                self.column(name, field.name(), kind, words, own.map_or_else(Vec::new, promised))
             })
             .collect();
         let about = Page {
@@ -594,6 +594,14 @@ fn span(seconds: u64) -> String {
     let (unit, of) = units.into_iter().find(|(_, of)| seconds.is_multiple_of(*of)).unwrap_or(("second", 1));
     let count = seconds / of;
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Returns what a contract says of a column of a model.
+fn promised(column: &ModelColumn) -> Vec<String> {
+    let mut found = rules(&column.rules);
+    let max_change = column.max_change.as_ref();
+    found.extend(max_change.map(|most| format!("moves by at most {}", most.written.text)));
+    found
 }
 
 fn rules(rules: &Rules) -> Vec<String> {

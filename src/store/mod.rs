@@ -133,16 +133,20 @@ pub enum StoreError {
 pub struct Reference {
     /// The snapshot in force.
     pub snapshot: Digest,
-    /// Set by a rollback: later runs build, but what they build waits here until it is released.
+    /// Set by a rollback, and by a run whose numbers moved too far: later runs build, but what they build waits here
+    /// until it is released.
     pub held: Option<Held>,
 }
 
-/// A rollback that has not been released.
+/// What waits for a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
     /// The newest snapshot: what a release puts in force.
     pub waiting: Digest,
+    /// The columns, each as `table.column`, in which numbers moved by more than was agreed; none after a rollback.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<String>,
 }
 
 impl Reference {

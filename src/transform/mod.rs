@@ -17,7 +17,9 @@ use futures::StreamExt;
 
 pub use keys::are_among;
 pub use partitions::{Making, Portion};
-pub use tables::{Scene, Slices, narrowed, register_stored, register_view, register_views, register_with};
+pub use tables::{
+    Scene, Slices, narrowed, register_part, register_stored, register_view, register_views, register_with,
+};
 
 use crate::digest::Digest;
 use crate::plan::{CLOCK, Suite, Table, plan_statement, variable_value};

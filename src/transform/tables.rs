@@ -127,7 +127,7 @@ fn views<'a>(suite: &'a Suite, reads: &'a BTreeSet<String>) -> BTreeSet<&'a str>
 ///
 /// # Errors
 /// As [`register_stored`].
-fn register_part(
+pub fn register_part(
     session: &SessionContext,
     store: &Store,
     state: &TableState,

@@ -224,13 +224,22 @@ impl Maker<'_> {
             if let Some(message) = rule_mistake(column, &of.rules, field.data_type()) {
                 mistakes.push(Diagnostic::new(Code::RuleType, contract.file.at(place.clone()), message));
             }
+            if let Some(max_change) = &of.max_change
+                && !field.data_type().is_numeric()
+            {
+                let message = format!("`{column}` is of type {}, and `max_change` is for numbers", field.data_type());
+                let at = contract.file.at(max_change.written.bytes.clone());
+                mistakes.push(Diagnostic::new(Code::RuleType, at, message));
+            }
         }
     }
 
     /// The rows of a view are never there to be asked.
     fn nobody_asks(&self, mistakes: &mut Diagnostics) {
         let contract = self.contract;
-        let promises = |of: &ModelColumn| of.rules != Rules::default() || of.unique || of.relation.is_some();
+        let promises = |of: &ModelColumn| {
+            of.rules != Rules::default() || of.unique || of.relation.is_some() || of.max_change.is_some()
+        };
         let columns = contract.columns.values().zip(&contract.places.columns);
         let column = columns.filter(|(of, _)| promises(of)).map(|(_, place)| place).next();
         let check = contract.checks.first().map(|check| &check.name.bytes);

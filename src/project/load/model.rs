@@ -16,7 +16,7 @@ use super::partition;
 use super::value::{plain, plain_all};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
-use crate::project::{Layer, ModelColumn, ModelContract, ModelPlaces, Rules, Settings, Terms};
+use crate::project::{Layer, Limit, MaxChange, ModelColumn, ModelContract, ModelPlaces, Rules, Settings, Terms};
 
 /// Returns every model's contract that can be read.
 pub(super) fn read_all(
@@ -85,6 +85,7 @@ fn read(file: &SourceFile, mut table: Table<'_>, layer: Option<Layer>, zone: Tz)
         check_name(&entry);
         let Some(column) = column(&entry) else { continue };
         contract.places.columns.push(entry.name.bytes.clone());
+        keyed(&entry, &column, &contract.key, &table);
         contract.columns.insert(entry.name.text, column);
     }
     contract.checks = check::read_all(&mut table);
@@ -120,6 +121,7 @@ fn column(entry: &Value<'_>) -> Option<ModelColumn> {
     let pattern = plain(pattern(&mut table));
     let unique = table.boolean("unique").unwrap_or(false);
     let relation = table.take("relation").and_then(|value| check::to(&value));
+    let max_change = table.take("max_change").and_then(|value| max_change(&value));
     let terms = terms(&mut table);
     let rules = Rules { required, values, min, max, pattern };
     if terms != Terms::default() && rules == Rules::default() && !unique && relation.is_none() {
@@ -129,7 +131,49 @@ fn column(entry: &Value<'_>) -> Option<ModelColumn> {
     }
     let words = words(&mut table);
     table.finish();
-    Some(ModelColumn { rules, unique, relation, terms, words })
+    Some(ModelColumn { rules, unique, relation, max_change, terms, words })
+}
+
+/// Rows are held against those of before by their key, which never moves itself.
+fn keyed(entry: &Value<'_>, column: &ModelColumn, key: &[String], table: &Table<'_>) {
+    let Some(max_change) = &column.max_change else { return };
+    let name = &entry.name.text;
+    if !table.has("key") {
+        let help = "write `key = [\"…\"]`, the columns that tell one row from another";
+        table.reject(&max_change.written, "`max_change` needs the `key` of the table", help);
+    } else if key.contains(name) {
+        table.reject(&max_change.written, format!("`{name}` is part of the key, so it never moves"), "remove it here");
+    }
+}
+
+/// Returns how far numbers may move.
+fn max_change(value: &Value<'_>) -> Option<MaxChange> {
+    const HELP: &str = "write a share such as `\"20%\"`, or by how much it may move, such as `5`";
+    let limit = match value.node() {
+        DeValue::String(text) => {
+            let share = text.strip_suffix('%').map(str::trim_end).filter(|digits| is_plain_number(digits));
+            // The point is shifted before there is a float, so that "0.1%" is the one that 0.001 is.
+            let share = share.and_then(|digits| format!("{digits}e-2").parse::<f64>().ok());
+            share.filter(|share| share.is_finite()).map(Limit::Share)
+        }
+        DeValue::Integer(_) | DeValue::Float(_) => Some(value.number()?).filter(|most| *most >= 0.0).map(Limit::By),
+        _ => {
+            value.wrong_type("a share such as `\"20%\"`, or a number");
+            return None;
+        }
+    };
+    let written = value.scalar()?;
+    let Some(limit) = limit else {
+        value.reject(format!("`max_change` cannot be `{}`", written.text), HELP);
+        return None;
+    };
+    Some(MaxChange { limit, written })
+}
+
+/// Returns whether a text is digits, perhaps with a point among them.
+fn is_plain_number(text: &str) -> bool {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    [whole, fraction].iter().all(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn values(table: &mut Table<'_>) -> Vec<String> {
@@ -143,7 +187,9 @@ fn values(table: &mut Table<'_>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::mistakes;
+    use super::super::load;
+    use super::super::tests::{folder, mistakes, path};
+    use super::*;
 
     #[test]
     fn each_promise_is_checked_where_it_stands() {
@@ -166,6 +212,19 @@ mod tests {
             ("columns.a.relation = 1", "1:22 E0106 `relation` is an integer, expected text @1"),
             ("columns.a = { required = true, max_share = 2 }", "1:44 E0107 `max_share` cannot be 2 @2"),
             ("columns.a = { max_rows = 2 }", "1:9 E0107 `a` promises nothing that could be judged @a"),
+            ("columns.a.max_change = \"20%\"", "1:25 E0107 `max_change` needs the `key` of the table @20%"),
+            ("key = [\"a\"]\ncolumns.a.max_change = 5", "2:24 E0107 `a` is part of the key, so it never moves @5"),
+            ("key = [\"b\"]\ncolumns.a.max_change = \"20\"", "2:25 E0107 `max_change` cannot be `20` @20"),
+            ("key = [\"b\"]\ncolumns.a.max_change = \"-1%\"", "2:25 E0107 `max_change` cannot be `-1%` @-1%"),
+            ("key = [\"b\"]\ncolumns.a.max_change = -0.5", "2:24 E0107 `max_change` cannot be `-0.5` @-0.5"),
+            (
+                "key = [\"b\"]\ncolumns.a.max_change = true",
+                "2:24 E0106 `max_change` is a boolean, expected a share such as `\"20%\"`, or a number @true",
+            ),
+            (
+                "key = [\"b\"]\ncolumns.a = { max_change = 1, severity = \"warn\" }",
+                "2:9 E0107 `a` promises nothing that could be judged @a",
+            ),
             ("of = \"fct_b\"", "1:1 E0104 there is no key `of` here @of"),
             ("columns._a = {}", "1:9 E0107 the column `_a` starts with `_` @_a"),
         ];
@@ -174,6 +233,23 @@ mod tests {
             assert_eq!(mistakes(&files), [format!("schemas/models/fct_a.toml:{expected}")], "{text}");
         }
         assert_eq!(mistakes(&[("sql/staging/stg_a.sql", ""), ("schemas/models/stg_a.toml", "stored = true")]), [""; 0]);
+    }
+
+    #[test]
+    fn a_share_is_the_float_that_its_decimals_are() {
+        let of = |text: &str| {
+            let contract = format!("key = [\"b\"]\ncolumns.a.max_change = {text}");
+            let settings = ("opsmart.toml", "[paths]\nlanding = \"in\"\n");
+            let files = [settings, ("sql/marts/fct_a.sql", ""), ("schemas/models/fct_a.toml", contract.as_str())];
+            let folder = folder(files);
+            let project = load(path(&folder), None).unwrap();
+            project.contracts["fct_a"].columns["a"].max_change.as_ref().unwrap().limit
+        };
+        assert_eq!(of("\"20%\""), Limit::Share(0.2));
+        assert_eq!(of("\"0.1 %\""), Limit::Share(0.001));
+        assert_eq!(of("\"0%\""), Limit::Share(0.0));
+        assert_eq!(of("2.5"), Limit::By(2.5));
+        assert_eq!(of("3"), Limit::By(3.0));
     }
 
     #[test]
