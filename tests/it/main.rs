@@ -21,6 +21,7 @@ mod landing;
 mod landing_times;
 mod law;
 mod ledger;
+mod memory;
 mod page;
 mod pages;
 mod partitions;
