@@ -237,7 +237,7 @@ async fn attempt(
     report.headline = work.headline().await;
     on(Event::Publishing);
     let by = Publisher { run: job.id.clone(), project: job.project.clone(), as_of: plan.as_of };
-    let published = publish(job.store, suite, &base, &read, checked, &by)?;
+    let published = publish(job.store, suite, &base, &read, &checked, &by)?;
     report.status = match &published {
         Published::Flipped(_) => Status::Published,
         Published::Waiting(_) => Status::Held,
