@@ -5,6 +5,8 @@ mod across;
 mod architecture;
 mod broken_projects;
 mod checks;
+mod clock;
+mod damage;
 mod data_model;
 mod dead_ends;
 mod evolve;
