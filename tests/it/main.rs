@@ -29,6 +29,7 @@ mod pages;
 mod partitions;
 mod published;
 mod quarantine;
+mod readers_beside_publications;
 mod references;
 mod repeated;
 mod sample;
