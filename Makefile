@@ -41,6 +41,10 @@ bench: ## Time opsmart beside DuckDB; BENCH="--events 1000000 --pairs 3" for a s
 law: ## Hold runs against runs from nothing after a thousand random histories; LAW_HISTORIES=100 for fewer
 	LAW_HISTORIES=$${LAW_HISTORIES:-1000} $(CARGO) test --test it -- law::
 
+.PHONY: faults
+faults: ## Kill opsmart, or let the disk refuse, at every call that changes it; FAULTS=short for some (needs strace)
+	./tests/faults/run.sh
+
 .PHONY: fuzz
 fuzz: ## Fuzz the readers of landed and project files; FUZZ_SECONDS=300 for each instead of 60
 	./tests/fuzz/run.sh

@@ -5,6 +5,7 @@
 //! [`read_only`]. Knows nothing of projects or the warehouse.
 
 mod one_row;
+mod window_memory;
 
 use std::sync::Arc;
 
@@ -13,7 +14,8 @@ use datafusion::common::Result;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::functions;
@@ -74,7 +76,8 @@ pub fn session(resources: &Resources) -> Result<SessionContext> {
     options.execution.sort_spill_reservation_bytes = share.clamp(64 << 10, 10 << 20);
     if let Some(folder) = &resources.spill {
         // DataFusion makes missing folders too, but two runs that start together stumble over each other there.
-        std::fs::create_dir_all(folder)?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| std::io::Error::new(error.kind(), format!("cannot make `{folder}`: {error}")))?;
     }
     let disk = DiskManagerBuilder::default().with_mode(match &resources.spill {
         Some(folder) => DiskManagerMode::Directories(vec![folder.clone().into_std_path_buf()]),
@@ -86,19 +89,26 @@ pub fn session(resources: &Resources) -> Result<SessionContext> {
     );
     let runtime =
         RuntimeEnvBuilder::new().with_disk_manager_builder(disk).with_memory_pool(Arc::new(pool)).build_arc()?;
-    let session = SessionContext::new_with_config_rt(config, runtime);
-    session.add_analyzer_rule(Arc::new(one_row::OneRowStaysOne));
-    functions::register(&session);
-    Ok(session)
+    Ok(open(config, runtime))
 }
 
 /// Opens a session beside another: with its settings, its memory and its spill folder, and no tables.
 #[must_use]
 pub fn beside(session: &SessionContext) -> SessionContext {
-    let beside = SessionContext::new_with_config_rt(session.copied_config(), session.runtime_env());
-    beside.add_analyzer_rule(Arc::new(one_row::OneRowStaysOne));
-    functions::register(&beside);
-    beside
+    open(session.copied_config(), session.runtime_env())
+}
+
+fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(window_memory::WindowsCount))
+        .build();
+    let session = SessionContext::new_with_state(state);
+    session.add_analyzer_rule(Arc::new(one_row::OneRowStaysOne));
+    functions::register(&session);
+    session
 }
 
 /// Returns the options under which the SQL of users is planned: nothing but SELECT.

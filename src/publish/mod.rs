@@ -18,7 +18,9 @@ pub use branch::{PromoteError, fork, promote};
 use crate::check::{Checked, warned};
 use crate::digest::Digest;
 use crate::plan::{OwnTable, Suite};
-use crate::store::{FORMAT, Held, Reference, Snapshot, Store, StoreError, TableEntry, TableState, crash_point};
+use crate::store::{
+    DataFile, FORMAT, Held, Reference, Snapshot, Store, StoreError, TableEntry, TableState, crash_point,
+};
 
 /// What a run started from.
 #[derive(Debug, Clone)]
@@ -76,40 +78,63 @@ pub fn publish(
     suite: &Suite,
     base: &Base,
     read: &[String],
-    checked: Checked,
-    moved: Vec<String>,
+    checked: &Checked,
+    moved: &[String],
     by: &Publisher,
 ) -> Result<Published, StoreError> {
-    let head = Base::read(store)?;
-    if head.reference != base.reference {
-        let written = checked.tables.iter().map(|table| &table.table);
-        let same =
-            |name: &String| base.entry(name).map(|entry| &entry.state) == head.entry(name).map(|entry| &entry.state);
-        if !written.chain(read).all(same) {
-            return Err(StoreError::Lost);
+    loop {
+        let head = Base::read(store)?;
+        if head.reference != base.reference {
+            let written = checked.tables.iter().map(|table| &table.table);
+            let state = |base: &Base, name: &String| base.entry(name).map(|entry| entry.state.clone());
+            if !written.chain(read).all(|name| state(base, name) == state(&head, name)) {
+                return Err(StoreError::Lost);
+            }
+        }
+        let mut outcome_files = Vec::new();
+        match put_on_top(store, suite, &head, checked, moved, by, &mut outcome_files) {
+            // Another was faster by a moment, and has to be put under what this run made; nothing of that is lost.
+            Err(StoreError::Lost) => outcome_files.iter().for_each(|file| store.discard(file)),
+            other => return other,
         }
     }
+}
+
+/// Puts `checked` on top of `head`. The files that tell of outcomes are added to `outcome_files`.
+///
+/// # Errors
+/// [`StoreError::Lost`] when the reference does not say any more what `head` does.
+fn put_on_top(
+    store: &Store,
+    suite: &Suite,
+    head: &Base,
+    checked: &Checked,
+    moved: &[String],
+    by: &Publisher,
+    outcome_files: &mut Vec<DataFile>,
+) -> Result<Published, StoreError> {
     let mut tables: BTreeMap<String, TableEntry> =
         head.snapshot.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
     let mut checks = head.snapshot.as_ref().map(|head| head.checks.clone()).unwrap_or_default();
     tables.retain(|name, _| suite.has_stored(name));
     let promised: BTreeSet<&str> = suite.promises().map(|promise| promise.name.as_str()).collect();
     checks.retain(|name, _| promised.contains(name.as_str()));
-    checks.extend(checked.fingerprints);
+    checks.extend(checked.fingerprints.clone());
     for state in &checked.tables {
         tables.insert(state.table.clone(), put(store, state)?);
     }
     // The states of other datasets may have moved on meanwhile, so these two are put together from what is in force.
-    let made = checked.tables.into_iter().map(|state| (state.table.clone(), state)).collect();
+    let made = checked.tables.iter().map(|state| (state.table.clone(), state.clone())).collect();
     for state in preview(store, suite, head.snapshot.as_ref(), &made)? {
         tables.insert(state.table.clone(), put(store, &state)?);
     }
     let before = head.snapshot.as_ref().map(|head| store.outcomes(&head.outcomes)).transpose()?;
     let mut outcomes = before.clone().unwrap_or_default();
     outcomes.retain(|name, _| promised.contains(name.as_str()));
-    outcomes.extend(checked.outcomes);
+    outcomes.extend(checked.outcomes.clone());
     if before.as_ref() != Some(&outcomes) {
         for state in outcomes::tables(store, &outcomes)? {
+            outcome_files.extend(state.files.iter().cloned());
             put_unless_equal(store, &state, &mut tables)?;
         }
     }
@@ -135,7 +160,7 @@ pub fn publish(
     let id = store.put_snapshot(&snapshot)?;
     let held = match head.reference.clone() {
         Some(Reference { snapshot, held: Some(Held { moved, .. }) }) => Some((snapshot, moved)),
-        Some(Reference { snapshot, held: None }) if !moved.is_empty() => Some((snapshot, moved)),
+        Some(Reference { snapshot, held: None }) if !moved.is_empty() => Some((snapshot, moved.to_vec())),
         _ => None,
     };
     let (next, published) = match held {

@@ -13,7 +13,7 @@ use crate::diff::DiffError;
 use crate::ingest::{IngestError, ListingError};
 use crate::project::{Severity, SourceContract};
 use crate::store::{LockError, StoreError};
-use crate::transform::TransformError;
+use crate::transform::{Operator, TransformError, is_out_of_memory};
 
 /// The exit codes. Schedulers branch on them, so they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +165,8 @@ impl RunError {
             Self::Transform(TransformError::Query { error, .. })
             | Self::Check(CheckError { error, .. })
             | Self::Diff(DiffError { error, .. })
-                if is_disk_full(error) =>
+            | Self::Engine(error)
+                if said_by_the_disk(error).is_some() =>
             {
                 Exit::Temporary
             }
@@ -209,6 +210,13 @@ impl RunError {
 
     /// Returns what the disk said, if it was the disk that refused.
     fn disk(&self) -> Option<&io::Error> {
+        if let Self::Transform(TransformError::Query { error, .. })
+        | Self::Check(CheckError { error, .. })
+        | Self::Diff(DiffError { error, .. })
+        | Self::Engine(error) = self
+        {
+            return said_by_the_disk(error);
+        }
         let mut source = self.source();
         while let Some(cause) = source {
             if let Some(error) = cause.downcast_ref() {
@@ -259,10 +267,11 @@ impl RunError {
             Self::Ingest(IngestError::File { problem, .. }) => {
                 format!("{}; nothing of this run was published", problem.help())
             }
-            Self::Transform(TransformError::Memory { .. }) => {
-                "give it more with --memory, or let the model read or join less at once".to_owned()
+            Self::Transform(TransformError::Memory { operator, .. }) => memory_help(operator),
+            Self::Check(CheckError { error, .. }) if is_out_of_memory(error) => {
+                memory_help(&Operator::told(&error.find_root().strip_backtrace()))
             }
-            Self::Diff(DiffError { error, .. }) if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) => {
+            Self::Diff(DiffError { error, .. }) if is_out_of_memory(error) => {
                 "give it more with `memory` in opsmart.toml".to_owned()
             }
             Self::MissingInput { .. } => "leave it out of --exclude, or exclude what is made from it too".to_owned(),
@@ -270,19 +279,16 @@ impl RunError {
                 return self.store().and_then(store_help);
             }
             Self::Behind(_) => "the next run, rollback or release does it".to_owned(),
-            Self::Transform(TransformError::Query { error, .. })
-            | Self::Check(CheckError { error, .. })
-            | Self::Diff(DiffError { error, .. })
-                if is_disk_full(error) =>
-            {
-                disk_help(io::ErrorKind::StorageFull, "use")
-            }
             _ => {
                 let store = self.store().and_then(store_help);
                 return store.or_else(|| Some(disk_help(self.disk()?.kind(), if self.is_reading() { "read" } else { "read and write" })));
             }
         })
     }
+}
+
+fn memory_help(operator: &Operator) -> String {
+    format!("give it more with --memory or `memory` in opsmart.toml, {}", operator.help())
 }
 
 /// Returns what to do about a warehouse that cannot be used as it is.
@@ -325,9 +331,18 @@ fn broken(findings: &[Finding]) -> String {
     format!("{errors} broken promise{}", if errors == 1 { "" } else { "s" })
 }
 
-/// A full disk under a spilling query.
-fn is_disk_full(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::IoError(error) if error.kind() == std::io::ErrorKind::StorageFull)
+/// Returns what the disk said to a query or to the engine that starts it, if it was the disk that refused. What is in a file
+/// and cannot be understood is no refusal.
+fn said_by_the_disk(error: &DataFusionError) -> Option<&io::Error> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(known) = cause {
+        if let Some(said) = known.downcast_ref::<io::Error>() {
+            let is_content = matches!(said.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+            return Some(said).filter(|_| !is_content);
+        }
+        cause = known.source();
+    }
+    None
 }
 
 fn store_exit(error: &StoreError) -> Exit {

@@ -236,8 +236,8 @@ async fn attempt(
     report.headline = work.headline().await;
     on(Event::Publishing);
     let by = Publisher { run: job.id.clone(), project: job.project.clone(), as_of: plan.as_of };
-    let moved = report.moved.iter().map(|moved| format!("{}.{}", moved.table, moved.column)).collect();
-    let published = publish(job.store, suite, &base, &read, checked, moved, &by)?;
+    let moved: Vec<String> = report.moved.iter().map(|moved| format!("{}.{}", moved.table, moved.column)).collect();
+    let published = publish(job.store, suite, &base, &read, &checked, &moved, &by)?;
     report.status = match &published {
         Published::Flipped(_) => Status::Published,
         Published::Waiting(_) => Status::Held,

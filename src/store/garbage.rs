@@ -16,7 +16,7 @@
 //!   name goes, and what nobody named waits for another time. No clock is asked.
 //! - **Files that are written again with the same name**, because their name is the digest of what they say: a run may
 //!   find there what it was about to write, although it is about to be removed. They go under the lock of the reference,
-//!   and a flip, which holds it too, finds out that one is missing and is lost, so that its run starts again.
+//!   and a flip, which holds it too, finds out that one is missing and is lost, so that its run writes it again.
 //! - **A reference that moves**: snapshots go under the lock of all of them, and if one has moved since it was looked at, all
 //!   are looked at again.
 //!
@@ -145,15 +145,28 @@ impl Store {
             return Ok(garbage);
         }
         states.iter().try_for_each(|file| self.remove(&self.root.join(&file.path)))?;
+        self.remove_drafts(&self.root.join("refs"));
         drop(lock);
         crash_point("gc.after-states");
         rows.iter().try_for_each(|file| self.remove(&self.root.join(&file.path)))?;
         crash_point("gc.after-files");
         runs.iter().try_for_each(|folder| self.remove(folder))?;
+        self.killed_runs().iter().for_each(|folder| self.remove_drafts(folder));
         for branch in self.references()?.keys() {
             garbage.generations += self.on_branch(branch).tidy_published()?;
         }
+        // One that is still being written is only not remembered.
+        self.remove_drafts(&self.root.join("memos"));
         Ok(garbage)
+    }
+
+    /// Removes from a folder what was about to be put under a name when its process died. For a folder in which nobody
+    /// else writes now. A few bytes that cannot be removed are no reason to fail.
+    pub(super) fn remove_drafts(&self, folder: &Utf8Path) {
+        let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+        for draft in entries.filter(|entry| is_draft(entry.file_name())) {
+            let _ = self.disk.remove(draft.path());
+        }
     }
 
     /// Returns the snapshots that lie there and that the reference does not lead to: those of runs that died before they
@@ -330,6 +343,13 @@ fn is_ours(name: &str) -> bool {
     digits.len() == 32 && digits.chars().all(|c| c.is_ascii_hexdigit()) && digits.len() < name.len()
 }
 
+/// Returns whether a name is that of something that waits beside its own name until it is whole: a dot, the name, and 32
+/// digits.
+fn is_draft(name: &str) -> bool {
+    let digits = name.strip_prefix('.').and_then(|name| name.rsplit_once('.')).map_or("", |(_, digits)| digits);
+    digits.len() == 32 && digits.chars().all(|c| c.is_ascii_hexdigit())
+}
+
 /// Returns how long ago that was; what is to come was now.
 fn age(time: SystemTime) -> Duration {
     SystemTime::now().duration_since(time).unwrap_or_default()
@@ -347,6 +367,10 @@ mod tests {
         }
         for other in ["README.md", digits, "", ".", &format!("{digits}0.json"), &format!("x{digits}.json")] {
             assert!(!is_ours(other), "{other}");
+        }
+        assert!(is_draft(&format!(".main.{digits}")) && is_draft(&format!(".run-1a2b.json.{digits}")));
+        for other in ["main", ".main", ".main.", &format!("main.{digits}"), &format!(".{digits}"), digits] {
+            assert!(!is_draft(other), "{other}");
         }
     }
 }

@@ -373,15 +373,23 @@ impl Store {
     /// take away.
     ///
     /// # Errors
-    /// [`StoreError::Lost`] when the reference has moved.
+    /// [`StoreError::Lost`] when the reference has moved, or when a file that `next` names has been removed: it was there
+    /// already when it came to be written, and nothing named it then. [`StoreError::Damaged`] when it is one that `seen`
+    /// names as well.
     pub fn flip(&self, seen: Option<&Reference>, next: &Reference) -> Result<(), StoreError> {
         crash_point("flip.before-sync");
         self.sync()?;
         // Only this short step is under the lock; another run waits for it a moment at most.
         let deadline = Some(Instant::now() + Duration::from_secs(10));
         let _lock = Lock::take(&self.locks(), ".reference", deadline)?;
-        if self.reference()?.as_ref() != seen || !self.is_whole(next.newest())? {
+        if self.reference()?.as_ref() != seen {
             return Err(StoreError::Lost);
+        }
+        if self.missing(next.newest())?.is_some() {
+            // What the reference leads to nobody removes, so that trying again would not bring it.
+            let path = seen.map(|seen| self.missing(seen.newest())).transpose()?.flatten();
+            let damaged = |path| StoreError::Damaged { path, reason: "it is missing".to_owned() };
+            return Err(path.map_or(StoreError::Lost, damaged));
         }
         crash_point("flip.before-reference");
         let path = self.reference_path();
@@ -394,16 +402,16 @@ impl Store {
         Ok(())
     }
 
-    /// Returns whether all that a snapshot names by digest is there. What was there already when it came to be written may
-    /// have been removed since, because nothing named it then.
-    fn is_whole(&self, id: &Digest) -> Result<bool, StoreError> {
-        if !self.has_snapshot(id) {
-            return Ok(false);
+    /// Returns a snapshot, or a file that it names by digest, that is not there.
+    fn missing(&self, id: &Digest) -> Result<Option<Utf8PathBuf>, StoreError> {
+        let path = self.snapshot_path(id);
+        if !path.exists() {
+            return Ok(Some(path));
         }
         let snapshot = self.read_snapshot(id)?;
-        let mut paths = snapshot.tables.iter().map(|(table, entry)| state_path(table, &entry.state));
-        Ok(paths.all(|path| self.root.join(path).exists())
-            && self.root.join(outcomes_path(&snapshot.outcomes)).exists())
+        let states = snapshot.tables.iter().map(|(table, entry)| state_path(table, &entry.state));
+        let mut paths = states.chain([outcomes_path(&snapshot.outcomes)]).map(|path| self.root.join(path));
+        Ok(paths.find(|path| !path.exists()))
     }
 
     /// Removes what this process wrote and no snapshot names: after a run that failed or found nothing new.

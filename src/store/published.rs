@@ -6,8 +6,8 @@
 //! published/tables/<table>/<files>/part-0.parquet    hard links to data files, made once
 //! ```
 //!
-//! All of it is derived from the reference: whoever finds it behind, after a crash, brings it up to date. A reader of
-//! one table sees one generation or a missing file, never a mixture; a reader of several pins one generation through
+//! All of it is derived from the reference: whoever finds it behind, after a crash, or not whole, because somebody removed
+//! some of it, brings it up to date. A reader of one table sees one generation or a missing file, never a mixture; a reader of several pins one generation through
 //! its `views.sql`. Generations are kept for a day.
 
 use std::time::{Duration, Instant, SystemTime};
@@ -28,6 +28,12 @@ use crate::quote::{identifier, text};
 /// How long a generation stays after it was in force last, so that long queries can end.
 const KEPT: Duration = Duration::from_hours(24);
 
+/// The file of a generation that tells readers of its tables. It is made last.
+const VIEWS: &str = "views.sql";
+
+/// How the view of each table begins in it.
+const CREATE: &str = "\ncreate or replace view ";
+
 impl Store {
     /// Brings `published/` in line with the reference. Does nothing when it is.
     pub fn refresh_published(&self) -> Result<(), StoreError> {
@@ -46,7 +52,7 @@ impl Store {
             return Ok(());
         }
         let generation = self.published().join(&target);
-        if !generation.join("views.sql").exists() {
+        if !is_whole(&generation) {
             self.make_generation(id, &generation)?;
         }
         crash_point("published.before-current");
@@ -69,12 +75,13 @@ impl Store {
         let Some(reference) = reference else { return Ok(0) };
         let removed = self.remove_old_generations(&reference.snapshot);
         self.remove_unread_folders();
+        self.remove_drafts(&self.published());
         Ok(removed)
     }
 
     /// Reads a table about the warehouse ([`super::ABOUT`]), as readers see it.
     pub fn about(&self, table: &str) -> Result<(SchemaRef, Vec<RecordBatch>), StoreError> {
-        let path = self.published().join("current").join(table).join("part-0.parquet");
+        let path = self.published().join("current").join(table).join(part(0));
         let file = std::fs::File::open(&path).map_err(|source| StoreError::Read { path: path.clone(), source })?;
         let parquet = |source| StoreError::Parquet { path: path.clone(), source };
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)?.build().map_err(parquet)?;
@@ -87,7 +94,7 @@ impl Store {
     #[must_use]
     pub fn is_current(&self, id: &Digest) -> bool {
         let current = self.published().join("current");
-        current.read_link_utf8().is_ok_and(|now| now == format!("gen/{id}")) && current.join("views.sql").exists()
+        current.read_link_utf8().is_ok_and(|now| now == format!("gen/{id}")) && is_whole(&current)
     }
 
     fn make_generation(&self, id: &Digest, generation: &Utf8Path) -> Result<(), StoreError> {
@@ -108,19 +115,26 @@ impl Store {
             self.disk.point(&link, &target).map_err(write(&link))?;
         }
         for about in about::make(self, &snapshot, &tables, &all)? {
-            let path = draft.join(&about.state.table).join("part-0.parquet");
+            let path = draft.join(&about.state.table).join(part(0));
             self.disk.write(&path, &parquet_bytes(&about.batch, &path)?).map_err(write(&path))?;
+            let folder = draft.join(&about.state.table);
+            self.disk.sync(&folder).map_err(write(&folder))?;
             tables.push(about.state);
         }
-        let views = draft.join("views.sql");
+        let views = draft.join(VIEWS);
         self.disk.write(&views, views_sql(&tables, &absolute(generation)).as_bytes()).map_err(write(&views))?;
         self.disk.sync(&draft).map_err(write(&draft))?;
         crash_point("published.before-generation");
-        match self.disk.rename_folder(&draft, generation) {
-            // Another process made it meanwhile: it is the same.
-            Err(_) if generation.join("views.sql").exists() => self.disk.remove(&draft).map_err(write(&draft)),
-            other => other.map_err(write(generation)),
+        self.put_folder(&draft, generation)
+    }
+
+    /// Puts a folder that is whole under its name, in place of what is left of one that is not.
+    fn put_folder(&self, draft: &Utf8Path, folder: &Utf8Path) -> Result<(), StoreError> {
+        let write = |source| StoreError::Write { path: folder.to_path_buf(), source };
+        if folder.symlink_metadata().is_ok() {
+            self.disk.remove(folder).map_err(write)?;
         }
+        self.disk.rename_folder(draft, folder).map_err(write)
     }
 
     /// Returns the folder of a table's files below `published/`, made if it is not there yet.
@@ -130,26 +144,25 @@ impl Store {
         state.files.iter().for_each(|file| parts.add(&file.path));
         let relative = Utf8PathBuf::from(format!("tables/{}/{}", state.table, parts.digest().short()));
         let folder = self.published().join(&relative);
-        if folder.exists() {
+        let parts = 0..state.files.len().max(1);
+        if parts.map(|n| folder.join(part(n))).all(|part| part.exists()) {
             return Ok(relative);
         }
         let draft = folder.with_file_name(format!(".{}", uuid::Uuid::now_v7().simple()));
         for (n, file) in state.files.iter().enumerate() {
-            let link = draft.join(format!("part-{n}.parquet"));
+            // What is not there cannot be written either, and that would be no disk's fault.
+            self.assure(file)?;
+            let link = draft.join(part(n));
             self.disk.link(&self.path(file), &link).map_err(|source| StoreError::Write { path: link, source })?;
         }
         if state.files.is_empty() {
             // A table without rows still has columns, and a reader of `*.parquet` wants a file to find them in.
-            let path = draft.join("part-0.parquet");
+            let path = draft.join(part(0));
             let bytes = parquet_bytes(&RecordBatch::new_empty(super::schema_of(&state.columns)), &path)?;
             self.disk.write(&path, &bytes).map_err(|source| StoreError::Write { path, source })?;
         }
-        let write = |source| StoreError::Write { path: folder.clone(), source };
-        self.disk.sync(&draft).map_err(write)?;
-        match self.disk.rename_folder(&draft, &folder) {
-            Err(_) if folder.exists() => self.disk.remove(&draft).map_err(write)?,
-            other => other.map_err(write)?,
-        }
+        self.disk.sync(&draft).map_err(|source| StoreError::Write { path: draft.clone(), source })?;
+        self.put_folder(&draft, &folder)?;
         Ok(relative)
     }
 
@@ -182,6 +195,20 @@ impl Store {
     }
 }
 
+/// Returns whether a generation has all tables that it was made with, and each can be opened. What links lead to may have
+/// been removed by somebody else, and so may links.
+fn is_whole(generation: &Utf8Path) -> bool {
+    let Ok(views) = std::fs::read_to_string(generation.join(VIEWS)) else { return false };
+    let mut tables = entries(generation);
+    tables.retain(|entry| entry.file_name() != Some(VIEWS));
+    tables.len() == views.matches(CREATE).count() && tables.iter().all(|table| table.join(part(0)).exists())
+}
+
+/// Returns the name of the n-th file of a table. Every table has one at least.
+fn part(n: usize) -> String {
+    format!("part-{n}.parquet")
+}
+
 /// Returns whether a folder has been there for so long that nobody should still be reading what it holds.
 fn is_old(path: &Utf8Path) -> bool {
     let made = path.symlink_metadata().and_then(|metadata| metadata.modified());
@@ -210,7 +237,7 @@ fn views_sql(tables: &[TableState], generation: &Utf8Path) -> String {
         let name = &table.table;
         let files = generation.join(name).join("*.parquet");
         sql.push_str(&format!(
-            "\ncreate or replace view {} as select * from read_parquet({});\n",
+            "{CREATE}{} as select * from read_parquet({});\n",
             identifier(name),
             text(files.as_str())
         ));

@@ -94,6 +94,15 @@ impl Store {
         self.run_folders().into_iter().filter(is_past).collect()
     }
 
+    /// Returns the folders of runs whose process was killed.
+    pub(super) fn killed_runs(&self) -> Vec<Utf8PathBuf> {
+        let is_killed = |folder: &Utf8PathBuf| {
+            let mark = folder.join(STARTED);
+            mark.exists() && !is_locked(&mark)
+        };
+        self.run_folders().into_iter().filter(is_killed).collect()
+    }
+
     /// Returns the folders of all runs, oldest first, because their names begin with when they began.
     fn run_folders(&self) -> Vec<Utf8PathBuf> {
         let Ok(entries) = self.root.join("runs").read_dir_utf8() else { return Vec::new() };

@@ -6,6 +6,7 @@
 
 mod kept_rows;
 mod keys;
+mod memory;
 mod partitions;
 mod tables;
 
@@ -16,6 +17,7 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 pub use keys::are_among;
+pub use memory::{Operator, is_out_of_memory};
 pub use partitions::{Making, Portion};
 pub use tables::{
     Scene, Slices, narrowed, register_part, register_stored, register_view, register_views, register_with,
@@ -67,12 +69,12 @@ pub enum TransformError {
         error: DataFusionError,
     },
     /// The query needs more memory than it may use, and cannot spill.
-    #[error("`{model}` needs more memory than it may use: {detail}")]
+    #[error("`{model}` needs more memory than it may use: {operator} asked for more than there was")]
     Memory {
         /// The model.
         model: String,
-        /// Which operator asked for how much.
-        detail: String,
+        /// What of the query asked for it.
+        operator: Operator,
     },
     /// Its rows could not be stored.
     #[error(transparent)]
@@ -215,17 +217,10 @@ fn query_error(model: &str, error: DataFusionError) -> TransformError {
     TransformError::Query { model: model.to_owned(), error }
 }
 
-fn is_out_of_memory(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
-}
-
 fn out_of_memory(model: &str, error: TransformError) -> TransformError {
     match error {
         TransformError::Query { error, .. } if is_out_of_memory(&error) => {
-            // What follows is a table of the pool's users, which a line has no room for.
-            let line = first_line(&error);
-            let detail = line.split(" with top memory consumers").next().unwrap_or(&line).to_owned();
-            TransformError::Memory { model: model.to_owned(), detail }
+            TransformError::Memory { model: model.to_owned(), operator: Operator::told(&first_line(&error)) }
         }
         other => other,
     }

@@ -1,8 +1,9 @@
 """Times opsmart on work that it makes itself, and prints a table.
 
-usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|ingest|line|year]
+usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|idle|ingest|line|year]
 
-Four parts. `project`: 500 models over 10,220 landed files, where what counts is how little is done. `ingest`: one landed
+Five parts. `project`: 500 models over 10,220 landed files of 28 datasets, where what counts is how little is done. `idle`:
+500 models over 10,000 landed files of one dataset, and nothing to do. `ingest`: one landed
 file to typed rows with the bad ones set aside, and one row per key, beside DuckDB and Polars where this Python has them.
 `line`: landed events to published tables, beside the same work in DuckDB. `year`: a year of days, and one row that comes
 late for an old one, beside that day alone and the whole year from nothing. Pairs take turns. Seconds are
@@ -97,6 +98,26 @@ def project(opsmart: str, folder: Path, repeats: int) -> None:
         late.append(timed([*command, "run"]))
     rows.append(("`run`, one late file of one row", late))
     print(f"\n500 models of 20 columns in six layers, {make_project.DATASETS * make_project.DAYS:,} landed files\n")
+    print("| what | median | peak memory |\n|---|--:|--:|")
+    for what, times in rows:
+        print(f"| {what} | {median(times)} | {peak(times)} |")
+
+
+def idle(opsmart: str, folder: Path, repeats: int) -> None:
+    files = 10_000
+    root = folder / "idle"
+    shutil.rmtree(root, ignore_errors=True)
+    subprocess.run([sys.executable, HERE / "make_project.py", root, "1", str(files), "1"], check=True)
+    command = [opsmart, "-C", str(root), "--quiet"]
+    settle()
+    rows = [("`run`, everything new", [timed([*command, "run"])])]
+    settle()
+    # The first finds that there is nothing to do, and what it finds is remembered.
+    rows.append(("`run`, nothing new, for the first time", [timed([*command, "run"])]))
+    rows.append(("`run`, nothing new, again", [timed([*command, "run"]) for _ in range(repeats)]))
+    rows.append(("`check` for the first time", [timed([*command, "check"])]))
+    rows.append(("`check` again", [timed([*command, "check"]) for _ in range(repeats)]))
+    print(f"\n500 models of 20 columns in six layers, {files:,} landed files of one dataset, of 365 days\n")
     print("| what | median | peak memory |\n|---|--:|--:|")
     for what, times in rows:
         print(f"| {what} | {median(times)} | {peak(times)} |")
@@ -312,11 +333,13 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--events", type=int, default=10_000_000)
     arguments.add_argument("--pairs", type=int, default=7)
-    arguments.add_argument("--only", choices=["project", "ingest", "line", "year"])
+    arguments.add_argument("--only", choices=["project", "idle", "ingest", "line", "year"])
     chosen = arguments.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     if chosen.only in (None, "project"):
         project(chosen.opsmart, chosen.folder, chosen.pairs)
+    if chosen.only in (None, "idle"):
+        idle(chosen.opsmart, chosen.folder, chosen.pairs)
     if chosen.only in (None, "ingest"):
         ingest(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
     if chosen.only in (None, "line"):

@@ -1,6 +1,8 @@
-"""Makes a project of 500 models of 20 columns, six layers deep, over 28 datasets that land one file a day for a year.
+"""Makes a project of 500 models of 20 columns, six layers deep, over datasets that land files every day for a year.
 
-usage: python make_project.py FOLDER
+usage: python make_project.py FOLDER [DATASETS [FILES [ROWS]]]
+
+Without more it is over 28 datasets, of which each lands one file of 20 rows a day.
 
 Everything follows from the numbers below; nothing is random. Each model joins or aggregates what lies upstream, and
 says all of its twenty columns, so that the project costs a binder what a real one of its size does.
@@ -15,8 +17,7 @@ DAYS = 365
 ROWS = 20
 FIRST_DAY = date(2025, 1, 1)
 MEASURES = 17
-# Models of each layer; the staging layer has one for each dataset.
-LAYERS = [("int", 92), ("fct", 100), ("kpi", 120), ("perf", 80), ("risk", 80)]
+LAYERS = ["int", "fct", "kpi", "perf", "risk"]
 FOLDERS = {"stg": "staging", "int": "intermediate", "fct": "marts", "kpi": "kpi", "perf": "performance", "risk": "risk"}
 UPSTREAM = {"fct": "int", "kpi": "fct", "perf": "kpi", "risk": "kpi"}
 
@@ -30,17 +31,18 @@ def measures(row: int, day: int) -> list[int]:
     return [(row * 7919 + day * 104729 + number * 1299709) % 1000 for number in range(1, MEASURES + 1)]
 
 
-def landed_file(dataset: int, day: int, rows: int = ROWS) -> str:
-    """Returns the content of the file that a dataset lands on a day."""
+def landed_file(dataset: int, day: int, rows: int = ROWS, first: int = 0) -> str:
+    """Returns the content of a file that a dataset lands on a day: so many of its rows from the first on."""
     lines = ["id,day,team," + ",".join(f"m{n}" for n in range(1, MEASURES + 1))]
-    for row in range(rows):
+    for row in range(first, first + rows):
         values = ",".join(str(value) for value in measures(row + dataset, day))
         lines.append(f"{day * 1000 + row},{FIRST_DAY + timedelta(days=day)},team_{row % 5},{values}")
     return "\n".join(lines) + "\n"
 
 
-def landed_path(dataset: int, day: int) -> str:
-    return f"landing/d{dataset:02}/d{dataset:02}-{FIRST_DAY + timedelta(days=day)}.csv"
+def landed_path(dataset: int, day: int, part: int = 0) -> str:
+    name = f"d{dataset:02}-{FIRST_DAY + timedelta(days=day)}" + (f"-{part:02}" if part else "")
+    return f"landing/d{dataset:02}/{name}.csv"
 
 
 def contract(dataset: int) -> str:
@@ -84,22 +86,25 @@ select * from renamed
 """
 
 
-def names(layer: str) -> list[str]:
+def names(layer: str, datasets: int) -> list[str]:
+    """Returns the models of a layer. The staging layer has one for each dataset; all layers together have 500."""
     if layer == "stg":
-        return [f"stg_d{dataset:02}" for dataset in range(DATASETS)]
-    return [f"{layer}_m{number:03}" for number in range(dict(LAYERS)[layer])]
+        return [f"stg_d{dataset:02}" for dataset in range(datasets)]
+    count = {"int": 120 - datasets, "fct": 100, "kpi": 120, "perf": 80, "risk": 80}[layer]
+    return [f"{layer}_m{number:03}" for number in range(count)]
 
 
-def upstream_of(layer: str, number: int) -> list[str]:
+def upstream_of(layer: str, number: int, datasets: int) -> list[str]:
     """Returns the models that may be read; the second half of the intermediate models reads the first."""
     if layer == "int":
-        half = dict(LAYERS)["int"] // 2
-        return names("stg") if number < half else names("int")[:half]
-    return names(UPSTREAM[layer])
+        all_of_them = names("int", datasets)
+        half = len(all_of_them) // 2
+        return names("stg", datasets) if number < half else all_of_them[:half]
+    return names(UPSTREAM[layer], datasets)
 
 
-def model(layer: str, number: int) -> str:
-    upstream = upstream_of(layer, number)
+def model(layer: str, number: int, datasets: int) -> str:
+    upstream = upstream_of(layer, number, datasets)
     left, right = upstream[number % len(upstream)], upstream[(number * 5 + 3) % len(upstream)]
     joined = ",\n        ".join(
         f"a.m{n} + coalesce(b.m{n}, 0) as m{n}" if n % 3 else f"case when a.m{n} > b.m{n} then a.m{n} else b.m{n} end as m{n}"
@@ -170,18 +175,21 @@ select * from grouped
 
 def main() -> None:
     root = Path(sys.argv[1])
+    asked = [int(text) for text in sys.argv[2:]]
+    datasets, files, rows = asked + [DATASETS, DAYS, ROWS][len(asked) :]
     write(root / "opsmart.toml", '[paths]\nlanding = "landing"\n')
-    everything = ", ".join(f'"d{dataset:02}"' for dataset in range(DATASETS))
+    everything = ", ".join(f'"d{dataset:02}"' for dataset in range(datasets))
     write(root / "jobs/all.toml", f'schedule = "0 * * * *"\ningest = [{everything}]\n')
-    for dataset in range(DATASETS):
+    for dataset in range(datasets):
         write(root / f"schemas/sources/d{dataset:02}.toml", contract(dataset))
         write(root / f"sql/staging/stg_d{dataset:02}.sql", staging(dataset))
-        for day in range(DAYS):
-            write(root / landed_path(dataset, day), landed_file(dataset, day))
-    for layer, count in LAYERS:
-        for number, name in enumerate(names(layer)):
-            assert number < count
-            write(root / f"sql/{FOLDERS[layer]}/{name}.sql", model(layer, number))
+        for file in range(files):
+            part, day = divmod(file, DAYS)
+            # Every file has keys of its own, and the day that its name tells.
+            write(root / landed_path(dataset, day, part), landed_file(dataset, day, rows, first=part * rows))
+    for layer in LAYERS:
+        for number, name in enumerate(names(layer, datasets)):
+            write(root / f"sql/{FOLDERS[layer]}/{name}.sql", model(layer, number, datasets))
             write(root / f"schemas/models/{name}.toml", 'description = "Generated"\n' + ('key = ["id"]\n' if layer == "fct" else ""))
 
 

@@ -303,6 +303,17 @@ fn a_disk_that_refuses_says_where_why_and_what_to_do() {
     assert!(records[0]["error"].as_str().unwrap().contains("`, because Not a directory"), "{}", said.stdout);
     assert!(records[0]["help"].as_str().unwrap().contains("move it away"), "{}", said.stdout);
     std::fs::remove_file(scratch.path("warehouse/data/orders")).unwrap();
+
+    // And where queries spill.
+    std::fs::remove_dir_all(scratch.path("warehouse/tmp")).unwrap();
+    scratch.write("warehouse/tmp", "");
+    let said = scratch.run(&["run"]).exits(75).stderr;
+    assert!(
+        said.contains("error: the engine failed: IO error: cannot make `") && said.contains("Not a directory"),
+        "{said}"
+    );
+    assert!(said.contains("help: a file stands where a folder should be"), "{said}");
+    std::fs::remove_file(scratch.path("warehouse/tmp")).unwrap();
     let _ = scratch.run(&["run"]).exits(0);
 }
 

@@ -385,7 +385,7 @@ fn whichever_call_fails_every_snapshot_that_is_there_is_whole() {
             }
             run_on(&scratch, Arc::new(LocalDisk), "next").unwrap();
             drop(store);
-            // A program that another test starts at this moment has our locks until it is the other program.
+            // A process that another test starts shares our locks for the moment until it is another program.
             while open(&scratch).remove_garbage(Keep::Newest(1), false).unwrap().waiting > 0 {}
             assert_only(&scratch, &[&line(&scratch)[0]]);
             fails_at += 1;

@@ -1,6 +1,7 @@
-//! Two runs at once.
+//! Two runs at once, and eight.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::scratch::Scratch;
 
@@ -47,6 +48,50 @@ fn eight_runs_of_one_project_at_once_publish_one_truth() {
     assert_eq!(scratch.rows("select orders, amount from kpi_order_daily"), ["2,30.00"]);
     let history = scratch.run(&["history"]).exits(0);
     assert_eq!(history.stdout.lines().count(), 2, "one run did the work:\n{}", history.stdout);
+}
+
+#[test]
+fn eight_runs_of_different_jobs_at_once_all_publish_beside_gc() {
+    let scratch = Scratch::empty();
+    scratch.write("opsmart.toml", "[paths]\nlanding = \"landing\"\n");
+    for number in 1..=8 {
+        let contract = format!(
+            "from = \"{{landing}}/d{number}-*.csv\"\nformat = {{ type = \"csv\" }}\n[columns]\nid = \"int64!\"\n"
+        );
+        scratch.write(&format!("jobs/j{number}.toml"), &format!("ingest = [\"d{number}\"]\n"));
+        scratch.write(&format!("schemas/sources/d{number}.toml"), &contract);
+        scratch.write(&format!("sql/staging/stg_d{number}.sql"), &format!("select id from d{number}\n"));
+        scratch.write(&format!("sql/marts/fct_d{number}.sql"), &format!("select id from stg_d{number}\n"));
+    }
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let remover = scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                if scratch.path("warehouse/refs/main").exists() {
+                    let _ = scratch.run(&["gc", "--keep", "1", "--quiet"]).exits(0);
+                }
+            }
+        });
+        for round in 1..=4 {
+            let children = (1..=8).map(|number| {
+                scratch.write(&format!("landing/d{number}-{round}.csv"), &format!("id\n{round}\n"));
+                let mut run = scratch.command(&["run", &format!("j{number}"), "--quiet"]);
+                run.stderr(Stdio::piped()).spawn().unwrap()
+            });
+            for child in children.collect::<Vec<_>>() {
+                let output = child.wait_with_output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            }
+            for number in 1..=8 {
+                let rows = scratch.rows(&format!("select count(*), max(id) from fct_d{number}"));
+                assert_eq!(rows, [format!("{round},{round}")], "job {number}");
+            }
+            assert_eq!(scratch.rows("select count(*), sum(clean) from dq_ledger"), [format!("{0},{0}", 8 * round)]);
+        }
+        is_over.store(true, Ordering::SeqCst);
+        remover.join().unwrap();
+    });
+    let _ = scratch.run(&["verify", "--files", "--quiet"]).exits(0);
 }
 
 #[test]
