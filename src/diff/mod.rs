@@ -25,6 +25,7 @@ use crate::engine;
 use crate::partition::PartitionKey;
 use crate::project::MaxChange;
 use crate::store::{Store, TableState};
+use crate::transform::is_out_of_memory;
 
 pub use columns::{ColumnChanges, Retyped};
 pub use tally::{ChangedRow, ChangedValue, Movement, Rows};
@@ -371,8 +372,4 @@ fn first_words(error: &DataFusionError) -> String {
     let text = error.find_root().strip_backtrace();
     let line = text.lines().next().unwrap_or_default();
     line.split(" with top memory consumers").next().unwrap_or(line).to_owned()
-}
-
-fn is_out_of_memory(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ResourcesExhausted(_))
 }
