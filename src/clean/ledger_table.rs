@@ -95,7 +95,7 @@ fn columns(contract: &SourceContract, rows: &[Row]) -> Vec<ArrayRef> {
 #[expect(clippy::cast_precision_loss, reason = "a share of a few digits")]
 fn rejected_share(row: &Row) -> Option<f64> {
     let Row { ledger, counts, .. } = row;
-    let records = ledger.rows + ledger.quarantined;
-    let set_aside = ledger.quarantined + counts.quarantined_in_clean;
+    let records = ledger.rows + ledger.misfits();
+    let set_aside = ledger.misfits() + counts.quarantined_in_clean;
     if records == 0 { None } else { Some(set_aside as f64 / records as f64) }
 }

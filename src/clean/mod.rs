@@ -233,9 +233,9 @@ fn reject_if_too_many(
 ) -> Result<(), CleanError> {
     let ledger = &part.content.ledger;
     // Where a record makes several rows, each of them may be set aside here.
-    let records = ledger.rows + ledger.quarantined;
+    let records = ledger.rows + ledger.misfits();
     let unfound = counts.quarantined_in_clean;
-    let set_aside = ledger.quarantined + unfound;
+    let set_aside = ledger.misfits() + unfound;
     let allowed = contract.may_reject(records);
     if set_aside <= allowed {
         return Ok(());

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod diff;
 mod docs;
+mod erase;
 mod forget;
 mod gc;
 mod generate;
@@ -109,6 +110,7 @@ enum Command {
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
     Forget(forget::ForgetArgs),
+    Erase(erase::EraseArgs),
     Report(page::PageArgs),
     Docs(docs::DocsArgs),
     Generate(generate::GenerateArgs),
@@ -218,6 +220,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::History(args) => history::history(global, args, printer),
         Command::Quarantine(command) => quarantine::quarantine(global, command, printer),
         Command::Forget(args) => forget::forget(global, args, printer),
+        Command::Erase(args) => erase::erase(global, args, printer),
         Command::Report(args) => page::page(global, args, printer),
         Command::Docs(args) => docs::docs(global, args, printer),
         Command::Generate(args) => generate::generate(global, args, printer),

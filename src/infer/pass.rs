@@ -147,6 +147,7 @@ fn as_texts(
     let columns: IndexMap<String, SourceColumn> =
         fields.iter().map(|field| (field.clone(), SourceColumn::of(ColumnType::String))).collect();
     Ok(SourceContract {
+        erased: std::collections::BTreeMap::new(),
         name: "texts".to_owned(),
         file: SourceFile::new("", ""),
         description: None,

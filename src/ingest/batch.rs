@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 
 use super::across::{Mark, Rule};
 use super::cells::{Cells, Span};
+use super::erased::Erased;
 use super::fit::Fit;
 use super::parse::{Column, Misfit};
 use super::problem::{FileProblem, ReadError, Unfit};
@@ -53,6 +54,8 @@ pub(super) struct Table {
     rules: Vec<Rule>,
     /// What the landing of the file says of the times in it.
     times: Times,
+    /// Values of which nothing may be kept.
+    erased: Erased,
 }
 
 /// One record that is set aside.
@@ -83,12 +86,29 @@ impl Verdict<'_> {
             let Misfit { reason, message } = explain();
             let span = self.spans[row];
             self.failures.push(Failure { span, reason, column: Some(column), message });
-            // The record is set aside, and so none of its rows is kept.
-            let is_of_it = |other: &&Span| other.is_of_one_record(&span);
-            let before = self.spans[..row].iter().rev().take_while(is_of_it).count();
-            let after = self.spans[row..].iter().take_while(is_of_it).count();
-            self.keep[row - before..row + after].fill(false);
+            self.drop_record(row);
         }
+    }
+
+    /// The record is set aside, and so none of its rows is kept.
+    fn drop_record(&mut self, row: usize) {
+        let span = self.spans[row];
+        let is_of_it = |other: &&Span| other.is_of_one_record(&span);
+        let before = self.spans[..row].iter().rev().take_while(is_of_it).count();
+        let after = self.spans[row..].iter().take_while(is_of_it).count();
+        self.keep[row - before..row + after].fill(false);
+    }
+
+    /// Sets the record of a row aside as one of which nothing may be kept, whatever else is wrong with it.
+    fn erase(&mut self, row: usize, column: usize) {
+        if self.keep.is_empty() {
+            self.keep.resize(self.spans.len(), true);
+        }
+        let span = self.spans[row];
+        self.failures.retain(|failure| failure.span.start != span.start);
+        let message = "nothing of its record may be kept".to_owned();
+        self.failures.push(Failure { span, reason: Reason::Erased, column: Some(column), message });
+        self.drop_record(row);
     }
 }
 
@@ -116,6 +136,7 @@ impl Table {
             marks: Mark::all(contract)?,
             rules: Rule::all(contract)?,
             times: Times::new(contract, landed_at),
+            erased: Erased::new(contract),
         })
     }
 
@@ -127,6 +148,11 @@ impl Table {
     /// Returns what each column made of the file so far, in the order of the contract.
     pub(super) fn fits(&self) -> impl Iterator<Item = (&str, &Fit)> {
         self.columns.iter().map(Column::name).zip(&self.fits)
+    }
+
+    /// Returns whether there are records of which nothing may be kept.
+    pub(super) fn erases(&self) -> bool {
+        !self.erased.is_empty()
     }
 
     /// Returns the name of the column at a place of the contract.
@@ -181,6 +207,7 @@ impl Table {
             rule.check(&arrays, |row, explain| verdict.fail(row, rule.column(), explain))?;
         }
         self.times.check(&arrays, |row, column, explain| verdict.fail(row, column, explain));
+        self.erased.find(&arrays, cells, (width, slots), bytes, |row, column| verdict.erase(row, column))?;
         let late = self.times.kept_late(&arrays, spans, &verdict.keep);
         let lines = spans.iter().map(|span| span.line.cast_signed());
         arrays.push(Arc::new(Int64Array::from_iter_values(lines)));

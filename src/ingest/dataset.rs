@@ -278,12 +278,12 @@ fn reject_if_too_many(
     examples: Vec<String>,
 ) -> Result<(), IngestError> {
     let ledger = &content.ledger;
-    let records = ledger.accepted + ledger.quarantined;
+    let records = ledger.accepted + ledger.misfits();
     let allowed = contract.may_reject(records);
-    if ledger.quarantined <= allowed {
+    if ledger.misfits() <= allowed {
         return Ok(());
     }
-    Err(IngestError::Rejected { path: listed.path.clone(), set_aside: ledger.quarantined, records, allowed, examples })
+    Err(IngestError::Rejected { path: listed.path.clone(), set_aside: ledger.misfits(), records, allowed, examples })
 }
 
 /// One file, read.
@@ -535,7 +535,7 @@ impl Sink for Tables<'_> {
     }
 
     fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), StoreError> {
-        if self.examples.len() < 5 {
+        if self.examples.len() < 5 && record.reason != super::Reason::Erased {
             let column = record.column.map(|column| format!(" in `{column}`")).unwrap_or_default();
             self.examples.push(format!("{}:{}: {}{column}: {}", self.path, record.line, record.reason, record.message));
         }

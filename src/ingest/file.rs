@@ -331,6 +331,9 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         for Failure { span, reason, column, message } in self.failures.drain(..) {
             self.ledger.set_aside(span.length());
             self.ledger.late += u64::from(reason == Reason::Late);
+            self.ledger.erased += u64::from(reason == Reason::Erased);
+            // Of a record that cannot be cut into fields nobody can tell whose it is.
+            let is_kept = reason != Reason::Erased && (column.is_some() || !self.table.erases());
             let record = SetAside {
                 reason,
                 column: column.map(|column| self.table.name(column)),
@@ -338,7 +341,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
                 offset: base + u64::from(span.start),
                 line: span.line,
                 length: span.length(),
-                bytes: span.of(bytes),
+                bytes: if is_kept { span.of(bytes) } else { &[] },
             };
             self.sink.set_aside(record).map_err(ReadError::Sink)?;
         }
@@ -370,7 +373,8 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         let length = self.chunk.base() + self.at as u64 - offset;
         self.ledger.set_aside(length);
         let message = too_long(self.limit);
-        let record = SetAside { reason: Reason::Length, column: None, message, offset, line, length, bytes: &kept };
+        let bytes = if self.table.erases() { &[] } else { kept.as_slice() };
+        let record = SetAside { reason: Reason::Length, column: None, message, offset, line, length, bytes };
         self.sink.set_aside(record).map_err(ReadError::Sink)
     }
 }

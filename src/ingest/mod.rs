@@ -20,6 +20,7 @@ mod csv;
 mod dataset;
 mod decode;
 mod encoding;
+mod erased;
 mod explode;
 mod file;
 mod fit;

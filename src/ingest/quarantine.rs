@@ -45,11 +45,13 @@ pub enum Reason {
     Test,
     /// A value that is not found where its column references: told of rows, once other datasets are there.
     Reference,
+    /// A value of which nothing may be kept: its bytes are not.
+    Erased,
 }
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Quote,
         Self::Fields,
         Self::Json,
@@ -70,6 +72,7 @@ impl Reason {
         Self::Bot,
         Self::Test,
         Self::Reference,
+        Self::Erased,
     ];
 
     /// Returns the reason as it is stored and printed, for example `E_TYPE`.
@@ -96,6 +99,7 @@ impl Reason {
             Self::Bot => "E_BOT",
             Self::Test => "E_TEST",
             Self::Reference => "E_FK",
+            Self::Erased => "E_ERASED",
         }
     }
 }

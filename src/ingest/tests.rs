@@ -99,6 +99,7 @@ impl Case {
             (name.to_owned(), column)
         });
         let contract = SourceContract {
+            erased: std::collections::BTreeMap::new(),
             name: "sample".into(),
             file: SourceFile::new("schemas/sources/sample.toml", ""),
             description: None,
@@ -201,6 +202,7 @@ fn rows_say_where_they_come_from() {
         quarantined_bytes: 0,
         blank_bytes: 18,
         late: 0,
+        erased: 0,
     };
     assert_eq!((outcome.ledger, outcome.unknown_columns), (ledger, Vec::new()));
 }

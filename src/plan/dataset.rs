@@ -197,6 +197,9 @@ pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
         parts.add(format!("{name} {reason} {}", meaning(condition)));
     }
     contract.late.iter().for_each(|late| parts.add(format!("{late:?}")));
+    if !contract.erased.is_empty() {
+        parts.add(format!("{:?}", contract.erased));
+    }
     parts.digest()
 }
 

@@ -42,7 +42,7 @@ const QUARANTINE: [Column; 8] = [
     (
         "record",
         ColumnType::Bytes,
-        "The record's bytes as they landed, line end included; of E_FK the row's values as a JSON object",
+        "The record's bytes as they landed, line end included; of E_FK the row's values as a JSON object, of E_ERASED nothing",
         "bytes",
         "Record",
         "原始记录",

@@ -1,6 +1,6 @@
 //! What `schemas/` says: the contract of a landed dataset, and the promises of a published table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
 use encoding_rs::Encoding;
@@ -13,6 +13,7 @@ use super::job::Spelled;
 use super::landing::{LandingPattern, Readiness};
 use super::partition::{DayReach, PartitionBy};
 use crate::diagnostic::{Place, SourceFile};
+use crate::digest::{Digest, Parts};
 
 /// The contract of one landed dataset (`schemas/sources/<name>.toml`).
 ///
@@ -63,6 +64,22 @@ pub struct SourceContract {
     pub rules: Vec<RecordRule>,
     /// What becomes of records that land long after their time.
     pub late: Option<Late>,
+    /// Of columns the digests of values whose records are never taken in; see [`subject`].
+    pub erased: BTreeMap<String, BTreeSet<Digest>>,
+}
+
+/// The file that remembers whose records are never taken in.
+pub const ERASED: &str = "schemas/erased.toml";
+
+/// Returns the digest by which a value of a dataset's column is remembered whose records are never taken in. Who guesses the
+/// value can tell that it is the one.
+#[must_use]
+pub fn subject(dataset: &str, column: &str, value: &[u8]) -> Digest {
+    let mut parts = Parts::of("subject");
+    parts.add(dataset);
+    parts.add(column);
+    parts.add(value);
+    parts.digest()
 }
 
 impl SourceContract {

@@ -28,8 +28,8 @@ pub use check::{Calendar, Check, Question, Severity, Side, Terms, To, Usual};
 pub use column::{ColumnType, Normaliser, Rules, Words, timestamp};
 pub use condition::{Comparison, Condition, Operand, RecordRule, RuleReason, Test};
 pub use contract::{
-    CsvFormat, FieldNames, FilesMode, Format, Keep, Late, Limit, MaxChange, ModelColumn, ModelContract, ModelPlaces,
-    NdjsonFormat, NewColumns, PLACE, Reference, SourceColumn, SourceContract, ThenLate,
+    CsvFormat, ERASED, FieldNames, FilesMode, Format, Keep, Late, Limit, MaxChange, ModelColumn, ModelContract,
+    ModelPlaces, NdjsonFormat, NewColumns, PLACE, Reference, SourceColumn, SourceContract, ThenLate, subject,
 };
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};
@@ -76,6 +76,7 @@ pub fn digest(project: &Project, env: Option<&str>) -> Digest {
         parts.add(file.text.as_bytes());
     }
     parts.add(format!("{:?}", project.dictionary));
+    project.sources.values().for_each(|source| parts.add(format!("{:?}", source.erased)));
     parts.digest()
 }
 

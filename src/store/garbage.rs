@@ -32,6 +32,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use super::crash::crash_point;
 use super::leases::{nobody_writes, taken_alone};
 use super::lock::Lock;
+use super::published::KEPT;
 use super::{Reference, Snapshot, Store, StoreError, outcomes_path, state_path};
 use crate::digest::Digest;
 
@@ -153,7 +154,7 @@ impl Store {
         runs.iter().try_for_each(|folder| self.remove(folder))?;
         self.killed_runs().iter().for_each(|folder| self.remove_drafts(folder));
         for branch in self.references()?.keys() {
-            garbage.generations += self.on_branch(branch).tidy_published()?;
+            garbage.generations += self.on_branch(branch).tidy_published(KEPT)?;
         }
         // One that is still being written is only not remembered.
         self.remove_drafts(&self.root.join("memos"));
@@ -167,6 +168,16 @@ impl Store {
         for draft in entries.filter(|entry| is_draft(entry.file_name())) {
             let _ = self.disk.remove(draft.path());
         }
+    }
+
+    /// Removes everything but what is in force, also what readers had a day to leave.
+    ///
+    /// # Errors
+    /// As [`Self::remove_garbage`].
+    pub fn purge(&self) -> Result<Garbage, StoreError> {
+        let mut garbage = self.remove_garbage(Keep::Newest(1), false)?;
+        garbage.generations += self.tidy_published(Duration::ZERO)?;
+        Ok(garbage)
     }
 
     /// Returns the snapshots that lie there and that the reference does not lead to: those of runs that died before they

@@ -31,6 +31,9 @@ pub struct Ledger {
     pub blank_bytes: u64,
     /// Records that landed long after their time, by the contract. They are among those accepted or set aside.
     pub late: u64,
+    /// Records that were set aside because nothing of them may be kept. They are among those.
+    #[serde(default)]
+    pub erased: u64,
 }
 
 impl Ledger {
@@ -53,6 +56,13 @@ impl Ledger {
         self.quarantined_bytes += other.quarantined_bytes;
         self.blank_bytes += other.blank_bytes;
         self.late += other.late;
+        self.erased += other.erased;
+    }
+
+    /// Returns how many records were set aside because they do not fit the contract.
+    #[must_use]
+    pub fn misfits(&self) -> u64 {
+        self.quarantined - self.erased
     }
 
     /// Counts a record that became so many rows.

@@ -26,7 +26,7 @@ use crate::digest::{Digest, Parts};
 use crate::quote::{identifier, text};
 
 /// How long a generation stays after it was in force last, so that long queries can end.
-const KEPT: Duration = Duration::from_hours(24);
+pub(super) const KEPT: Duration = Duration::from_hours(24);
 
 /// The file of a generation that tells readers of its tables. It is made last.
 const VIEWS: &str = "views.sql";
@@ -60,21 +60,21 @@ impl Store {
         let _ = current.canonicalize_utf8().and_then(|old| std::fs::File::open(old)?.set_modified(SystemTime::now()));
         self.disk.point(&current, &target).map_err(|source| StoreError::Write { path: current, source })?;
         crash_point("published.after-current");
-        self.remove_old_generations(id);
+        self.remove_old_generations(id, KEPT);
         Ok(())
     }
 
     /// Brings `published/` in line with the reference, and removes from it what is only there for readers of before and has
     /// been long enough; returns how many generations.
-    pub(super) fn tidy_published(&self) -> Result<usize, StoreError> {
+    pub(super) fn tidy_published(&self, kept: Duration) -> Result<usize, StoreError> {
         self.refresh_published()?;
         let deadline = Some(Instant::now() + Duration::from_mins(1));
         let _lock = Lock::take(&self.locks(), ".published", deadline)?;
         let reference = self.reference()?.filter(|reference| self.is_current(&reference.snapshot));
         // Behind by now: whoever moved the reference brings it in line, and tidies up then.
         let Some(reference) = reference else { return Ok(0) };
-        let removed = self.remove_old_generations(&reference.snapshot);
-        self.remove_unread_folders();
+        let removed = self.remove_old_generations(&reference.snapshot, kept);
+        self.remove_unread_folders(kept);
         self.remove_drafts(&self.published());
         Ok(removed)
     }
@@ -169,17 +169,18 @@ impl Store {
     /// Removes generations that nobody should still be reading, and table folders that no generation links to any more;
     /// returns how many generations. A failure here leaves files behind and is not worth failing a run for: the next
     /// refresh tries again.
-    fn remove_old_generations(&self, id: &Digest) -> usize {
+    fn remove_old_generations(&self, id: &Digest, kept: Duration) -> usize {
         let old = entries(&self.published().join("gen"));
-        let old = old.iter().filter(|generation| generation.file_name() != Some(id.as_str()) && is_old(generation));
+        let old =
+            old.iter().filter(|generation| generation.file_name() != Some(id.as_str()) && is_old(generation, kept));
         let removed = old.filter(|generation| self.disk.remove(generation).is_ok()).count();
         if removed > 0 {
-            self.remove_unread_folders();
+            self.remove_unread_folders(kept);
         }
         removed
     }
 
-    fn remove_unread_folders(&self) {
+    fn remove_unread_folders(&self, kept: Duration) {
         let in_use: Vec<Utf8PathBuf> = entries(&self.published().join("gen"))
             .iter()
             .flat_map(|generation| entries(generation))
@@ -187,7 +188,7 @@ impl Store {
             .collect();
         for table in entries(&self.published().join("tables")) {
             for folder in entries(&table) {
-                if is_old(&folder) && folder.canonicalize_utf8().is_ok_and(|folder| !in_use.contains(&folder)) {
+                if is_old(&folder, kept) && folder.canonicalize_utf8().is_ok_and(|folder| !in_use.contains(&folder)) {
                     let _ = self.disk.remove(&folder);
                 }
             }
@@ -210,9 +211,9 @@ fn part(n: usize) -> String {
 }
 
 /// Returns whether a folder has been there for so long that nobody should still be reading what it holds.
-fn is_old(path: &Utf8Path) -> bool {
+fn is_old(path: &Utf8Path, kept: Duration) -> bool {
     let made = path.symlink_metadata().and_then(|metadata| metadata.modified());
-    made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > KEPT))
+    made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age >= kept))
 }
 
 fn entries(folder: &Utf8Path) -> Vec<Utf8PathBuf> {

@@ -59,6 +59,7 @@ fn contract(format: Format) -> SourceContract {
         (name.to_owned(), column)
     });
     SourceContract {
+        erased: std::collections::BTreeMap::new(),
         name: "sample".into(),
         file: SourceFile::new("schemas/sources/sample.toml", ""),
         description: None,

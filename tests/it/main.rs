@@ -11,6 +11,7 @@ mod damage;
 mod data_model;
 mod dead_ends;
 mod diff;
+mod erasing;
 mod evolve;
 mod faults;
 mod file_modes;

@@ -8,6 +8,7 @@ mod check;
 mod column;
 mod condition;
 mod dictionary;
+mod erased;
 mod explode;
 mod files;
 mod format;
@@ -63,7 +64,8 @@ pub fn load(root: &Utf8Path, env: Option<&str>) -> Result<Project, Diagnostics> 
     let settings = files::read(root, SETTINGS.into(), &mut found)
         .file
         .and_then(|file| settings::read(&file, env, &names, &mut found));
-    let sources = source::read_all(&names, settings.as_ref(), &mut found);
+    let mut sources = source::read_all(&names, settings.as_ref(), &mut found);
+    names.erased.iter().for_each(|file| erased::read(file, &mut sources, &mut found));
     reference::check(&sources, &names, &mut found);
     let contracts = model::read_all(&names, settings.as_ref(), &mut found);
     let jobs = job::read_all(root, &names, &mut found);

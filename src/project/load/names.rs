@@ -25,6 +25,8 @@ pub(super) struct Names {
     pub(super) contracts: BTreeMap<String, Leaf>,
     /// `schemas/columns.toml`.
     pub(super) dictionary: Option<SourceFile>,
+    /// `schemas/erased.toml`.
+    pub(super) erased: Option<SourceFile>,
 }
 
 impl Names {
@@ -36,6 +38,7 @@ impl Names {
             sources: BTreeMap::new(),
             contracts: BTreeMap::new(),
             dictionary: None,
+            erased: None,
         };
         names.settle_schemas(files::below(root, "schemas", "toml", found), found);
         names.settle_sql(files::below(root, "sql", "sql", found), found);
@@ -53,6 +56,7 @@ impl Names {
             let parts = leaf.path.components().skip(1).map(|part| part.as_str()).collect::<Vec<_>>();
             match parts.as_slice() {
                 ["columns.toml"] => self.dictionary = leaf.file,
+                ["erased.toml"] => self.erased = leaf.file,
                 ["sources", _] => {
                     check_name(&leaf, found);
                     self.sources.insert(leaf.stem().to_owned(), leaf);

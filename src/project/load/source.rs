@@ -102,6 +102,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         columns,
         rules,
         late,
+        erased: BTreeMap::new(),
     })
 }
 

@@ -160,6 +160,7 @@ fn contract(format: Format, more: u8, columns: u8) -> SourceContract {
         typed[6].1.formats = vec!["%d/%m/%y".into(), "%j %Y".into()];
     }
     SourceContract {
+        erased: std::collections::BTreeMap::new(),
         name: "sample".into(),
         file: SourceFile::new("schemas/sources/sample.toml", ""),
         description: None,

@@ -1,0 +1,141 @@
+//! `opsmart erase`: nothing of a person stays in the warehouse, and nothing comes back.
+
+use std::fs::File;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::DataType;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::scratch::Scratch;
+
+const WHO: &str = "u_erased";
+
+/// Visits of users, some of which do not fit, and what they bought.
+fn visits() -> Scratch {
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
+        ("jobs/all.toml", "ingest = [\"visits\"]\n"),
+        (
+            "schemas/sources/visits.toml",
+            "from = \"{landing}/visits-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\nkeep = { latest = \"at\" }\n\
+             partition = { day = \"at\" }\nrejected_share = 0.5\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\n\
+             user = { type = \"string\", normalise = [\"trim\", \"lower\"] }\nnote = \"string\"\n",
+        ),
+        ("sql/staging/stg_visits.sql", "select id, local_day(at, $reporting_zone) as day, user, note from visits\n"),
+        ("sql/marts/fct_visit.sql", "select id, day, user, note from stg_visits\n"),
+        ("schemas/models/fct_visit.toml", "key = [\"id\"]\npartition = { day = \"day\" }\n"),
+        ("sql/kpi/kpi_visit_daily.sql", "select day, count(*) as visits from fct_visit group by day\n"),
+        ("schemas/models/kpi_visit_daily.toml", "key = [\"day\"]\npartition = { day = \"day\" }\n"),
+        (
+            "landing/visits-1.csv",
+            "id,at,user,note\n1,2024-03-01T10:00:00Z,u_erased,a\n2,2024-03-01T11:00:00Z,u_2,b\n\
+             3,2024-03-02T10:00:00Z,u_2,c\n1,2024-03-01T09:00:00Z, U_ERASED ,older\n",
+        ),
+        (
+            "landing/visits-2.csv",
+            "id,at,user,note\nnot one,2024-03-02T10:00:00Z,u_erased,broken\nnot two,2024-03-02T10:00:00Z,u_2,broken\n\
+             4,2024-03-03T10:00:00Z,\"u_erased,torn\n5,2024-03-03T10:00:00Z,u_3,d\n6,2024-03-04T10:00:00Z,u_3,e\n\
+             7,2024-03-04T10:00:00Z,u_3,f\n",
+        ),
+    ]);
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    scratch
+}
+
+/// Returns the files of the warehouse in which a value of any column, or any text, has the name in it.
+fn traces(scratch: &Scratch) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, bytes) in scratch.files("warehouse") {
+        let name = path.display().to_string();
+        let is_named = if name.ends_with(".parquet") {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap().build().unwrap();
+            reader.map(Result::unwrap).any(|batch| {
+                batch.columns().iter().any(|column| match column.data_type() {
+                    DataType::Utf8 => column.as_string::<i32>().iter().flatten().any(has_name),
+                    DataType::Binary => column
+                        .as_binary::<i32>()
+                        .iter()
+                        .flatten()
+                        .any(|bytes| has_name(&String::from_utf8_lossy(bytes))),
+                    _ => false,
+                })
+            })
+        } else {
+            has_name(&String::from_utf8_lossy(&bytes))
+        };
+        if is_named {
+            found.push(name);
+        }
+    }
+    found
+}
+
+fn has_name(text: &str) -> bool {
+    text.to_lowercase().contains(WHO)
+}
+
+#[test]
+fn nothing_of_a_person_stays_and_nothing_comes_back() {
+    let scratch = visits();
+    assert!(traces(&scratch).len() > 3, "{:?}", traces(&scratch));
+    let said = scratch.run(&["erase", "visits.user=u_erased"]).exits(0).stderr;
+    assert!(said.contains("removed 1 earlier snapshot"), "{said}");
+    assert_eq!(traces(&scratch), Vec::<String>::new());
+    // The project remembers a digest and no name.
+    assert!(!has_name(&std::fs::read_to_string(scratch.path("schemas/erased.toml")).unwrap()));
+    assert_eq!(
+        scratch.rows("select day, visits from kpi_visit_daily order by day"),
+        ["2024-03-01,1", "2024-03-02,1", "2024-03-03,1", "2024-03-04,2"]
+    );
+    // Its records are told by their place. Of one that cannot be cut into fields nobody can tell whose it is.
+    assert_eq!(
+        scratch.rows("select file, line, reason, record = '' as is_empty from dq_quarantine order by file, line"),
+        [
+            "landing/visits-1.csv,2,E_ERASED,true",
+            "landing/visits-1.csv,5,E_ERASED,true",
+            "landing/visits-2.csv,2,E_ERASED,true",
+            "landing/visits-2.csv,3,E_TYPE,false",
+            "landing/visits-2.csv,4,E_QUOTE,true",
+        ]
+    );
+    assert_eq!(
+        scratch.rows(
+            "select sum(records - accepted - quarantined - blank), sum(rows - clean - superseded) from dq_ledger"
+        ),
+        ["0,0"]
+    );
+    // What lands later of the same person is not taken in, and no share of what does not fit.
+    scratch.write("landing/visits-3.csv", "id,at,user,note\n8,2024-03-05T10:00:00Z,u_erased,g\n");
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    assert_eq!(traces(&scratch), Vec::<String>::new());
+    assert_eq!(scratch.rows("select count(*) from fct_visit"), ["5"]);
+    let _ = scratch.run(&["verify", "--files"]).exits(0);
+}
+
+#[test]
+fn what_else_has_the_records_is_told_first() {
+    let scratch = visits();
+    for (subject, words) in [
+        ("visits.user", "`visits.user` does not say whose records"),
+        ("visits.user=", "`visits.user=` does not say whose records"),
+        ("visit.user=u", "there is no dataset `visit`\nhelp: did you mean `visits`?"),
+        ("visits.users=u", "`visits` has no column `users`\nhelp: did you mean `user`?"),
+    ] {
+        let said = scratch.run(&["erase", subject]).exits(2).stderr;
+        assert!(said.contains(words), "{said}");
+    }
+    let _ = scratch.run(&["run", "--branch", "trial", "--quiet"]).exits(0);
+    let said = scratch.run(&["erase", "visits.user=u_erased"]).exits(2).stderr;
+    assert!(
+        said.contains("branch `trial` has the records too\nhelp: remove it first: opsmart branch rm trial"),
+        "{said}"
+    );
+    assert!(!scratch.path("schemas/erased.toml").exists());
+    let _ = scratch.run(&["branch", "rm", "trial"]).exits(0);
+    // A file of which the rest is kept has to be there to be read again.
+    std::fs::remove_file(scratch.path("landing/visits-1.csv")).unwrap();
+    let said = scratch.run(&["erase", "visits.user=u_erased"]);
+    assert!(said.stderr.contains("landing/visits-1.csv"), "{}", said.stderr);
+    assert_eq!(said.exits(1).stdout, "");
+    assert_eq!(scratch.rows("select count(*) from fct_visit"), ["6"]);
+}
