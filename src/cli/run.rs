@@ -221,9 +221,11 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     let Some(locks) = lock(&store, &args.choice.locks(&suite), args.on_locked, printer)? else {
         return Ok(Ran::Skipped(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done }));
     };
-    let memory = args.memory.or(suite.project.settings.memory_bytes);
-    let mut resources = Resources::of_this_machine(memory, Some(store.spill_folder(&id)));
-    resources.threads = args.threads.map_or(resources.threads, usize::from);
+    // Whoever had the locks may have run for long, and the project that counts is the one that is there now.
+    if project::digest(&load(global)?, global.env.as_deref()) != digest {
+        drop(locks);
+        return ran(global, args, forget, printer);
+    }
     let record = Record {
         store: &store,
         id: &id,
@@ -240,7 +242,7 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
         store: &store,
         reach: &reach,
         as_of,
-        resources,
+        resources: resources(args, &suite, store.spill_folder(&id)),
         id: id.clone(),
         project: digest.clone(),
         memo: (forget.is_none() && args.choice.on.is_main()).then_some(&memo),
@@ -300,6 +302,14 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     };
     drop(locks);
     Ok(Ran::Ended(exit, if exit == Exit::Done { read } else { Vec::new() }))
+}
+
+/// Returns what the queries of a run may use.
+fn resources(args: &RunArgs, suite: &Suite, spills: Utf8PathBuf) -> Resources {
+    let memory = args.memory.or(suite.project.settings.memory_bytes);
+    let mut resources = Resources::of_this_machine(memory, Some(spills));
+    resources.threads = args.threads.map_or(resources.threads, usize::from);
+    resources
 }
 
 /// Takes the locks of a run; nothing if another run holds one and this one is to be skipped then.

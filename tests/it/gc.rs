@@ -298,14 +298,7 @@ fn a_run_under_way_keeps_what_it_starts_from_and_what_it_has_made() {
 
 /// Publishes a table that has nothing to do with orders, and returns the snapshot.
 fn run_on_another_dataset(scratch: &Scratch) -> String {
-    scratch.write("jobs/refunds.toml", "ingest = [\"refunds\"]\n");
-    scratch.write(
-        "schemas/sources/refunds.toml",
-        "from = \"{landing}/refunds-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\n",
-    );
-    scratch.write("sql/staging/stg_refunds.sql", "select id from refunds\n");
-    scratch.write("sql/marts/fct_refund.sql", "select id from stg_refunds\n");
-    scratch.write("landing/refunds-1.csv", "id\n7\n");
+    scratch.add_refunds();
     let _ = scratch.run(&["run", "--quiet", "refunds"]).exits(0);
     line(scratch)[0].clone()
 }

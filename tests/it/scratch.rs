@@ -81,6 +81,18 @@ impl Scratch {
         ])
     }
 
+    /// Adds a job whose dataset and table have nothing to do with orders, and lands a file of one row.
+    pub(crate) fn add_refunds(&self) {
+        self.write("jobs/refunds.toml", "ingest = [\"refunds\"]\n");
+        self.write(
+            "schemas/sources/refunds.toml",
+            "from = \"{landing}/refunds-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\n",
+        );
+        self.write("sql/staging/stg_refunds.sql", "select id from refunds\n");
+        self.write("sql/marts/fct_refund.sql", "select id from stg_refunds\n");
+        self.write("landing/refunds-1.csv", "id\n7\n");
+    }
+
     pub(crate) fn root(&self) -> &Utf8Path {
         Utf8Path::from_path(self.folder.path()).unwrap()
     }

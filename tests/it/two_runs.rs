@@ -1,5 +1,6 @@
 //! Two runs at once, and eight.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,14 +9,7 @@ use crate::scratch::Scratch;
 /// A project with two jobs that share nothing, and a lock that a test can hold.
 fn two_jobs() -> Scratch {
     let scratch = Scratch::orders();
-    scratch.write("jobs/refunds.toml", "ingest = [\"refunds\"]\n");
-    scratch.write(
-        "schemas/sources/refunds.toml",
-        "from = \"{landing}/refunds-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\n",
-    );
-    scratch.write("sql/staging/stg_refunds.sql", "select id from refunds\n");
-    scratch.write("sql/marts/fct_refund.sql", "select id from stg_refunds\n");
-    scratch.write("landing/refunds-1.csv", "id\n7\n");
+    scratch.add_refunds();
     scratch
 }
 
@@ -107,4 +101,23 @@ fn a_second_run_of_a_job_fails_waits_or_skips_as_it_is_told() {
     let _ = scratch.run(&["run", "orders", "--on-locked", "wait=1s"]).exits(75);
     drop(lock);
     let _ = scratch.run(&["run", "orders"]).exits(0);
+}
+
+#[test]
+fn a_run_that_waited_runs_the_project_that_is_there_by_then() {
+    let scratch = Scratch::orders();
+    std::fs::create_dir_all(scratch.path("warehouse/locks")).unwrap();
+    let lock = std::fs::File::create(scratch.path("warehouse/locks/job-orders.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut child =
+        scratch.command(&["run", "orders", "--on-locked", "wait=60s"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut words = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    words.read_line(&mut line).unwrap();
+    assert!(line.starts_with("waiting: "), "{line}");
+    scratch.write("sql/marts/fct_order.sql", "select id, date '2024-05-05' as day, amount from stg_orders\n");
+    drop(lock);
+    words.read_to_string(&mut line).unwrap();
+    assert!(child.wait().unwrap().success(), "{line}");
+    assert_eq!(scratch.rows("select distinct day from fct_order"), ["2024-05-05"]);
 }

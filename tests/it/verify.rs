@@ -115,15 +115,8 @@ fn a_table_that_cannot_be_made_again_is_told_and_no_finding() {
 #[test]
 fn the_clock_and_the_inputs_are_those_of_the_run_that_made_the_table() {
     let scratch = published();
-    scratch.write("jobs/refunds.toml", "ingest = [\"refunds\"]\n");
-    scratch.write(
-        "schemas/sources/refunds.toml",
-        "from = \"{landing}/refunds-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\n",
-    );
-    scratch.write("sql/staging/stg_refunds.sql", "select id from refunds\n");
-    scratch.write("sql/marts/fct_refund.sql", "select id from stg_refunds\n");
+    scratch.add_refunds();
     scratch.write("sql/kpi/kpi_age.sql", "select id, $as_of as at from fct_order\n");
-    scratch.write("landing/refunds-1.csv", "id\n7\n");
     let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
     scratch.write("landing/refunds-2.csv", "id\n8\n");
     let _ = scratch.run(&["run", "refunds", "--quiet", "--as-of", "2024-07-02"]).exits(0);
