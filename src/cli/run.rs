@@ -16,9 +16,10 @@ use crate::engine::Resources;
 use crate::plan::{Forget, Reach, Suite, reach, select_all};
 use crate::project::{self, Job, Project};
 use crate::run::{
-    self, DatasetReport, Event, Exit, Measured, Memo, Record, RunError, RunReport, Status, Surroundings, Told, metrics,
+    self, DatasetReport, Event, Exit, Measured, Memo, Receiver, Record, RunError, RunReport, Status, Surroundings,
+    Told, metrics,
 };
-use crate::store::{Disk, LocalDisk, Lock, LockError, OnLocked, Store, StoreError};
+use crate::store::{Disk, LocalDisk, Lock, LockError, OnLocked, RUN_LINEAGE, Store, StoreError};
 
 /// Take in what has landed, bring tables up to date and publish them
 ///
@@ -271,13 +272,13 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     // Threads that are still writing must not keep the process; what they write is named by nothing.
     runtime.shutdown_timeout(Duration::from_secs(10));
     store.remove_spills(&id);
-    let exit = match ended {
+    let outcome = match ended {
         Ended::By(outcome) => match *outcome {
-            Ok(report) if report.status == Status::NothingNew => nothing_new(args, printer, &report),
+            Ok(report) if report.status == Status::NothingNew => Ok(nothing_new(args, printer, &report)),
             Ok(report) => {
                 tell(printer, &report);
                 read = report.datasets;
-                Exit::Done
+                Ok(Exit::Done)
             }
             Err(error) => {
                 // What was asked for in a wrong way is between us and whoever asked.
@@ -286,22 +287,42 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
                     record.write("failed", error.exit(), Some(&error), Told::Read(&read));
                     record.write_lineage(error.exit(), Some(&error), Told::Read(&read));
                 }
-                return Err(Failure::Run { error, read });
+                Err(error)
             }
         },
         Ended::Signal(exit) => {
             store.discard_unnamed();
-            record.write("interrupted", exit, None, Told::Read(&read));
-            record.write_lineage(exit, None, Told::Read(&read));
-            printer.say("interrupted, nothing published\n");
-            if printer.is_json() {
-                document(&serde_json::json!({ "status": "interrupted", "exit": exit as u8 }));
-            }
-            exit
+            interrupted(&record, exit, &read, printer);
+            Ok(exit)
         }
     };
+    // Nobody's run has to wait for a receiver that is slow.
     drop(locks);
-    Ok(Ran::Ended(exit, if exit == Exit::Done { read } else { Vec::new() }))
+    send_lineage(&store, &id);
+    match outcome {
+        Ok(exit) => Ok(Ran::Ended(exit, if exit == Exit::Done { read } else { Vec::new() })),
+        Err(error) => Err(Failure::Run { error, read }),
+    }
+}
+
+/// Tells of a run that was interrupted.
+fn interrupted(record: &Record<'_>, exit: Exit, read: &[DatasetReport], printer: &Printer) {
+    record.write("interrupted", exit, None, Told::Read(read));
+    record.write_lineage(exit, None, Told::Read(read));
+    printer.say("interrupted, nothing published\n");
+    if printer.is_json() {
+        document(&serde_json::json!({ "status": "interrupted", "exit": exit as u8 }));
+    }
+}
+
+/// Sends what the run told of lineage, if it did and if somebody wants to hear of it. A run is not failed for it.
+fn send_lineage(store: &Store, run: &str) {
+    let file = store.run_file(run, RUN_LINEAGE);
+    let Ok(events) = std::fs::read_to_string(&file) else { return };
+    let sent = Receiver::read(|name| std::env::var(name).ok()).and_then(|to| to.map_or(Ok(()), |to| to.send(&events)));
+    if let Err(error) = sent {
+        tracing::warn!(run, error = error.to_string(), "lineage of the run was not sent, and stays in {file}");
+    }
 }
 
 /// Returns what the queries of a run may use.

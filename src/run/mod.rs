@@ -11,6 +11,7 @@ mod idle;
 mod memo;
 mod metrics;
 mod openlineage;
+mod receiver;
 mod record;
 mod report;
 
@@ -26,6 +27,7 @@ pub use idle::recall;
 pub use memo::Memo;
 pub use metrics::{Measured, metrics};
 pub use openlineage::Surroundings;
+pub use receiver::{Receiver, SendError};
 pub use record::{Record, Told, chosen};
 pub use report::{DatasetReport, Event, LeftFile, RunReport, Status, TableReport};
 

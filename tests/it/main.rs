@@ -34,6 +34,7 @@ mod partitions;
 mod published;
 mod quarantine;
 mod readers_beside_publications;
+mod receivers;
 mod references;
 mod repeated;
 mod sample;

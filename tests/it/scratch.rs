@@ -126,7 +126,8 @@ impl Scratch {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_opsmart"));
         command.current_dir(self.folder.path()).args(arguments).env("NO_COLOR", "1");
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("OPSMART_")) {
+        let is_ours = |name: &str| name.starts_with("OPSMART_") || name.starts_with("OPENLINEAGE_");
+        for (name, _) in std::env::vars().filter(|(name, _)| is_ours(name)) {
             command.env_remove(name);
         }
         command

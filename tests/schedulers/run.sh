@@ -87,6 +87,13 @@ if command -v python3 > /dev/null && environment openlineage requirements-openli
 else
     skip 'the client of OpenLineage cannot be installed'
 fi
+if command -v python3 > /dev/null && command -v openssl > /dev/null; then
+    folder="$target/receiver-project"
+    project "$folder"
+    python3 "$here/receive_lineage.py" "$opsmart" "$folder" || fail 'a receiver of lineage'
+else
+    skip 'a receiver of lineage takes Python and openssl'
+fi
 
 echo '# cron'
 if [ "$(id -u)" != 0 ] || ! command -v unshare > /dev/null; then
