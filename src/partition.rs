@@ -27,6 +27,27 @@ pub fn name_of(by: &PartitionBy, key: PartitionKey) -> String {
     }
 }
 
+/// Returns the key of a partition that people write so; nothing if none is written so.
+#[must_use]
+pub fn key_of(by: &PartitionBy, name: &str) -> Option<PartitionKey> {
+    let key = match by {
+        _ if name == "null" => None,
+        PartitionBy::Bucket { .. } => Some(name.parse().ok()?),
+        PartitionBy::Day { .. } => {
+            let day: NaiveDate = name.parse().ok()?;
+            Some(i32::try_from((day - NaiveDate::default()).num_days()).ok()?)
+        }
+    };
+    // A bucket that is not there and a day such as 2024-1-5 are written by nobody.
+    let is_one = match (by, key) {
+        (PartitionBy::Bucket { buckets, .. }, Some(bucket)) => {
+            u32::try_from(bucket).is_ok_and(|bucket| bucket < *buckets)
+        }
+        _ => true,
+    };
+    (is_one && name_of(by, key) == name).then_some(key)
+}
+
 /// Returns the day that is so many days after 1970-01-01.
 #[must_use]
 pub fn day_of(days: i32) -> Option<NaiveDate> {
@@ -125,6 +146,24 @@ mod tests {
         assert_eq!(keys(&by, Arc::new(instants.with_timezone("UTC"))), [Some(0), Some(-1), None]);
         assert_eq!(name_of(&by, Some(19_723)), "2024-01-01");
         assert_eq!(name_of(&by, Some(-1)), "1969-12-31");
+    }
+
+    #[test]
+    fn a_key_is_written_in_one_way() {
+        let day = PartitionBy::Day { column: "c".into(), zone: "Asia/Shanghai".parse().unwrap() };
+        let bucket = PartitionBy::Bucket { column: "c".into(), buckets: 8 };
+        for key in [None, Some(-1), Some(0), Some(19_723)] {
+            assert_eq!(key_of(&day, &name_of(&day, key)), Some(key));
+        }
+        for key in [None, Some(0), Some(7)] {
+            assert_eq!(key_of(&bucket, &name_of(&bucket, key)), Some(key));
+        }
+        for none in ["", "2024-1-5", "2024-02-30", "7", "+262143-01-01", "NULL"] {
+            assert_eq!(key_of(&day, none), None, "{none}");
+        }
+        for none in ["", "8", "-1", "07", "2024-01-01"] {
+            assert_eq!(key_of(&bucket, none), None, "{none}");
+        }
     }
 
     #[test]

@@ -40,8 +40,8 @@ pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) ->
         return Ok(Exit::Done);
     }
     if args.tables {
-        let head = ["Run", "status", "table", "rows", "seconds", "why"];
-        answer(&report::aligned(&head, |column| matches!(column, 3 | 4), records.iter().flat_map(tables)));
+        let head = ["Run", "status", "table", "rows", "rows read", "seconds", "why"];
+        answer(&report::aligned(&head, |column| matches!(column, 3..=5), records.iter().flat_map(tables)));
         return Ok(Exit::Done);
     }
     let is_there = |id: &str| Digest::parse(id).is_some_and(|id| store.has_snapshot(&id));
@@ -102,6 +102,7 @@ fn tables(record: &Value) -> Vec<Vec<String>> {
             String::new(),
             word(&item[name]),
             item[rows].as_u64().map_or_else(String::new, report::grouped),
+            item["rows_read"].as_u64().map_or_else(String::new, report::grouped),
             item["seconds"].as_f64().map_or_else(String::new, |seconds| format!("{seconds:.2}")),
             reason(item),
         ]
@@ -111,8 +112,8 @@ fn tables(record: &Value) -> Vec<Vec<String>> {
     let mut lines: Vec<Vec<String>> = datasets.map(|dataset| line("dataset", "clean", dataset)).collect();
     lines.extend(items("tables").map(|table| line("table", "rows", table)));
     if lines.is_empty() {
-        lines.push(vec![String::new(); 6]);
-        lines[0][5] = word(&record["error"]);
+        lines.push(vec![String::new(); 7]);
+        lines[0][6] = word(&record["error"]);
     }
     lines[0][0] = word(&record["run"]);
     lines[0][1] = word(&record["status"]);

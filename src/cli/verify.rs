@@ -12,10 +12,12 @@ use super::run::signal;
 use super::{Failure, Global, load, nothing_published, runtime};
 use crate::diagnostic::did_you_mean;
 use crate::engine::Resources;
+use crate::partition::key_of;
 use crate::plan::Suite;
+use crate::project::PartitionBy;
 use crate::run::{Exit, RunError};
-use crate::store::Snapshot;
-use crate::verify::{Published, Remade, Verified, verify};
+use crate::store::{Snapshot, Store};
+use crate::verify::{Published, Remade, Verified, Which, verify};
 
 /// How many names of partitions a line has room for.
 const MOST_PARTITIONS: usize = 5;
@@ -31,6 +33,10 @@ pub(super) struct VerifyArgs {
     #[arg(value_name = "TABLE")]
     tables: Vec<String>,
 
+    /// Partitions of the one table that is named: days such as 2024-07-01, numbers of buckets, or null; by default all
+    #[arg(long, env = "OPSMART_PARTITION", value_name = "PARTITION", num_args = 1.., requires = "tables")]
+    partition: Vec<String>,
+
     /// Read every file of the tables as well, and add up its rows
     #[arg(long, env = "OPSMART_FILES", value_parser = FalseyValueParser::new())]
     files: bool,
@@ -44,6 +50,7 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
     let store = args.on.open(&suite.project);
     let (reference, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
     let names = names(&snapshot, &args.tables)?;
+    let which = which(&store, &snapshot, &names, &args.partition)?;
     let work = format!("verify-{}", uuid::Uuid::now_v7().simple());
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, Some(store.spill_folder(&work)));
     let of =
@@ -53,7 +60,7 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
         let all = async {
             let mut verified = Vec::new();
             for name in &names {
-                verified.push(verify(of, name, args.files).await?);
+                verified.push(verify(of, name, &which, args.files).await?);
             }
             Ok::<_, RunError>(verified)
         };
@@ -79,9 +86,12 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
             .map(|table| vec![table.table.clone(), grouped(table.rows), format!("{:.2}", table.seconds), words(table)]);
         answer(&aligned(&["Table", "rows", "seconds", ""], |column| matches!(column, 1 | 2), rows));
     }
+    let what = match &which {
+        Which::All => counted(verified.len(), "table"),
+        Which::Some(keys) => format!("{} of `{}`", counted(keys.len(), "partition"), names.join(" ")),
+    };
     printer.say(&format!(
-        "verified {} of snapshot {}: {}\n",
-        counted(verified.len(), "table"),
+        "verified {what} of snapshot {}: {}\n",
         reference.snapshot.short(),
         if unsound == 0 { "all as published".to_owned() } else { format!("{unsound} not as published") }
     ));
@@ -103,6 +113,36 @@ fn names(snapshot: &Snapshot, asked: &[String]) -> Result<Vec<String>, Failure> 
     }
     let is_asked = |name: &&String| asked.is_empty() || asked.contains(*name);
     Ok(snapshot.tables.keys().filter(is_asked).cloned().collect())
+}
+
+/// Returns the partitions that are meant.
+fn which(store: &Store, snapshot: &Snapshot, names: &[String], asked: &[String]) -> Result<Which, Failure> {
+    if asked.is_empty() {
+        return Ok(Which::All);
+    }
+    let [name] = names else {
+        let help = "verify one table at a time: opsmart verify TABLE --partition PARTITION".to_owned();
+        return Err(Failure::usage("partitions are those of one table", Some(help)));
+    };
+    let state = store.table(name, &snapshot.tables[name].state)?;
+    let Some(by) = &state.partition else {
+        let help = format!("leave out --partition, or tell it apart with `partition` in the contract of `{name}`");
+        return Err(Failure::usage(format!("`{name}` has no partitions"), Some(help)));
+    };
+    let key = |text: &String| {
+        key_of(by, text).ok_or_else(|| {
+            let written = match by {
+                PartitionBy::Day { .. } => {
+                    "days are written as 2024-07-01, and that of rows without one as null".to_owned()
+                }
+                PartitionBy::Bucket { buckets, .. } => {
+                    format!("buckets are 0 to {}, and that of rows without a value is null", buckets - 1)
+                }
+            };
+            Failure::usage(format!("`{name}` has no partition `{text}`"), Some(written))
+        })
+    };
+    Ok(Which::Some(asked.iter().map(key).collect::<Result<_, _>>()?))
 }
 
 /// Says what was found of a table.

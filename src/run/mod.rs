@@ -424,7 +424,7 @@ impl Work<'_> {
             self.read.extend(table.inputs.iter().cloned());
             on(Event::Building { model: name.clone(), number, total });
             let making = self.making(table, name, before)?;
-            let Built { state, portion } =
+            let Built { state, portion, rows_read } =
                 transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from, making.as_ref())
                     .await?;
             drop(making);
@@ -435,6 +435,7 @@ impl Work<'_> {
             let done = TableReport {
                 table: name.clone(),
                 rows: state.rows(),
+                rows_read,
                 partitions: portion,
                 seconds: started.elapsed().as_secs_f64(),
                 why: why.as_str(),

@@ -176,6 +176,8 @@ pub struct TableReport {
     pub table: String,
     /// Its rows.
     pub rows: u64,
+    /// How many rows were read for it: of the tables it is made from, and of its own files that were written anew.
+    pub rows_read: u64,
     /// How many of its partitions were made, if it has some.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partitions: Option<Portion>,

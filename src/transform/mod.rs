@@ -10,9 +10,13 @@ mod memory;
 mod partitions;
 mod tables;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
@@ -37,6 +41,8 @@ pub struct Built {
     pub(crate) state: TableState,
     /// What was made of a table that is made by partitions.
     pub portion: Option<Portion>,
+    /// How many rows were read for it.
+    pub rows_read: u64,
 }
 
 /// What every step of building one model needs.
@@ -55,6 +61,38 @@ struct Rows {
     files: Vec<DataFile>,
     made: Option<Made>,
     portion: Option<Portion>,
+    /// How many were read for them: of inputs, and of files of the table itself that were written anew.
+    read: u64,
+}
+
+/// A query under way.
+struct Running {
+    batches: SendableRecordBatchStream,
+    plan: Arc<dyn ExecutionPlan>,
+}
+
+impl Running {
+    async fn start(session: &SessionContext, plan: LogicalPlan) -> Result<Self, DataFusionError> {
+        let frame = session.execute_logical_plan(plan).await?;
+        let context = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        Ok(Self { batches: execute_stream(Arc::clone(&plan), context)?, plan })
+    }
+
+    /// Returns how many rows of tables it has read up to now, those among them that a filter drops while it reads.
+    fn rows_read(&self) -> u64 {
+        let mut open = vec![&self.plan];
+        let mut rows = 0;
+        while let Some(plan) = open.pop() {
+            let inputs = plan.children();
+            if let (true, Some(metrics)) = (inputs.is_empty(), plan.metrics()) {
+                let dropped = metrics.sum_by_name("pushdown_rows_pruned").map_or(0, |pruned| pruned.as_usize());
+                rows += metrics.output_rows().unwrap_or_default() + dropped;
+            }
+            open.extend(inputs);
+        }
+        rows as u64
+    }
 }
 
 /// Why a model could not be built.
@@ -122,14 +160,14 @@ pub async fn transform(
         made: rows.made,
         landed: None,
     };
-    Ok(Built { state, portion: rows.portion })
+    Ok(Built { state, portion: rows.portion, rows_read: rows.read })
 }
 
 /// Builds the rows of a table, as a whole or by partitions.
 async fn rows(bench: Bench<'_>, making: Option<&Making<'_>>) -> Result<Rows, TransformError> {
     match making {
         Some(making) => partitions::make(bench, making).await,
-        None => Ok(Rows { files: vec![execute(bench).await?], made: None, portion: None }),
+        None => execute(bench).await,
     }
 }
 
@@ -173,12 +211,11 @@ pub fn query_of(
     plan_statement(&session.state(), table.query.statement(|variable| value_at(suite, as_of, variable)))
 }
 
-async fn execute(bench: Bench<'_>) -> Result<DataFile, TransformError> {
+async fn execute(bench: Bench<'_>) -> Result<Rows, TransformError> {
     let Bench { store, session, suite, name, table, as_of } = bench;
     let query = |source| query_error(name, source);
     let plan = query_of(session, suite, table, as_of).map_err(query)?;
-    let frame = session.execute_logical_plan(plan).await.map_err(query)?;
-    let mut stream = frame.execute_stream().await.map_err(query)?;
+    let mut running = Running::start(session, plan).await.map_err(query)?;
     let mut file = store.create_parquet(name, &table.schema, table.schema.fields().len())?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
     // Encoding Parquet takes about as long as making the rows; on its own thread it takes none of their time.
@@ -189,7 +226,7 @@ async fn execute(bench: Bench<'_>) -> Result<DataFile, TransformError> {
         Ok::<_, StoreError>(file)
     });
     let mut failed = None;
-    while let Some(batch) = stream.next().await {
+    while let Some(batch) = running.batches.next().await {
         match batch {
             Ok(batch) => {
                 if sender.send(batch).await.is_err() {
@@ -210,7 +247,8 @@ async fn execute(bench: Bench<'_>) -> Result<DataFile, TransformError> {
         return Err(query(error));
     }
     let finished = tokio::task::spawn_blocking(move || file.finish()).await;
-    Ok(finished.map_err(|error| query(DataFusionError::Execution(error.to_string())))??)
+    let file = finished.map_err(|error| query(DataFusionError::Execution(error.to_string())))??;
+    Ok(Rows { files: vec![file], made: None, portion: None, read: running.rows_read() })
 }
 
 fn query_error(model: &str, error: DataFusionError) -> TransformError {

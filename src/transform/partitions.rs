@@ -9,16 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use serde::Serialize;
 
 use super::keys::{are_among, in_order};
 use super::tables::{Scene, Slices, narrowed};
-use super::{Bench, Rows, TransformError, WAITING_BATCHES, query_error, query_of};
+use super::{Bench, Rows, Running, TransformError, WAITING_BATCHES, query_error, query_of};
 use crate::digest::{Digest, Parts};
 use crate::partition::{PartitionKey, Partitioner};
 use crate::plan::{Partitioned, Table};
@@ -40,6 +42,8 @@ pub struct Making<'a> {
     before: Option<TableState>,
     /// How many rows of inputs are worked on at a time, about.
     group_rows: u64,
+    /// The partitions that are made, if it is not to be found out which must be.
+    only: Option<BTreeSet<PartitionKey>>,
 }
 
 /// The partitions that are made.
@@ -82,7 +86,13 @@ impl<'a> Making<'a> {
                 base.add(column.kind.to_string());
             }
         }
-        Self { partitioned, aligned, base: base.digest(), before, group_rows }
+        Self { partitioned, aligned, base: base.digest(), before, group_rows, only: None }
+    }
+
+    /// Makes some partitions and no others; the table has no others then.
+    #[must_use]
+    pub fn only(self, partitions: BTreeSet<PartitionKey>) -> Self {
+        Self { before: None, only: Some(partitions), ..self }
     }
 
     /// Returns what each partition is made of besides what makes them all, of each that has rows in an input.
@@ -180,7 +190,7 @@ fn around(key: PartitionKey, before: u32, after: u32) -> impl Iterator<Item = Pa
 /// Makes the partitions of a table that are not as they would come out.
 pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, TransformError> {
     let made_of = making.made_of();
-    let dirty = making.dirty(&made_of);
+    let dirty = making.only.clone().or_else(|| making.dirty(&made_of));
     let keys = dirty.clone().unwrap_or_else(|| made_of.keys().copied().collect());
     let groups = making.groups(&keys);
     let before = making.before.as_ref().filter(|_| dirty.is_some());
@@ -205,16 +215,20 @@ pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, 
     let writer = Writer::new(bench, &making.partitioned.by, rest, making.group_rows)?;
     let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
     let writing = tokio::task::spawn_blocking(move || writer.write_all(receiver));
+    let mut read = 0;
     let mut failed = None;
     for (session, plan) in plans {
-        if let Err(error) = send(bench, &session, plan, &sender).await {
-            failed = Some(error);
-            break;
+        match send(bench, &session, plan, &sender).await {
+            Ok(more) => read += more,
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
         }
     }
     drop(sender);
     let written = writing.await.map_err(|error| query_error(bench.name, DataFusionError::Execution(error.to_string())));
-    let (written, failed) = match (written?, failed) {
+    let ((written, old_read), failed) = match (written?, failed) {
         (Ok(written), failed) => (written, failed),
         (Err(error), _) => return Err(error.into()),
     };
@@ -222,7 +236,8 @@ pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, 
         written.iter().for_each(|file| bench.store.discard(file));
         return Err(error);
     }
-    Ok(settle(bench, making, made_of, (&keys, dirty.is_none()), (touched, kept), written))
+    let rows = settle(bench, making, made_of, (&keys, dirty.is_none()), (touched, kept), written);
+    Ok(Rows { read: read + old_read, ..rows })
 }
 
 /// Puts together what was made and what was there.
@@ -260,7 +275,7 @@ fn settle(
     let count = if is_all { all.len() } else { keys.len() };
     let portion = Portion { made: count, all: all.len().max(count) };
     let made = Made { base: making.base.clone(), partitions: all.into_iter().collect() };
-    Rows { files, made: Some(made), portion: Some(portion) }
+    Rows { files, made: Some(made), portion: Some(portion), read: 0 }
 }
 
 /// Whether rows are wanted of some partitions, or of all others.
@@ -317,33 +332,35 @@ fn by_key(bench: Bench<'_>, making: &Making<'_>, plan: &LogicalPlan) -> Result<(
     Ok((Expr::Column(plan.schema().columns()[at].clone()), schema.field(at).data_type().clone()))
 }
 
-/// Sends the rows of a plan to the writer.
+/// Sends the rows of a plan to the writer; returns how many rows of its inputs it read.
 async fn send(
     bench: Bench<'_>,
     session: &SessionContext,
     plan: LogicalPlan,
     to: &tokio::sync::mpsc::Sender<RecordBatch>,
-) -> Result<(), TransformError> {
+) -> Result<u64, TransformError> {
     let query = |error| query_error(bench.name, error);
-    let mut stream = session.execute_logical_plan(plan).await.map_err(query)?.execute_stream().await.map_err(query)?;
-    while let Some(batch) = stream.next().await {
+    let mut running = Running::start(session, plan).await.map_err(query)?;
+    while let Some(batch) = running.batches.next().await {
         if to.send(batch.map_err(query)?).await.is_err() {
             // The writer has given up, and says why.
             break;
         }
     }
-    Ok(())
+    Ok(running.rows_read())
 }
 
 /// The rows of files that are written anew, those of partitions that are made again left out, in the order of files.
 struct Rest {
     files: std::vec::IntoIter<DataFile>,
-    open: Option<Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + Send>>,
+    open: Option<ParquetRecordBatchReader>,
     store: Store,
     schema: SchemaRef,
-    by: PartitionBy,
+    partitioner: Option<Partitioner>,
     without: BTreeSet<PartitionKey>,
     table: String,
+    /// How many rows were read.
+    read: u64,
 }
 
 impl Rest {
@@ -355,48 +372,40 @@ impl Rest {
             open: None,
             store: bench.store.clone(),
             schema: bench.table.schema.clone(),
-            by: by.clone(),
+            partitioner: Partitioner::new(by, &bench.table.schema),
             without,
             table: bench.name.to_owned(),
+            read: 0,
         }
     }
 
     /// Returns the next rows, all of files that are written anew.
     fn next(&mut self) -> Option<Result<RecordBatch, StoreError>> {
         loop {
-            if let Some(open) = &mut self.open {
-                match open.next() {
-                    Some(Ok(batch)) if batch.num_rows() == 0 => continue,
-                    Some(batch) => return Some(batch),
-                    None => self.open = None,
+            if let Some(batch) = self.open.as_mut().and_then(Iterator::next) {
+                match batch.and_then(|batch| self.kept(&batch)) {
+                    Ok(kept) if kept.num_rows() == 0 => continue,
+                    kept => {
+                        return Some(kept.map_err(|source| StoreError::Rows { table: self.table.clone(), source }));
+                    }
                 }
             }
             let file = self.files.next()?;
-            match self.rows(&file) {
-                Ok(rows) => self.open = Some(Box::new(rows)),
+            let names: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+            match read_batches(&self.store.path(&file), &names) {
+                Ok(batches) => self.open = Some(batches),
                 Err(error) => return Some(Err(error)),
             }
         }
     }
 
-    fn rows(
-        &self,
-        file: &DataFile,
-    ) -> Result<impl Iterator<Item = Result<RecordBatch, StoreError>> + Send + use<>, StoreError> {
-        let names: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let batches = read_batches(&self.store.path(file), &names)?;
-        let mut partitioner = Partitioner::new(&self.by, &self.schema);
-        let (schema, without, table) = (self.schema.clone(), self.without.clone(), self.table.clone());
-        Ok(batches.map(move |batch| {
-            let kept = batch.and_then(|batch| {
-                let batch = conform(&batch, &schema)?;
-                let Some(partitioner) = &mut partitioner else { return Ok(batch) };
-                let keys = partitioner.keys(&batch)?;
-                let kept: BooleanArray = keys.iter().map(|key| Some(!without.contains(&key))).collect();
-                filter_record_batch(&batch, &kept)
-            });
-            kept.map_err(|source| StoreError::Rows { table: table.clone(), source })
-        }))
+    fn kept(&mut self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        self.read += batch.num_rows() as u64;
+        let batch = conform(batch, &self.schema)?;
+        let Some(partitioner) = &mut self.partitioner else { return Ok(batch) };
+        let keys = partitioner.keys(&batch)?;
+        let kept: BooleanArray = keys.iter().map(|key| Some(!self.without.contains(&key))).collect();
+        filter_record_batch(&batch, &kept)
     }
 }
 
@@ -441,7 +450,11 @@ impl Writer {
         })
     }
 
-    fn write_all(mut self, mut from: tokio::sync::mpsc::Receiver<RecordBatch>) -> Result<Vec<DataFile>, StoreError> {
+    /// Writes everything; returns the files, and how many rows of old ones were read.
+    fn write_all(
+        mut self,
+        mut from: tokio::sync::mpsc::Receiver<RecordBatch>,
+    ) -> Result<(Vec<DataFile>, u64), StoreError> {
         let written = self.write_from(&mut from);
         if let Err(error) = written {
             self.done.iter().for_each(|file| self.store.discard(file));
@@ -450,7 +463,7 @@ impl Writer {
             }
             return Err(error);
         }
-        Ok(self.done)
+        Ok((self.done, self.rest.read))
     }
 
     fn write_from(&mut self, from: &mut tokio::sync::mpsc::Receiver<RecordBatch>) -> Result<(), StoreError> {
@@ -562,7 +575,7 @@ impl Writer {
         Ok(())
     }
 
-    fn failed(&self, source: arrow::error::ArrowError) -> StoreError {
+    fn failed(&self, source: ArrowError) -> StoreError {
         StoreError::Rows { table: self.table.clone(), source }
     }
 }

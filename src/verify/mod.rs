@@ -13,10 +13,12 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
-use crate::partition::name_of;
+use crate::partition::{PartitionKey, name_of};
 use crate::plan::{OwnTable, Suite, Table, fingerprint};
 use crate::run::{Exit, RunError};
-use crate::store::{Holds, ROW_COLUMN, Snapshot, Store, StoreError, TableEntry, TableState, schema_of};
+use crate::store::{
+    DataFile, Holds, ROW_COLUMN, RowSum, Snapshot, Store, StoreError, TableEntry, TableState, schema_of,
+};
 use crate::transform::{Making, register_stored, register_views, transform};
 
 /// What came of making a table again.
@@ -96,47 +98,92 @@ pub struct Published<'a> {
     pub resources: &'a Resources,
 }
 
+/// Which partitions of a table are verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// All of it.
+    All,
+    /// Some, of a table that has partitions.
+    Some(BTreeSet<PartitionKey>),
+}
+
+impl Which {
+    fn has(&self, key: PartitionKey) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(keys) => keys.contains(&key),
+        }
+    }
+
+    /// Returns whether a file has something that is verified.
+    fn is_in(&self, holds: Holds, file: &DataFile) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(_) => holds == Holds::Rows && file.partitions.iter().any(|(key, _)| self.has(*key)),
+        }
+    }
+}
+
 /// Verifies a table of the snapshot: makes it again if a query makes it, and reads its files if none does or if `files`
 /// says so.
 ///
 /// # Errors
 /// When the warehouse cannot be read or written, or the engine does not start.
-pub async fn verify(of: Published<'_>, name: &str, files: bool) -> Result<Verified, RunError> {
+pub async fn verify(of: Published<'_>, name: &str, which: &Which, files: bool) -> Result<Verified, RunError> {
     let started = Instant::now();
     let Some(entry) = of.snapshot.tables.get(name) else {
         return Err(RunError::MissingInput { table: name.to_owned(), input: name.to_owned() });
     };
     let state = of.store.table(name, &entry.state)?;
     let is_given = state.landed.is_some() || OwnTable::ALL.iter().any(|own| own.name() == name);
-    let remade = if is_given { None } else { Some(remade(of, name, entry, &state).await?) };
-    let (files_read, damaged) = if is_given || files { damaged(of.store, state).await? } else { (0, Vec::new()) };
+    let rows = match which {
+        Which::All => entry.rows,
+        Which::Some(_) => sums(&state, which).values().map(|sum| sum.rows).sum(),
+    };
+    let remade = if is_given { None } else { Some(remade(of, name, entry, &state, which).await?) };
+    let (files_read, damaged) =
+        if is_given || files { damaged(of.store, state, which).await? } else { (0, Vec::new()) };
     let seconds = started.elapsed().as_secs_f64();
-    Ok(Verified { table: name.to_owned(), rows: entry.rows, remade, files_read, damaged, seconds })
+    Ok(Verified { table: name.to_owned(), rows, remade, files_read, damaged, seconds })
 }
 
 /// Makes a table again, and compares it with how it was published.
-async fn remade(of: Published<'_>, name: &str, entry: &TableEntry, published: &TableState) -> Result<Remade, RunError> {
+async fn remade(
+    of: Published<'_>,
+    name: &str,
+    entry: &TableEntry,
+    published: &TableState,
+    which: &Which,
+) -> Result<Remade, RunError> {
     let Some(table) = of.suite.tables.get(name).filter(|table| table.kind.is_stored()) else {
         return Ok(Remade::Not { reason: "the project has no such table any more" });
     };
     let Some(origin) = origin(of, name, table, entry)? else {
         return Ok(Remade::Not { reason: "its SQL is not the one that made it, or what it was made from is gone" });
     };
-    let made = match make(of, name, table, entry, &origin).await {
+    let made = match make(of, name, table, entry, &origin, which).await {
         Ok(made) => made,
         Err(error) if error.exit() == Exit::Data => return Ok(Remade::Failed { reason: error.in_full() }),
         Err(error) => return Err(error),
     };
     made.files.iter().for_each(|file| of.store.discard(file));
-    if made.content() == entry.content {
+    let (now, was) = (sums(&made, which), sums(published, which));
+    let is_same = if *which == Which::All { made.content() == entry.content } else { now == was };
+    if is_same {
         return Ok(Remade::Same);
     }
-    let (now, was) = (made.partition_sums(), published.partition_sums());
     let keys: BTreeSet<_> = now.keys().chain(was.keys()).copied().collect();
     let by = made.partition.as_ref().filter(|by| published.partition.as_ref() == Some(by));
     let differing = keys.iter().filter(|key| now.get(key) != was.get(key));
     let partitions = by.map(|by| differing.map(|key| name_of(by, *key)).collect()).unwrap_or_default();
     Ok(Remade::Different { rows_made: made.rows(), partitions, of: keys.len() })
+}
+
+/// Returns the sums of the partitions that are verified.
+fn sums(state: &TableState, which: &Which) -> BTreeMap<PartitionKey, RowSum> {
+    let mut sums = state.partition_sums();
+    sums.retain(|key, _| which.has(*key));
+    sums
 }
 
 /// Finds the tables and the clock that a table was made with: those of the newest snapshot in which its fingerprint is
@@ -165,6 +212,7 @@ async fn make(
     table: &Table,
     entry: &TableEntry,
     origin: &Snapshot,
+    which: &Which,
 ) -> Result<TableState, RunError> {
     let session = engine::session(of.resources).map_err(RunError::Engine)?;
     let mut inputs = BTreeMap::new();
@@ -175,7 +223,10 @@ async fn make(
         inputs.insert(input.clone(), state);
     }
     register_views(&session, of.suite, &table.reads, origin.as_of).map_err(RunError::Engine)?;
-    let making = making(of, table, origin, inputs);
+    let mut making = making(of, table, origin, inputs);
+    if let Which::Some(keys) = which {
+        making = making.map(|making| making.only(keys.clone()));
+    }
     let fingerprint = entry.fingerprint.clone();
     let built = transform(of.store, &session, of.suite, name, origin.as_of, fingerprint, making.as_ref()).await?;
     Ok(built.state)
@@ -200,12 +251,12 @@ fn making<'a>(
     Some(Making::new(table, origin.as_of, partitioned, aligned, content, None, of.resources.group_rows))
 }
 
-/// Reads every file of a table; returns how many, and those that are damaged.
-async fn damaged(store: &Store, state: TableState) -> Result<(usize, Vec<Damage>), RunError> {
-    let store = store.clone();
+/// Reads every file of a table that has something which is verified; returns how many, and those that are damaged.
+async fn damaged(store: &Store, state: TableState, which: &Which) -> Result<(usize, Vec<Damage>), RunError> {
+    let (store, which) = (store.clone(), which.clone());
     let work = move || {
         let (mut read, mut damaged) = (BTreeSet::new(), Vec::new());
-        for (holds, file) in state.data_files() {
+        for (holds, file) in state.data_files().into_iter().filter(|(holds, file)| which.is_in(*holds, file)) {
             // A file is named with the rows that it lost, and as a whole.
             if !read.insert((&file.path, file.without.as_ref().map(|without| &without.path))) {
                 continue;

@@ -305,6 +305,12 @@ def year(opsmart: str, folder: Path, events: int, repeats: int) -> None:
     ratio = statistics.median(one.seconds for one in lates) / statistics.median(one.seconds for one in alone)
     print(f"\nThe late row takes {ratio:.2f} of what its day alone takes. It made: " + ", ".join(
         f"{table['table']} {table['partitions']['made']} of {table['partitions']['all']} days" for table in made[-1]))
+
+    def read(took: Took) -> str:
+        tables = json.loads(took.stdout.splitlines()[-1])["tables"]
+        return ", ".join(f"{table['rows_read']:,} for {table['table']}" for table in tables)
+
+    print(f"Rows read: {read(lates[-1])}; of the day alone {read(alone[-1])}; of the whole year {read(rows[0][1][0])}.")
     ask = [opsmart, "-C", str(root), "show", "--format", "csv"]
     sums = "select sum(events), sum(users) from kpi_day"
     before = timed([*ask, sums]).stdout

@@ -80,6 +80,34 @@ fn a_late_row_makes_its_day_again() {
 }
 
 #[test]
+fn the_rows_that_were_read_for_a_table_are_told() {
+    let scratch = sales();
+    scratch.write("schemas/models/kpi_sale_daily.toml", "key = [\"day\"]\n");
+    scratch.write(
+        "sql/marts/fct_neighbour.sql",
+        "select a.id, b.id as other from fct_sale as a inner join fct_sale as b on a.shop = b.shop inner join stg_shops as s on a.shop = s.shop\n",
+    );
+    let read = |arguments: &[&str]| {
+        let said = scratch.run(&[&["run", "--as-of", "2024-07-01", "--output", "json"], arguments].concat()).exits(0);
+        let report: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+        let tables = report["tables"].as_array().unwrap().iter();
+        tables
+            .map(|table| (table["table"].as_str().unwrap().to_owned(), table["rows_read"].as_u64().unwrap()))
+            .collect()
+    };
+    let all: std::collections::BTreeMap<String, u64> = read(&[]);
+    assert_eq!((all["fct_sale"], all["kpi_sale_daily"]), (10, 10));
+    // Twice all sales, and the shops.
+    assert_eq!(all["fct_neighbour"], 10 + 10 + 2);
+    // What a filter drops was read as well.
+    scratch.write("sql/kpi/kpi_dear.sql", "select id from fct_sale where amount > 5\n");
+    let dear: std::collections::BTreeMap<String, u64> = read(&[]);
+    assert_eq!(dear["kpi_dear"], 10);
+    let told = scratch.run(&["history", "--tables"]).exits(0).stdout;
+    assert!(told.lines().next().unwrap().contains("rows  rows read  seconds"), "{told}");
+}
+
+#[test]
 fn a_row_that_moves_makes_both_days_again_and_one_that_changes_nothing_none() {
     let scratch = sales();
     made(&scratch);

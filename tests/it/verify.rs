@@ -95,6 +95,39 @@ fn a_table_that_is_not_what_its_query_gives_is_found_with_the_partitions_that_di
 }
 
 #[test]
+fn one_partition_is_verified_by_itself() {
+    let scratch = published();
+    falsify(&scratch, "kpi_order_daily");
+    let of = |day: &str, exit: i32| {
+        let found = told(&scratch, &["kpi_order_daily", "--partition", day], exit);
+        (found[0]["remade"].as_str().unwrap().to_owned(), found[0]["rows"].as_u64().unwrap())
+    };
+    assert_eq!(of("2024-03-01", 0), ("same".to_owned(), 1));
+    // The false table has no such day.
+    assert_eq!(of("2024-03-02", 1), ("different".to_owned(), 0));
+    assert_eq!(of("2024-03-03", 0), ("same".to_owned(), 0));
+    assert_eq!(of("null", 0), ("same".to_owned(), 0));
+    let said = scratch.run(&["verify", "kpi_order_daily", "--partition", "2024-03-01", "2024-03-02"]).exits(1);
+    assert!(said.stdout.contains("DIFFERS: 2 rows come out; 1 of 2 partitions: 2024-03-02"), "{}", said.stdout);
+    assert!(said.stderr.starts_with("verified 2 partitions of `kpi_order_daily` of snapshot "), "{}", said.stderr);
+
+    // Of a table that no query makes, the files that have it are read.
+    let files = |day: &str| told(&scratch, &["orders", "--partition", day], 0)[0]["files_read"].as_u64().unwrap();
+    assert_eq!((files("2024-03-02"), files("2024-03-03")), (2, 0));
+
+    let refused = |arguments: &[&str]| scratch.run(&[&["verify"], arguments].concat()).exits(2).stderr;
+    let said = refused(&["kpi_order_daily", "--partition", "2024-3-1"]);
+    assert!(
+        said.contains("`kpi_order_daily` has no partition `2024-3-1`\nhelp: days are written as 2024-07-01"),
+        "{said}"
+    );
+    assert!(refused(&["dq_ledger", "--partition", "0"]).contains("`dq_ledger` has no partitions\nhelp: "));
+    let two = refused(&["kpi_order_daily", "fct_order", "--partition", "null"]);
+    assert!(two.contains("partitions are those of one table\nhelp: "), "{two}");
+    assert!(refused(&["--partition", "2024-03-01"]).contains("required"));
+}
+
+#[test]
 fn a_table_that_cannot_be_made_again_is_told_and_no_finding() {
     let scratch = published();
     scratch.write(
