@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result, ScalarValue};
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, LogicalPlan, Operator, TableScan};
 use datafusion::prelude::lit;
@@ -12,6 +13,9 @@ use datafusion::sql::unparser::expr_to_sql;
 
 use crate::diagnostic::did_you_mean;
 use crate::plan::Table;
+
+/// How many values of a list are written down.
+const LISTED: usize = 5;
 
 /// What is asked of the rows of a table: that some of its columns have certain values.
 #[derive(Debug, Clone)]
@@ -151,11 +155,19 @@ fn reads_more(condition: &Expr) -> bool {
     condition.exists(asks).unwrap_or(true)
 }
 
-/// Returns a condition in SQL.
+/// Returns a condition in SQL, of long lists the first values and how many more there are.
 pub(super) fn text(condition: &Expr) -> String {
-    let one = |condition: &Expr| {
+    let sql = |condition: &Expr| {
         let sql = expr_to_sql(condition).map_or_else(|_| condition.to_string(), |sql| sql.to_string());
         without_brackets(&sql).to_owned()
+    };
+    let one = |condition: &Expr| match condition {
+        Expr::InList(list) if list.list.len() > LISTED => {
+            let first = InList { list: list.list[..LISTED].to_vec(), ..list.clone() };
+            let sql = sql(&Expr::InList(first));
+            format!("{} and {} more)", sql.trim_end_matches(')'), list.list.len() - LISTED)
+        }
+        _ => sql(condition),
     };
     split_conjunction(condition).into_iter().map(one).collect::<Vec<_>>().join(" AND ")
 }
@@ -194,6 +206,13 @@ mod tests {
     fn brackets_around_all_of_it_go() {
         assert_eq!(without_brackets("(a = 1)"), "a = 1");
         assert_eq!(without_brackets("(a = 1) OR (b = 2)"), "(a = 1) OR (b = 2)");
+    }
+
+    #[test]
+    fn of_a_long_list_the_first_values_are_written() {
+        let list = |last: i64| Expr::Column(Column::from_name("n")).in_list((1..=last).map(lit).collect(), false);
+        assert_eq!(text(&list(5)), "n IN (1, 2, 3, 4, 5)");
+        assert_eq!(text(&list(9)), "n IN (1, 2, 3, 4, 5 and 4 more)");
     }
 
     #[test]

@@ -2,13 +2,15 @@
 //!
 //! What is asked of a table is a condition on its columns. The optimiser pushes it through the query of the table as far as
 //! it holds, and what arrives at an input is the condition on that input's rows; with it the same is done again, until the
-//! landed datasets, whose rows know their file and line. No value is carried back but the conditions themselves.
+//! landed datasets, whose rows know their file and line. Where it holds no further, at joins and windows, values of the
+//! rows that count are read and carried on.
 //!
 //! Promises: a row of an input that counts is told, and a record that was set aside and could have counted is told too. It
-//! may tell rows that do not count: of an input on which the query lets the condition say nothing (joined by another
-//! column, under a LIMIT) all rows may, and it is told as read as a whole and not followed.
+//! may tell rows that do not count: of an input on which the query lets neither say anything (under a LIMIT, joined by no
+//! equality, or by very many values) all rows may, and it is told as read as a whole and not followed.
 
 mod aside;
+mod carry;
 mod condition;
 
 use std::collections::BTreeMap;
@@ -89,7 +91,7 @@ pub async fn why(asked: Asked<'_>, table: &str, condition: &Condition) -> Result
         let Some(entry) = asked.snapshot.tables.get(name) else { continue };
         let state = asked.store.table(name, &entry.state)?;
         if let (Some(expression), Some(made)) = (&of.condition, asked.suite.tables.get(name)) {
-            for (input, condition) in arriving(asked, &session, made, expression)? {
+            for (input, condition) in arriving(asked, &session, made, expression).await? {
                 let entry = known.entry(input).or_insert(Known { condition: condition.clone(), read_by: Vec::new() });
                 if !entry.read_by.is_empty() {
                     entry.condition = either(entry.condition.take(), condition);
@@ -103,7 +105,7 @@ pub async fn why(asked: Asked<'_>, table: &str, condition: &Condition) -> Result
 }
 
 /// Returns what arrives at each input of a table of a condition on its rows.
-fn arriving(
+async fn arriving(
     asked: Asked<'_>,
     session: &SessionContext,
     table: &Table,
@@ -115,17 +117,17 @@ fn arriving(
             register_stored(session, asked.store, &state).map_err(RunError::engine)?;
         }
     }
-    let arrive = || -> Result<_, DataFusionError> {
+    let arrive = async {
         register_views(session, asked.suite, &table.reads, asked.snapshot.as_of)?;
         let plan = query_of(session, asked.suite, table, asked.snapshot.as_of)?;
         let filtered =
             LogicalPlanBuilder::from(plan.clone()).filter(condition::on(condition, &plan, table)?)?.build()?;
         let state = session.state();
-        let (with, without) =
-            (condition::of_scans(&state.optimize(&filtered)?), condition::of_scans(&state.optimize(&plan)?));
-        Ok((with, without))
+        let without = state.optimize(&plan)?;
+        let with = carry::carried(session, state.optimize(&filtered)?, &without).await?;
+        Ok::<_, DataFusionError>((condition::of_scans(&with), condition::of_scans(&without)))
     };
-    let (mut with, without) = arrive().map_err(RunError::Engine)?;
+    let (mut with, without) = arrive.await.map_err(RunError::Engine)?;
     let mut found = BTreeMap::new();
     for input in &table.inputs {
         // An input that is not read at all any more has no row that counts.
