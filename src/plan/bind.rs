@@ -76,7 +76,8 @@ pub(super) fn bind(
     }
 }
 
-/// Plans and type-checks a statement. Tables must be known already, so nothing is waited for.
+/// Plans a statement and settles its types: a union or a CASE is of the type that all of its branches can be, which the
+/// planner alone takes from the first. Tables must be known already, so nothing is waited for.
 ///
 /// # Errors
 /// What the planner or the analyser says.
@@ -84,8 +85,7 @@ pub fn plan_statement(session: &SessionState, statement: Statement) -> BinderRes
     let planned = session.statement_to_plan(statement).now_or_never();
     let plan = planned.unwrap_or_else(|| Err(DataFusionError::Internal("a table had to be waited for".to_owned())))?;
     read_only().verify_plan(&plan)?;
-    session.analyzer().execute_and_check(plan.clone(), session.config_options(), |_, _| {})?;
-    Ok(plan)
+    session.analyzer().execute_and_check(plan, session.config_options(), |_, _| {})
 }
 
 /// Makes an empty table known under `name`.

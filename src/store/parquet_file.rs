@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{Float64Type, SchemaRef};
+use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
@@ -265,13 +265,36 @@ fn failure(path: &Utf8Path, source: ParquetError) -> StoreError {
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let cast = |(column, field): (&ArrayRef, &Arc<arrow::datatypes::Field>)| {
-        if column.data_type() == field.data_type() {
+        let (from, to) = (column.data_type(), field.data_type());
+        if from == to {
             return Ok(Arc::clone(column));
         }
-        cast_with_options(column, field.data_type(), &options)
+        if !keeps_values(from, to) {
+            let words = format!("column `{}` is of type {to}, and {from} came", field.name());
+            return Err(ArrowError::CastError(words));
+        }
+        cast_with_options(column, to, &options)
     };
     let columns = batch.columns().iter().zip(schema.fields()).map(cast).collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(Arc::clone(schema), columns)
+}
+
+/// Returns whether a cast between two types keeps each value, or fails at one that it cannot keep.
+fn keeps_values(from: &DataType, to: &DataType) -> bool {
+    let is_text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let scale = |kind: &DataType| match kind {
+        DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale) => Some(*scale),
+        _ => None,
+    };
+    match (from, to) {
+        (DataType::Dictionary(_, value), to) => **value == *to || keeps_values(value, to),
+        (DataType::Null, _) => true,
+        // Of an instant, digits after the microsecond are cut off, as is said of stored columns.
+        (DataType::Timestamp(..), DataType::Timestamp(..)) | (DataType::Date64, DataType::Date32) => true,
+        _ if from.is_integer() && to.is_integer() || is_text(from) && is_text(to) => true,
+        (DataType::Float16 | DataType::Float32, DataType::Float64) => true,
+        _ => scale(from).is_some() && scale(from) <= scale(to),
+    }
 }
 
 /// Gives a batch back if its floating-point numbers are numbers. NaN and infinity come from divisions by zero, and would

@@ -43,6 +43,7 @@ mod scratch;
 mod site;
 mod transcripts;
 mod two_runs;
+mod types;
 mod verify;
 mod ways;
 mod why;
