@@ -152,12 +152,13 @@ fn clean_blocking(
 ) -> Result<Cleaned, CleanError> {
     let Raw { dataset, shape, next_sequence, paths, mut contents, .. } = raw;
     let live = live_paths(contract.files, &paths);
-    for path in live.iter().rev() {
-        if let Some(content) = contents.get_mut(&path.content) {
-            content.counted_as = path.sequence;
+    let order = in_order(&live);
+    for (place, identity) in (0..).zip(&order) {
+        if let Some(content) = contents.get_mut(identity) {
+            content.counted_as = place;
         }
     }
-    let parts: Vec<Part> = in_order(&live)
+    let parts: Vec<Part> = order
         .into_iter()
         .filter_map(|identity| Some(Part { content: contents.get(&identity)?.clone(), identity }))
         .collect();

@@ -17,7 +17,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 
 use crate::digest::Digest;
-use crate::plan::{Listed, Unready};
+use crate::plan::{Listed, Unready, by_path};
 use crate::project::{LandingPattern, Readiness};
 use crate::stamp::{self, Stamp};
 
@@ -98,7 +98,7 @@ impl LandingFolder {
                 listed.push(self.listed(path, captures, &found, ready, now));
             }
         })?;
-        listed.sort_by_cached_key(|listed| (natural(&listed.path), listed.path.clone()));
+        listed.sort_by(|one, other| by_path(&one.path, &other.path));
         Ok(listed)
     }
 
@@ -286,26 +286,6 @@ fn shown(path: &str) -> Utf8PathBuf {
     path.chars().map(written).collect::<String>().into()
 }
 
-/// Returns a key by which `orders-9` comes before `orders-10`: runs of digits by their value, the rest as it is.
-fn natural(path: &str) -> Vec<(u8, String)> {
-    let mut parts: Vec<(u8, String)> = Vec::new();
-    for c in path.chars() {
-        let kind = u8::from(!c.is_ascii_digit());
-        match parts.last_mut() {
-            Some((known, text)) if *known == kind => text.push(c),
-            _ => parts.push((kind, c.to_string())),
-        }
-    }
-    for (kind, text) in &mut parts {
-        if *kind == 0 {
-            let digits = text.trim_start_matches('0');
-            // The number of digits first, so that texts compare as numbers of any length.
-            *text = format!("{:06}{digits}", digits.len());
-        }
-    }
-    parts
-}
-
 /// Reads a stream of byte chunks as one sequence of bytes. Blocks, so it must not be used on an async thread.
 struct StreamReader {
     stream: futures::stream::BoxStream<'static, object_store::Result<bytes::Bytes>>,
@@ -347,12 +327,5 @@ mod tests {
             let opened = futures::executor::block_on(store.get(&StorePath::parse(path).unwrap()));
             assert_eq!(opened.is_err(), expected, "{path}");
         }
-    }
-
-    #[test]
-    fn numbers_in_paths_count_by_their_value() {
-        let mut paths = ["in/a-10.csv", "in/a-9.csv", "in/a-2024-01.csv", "in/b.csv", "in/a-09.csv", "in/a.csv"];
-        paths.sort_by_key(|path| (natural(path), *path));
-        assert_eq!(paths, ["in/a-09.csv", "in/a-9.csv", "in/a-10.csv", "in/a-2024-01.csv", "in/a.csv", "in/b.csv"]);
     }
 }

@@ -1,5 +1,6 @@
 //! What a run has to do for a landed dataset: which files to read, and whether its rows change.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
@@ -127,14 +128,53 @@ pub struct DatasetInput {
     pub is_following: bool,
 }
 
-/// Returns the admitted paths whose content counts, oldest first.
+/// Returns the admitted paths whose content counts, in the order in which it counts: by path, whichever landed first, so
+/// that it is the order of a run from nothing; contents of one path as they came.
 #[must_use]
 pub fn live_paths(mode: FilesMode, paths: &[LandedPath]) -> Vec<&LandedPath> {
     let mut counted = paths.iter().filter(|path| !path.forgotten);
     match mode {
-        FilesMode::Replace | FilesMode::Append => counted.collect(),
+        FilesMode::Replace | FilesMode::Append => {
+            let mut counted: Vec<&LandedPath> = counted.collect();
+            counted.sort_by(|one, other| by_path(&one.path, &other.path).then(one.sequence.cmp(&other.sequence)));
+            counted
+        }
         FilesMode::Snapshot => counted.next_back().into_iter().collect(),
     }
+}
+
+/// Compares paths so that `orders-9` comes before `orders-10`: runs of digits by their value, the rest as it is.
+#[must_use]
+pub fn by_path(one: &str, other: &str) -> Ordering {
+    let (mut ones, mut others) = (one, other);
+    loop {
+        let ((run, is_number), (other_run, is_other_number)) = (first_run(ones), first_run(others));
+        let order = match (run.is_empty(), other_run.is_empty()) {
+            (true, true) => return one.cmp(other),
+            (false, false) => is_other_number
+                .cmp(&is_number)
+                .then_with(|| if is_number { by_value(run, other_run) } else { run.cmp(other_run) }),
+            // The shorter one first.
+            (is_over, _) => is_over.cmp(&false).reverse(),
+        };
+        if order.is_ne() {
+            return order;
+        }
+        (ones, others) = (&ones[run.len()..], &others[other_run.len()..]);
+    }
+}
+
+/// Returns the digits that a text begins with, or what it has before any, and whether it is digits.
+fn first_run(text: &str) -> (&str, bool) {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit());
+    let end = text.find(|c: char| c.is_ascii_digit() != is_number).unwrap_or(text.len());
+    (&text[..end], is_number)
+}
+
+/// Compares digits as numbers of any length.
+fn by_value(one: &str, other: &str) -> Ordering {
+    let [one, other] = [one, other].map(|digits| digits.trim_start_matches('0'));
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
 }
 
 /// Returns the identities of contents in the order of the first path that holds each.
@@ -278,4 +318,25 @@ pub fn without_rows<'a>(contract: &SourceContract, landed: Option<&'a Landed>) -
     let Some(landed) = landed else { return BTreeSet::new() };
     let live = live_paths(contract.files, &landed.paths).into_iter();
     live.filter(|path| !landed.contents.contains_key(&path.content)).map(|path| path.path.as_str()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_paths_count_by_their_value() {
+        let sorted =
+            ["in/a-09.csv", "in/a-9.csv", "in/a-10.csv", "in/a-2024-01.csv", "in/a.csv", "in/a.csv.gz", "in/b.csv"];
+        let mut paths = sorted;
+        paths.reverse();
+        paths.sort_by(|one, other| by_path(one, other));
+        assert_eq!(paths, sorted);
+        // Whatever the two are, one order is the other's reverse.
+        for one in sorted {
+            for other in sorted {
+                assert_eq!(by_path(one, other), by_path(other, one).reverse(), "{one} {other}");
+            }
+        }
+    }
 }

@@ -24,8 +24,8 @@ use chrono::{DateTime, Utc};
 
 pub use bind::{plan_query, plan_statement};
 pub use dataset::{
-    DatasetInput, DatasetStep, FileLeft, FileStep, FileWhy, Listed, Unready, dataset_fingerprint, in_order, live_paths,
-    shape, without_rows,
+    DatasetInput, DatasetStep, FileLeft, FileStep, FileWhy, Listed, Unready, by_path, dataset_fingerprint, in_order,
+    live_paths, shape, without_rows,
 };
 pub use forget::Forget;
 pub use lineage::{Lineage, Origin, lineage};

@@ -205,6 +205,13 @@ impl Suite {
                 let mut table = self.describe(&name, kind, query, schema, reads);
                 if let Some(proof) = proof {
                     table.partitioned = self.partition(&name, &table, proof, &mut proofs, mistakes);
+                    if let Some(Partitioned { reach: Some(_), aligned, .. }) = &table.partitioned {
+                        // Its rows are made of days of these, and of all of the others.
+                        let mut meaning = Parts::of("reach");
+                        meaning.add(table.meaning.as_str());
+                        aligned.iter().for_each(|input| meaning.add(input));
+                        table.meaning = meaning.digest();
+                    }
                 }
                 self.tables.insert(name, table);
             }

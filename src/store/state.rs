@@ -293,7 +293,7 @@ pub struct Content {
     /// When it had landed: what its times were held against. It stays, whatever becomes of the file.
     #[serde(with = "crate::instant")]
     pub landed_at: DateTime<Utc>,
-    /// The sequence of the path by which it counted when rows were last decided about.
+    /// Its place among those that counted when rows were last decided about.
     #[serde(default)]
     pub counted_as: u64,
     /// What became of its records.

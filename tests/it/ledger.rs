@@ -53,6 +53,33 @@ fn a_row_that_moves_and_comes_back_is_where_it_belongs() {
 }
 
 #[test]
+fn of_versions_of_one_age_the_later_path_decides_whichever_landed_first() {
+    let contract = "from = \"landing/orders-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\nkeep = { latest = \"at\" }\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n";
+    let file = |amount: u8| format!("id,at,amount\n1,2024-03-01T10:00:00Z,{amount}\n");
+    let scratch = Scratch::orders();
+    scratch.write("schemas/sources/orders.toml", contract);
+    let lands = |name: &str, amount: u8| {
+        scratch.write(&format!("landing/{name}.csv"), &file(amount));
+        orders(&scratch)
+    };
+    assert_eq!(lands("orders-1", 1), ["1,2024-03-01,1.00"]);
+    assert_eq!(lands("orders-10", 10), ["1,2024-03-01,10.00"]);
+    // One that comes late stands where a run from nothing would find it, and so does one that is corrected.
+    assert_eq!(lands("orders-9", 9), ["1,2024-03-01,10.00"]);
+    assert_eq!(lands("orders-1", 2), ["1,2024-03-01,10.00"]);
+    // A copy counts as the first of the paths that hold it.
+    assert_eq!(lands("orders-2", 10), ["1,2024-03-01,9.00"]);
+    assert_eq!(
+        scratch.rows("select file, copy_of from dq_ledger where copy_of is not null"),
+        ["landing/orders-10.csv,landing/orders-2.csv"]
+    );
+    std::fs::remove_dir_all(scratch.path("warehouse")).unwrap();
+    assert_eq!(orders(&scratch), ["1,2024-03-01,9.00"]);
+    scratch.write("schemas/sources/orders.toml", &contract.replace("latest", "first"));
+    assert_eq!(orders(&scratch), ["1,2024-03-01,2.00"]);
+}
+
+#[test]
 fn files_that_change_mean_what_the_contract_says() {
     let contract = |mode: &str| {
         format!(

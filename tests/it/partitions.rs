@@ -230,3 +230,25 @@ fn a_day_with_a_reach_is_made_of_the_days_that_it_reaches() {
     assert_eq!(made(&scratch), ["fct_sale 1/5", "kpi_sale_daily 1/5", "kpi_sale_2d 2/6"]);
     assert_eq!(rows(), ["2024-03-01,2", "2024-03-02,5", "2024-03-03,5", "2024-03-04,4", "2024-03-05,4"]);
 }
+
+#[test]
+fn a_model_with_a_reach_means_something_else_once_an_input_has_no_days_any_more() {
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
+        ("sql/staging/stg_a.sql", "select * from a\n"),
+        ("sql/marts/fct_r.sql", "select d as day, n, sum(n) over () as total from stg_a\n"),
+        ("schemas/models/fct_r.toml", "partition = { day = \"day\" }\nreach = { before = \"1 day\" }\n"),
+        ("landing/a-1.csv", "d,n\n2024-01-01,1\n2024-01-02,10\n2024-01-03,100\n2024-01-04,1000\n"),
+    ]);
+    let contract =
+        "from = \"{landing}/a-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nd = \"date!\"\nn = \"int64\"\n";
+    let totals = |partition: &str| {
+        scratch.write("schemas/sources/a.toml", &format!("{partition}{contract}"));
+        let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
+        scratch.rows("select total from fct_r order by day")
+    };
+    let by_day = "partition = { day = \"d\" }\n";
+    assert_eq!(totals(by_day), ["1", "11", "110", "1100"]);
+    assert_eq!(totals(""), ["1111", "1111", "1111", "1111"]);
+    assert_eq!(totals(by_day), ["1", "11", "110", "1100"]);
+}
