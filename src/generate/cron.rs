@@ -45,7 +45,7 @@ fn lines(job: &Scheduled<'_>, machine: Tz) -> Result<Vec<String>, Diagnostic> {
     let zone = job.job.schedule_zone;
     let at = job.job.file.at(job.schedule.word.bytes.clone());
     let help = format!("let cron run on a machine in {zone} and say `--zone {zone}`, or take another scheduler");
-    let Some(ahead) = ahead(zone, machine) else {
+    let Some(ahead) = ahead(zone, machine, is_hourly(job.schedule)) else {
         let message =
             format!("cron in {machine} cannot keep times of {zone}, whose clocks are not always as far apart");
         return Err(Diagnostic::new(Code::Scheduler, at, message).help(help));
@@ -56,12 +56,14 @@ fn lines(job: &Scheduled<'_>, machine: Tz) -> Result<Vec<String>, Diagnostic> {
     })
 }
 
-/// Returns by how many minutes the clock of `zone` is ahead of that of `machine`, if it is always as many.
-fn ahead(zone: Tz, machine: Tz) -> Option<i32> {
+/// Returns by how many minutes the clock of `zone` is ahead of that of `machine`, if it is always as many; whole hours
+/// left out where every hour is meant.
+fn ahead(zone: Tz, machine: Tz, is_hourly: bool) -> Option<i32> {
     let difference = |hour: i64| {
         let instant = DateTime::from_timestamp(hour * 3600, 0)?.naive_utc();
         let seconds = |zone: Tz| zone.offset_from_utc_datetime(&instant).fix().local_minus_utc();
-        Some(seconds(zone) - seconds(machine))
+        let ahead = seconds(zone) - seconds(machine);
+        Some(if is_hourly { ahead.rem_euclid(3600) } else { ahead })
     };
     if zone == machine {
         return Some(0);
@@ -93,6 +95,10 @@ fn moved(schedule: &Schedule, ahead: i32) -> Option<Vec<String>> {
         Some(fields(&minutes, &hours.into_iter().collect::<Vec<_>>(), &schedule.months, &days))
     };
     lines.into_iter().map(line).collect()
+}
+
+fn is_hourly(schedule: &Schedule) -> bool {
+    is_daily(schedule) && schedule.hours.len() == 24
 }
 
 fn is_daily(schedule: &Schedule) -> bool {
@@ -181,11 +187,14 @@ mod tests {
                 vec!["30 2,3 1 3,4 3", "0 3,4 1 3,4 3"],
             ),
             (schedule(&[0], &[12], &[2], Days::OfMonth(vec![29])), Tz::Asia__Shanghai, Tz::UTC, vec!["0 4 29 2 *"]),
+            // Clocks that are changed by whole hours keep what is of every hour, and of no others.
+            (schedule(&[15], &all, &months(), Days::Every), Tz::UTC, Tz::America__New_York, vec!["15 * * * *"]),
+            (schedule(&[15], &all, &months(), Days::Every), Tz::Asia__Kolkata, Tz::Europe__Berlin, vec!["45 * * * *"]),
             // Clocks of both are changed at the same moment.
             (schedule(&[0], &[2], &months(), Days::Every), Tz::Europe__Berlin, Tz::Europe__London, vec!["0 1 * * *"]),
         ];
         for (schedule, zone, machine, expected) in cases {
-            let lines = moved(&schedule, ahead(zone, machine).unwrap()).unwrap();
+            let lines = moved(&schedule, ahead(zone, machine, is_hourly(&schedule)).unwrap()).unwrap();
             let (mut found, mut wanted) = (lines.clone(), expected);
             found.sort();
             wanted.sort_unstable();
@@ -196,7 +205,7 @@ mod tests {
 
     #[test]
     fn what_a_machine_elsewhere_cannot_keep_is_refused() {
-        let refused = |schedule: &Schedule, zone, machine| match ahead(zone, machine) {
+        let refused = |schedule: &Schedule, zone, machine| match ahead(zone, machine, is_hourly(schedule)) {
             None => "clocks",
             Some(ahead) if moved(schedule, ahead).is_none() => "days",
             Some(_) => "nothing",
@@ -205,6 +214,9 @@ mod tests {
         let first = schedule(&[0], &[2], &months(), Days::OfMonth(vec![1]));
         let spring = schedule(&[0], &[2], &[3], Days::Every);
         assert_eq!(refused(&daily, Tz::Europe__Berlin, Tz::UTC), "clocks");
+        let hourly = schedule(&[15], &(0..24).collect::<Vec<_>>(), &months(), Days::Every);
+        // The clocks of Lord Howe are changed by half an hour.
+        assert_eq!(refused(&hourly, Tz::Australia__Lord_Howe, Tz::UTC), "clocks");
         assert_eq!(refused(&daily, Tz::America__New_York, Tz::America__Chicago), "clocks");
         assert_eq!(refused(&daily, Tz::Europe__Berlin, Tz::Europe__Berlin), "nothing");
         assert_eq!(refused(&daily, Tz::Europe__Berlin, Tz::Europe__Paris), "nothing");

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Float64Type, SchemaRef};
+use arrow::datatypes::{DataType, Field, Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
@@ -193,7 +193,7 @@ impl At {
 
 impl Encoder {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
-        let counted = conform(batch, &self.schema).and_then(finite).and_then(|batch| {
+        let counted = conform(batch, &self.schema).and_then(|batch| finite(&batch)).and_then(|batch| {
             self.count(&batch)?;
             Ok(batch)
         });
@@ -264,7 +264,7 @@ fn failure(path: &Utf8Path, source: ParquetError) -> StoreError {
 /// A value that the type cannot hold, or another number of columns.
 pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
-    let cast = |(column, field): (&ArrayRef, &Arc<arrow::datatypes::Field>)| {
+    let cast = |(column, field): (&ArrayRef, &Arc<Field>)| {
         let (from, to) = (column.data_type(), field.data_type());
         if from == to {
             return Ok(Arc::clone(column));
@@ -298,16 +298,23 @@ fn keeps_values(from: &DataType, to: &DataType) -> bool {
 }
 
 /// Gives a batch back if its floating-point numbers are numbers. NaN and infinity come from divisions by zero, and would
-/// pass every bound that a contract sets.
-fn finite(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        let Some(numbers) = column.as_primitive_opt::<Float64Type>() else { continue };
+/// pass every bound that a contract sets. Of the two zeros, which are equal and have other bits, it leaves one.
+fn finite(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let schema = batch.schema();
+    let column = |(field, column): (&Arc<Field>, &ArrayRef)| {
+        let Some(numbers) = column.as_primitive_opt::<Float64Type>() else { return Ok(Arc::clone(column)) };
         if numbers.iter().flatten().any(|number| !number.is_finite()) {
             let words = format!("column `{}` holds NaN or infinity; divide by nullif(…, 0)", field.name());
             return Err(ArrowError::ComputeError(words));
         }
-    }
-    Ok(batch)
+        let is_odd = |number: &f64| *number == 0.0 && number.is_sign_negative();
+        if !numbers.values().iter().any(is_odd) {
+            return Ok(Arc::clone(column));
+        }
+        Ok(Arc::new(numbers.unary::<_, Float64Type>(|number| if is_odd(&number) { 0.0 } else { number })) as ArrayRef)
+    };
+    let columns = schema.fields().iter().zip(batch.columns()).map(column).collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(schema, columns)
 }
 
 /// Reads a Parquet file of the warehouse batch by batch, the named columns only.

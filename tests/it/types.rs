@@ -45,6 +45,16 @@ fn a_case_and_a_union_are_of_the_type_that_all_their_branches_can_be() {
 }
 
 #[test]
+fn there_is_one_zero() {
+    let scratch = published(&[("marts/fct_zero", "select 0.0 as x")]);
+    scratch.write("sql/marts/fct_zero.sql", "select -cast(0 as double) as x\n");
+    let said = scratch.run(&["run", "--output", "json", "--as-of", "2024-07-01"]).exits(0).stdout;
+    let report: serde_json::Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
+    assert_eq!(report["tables"][0]["changed"], false, "{said}");
+    assert_eq!(scratch.rows("select x from fct_zero"), ["0.0"]);
+}
+
+#[test]
 fn a_view_has_the_same_types_for_those_who_read_it_as_a_table() {
     let view = "select k, case when k = 1 then 0 else 0.25 * k end as share from (values (1), (2), (3)) as t(k)";
     let mart = "select k, share, share * 2 as twice, share > 0.6 as is_big from int_share";
