@@ -237,7 +237,7 @@ fn dataset_words(step: &DatasetStep) -> String {
         (FileWhy::Changed, "changed"),
         (FileWhy::Young, "too young to tell"),
         (FileWhy::Contract, "under a changed contract"),
-        (FileWhy::Returned, "that counts again"),
+        (FileWhy::Returned, "that may count again"),
     ];
     let told: Vec<String> =
         parts.into_iter().filter(|(why, _)| of(*why) > 0).map(|(why, words)| format!("{} {words}", of(why))).collect();

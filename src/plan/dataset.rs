@@ -111,7 +111,7 @@ pub enum FileWhy {
     Young,
     /// The contract reads it differently now.
     Contract,
-    /// It counts again, and its rows were given up.
+    /// Its rows were given up, and it counts again, or does so if what came after it turns out to be forgotten.
     Returned,
 }
 
@@ -277,9 +277,12 @@ pub(super) fn step(
         .into_iter()
         .filter_map(|listed| Some(FileLeft { path: listed.path.clone(), why: listed.unready.clone()? }))
         .collect();
-    let listed = ready.into_iter();
-    let files: Vec<FileStep> =
-        listed.filter_map(|listed| Some(FileStep { listed: listed.clone(), why: why(listed)? })).collect();
+    let changed = ready.iter().filter(|listed| why(listed).is_some()).map(|listed| listed.path.as_str()).collect();
+    let uncovered = uncovered(contract, input.landed.as_ref(), &changed);
+    let returned = |listed: &Listed| uncovered.contains(listed.path.as_str()).then_some(FileWhy::Returned);
+    let step =
+        |listed: &Listed| Some(FileStep { listed: listed.clone(), why: why(listed).or_else(|| returned(listed))? });
+    let files: Vec<FileStep> = ready.into_iter().filter_map(step).collect();
     let is_read: BTreeSet<&str> = files.iter().map(|file| file.listed.path.as_str()).collect();
     let is_known = |path: &&&LandedPath| !path.forgotten && !is_read.contains(path.path.as_str());
     let known_files = admitted.values().filter(is_known).count();
@@ -318,6 +321,25 @@ pub fn without_rows<'a>(contract: &SourceContract, landed: Option<&'a Landed>) -
     let Some(landed) = landed else { return BTreeSet::new() };
     let live = live_paths(contract.files, &landed.paths).into_iter();
     live.filter(|path| !landed.contents.contains_key(&path.content)).map(|path| path.path.as_str()).collect()
+}
+
+/// Returns the paths whose rows are not there and that count again if files that are read hold bytes that were forgotten
+/// under their paths: of snapshots the one before takes their place then.
+fn uncovered<'a>(contract: &SourceContract, landed: Option<&'a Landed>, is_read: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+    let Some(landed) = landed.filter(|_| contract.files == FilesMode::Snapshot) else { return BTreeSet::new() };
+    let forgotten: BTreeSet<&str> =
+        landed.paths.iter().filter(|path| path.forgotten).map(|path| path.path.as_str()).collect();
+    let may_go = |path: &LandedPath| forgotten.contains(path.path.as_str()) && is_read.contains(path.path.as_str());
+    let mut uncovered = BTreeSet::new();
+    for path in landed.paths.iter().rev().filter(|path| !path.forgotten) {
+        if !landed.contents.contains_key(&path.content) {
+            uncovered.insert(path.path.as_str());
+        }
+        if !may_go(path) {
+            break;
+        }
+    }
+    uncovered
 }
 
 #[cfg(test)]
