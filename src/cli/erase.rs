@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 
 use super::branch::OnBranch;
-use super::run::{self, RunArgs};
+use super::run::{self, Clock, RunArgs};
 use super::{Failure, Global, load, open_store};
 use crate::cli::print::{Printer, document};
 use crate::cli::report::{counted, grouped};
@@ -24,6 +24,9 @@ pub(super) struct EraseArgs {
     /// Values whose records are erased, such as `visits.user=u17`
     #[arg(value_name = "DATASET.COLUMN=VALUE", required = true)]
     subjects: Vec<String>,
+
+    #[command(flatten)]
+    clock: Clock,
 }
 
 pub(super) fn erase(global: &Global, args: &EraseArgs, printer: &Printer) -> Result<Exit, Failure> {
@@ -48,7 +51,7 @@ pub(super) fn erase(global: &Global, args: &EraseArgs, printer: &Printer) -> Res
     let refused = |error| Failure::usage(format!("cannot write `{path}`: {error}"), None);
     LocalDisk.replace(&path, text(&erased).as_bytes()).map_err(refused)?;
     let touched: Vec<String> = touched.into_iter().collect();
-    let exit = run::run(global, &RunArgs::of_datasets(&touched, OnBranch::default()), printer)?;
+    let exit = run::run(global, &RunArgs::of_datasets(&touched, &args.clock, OnBranch::default()), printer)?;
     if exit != Exit::Done || store.reference()?.is_none() {
         return Ok(exit);
     }

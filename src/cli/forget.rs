@@ -7,7 +7,7 @@ use clap::builder::FalseyValueParser;
 
 use super::branch::OnBranch;
 use super::report::aligned;
-use super::run::{self, RunArgs};
+use super::run::{self, Clock, RunArgs};
 use super::{Failure, Global, load, nothing_published, open_store};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::did_you_mean;
@@ -29,6 +29,9 @@ pub(super) struct ForgetArgs {
     /// Take their rows back, from where they are forgotten
     #[arg(long, env = "OPSMART_UNDO", value_parser = FalseyValueParser::new(), requires = "paths")]
     undo: bool,
+
+    #[command(flatten)]
+    clock: Clock,
 }
 
 pub(super) fn forget(global: &Global, args: &ForgetArgs, printer: &Printer) -> Result<Exit, Failure> {
@@ -68,7 +71,8 @@ pub(super) fn forget(global: &Global, args: &ForgetArgs, printer: &Printer) -> R
     }
     let touched: Vec<String> = touched.into_iter().collect();
     let forget = Forget { paths, undo: args.undo };
-    let exit = run::run_and(global, &RunArgs::of_datasets(&touched, OnBranch::default()), Some(&forget), printer)?;
+    let run = RunArgs::of_datasets(&touched, &args.clock, OnBranch::default());
+    let exit = run::run_and(global, &run, Some(&forget), printer)?;
     let after = datasets(&project)?;
     for name in &touched {
         let rows = |states: &BTreeMap<String, TableState>| states.get(name).map_or(0, TableState::rows);

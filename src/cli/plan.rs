@@ -33,7 +33,7 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
     let project = project::digest(&loaded, global.env.as_deref());
     let suite = Suite::compile(loaded)?;
     let reach = args.choice.reach(&suite)?;
-    let as_of = args.choice.as_of(&suite)?;
+    let as_of = args.choice.clock.instant(&suite)?;
     let store = args.choice.on.open(&suite.project);
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, None);
     let job = Job {

@@ -8,7 +8,7 @@ use arrow::datatypes::Int64Type;
 use clap::{Args, Subcommand};
 
 use super::branch::OnBranch;
-use super::run::RunArgs;
+use super::run::{Clock, RunArgs};
 use super::{Failure, Global, load, report, run, runtime, show};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::{SourceFile, did_you_mean};
@@ -68,6 +68,9 @@ pub(super) struct ReplayArgs {
     /// Datasets whose records are to be taken in
     #[arg(value_name = "DATASET", required = true)]
     datasets: Vec<String>,
+
+    #[command(flatten)]
+    clock: Clock,
 
     #[command(flatten)]
     on: OnBranch,
@@ -331,7 +334,7 @@ fn replay(global: &Global, args: &ReplayArgs, printer: &Printer) -> Result<Exit,
     let project = load(global)?;
     args.datasets.iter().try_for_each(|name| check_dataset(&project, name))?;
     let before = count(&project, &args.on, &args.datasets)?;
-    let exit = run::run(global, &RunArgs::of_datasets(&args.datasets, args.on.clone()), printer)?;
+    let exit = run::run(global, &RunArgs::of_datasets(&args.datasets, &args.clock, args.on.clone()), printer)?;
     let after = count(&project, &args.on, &args.datasets)?;
     for name in &args.datasets {
         let (before, after) = (before.get(name).copied().unwrap_or(0), after.get(name).copied().unwrap_or(0));

@@ -53,9 +53,9 @@ pub(super) struct RunArgs {
 
 impl RunArgs {
     /// What is run for some datasets: they, and all that reads them.
-    pub(super) fn of_datasets(datasets: &[String], on: OnBranch) -> Self {
+    pub(super) fn of_datasets(datasets: &[String], clock: &Clock, on: OnBranch) -> Self {
         let select = datasets.iter().map(|dataset| format!("source:{dataset}+")).collect();
-        let choice = Choice { jobs: Vec::new(), select, exclude: Vec::new(), as_of: None, on };
+        let choice = Choice { jobs: Vec::new(), select, exclude: Vec::new(), clock: clock.clone(), on };
         Self { choice, memory: None, threads: None, on_locked: OnLocked::Fail, exit_on_skip: false, metrics: None }
     }
 }
@@ -75,12 +75,19 @@ pub(super) struct Choice {
     #[arg(long, env = "OPSMART_EXCLUDE", value_name = "SELECTOR", num_args = 1..)]
     exclude: Vec<String>,
 
-    /// The clock of the run, a date or an instant; by default now, cut to the project's tick
-    #[arg(long, env = "OPSMART_AS_OF", value_name = "WHEN")]
-    as_of: Option<String>,
+    #[command(flatten)]
+    pub(super) clock: Clock,
 
     #[command(flatten)]
     pub(super) on: OnBranch,
+}
+
+/// Up to when tables are made.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Clock {
+    /// The clock of the run, a date or an instant; by default now, cut to the project's tick
+    #[arg(long, env = "OPSMART_AS_OF", value_name = "WHEN")]
+    as_of: Option<String>,
 }
 
 impl Choice {
@@ -102,8 +109,25 @@ impl Choice {
         Ok(reach)
     }
 
+    /// Returns what is asked, so that the answer can be remembered.
+    fn memo(&self, root: &Utf8Path, global: &Global) -> Memo {
+        let list = |word: &Option<String>| word.iter().cloned().collect::<Vec<_>>();
+        Memo::new(root, "run", &[&list(&global.env), &self.jobs, &self.select, &self.exclude, &list(&self.clock.as_of)])
+    }
+
+    /// Returns the names of the locks to take: one for each job, so that a job never runs twice at once.
+    fn locks(&self, suite: &Suite) -> BTreeSet<String> {
+        if self.jobs.is_empty() || !self.select.is_empty() {
+            let all = suite.project.jobs.keys().map(|name| format!("job-{name}"));
+            return all.chain(["project".to_owned()]).collect();
+        }
+        self.jobs.iter().map(|name| format!("job-{name}")).collect()
+    }
+}
+
+impl Clock {
     /// Returns the clock that was asked for.
-    pub(super) fn as_of(&self, suite: &Suite) -> Result<Option<DateTime<Utc>>, Failure> {
+    pub(super) fn instant(&self, suite: &Suite) -> Result<Option<DateTime<Utc>>, Failure> {
         let Some(text) = &self.as_of else { return Ok(None) };
         if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
             return Ok(Some(instant.with_timezone(&Utc)));
@@ -115,21 +139,6 @@ impl Choice {
         start
             .map(|start| Some(start.with_timezone(&Utc)))
             .ok_or_else(|| Failure::usage(format!("--as-of {text} is not a time"), Some(help)))
-    }
-
-    /// Returns what is asked, so that the answer can be remembered.
-    fn memo(&self, root: &Utf8Path, global: &Global) -> Memo {
-        let list = |word: &Option<String>| word.iter().cloned().collect::<Vec<_>>();
-        Memo::new(root, "run", &[&list(&global.env), &self.jobs, &self.select, &self.exclude, &list(&self.as_of)])
-    }
-
-    /// Returns the names of the locks to take: one for each job, so that a job never runs twice at once.
-    fn locks(&self, suite: &Suite) -> BTreeSet<String> {
-        if self.jobs.is_empty() || !self.select.is_empty() {
-            let all = suite.project.jobs.keys().map(|name| format!("job-{name}"));
-            return all.chain(["project".to_owned()]).collect();
-        }
-        self.jobs.iter().map(|name| format!("job-{name}")).collect()
     }
 }
 
@@ -217,7 +226,7 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     if forget.is_some() {
         reach.clean.append(&mut reach.ingest);
     }
-    let as_of = args.choice.as_of(&suite)?;
+    let as_of = args.choice.clock.instant(&suite)?;
     let store = args.choice.on.open(&suite.project);
     let Some(locks) = lock(&store, &args.choice.locks(&suite), args.on_locked, printer)? else {
         return Ok(Ran::Skipped(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done }));

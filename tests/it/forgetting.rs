@@ -192,6 +192,31 @@ fn the_one_before_counts_again_once_forgotten_bytes_are_back() {
 }
 
 #[test]
+fn files_are_given_up_and_taken_back_for_the_clock_of_the_runs() {
+    let scratch = orders("");
+    let at = ["--quiet", "--as-of", "2999-01-01"];
+    let said = scratch.run(&[&["forget", "landing/orders-2.csv"], &at[..]].concat()).exits(2).stderr;
+    assert!(said.contains("has not come yet"), "{said}");
+
+    let scratch = Scratch::orders();
+    scratch.write("sql/kpi/kpi_clock.sql", "select count(*) as n, cast($as_of as text) as at from fct_order\n");
+    scratch.write("landing/orders-2.csv", SECOND);
+    let clock = ["--quiet", "--as-of", "2024-07-01"];
+    let steps: [&[&str]; 5] = [
+        &["run"],
+        &["forget", "landing/orders-2.csv"],
+        &["forget", "--undo", "landing/orders-2.csv"],
+        &["quarantine", "replay", "orders"],
+        &["erase", "orders.id=1"],
+    ];
+    for step in steps {
+        let _ = scratch.run(&[step, &clock].concat()).exits(0);
+        assert_eq!(scratch.rows("select left(at, 10) from kpi_clock"), ["2024-07-01"], "{step:?}");
+        let _ = scratch.run(&[&["run"], &clock[..]].concat()).exits(0);
+    }
+}
+
+#[test]
 fn a_file_that_is_gone_can_be_forgotten_and_not_taken_back() {
     let scratch = orders("");
     std::fs::remove_file(scratch.path("landing/orders-2.csv")).unwrap();
