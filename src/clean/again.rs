@@ -188,6 +188,7 @@ mod tests {
             counts: CleanCounts::default(),
             set_aside: None,
             referenced: BTreeMap::new(),
+            erased: 0,
             decided: parts.iter().zip(&decided).filter_map(remember).collect(),
             deciding: Digest::of(b""),
             gathered: BTreeMap::new(),

@@ -26,18 +26,23 @@ use crate::plan::{dataset_fingerprint, in_order, live_paths};
 use crate::project::{Project, SourceContract};
 use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Store, StoreError, TableState};
 
+use reference::OfPart;
+
 /// What other datasets may reference of a dataset: its clean rows.
 #[derive(Debug, Clone)]
 pub struct Referenced {
     files: Vec<DataFile>,
     content: Digest,
+    /// How many rows may be missing because records were erased.
+    erased: u64,
 }
 
 impl Referenced {
     /// Returns what a dataset has.
     #[must_use]
     pub fn of(state: &TableState) -> Self {
-        Self { files: state.files.clone(), content: state.content() }
+        let erased = state.landed.as_ref().map_or(0, |landed| landed.erased);
+        Self { files: state.files.clone(), content: state.content(), erased }
     }
 }
 
@@ -178,7 +183,11 @@ fn clean_blocking(
             remembered.insert(part.identity.clone(), known);
         }
     }
-    let mut aside = reference::set_aside(store, contract, referenced, &parts, &mut decided)?;
+    // Each of these may have been what a row references, or have superseded a row that now counts.
+    let gone = parts.iter().map(|part| part.content.ledger.erased_rows).sum::<u64>()
+        + referenced.values().map(|other| other.erased).sum::<u64>();
+    let mut aside = reference::set_aside(store, contract, referenced, &parts, &mut decided, gone)?;
+    let erased = if gone == 0 { 0 } else { gone + aside.of_parts.values().map(|of_part| of_part.excused).sum::<u64>() };
     let (files, gathered) = gather::gather(store, contract, &parts, &decided, before.map(|before| &before.gathered))?;
     let mut counts = CleanCounts::default();
     let mut of_content = BTreeMap::new();
@@ -188,8 +197,8 @@ fn clean_blocking(
         if decision.counts.total() != rows || !part.content.ledger.balanced() {
             return Err(CleanError::Unbalanced { file: file().to_owned(), counts: decision.counts, rows });
         }
-        if let Some(examples) = aside.examples.remove(&number) {
-            reject_if_too_many(contract, file(), part, &decision.counts, &examples)?;
+        if let Some(of_part) = aside.of_parts.remove(&number) {
+            reject_if_too_many(contract, file(), part, &decision.counts, &of_part)?;
         }
         counts.add(&decision.counts);
         of_content.insert(part.identity.clone(), decision.counts);
@@ -215,6 +224,7 @@ fn clean_blocking(
             counts,
             set_aside: aside.file,
             referenced,
+            erased,
             decided: remembered,
             deciding,
             gathered,
@@ -230,17 +240,17 @@ fn reject_if_too_many(
     path: &str,
     part: &Part,
     counts: &CleanCounts,
-    examples: &[String],
+    of_part: &OfPart,
 ) -> Result<(), CleanError> {
     let ledger = &part.content.ledger;
     // Where a record makes several rows, each of them may be set aside here.
-    let records = ledger.rows + ledger.misfits();
-    let unfound = counts.quarantined_in_clean;
+    let records = ledger.rows + ledger.misfits() + ledger.erased_rows;
+    let unfound = counts.quarantined_in_clean - of_part.excused;
     let set_aside = ledger.misfits() + unfound;
     let allowed = contract.may_reject(records);
     if set_aside <= allowed {
         return Ok(());
     }
-    let examples = examples.iter().map(|example| format!("{path}:{example}")).collect();
+    let examples = of_part.examples.iter().map(|example| format!("{path}:{example}")).collect();
     Err(CleanError::Rejected { path: path.to_owned(), set_aside, unfound, records, allowed, examples })
 }

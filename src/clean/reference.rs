@@ -3,11 +3,15 @@
 //! It is asked of the rows that are kept, once that is decided: a row that is set aside gives nothing back that it had
 //! superseded, because an old version would then pass for the newest one.
 //!
+//! What was erased is no fault of what references it: as many different values as rows may be missing for that are
+//! excused in each file, those of the most rows. Which values they were is not kept anywhere, and so cannot be asked.
+//!
 //! Of the dataset that is referenced one column is read, and of its values only hashes of 128 bits are held, each once:
 //! by them values are told apart, as rows are everywhere. Where there are more different values than memory should hold,
 //! both columns are read several times, and each time looked at in part.
 
-use std::collections::{BTreeMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, new_null_array};
@@ -43,8 +47,17 @@ const EXAMPLES: usize = 5;
 pub(super) struct SetAside {
     /// They, as rows of `dq_quarantine`, if there are any.
     pub(super) file: Option<DataFile>,
-    /// By part, the first few of them: line, reason, column and message.
-    pub(super) examples: BTreeMap<usize, Vec<String>>,
+    /// What was set aside of each part that lost rows so.
+    pub(super) of_parts: BTreeMap<usize, OfPart>,
+}
+
+/// What was set aside of one part.
+#[derive(Debug, Default)]
+pub(super) struct OfPart {
+    /// The first few rows: line, reason, column and message.
+    pub(super) examples: Vec<String>,
+    /// How many rows may be set aside because of what was erased.
+    pub(super) excused: u64,
 }
 
 /// A row that is set aside: its place in its content's file, and the number of the column that sets it aside.
@@ -69,13 +82,15 @@ struct Column<'a> {
     kind: DataType,
 }
 
-/// Takes the rows out of what was decided whose values are not found among those of `referenced`.
+/// Takes the rows out of what was decided whose values are not found among those of `referenced`, of which so many rows
+/// may be `gone` because they were erased.
 pub(super) fn set_aside(
     store: &Store,
     contract: &SourceContract,
     referenced: &BTreeMap<String, Referenced>,
     parts: &[Part],
     decided: &mut [Decision],
+    gone: u64,
 ) -> Result<SetAside, CleanError> {
     let mut strays: Vec<Vec<Stray>> = vec![Vec::new(); parts.len()];
     for (number, (name, column)) in (0..).zip(&contract.columns) {
@@ -95,7 +110,7 @@ pub(super) fn set_aside(
         strays.sort_unstable();
         strays.dedup_by_key(|(row, _)| *row);
     }
-    write(store, contract, parts, &strays, decided)
+    write(store, contract, parts, &strays, decided, gone)
 }
 
 /// Returns, by part, the kept rows whose value in `column` is not found, with at most so many values in memory.
@@ -271,10 +286,11 @@ fn write(
     parts: &[Part],
     strays: &[Vec<Stray>],
     decided: &mut [Decision],
+    gone: u64,
 ) -> Result<SetAside, CleanError> {
     let (table, schema) = (OwnTable::Quarantine.name(), OwnTable::Quarantine.schema());
     let mut file = None;
-    let mut examples_of_parts = BTreeMap::new();
+    let mut of_parts = BTreeMap::new();
     // The hashes of those that were met, to tell which of them had counted as repeated.
     let mut met = HashSet::new();
     let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
@@ -283,8 +299,11 @@ fn write(
         if strays.is_empty() {
             continue;
         }
-        let mut examples = Vec::new();
+        let (mut examples, mut unfound) = (Vec::new(), Unfound::default());
         each_batch(store, contract, part, strays, |batch, strays, hashes| {
+            if gone > 0 {
+                unfound.count(batch, strays).map_err(failed)?;
+            }
             let partitions =
                 partitioner.as_mut().map(|partitioner| partitioner.keys(batch)).transpose().map_err(failed)?;
             for (at, ((row, _), hash)) in strays.iter().zip(hashes).enumerate() {
@@ -307,9 +326,36 @@ fn write(
             })
         })?;
         decision.lost.sort_unstable();
-        examples_of_parts.insert(number, examples);
+        of_parts.insert(number, OfPart { examples, excused: unfound.of_most(gone) });
     }
-    Ok(SetAside { file: file.map(ParquetFile::finish).transpose()?, examples: examples_of_parts })
+    Ok(SetAside { file: file.map(ParquetFile::finish).transpose()?, of_parts })
+}
+
+/// How many rows each value has that is not found, by its column's number and its hash.
+#[derive(Default)]
+struct Unfound(HashMap<(u32, u128), u64>);
+
+impl Unfound {
+    fn count(&mut self, batch: &RecordBatch, strays: &[Stray]) -> Result<(), ArrowError> {
+        let columns: BTreeSet<u32> = strays.iter().map(|(_, column)| *column).collect();
+        for column in columns {
+            let values = batch.project(&[column as usize])?;
+            let mut strays = strays.iter();
+            RowHasher::new(&values.schema(), 1)?.hash(&values, |hash| {
+                if strays.next().is_some_and(|(_, of)| *of == column) {
+                    *self.0.entry((column, hash)).or_default() += 1;
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Returns how many rows so many values have, those of the most rows.
+    fn of_most(self, values: u64) -> u64 {
+        let mut rows: Vec<u64> = self.0.into_values().collect();
+        rows.sort_unstable_by_key(|rows| Reverse(*rows));
+        rows.into_iter().take(usize::try_from(values).unwrap_or(usize::MAX)).sum()
+    }
 }
 
 /// Calls `each` with the rows of a part that are set aside, batch by batch, and the hash of each.
@@ -491,7 +537,7 @@ mod tests {
         lost.sum.rows = 3;
         let others = (10..20_000).chain(10..20_000).map(|n| (n % 2 == 0).then_some(n));
         let files = vec![lost, file(&store, others)];
-        let other = Referenced { files, content: Digest::of(b"") };
+        let other = Referenced { files, content: Digest::of(b""), erased: 0 };
         let parts = [
             part(file(&store, (0..20_010).map(Some))),
             part(file(&store, [Some(1), None, Some(4), Some(0), Some(3)].into_iter())),

@@ -319,8 +319,11 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
             let mut failed = self.failures.iter().filter(|failure| failure.column.is_some()).peekable();
             for rows in self.cells.spans().chunk_by(Span::is_of_one_record) {
                 let span = rows[0];
-                if failed.next_if(|failure| failure.span.start == span.start).is_none() {
-                    self.ledger.accept(span.length(), rows.len() as u64);
+                let rows = rows.len() as u64;
+                match failed.next_if(|failure| failure.span.start == span.start) {
+                    None => self.ledger.accept(span.length(), rows),
+                    Some(failure) if failure.reason == Reason::Erased => self.ledger.erased_rows += rows,
+                    Some(_) => {}
                 }
             }
             if batch.num_rows() > 0 {

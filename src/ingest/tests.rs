@@ -203,6 +203,7 @@ fn rows_say_where_they_come_from() {
         blank_bytes: 18,
         late: 0,
         erased: 0,
+        erased_rows: 0,
     };
     assert_eq!((outcome.ledger, outcome.unknown_columns), (ledger, Vec::new()));
 }

@@ -34,6 +34,9 @@ pub struct Ledger {
     /// Records that were set aside because nothing of them may be kept. They are among those.
     #[serde(default)]
     pub erased: u64,
+    /// Rows that those records would have become.
+    #[serde(default)]
+    pub erased_rows: u64,
 }
 
 impl Ledger {
@@ -57,6 +60,7 @@ impl Ledger {
         self.blank_bytes += other.blank_bytes;
         self.late += other.late;
         self.erased += other.erased;
+        self.erased_rows += other.erased_rows;
     }
 
     /// Returns how many records were set aside because they do not fit the contract.

@@ -219,6 +219,9 @@ pub struct Landed {
     /// The content of each dataset that it references, as it was then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub referenced: BTreeMap<String, Digest>,
+    /// How many rows may be missing because records were erased, here or in what it references.
+    #[serde(default)]
+    pub erased: u64,
     /// What was decided about the contents that lost rows, by identity; of the others every row is kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub decided: BTreeMap<String, Decided>,

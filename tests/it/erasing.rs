@@ -139,3 +139,69 @@ fn what_else_has_the_records_is_told_first() {
     assert_eq!(said.exits(1).stdout, "");
     assert_eq!(scratch.rows("select count(*) from fct_visit"), ["6"]);
 }
+
+/// People and what they did, of whom one row in five may not fit.
+fn people(acts: &str, notes: &str) -> Scratch {
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
+        (
+            "schemas/sources/people.toml",
+            "from = \"{landing}/people.csv\"\nformat = { type = \"csv\" }\nrejected_share = 0.2\n[columns]\nid = \"int64!\"\n\
+             who = \"string\"\nn = \"int64\"\n",
+        ),
+        ("landing/people.csv", "id,who,n\n1,P,1\n2,P,1\n3,P,1\n4,P,1\n5,q,1\n6,q,bad\n"),
+        (
+            "schemas/sources/acts.toml",
+            "from = \"{landing}/acts.csv\"\nformat = { type = \"csv\" }\nkey = [\"act\"]\nrejected_share = 0.2\n[columns]\n\
+             act = \"int64!\"\nwho = { type = \"int64\", references = \"people.id\" }\n",
+        ),
+        ("landing/acts.csv", acts),
+        (
+            "schemas/sources/notes.toml",
+            "from = \"{landing}/notes.csv\"\nformat = { type = \"csv\" }\nrejected_share = 0.2\n[columns]\n\
+             act = { type = \"int64\", references = \"acts.act\" }\n",
+        ),
+        ("landing/notes.csv", notes),
+        ("sql/staging/stg_acts.sql", "select act, who from acts\n"),
+        ("sql/marts/fct_act.sql", "select act, who from stg_acts\n"),
+    ]);
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    scratch
+}
+
+#[test]
+fn a_file_that_was_taken_in_does_not_fail_for_what_is_erased() {
+    let scratch = people("act,who\n1,1\n2,2\n3,3\n4,4\n5,1\n6,1\n7,5\n", "act\n1\n2\n3\n7\n");
+    let _ = scratch.run(&["erase", "--quiet", "people.who=P"]).exits(0);
+    assert_eq!(scratch.rows("select id from people"), ["5"]);
+    // What references them is set aside, and what references that, and neither counts.
+    assert_eq!(scratch.rows("select act from acts"), ["7"]);
+    assert_eq!(scratch.rows("select act from notes"), ["7"]);
+    assert_eq!(
+        scratch.rows(
+            "select dataset, reason, count(*) from dq_quarantine group by dataset, reason order by dataset, reason"
+        ),
+        ["acts,E_FK,6", "notes,E_FK,3", "people,E_ERASED,4", "people,E_TYPE,1"]
+    );
+    // It holds for the next run, and for one from nothing.
+    scratch.write("landing/acts.csv", "act,who\n1,1\n2,2\n3,3\n4,4\n5,1\n6,1\n7,5\n8,5\n");
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    std::fs::remove_dir_all(scratch.path("warehouse")).unwrap();
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    assert_eq!(scratch.rows("select act from acts order by act"), ["7", "8"]);
+    // What cannot be theirs still counts: four were erased, and these are seven others.
+    scratch.write("landing/acts.csv", "act,who\n1,11\n2,12\n3,13\n4,14\n5,15\n6,16\n7,17\n");
+    let said = scratch.run(&["run"]).exits(1).stderr;
+    assert!(said.contains("3 of the 7 records of `landing/acts.csv` do not fit"), "{said}");
+}
+
+#[test]
+fn a_version_that_counts_again_does_not_fail_its_file() {
+    // The newest version of the act is erased, and the one before references what is not there.
+    let scratch = people("act,who\n1,9\n1,1\n", "act\n1\n");
+    let _ = scratch.run(&["erase", "--quiet", "acts.who=1"]).exits(0);
+    assert_eq!(
+        scratch.rows("select reason from dq_quarantine where dataset = 'acts' order by reason"),
+        ["E_ERASED", "E_FK"]
+    );
+}
