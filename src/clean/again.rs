@@ -8,14 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema};
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::keep::{self, Decision};
 use super::{CleanError, Part};
 use crate::digest::{Digest, Parts};
 use crate::project::SourceContract;
-use crate::store::{DataFile, Decided, Landed, Lost, ROW_COLUMN, Store, StoreError, read_batches};
+use crate::store::{DataFile, Decided, Landed, Lost, ROW_COLUMN, Store, StoreError, read_row_numbers};
 
 /// Files that come or go with more rows than this, together, are no small change.
 const MOST_TOUCHED: u64 = 1 << 20;
@@ -120,7 +120,7 @@ fn known_decision(store: &Store, known: &Decided) -> Result<Decision, StoreError
     Ok(Decision {
         lost: match &known.lost {
             Lost::Rows(rows) => rows.clone(),
-            Lost::File(file) => listed(store, file)?,
+            Lost::File(file) => read_row_numbers(store, file)?,
         },
         lost_sum: known.lost_sum,
         lost_sums: known.lost_sums.iter().copied().collect(),
@@ -153,17 +153,6 @@ pub(super) fn list(store: &Store, contract: &SourceContract, rows: &[u32]) -> Re
     let batch = RecordBatch::try_new(schema, vec![rows]);
     to.write(&batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?)?;
     to.finish()
-}
-
-/// Reads a file of row numbers.
-pub(super) fn listed(store: &Store, file: &DataFile) -> Result<Vec<u32>, StoreError> {
-    let mut rows = Vec::new();
-    for batch in read_batches(&store.path(file), &[ROW_COLUMN])? {
-        let batch = batch.map_err(|source| StoreError::Rows { table: file.path.clone(), source })?;
-        let numbers = batch.column(0).as_primitive::<Int64Type>();
-        rows.extend(numbers.values().iter().filter_map(|row| u32::try_from(*row).ok()));
-    }
-    Ok(rows)
 }
 
 #[cfg(test)]

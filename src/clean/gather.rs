@@ -133,8 +133,8 @@ fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Resu
     for (_, decision, file) in group {
         let mut at = 0_usize;
         let mut lost = decision.lost.iter().map(|row| *row as usize).peekable();
-        for batch in read_batches(&store.path(file), &names)? {
-            let batch = batch.map_err(decode)?;
+        for batch in read_batches(store, file, &names)? {
+            let batch = batch?;
             let end = at + batch.num_rows();
             let mut kept = BooleanBufferBuilder::new(batch.num_rows());
             kept.append_n(batch.num_rows(), true);

@@ -299,7 +299,7 @@ fn each_key(
     let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(()) };
     let mut place = 0_u32;
     for batch in read_row_group(store, file, &stretch.rows, &names, None)? {
-        let batch = batch.map_err(|source| StoreError::Rows { table: contract.name.clone(), source })?;
+        let batch = batch?;
         for key in &encoder.encode(&batch)? {
             each(place, xxh3_64(key.as_ref()))?;
             place += 1;
@@ -351,7 +351,7 @@ fn read_rivals(
     let rows: Vec<u32> = rows.set_indices_u32().collect();
     let mut places = rows.iter().map(|row| Row { part: stretch.part, row: stretch.first + row });
     for batch in read_row_group(store, file, &stretch.rows, &names, Some(&rows))? {
-        let batch = batch.map_err(failed)?;
+        let batch = batch?;
         let mut hashes = Vec::with_capacity(batch.num_rows());
         hasher.hash(&batch, |hash| hashes.push(hash)).map_err(failed)?;
         let (keys, orders) = (keys.encode(&batch)?, orders.encode(&batch)?);

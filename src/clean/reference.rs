@@ -21,14 +21,13 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use hashbrown::HashTable;
 use serde::{Serialize, Serializer};
 
-use super::again::listed;
 use super::in_parallel::in_parallel;
 use super::keep::Decision;
 use super::{CleanError, Part, Referenced};
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN, Reason, partitioner, quoted, stored_row_schema};
 use crate::plan::OwnTable;
 use crate::project::{Reference, SourceContract};
-use crate::store::{DataFile, ParquetFile, RowGroup, RowHasher, Store, StoreError, read_row_group, row_groups};
+use crate::store::{DataFile, ParquetFile, RowGroup, RowHasher, Store, StoreError, read_row_group, read_row_numbers, row_groups};
 
 /// How many hashes of values are in memory at a time: what a table of 2^22 places takes, 70 MB.
 const BUCKET_VALUES: usize = (1 << 22) / 8 * 7;
@@ -224,7 +223,7 @@ fn table_hash(hash: u128) -> u64 {
 
 /// Returns the rows of a file that do not count, in order.
 fn lost_rows(store: &Store, file: &DataFile) -> Result<Vec<u32>, StoreError> {
-    file.without.as_ref().map_or_else(|| Ok(Vec::new()), |without| listed(store, without))
+    file.without.as_ref().map_or_else(|| Ok(Vec::new()), |without| read_row_numbers(store, without))
 }
 
 /// Returns the stretches of files, each with the rows of it that do not count.
@@ -263,7 +262,7 @@ fn each_value(
     let mut lost = stretch.lost[before..].iter().peekable();
     let mut row = stretch.first;
     for batch in read_row_group(store, stretch.file, &stretch.rows, &[column.name], None)? {
-        let batch = batch.map_err(failed)?;
+        let batch = batch?;
         let values = batch.column(0);
         let mut at = 0;
         hasher
@@ -381,7 +380,7 @@ fn each_batch(
         let rows: Vec<u32> = here.iter().map(|(row, _)| row - stretch.first).collect();
         let mut at = 0;
         for batch in read_row_group(store, stretch.file, &stretch.rows, &names, Some(&rows))? {
-            let batch = batch.map_err(failed)?;
+            let batch = batch?;
             hashes.clear();
             hasher.hash(&batch, |hash| hashes.push(hash)).map_err(failed)?;
             each(&batch, &here[at..at + batch.num_rows()], &hashes)?;

@@ -2,18 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::AsArray;
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 
-use super::parquet_file::{conform, read_batches};
+use super::parquet_file::conform;
+use super::read::{damaged, other_sum, read_batches, read_page_index, read_row_numbers};
 use super::rows::{RowHasher, RowSum};
-use super::{DataFile, ROW_COLUMN, Store, StoreError};
+use super::{DataFile, Store, StoreError};
 use crate::partition::{PartitionKey, Partitioner};
 use crate::project::PartitionBy;
 
 impl Store {
-    /// Reads the columns of `schema` of a file, and returns why its rows are not those that were written; nothing if they
-    /// are. `by` is what the rows of its table are told apart by.
+    /// Reads the columns of `schema` of a file, and makes sure that its rows are those that were written. `by` is what the
+    /// rows of its table are told apart by.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when they are not; when the disk does not let it be read.
+    pub fn inspect(&self, file: &DataFile, schema: &SchemaRef, by: Option<&PartitionBy>) -> Result<(), StoreError> {
+        read_page_index(self, file)?;
+        let (sum, partitions) = self.add_up(file, schema, by)?;
+        if sum != file.sum {
+            return Err(damaged(&self.path(file), &other_sum(sum, file.sum)));
+        }
+        if partitions != file.partitions {
+            return Err(damaged(&self.path(file), "its rows are in other partitions than they should be"));
+        }
+        Ok(())
+    }
+
+    /// Inspects a file as [`Self::inspect`] does, and returns what is wrong with it; nothing if nothing is.
     ///
     /// # Errors
     /// When the disk does not let it be read.
@@ -23,16 +40,9 @@ impl Store {
         schema: &SchemaRef,
         by: Option<&PartitionBy>,
     ) -> Result<Option<String>, StoreError> {
-        let added_up = self.assure(file).and_then(|()| self.add_up(file, schema, by));
-        match added_up {
-            Ok((sum, _)) if sum != file.sum => Ok(Some(format!("its rows add up to {sum} and should to {}", file.sum))),
-            Ok((_, partitions)) if partitions != file.partitions => {
-                Ok(Some("its rows are in other partitions than they should be".to_owned()))
-            }
-            Ok(_) => Ok(None),
+        match self.inspect(file, schema, by) {
+            Ok(()) => Ok(None),
             Err(StoreError::Damaged { reason, .. }) => Ok(Some(reason)),
-            Err(StoreError::Parquet { source, .. }) => Ok(Some(format!("it cannot be decoded: {source}"))),
-            Err(StoreError::Rows { source, .. }) => Ok(Some(format!("it cannot be decoded: {source}"))),
             Err(error) => Err(error),
         }
     }
@@ -43,14 +53,10 @@ impl Store {
         schema: &SchemaRef,
         by: Option<&PartitionBy>,
     ) -> Result<(RowSum, Vec<(PartitionKey, RowSum)>), StoreError> {
-        let decode = |source| StoreError::Rows { table: file.path.clone(), source };
-        let mut lost = Vec::new();
-        if let Some(without) = &file.without {
-            for batch in read_batches(&self.path(without), &[ROW_COLUMN])? {
-                lost.extend_from_slice(batch.map_err(decode)?.column(0).as_primitive::<Int64Type>().values());
-            }
-        }
-        let mut lost = lost.into_iter().peekable();
+        let decode =
+            |source: ArrowError| damaged(&self.path(file), &format!("it cannot be decoded: {source}"));
+        let lost = file.without.as_deref().map(|without| read_row_numbers(self, without)).transpose()?;
+        let mut lost = lost.into_iter().flatten().peekable();
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let mut hasher = RowHasher::new(schema, names.len()).map_err(decode)?;
         // Of a file that was written when the rows of its table were not told apart, there is nothing to compare.
@@ -58,9 +64,9 @@ impl Store {
         let mut partitioner = by.and_then(|by| Partitioner::new(by, schema));
         let mut sum = RowSum::default();
         let mut partitions: BTreeMap<PartitionKey, RowSum> = BTreeMap::new();
-        let mut row = 0_i64;
-        for batch in read_batches(&self.path(file), &names)? {
-            let batch = conform(&batch.map_err(decode)?, schema).map_err(decode)?;
+        let mut row = 0_u32;
+        for batch in read_batches(self, file, &names)? {
+            let batch = conform(&batch?, schema).map_err(decode)?;
             let keys = partitioner.as_mut().map(|partitioner| partitioner.keys(&batch)).transpose().map_err(decode)?;
             let mut keys = keys.iter().flatten();
             let hashed = hasher.hash(&batch, |hash| {

@@ -31,6 +31,7 @@ mod ledger;
 mod lock;
 mod parquet_file;
 mod published;
+mod read;
 mod rows;
 mod runs;
 mod scratch;
@@ -56,7 +57,8 @@ pub use garbage::{Garbage, Keep};
 pub use key_range::KeyRange;
 pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Holder, Lock, LockError, OnLocked};
-pub use parquet_file::{ParquetFile, RowGroup, conform, read_batches, read_row_group, row_groups};
+pub use parquet_file::{ParquetFile, conform};
+pub use read::{Batches, RowGroup, read_batches, read_row_group, read_row_numbers, row_groups};
 pub use rows::{RowHasher, RowSum};
 pub use runs::{RUN_LINEAGE, RUN_RECORD, RunMark};
 pub use scratch::Scratch;
@@ -103,8 +105,8 @@ pub enum StoreError {
         /// The version of its format.
         found: u32,
     },
-    /// Parquet could not be written or read.
-    #[error("cannot encode or decode `{path}`")]
+    /// Parquet could not be written.
+    #[error("cannot encode `{path}`")]
     Parquet {
         /// The file.
         path: Utf8PathBuf,

@@ -1,10 +1,9 @@
-//! Writes and reads the Parquet files of the warehouse.
+//! Writes the Parquet files of the warehouse.
 //!
 //! Encoding costs about as much as making the rows, so the encoder of a file that grows gets a thread of its own. At
 //! most a few batches wait for it, and what goes wrong there is told at the next write or at the end.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -15,12 +14,10 @@ use arrow::datatypes::{DataType, Field, Float64Type, SchemaRef};
 use arrow::error::ArrowError;
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
 use parquet::errors::ParquetError;
 
 use super::disk::NewFile;
-use super::encodings::{self, ROW_GROUP_ROWS};
+use super::encodings;
 use super::rows::{RowHasher, RowSum};
 use super::{DataFile, KeyRange, Store, StoreError};
 use crate::partition::{PartitionKey, Partitioner};
@@ -315,63 +312,4 @@ fn finite(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     };
     let columns = schema.fields().iter().zip(batch.columns()).map(column).collect::<Result<Vec<_>, _>>()?;
     RecordBatch::try_new(schema, columns)
-}
-
-/// Reads a Parquet file of the warehouse batch by batch, the named columns only.
-pub fn read_batches(path: &Utf8Path, columns: &[&str]) -> Result<ParquetRecordBatchReader, StoreError> {
-    let parquet = |source| StoreError::Parquet { path: path.to_path_buf(), source };
-    let builder = open(path)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    builder.with_projection(mask).with_batch_size(8192).build().map_err(parquet)
-}
-
-/// A part of a file that can be read on its own.
-#[derive(Debug, Clone, Copy)]
-pub struct RowGroup {
-    /// Its number; none stands for the whole of a file.
-    number: Option<usize>,
-    /// How many rows it has.
-    pub rows: usize,
-}
-
-/// Returns the row groups of a file, with the rows in them that do not count.
-pub fn row_groups(store: &Store, file: &DataFile) -> Result<Vec<RowGroup>, StoreError> {
-    let lost = file.without.as_ref().map_or(0, |without| without.sum.rows);
-    let rows = usize::try_from(file.sum.rows + lost).unwrap_or(usize::MAX);
-    if rows <= ROW_GROUP_ROWS {
-        // It has one, and need not be opened to know that.
-        return Ok(vec![RowGroup { number: None, rows }]);
-    }
-    let builder = open(&store.path(file))?;
-    let groups = builder.metadata().row_groups().iter().enumerate();
-    let rows = |rows: i64| usize::try_from(rows).unwrap_or_default();
-    Ok(groups.map(|(number, group)| RowGroup { number: Some(number), rows: rows(group.num_rows()) }).collect())
-}
-
-/// Reads the named columns of one row group; where `rows` are given, those of its rows only, which stand in order.
-pub fn read_row_group(
-    store: &Store,
-    file: &DataFile,
-    group: &RowGroup,
-    columns: &[&str],
-    rows: Option<&[u32]>,
-) -> Result<ParquetRecordBatchReader, StoreError> {
-    let path = store.path(file);
-    let mut builder = open(&path)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    if let Some(number) = group.number {
-        builder = builder.with_row_groups(vec![number]);
-    }
-    if let Some(rows) = rows {
-        let single = rows.iter().map(|row| *row as usize..*row as usize + 1);
-        builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(single, group.rows));
-    }
-    let parquet = |source| StoreError::Parquet { path: path.clone(), source };
-    builder.with_projection(mask).with_batch_size(8192).build().map_err(parquet)
-}
-
-fn open(path: &Utf8Path) -> Result<ParquetRecordBatchReaderBuilder<File>, StoreError> {
-    let file = File::open(path).map_err(|source| StoreError::Read { path: path.to_path_buf(), source })?;
-    let parquet = |source| StoreError::Parquet { path: path.to_path_buf(), source };
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)
 }

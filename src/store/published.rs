@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -21,6 +22,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::about;
 use super::crash::crash_point;
 use super::lock::Lock;
+use super::read::decoding;
 use super::{Store, StoreError, TableState};
 use crate::digest::{Digest, Parts};
 use crate::quote::{identifier, text};
@@ -83,11 +85,11 @@ impl Store {
     pub fn about(&self, table: &str) -> Result<(SchemaRef, Vec<RecordBatch>), StoreError> {
         let path = self.published().join("current").join(table).join(part(0));
         let file = std::fs::File::open(&path).map_err(|source| StoreError::Read { path: path.clone(), source })?;
-        let parquet = |source| StoreError::Parquet { path: path.clone(), source };
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(parquet)?.build().map_err(parquet)?;
-        let schema = reader.schema();
-        let batches = reader.collect::<Result<Vec<_>, _>>();
-        Ok((schema, batches.map_err(|source| StoreError::Rows { table: table.to_owned(), source })?))
+        decoding(&path, || {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file)?.build()?;
+            let schema = reader.schema();
+            Ok::<_, ArrowError>((schema, reader.collect::<Result<Vec<_>, _>>()?))
+        })
     }
 
     /// Returns whether `published/` shows the snapshot `id`.

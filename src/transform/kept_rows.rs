@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::array::AsArray;
-use datafusion::arrow::datatypes::{Int64Type, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DataFusionError, Result, Statistics};
@@ -21,7 +20,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
-use crate::store::{DataFile, ROW_COLUMN, Store, read_batches};
+use crate::store::{DataFile, Store, read_row_numbers};
 
 /// A listing whose scans pass over the rows that do not count.
 #[derive(Debug)]
@@ -63,15 +62,13 @@ fn selection(store: &Store, file: &DataFile, without: &DataFile) -> Result<RowSe
     let external = |error| DataFusionError::External(Box::new(error));
     let mut selectors = Vec::new();
     let mut next = 0_usize;
-    for batch in read_batches(&store.path(without), &[ROW_COLUMN]).map_err(external)? {
-        for row in batch?.column(0).as_primitive::<Int64Type>().values() {
-            let row = usize::try_from(*row).unwrap_or(usize::MAX);
-            if row > next {
-                selectors.push(RowSelector::select(row - next));
-            }
-            selectors.push(RowSelector::skip(1));
-            next = row + 1;
+    for row in read_row_numbers(store, without).map_err(external)? {
+        let row = row as usize;
+        if row > next {
+            selectors.push(RowSelector::select(row - next));
         }
+        selectors.push(RowSelector::skip(1));
+        next = row + 1;
     }
     let rows = usize::try_from(file.sum.rows + without.sum.rows).unwrap_or(usize::MAX);
     if rows > next {

@@ -15,7 +15,6 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 use serde::Serialize;
 
 use super::keys::{are_among, in_order};
@@ -25,7 +24,7 @@ use crate::digest::{Digest, Parts};
 use crate::partition::{PartitionKey, Partitioner};
 use crate::plan::{Partitioned, Table};
 use crate::project::{DayReach, PartitionBy};
-use crate::store::{DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches};
+use crate::store::{Batches, DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches};
 
 /// A file takes no further partition once it has this part of the rows that are worked on at a time.
 const FILE_PART: u64 = 16;
@@ -353,7 +352,7 @@ async fn send(
 /// The rows of files that are written anew, those of partitions that are made again left out, in the order of files.
 struct Rest {
     files: std::vec::IntoIter<DataFile>,
-    open: Option<ParquetRecordBatchReader>,
+    open: Option<Batches>,
     store: Store,
     schema: SchemaRef,
     partitioner: Option<Partitioner>,
@@ -385,27 +384,26 @@ impl Rest {
             if let Some(batch) = self.open.as_mut().and_then(Iterator::next) {
                 match batch.and_then(|batch| self.kept(&batch)) {
                     Ok(kept) if kept.num_rows() == 0 => continue,
-                    kept => {
-                        return Some(kept.map_err(|source| StoreError::Rows { table: self.table.clone(), source }));
-                    }
+                    kept => return Some(kept),
                 }
             }
             let file = self.files.next()?;
             let names: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
-            match read_batches(&self.store.path(&file), &names) {
+            match read_batches(&self.store, &file, &names) {
                 Ok(batches) => self.open = Some(batches),
                 Err(error) => return Some(Err(error)),
             }
         }
     }
 
-    fn kept(&mut self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    fn kept(&mut self, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
+        let failed = |source| StoreError::Rows { table: self.table.clone(), source };
         self.read += batch.num_rows() as u64;
-        let batch = conform(batch, &self.schema)?;
+        let batch = conform(batch, &self.schema).map_err(failed)?;
         let Some(partitioner) = &mut self.partitioner else { return Ok(batch) };
-        let keys = partitioner.keys(&batch)?;
+        let keys = partitioner.keys(&batch).map_err(failed)?;
         let kept: BooleanArray = keys.iter().map(|key| Some(!self.without.contains(&key))).collect();
-        filter_record_batch(&batch, &kept)
+        filter_record_batch(&batch, &kept).map_err(failed)
     }
 }
 
