@@ -27,7 +27,9 @@ use super::{CleanError, Part, Referenced};
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN, Reason, partitioner, quoted, stored_row_schema};
 use crate::plan::OwnTable;
 use crate::project::{Reference, SourceContract};
-use crate::store::{DataFile, ParquetFile, RowGroup, RowHasher, Store, StoreError, read_row_group, read_row_numbers, row_groups};
+use crate::store::{
+    DataFile, ParquetFile, RowGroup, RowHasher, Store, StoreError, read_row_group, read_row_numbers, row_groups,
+};
 
 /// How many hashes of values are in memory at a time: what a table of 2^22 places takes, 70 MB.
 const BUCKET_VALUES: usize = (1 << 22) / 8 * 7;

@@ -79,7 +79,7 @@ fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Fa
     for (name, entry) in &snapshot.tables {
         let state = store.table(name, &entry.state)?;
         register_stored(&session, store, &state).map_err(RunError::engine)?;
-        let newest = runtime.block_on(newest(&session, &snapshot.as_of, &state)).map_err(RunError::Engine)?;
+        let newest = runtime.block_on(newest(&session, &snapshot.as_of, &state)).map_err(RunError::engine)?;
         let files = state.landed.as_ref().map(|landed| {
             let last = landed.remembered().map(|path| path.landed_at).max();
             (landed.remembered().count(), last.map(|last| minute(&crate::instant::text(&last))))

@@ -15,6 +15,7 @@ mod history;
 mod init;
 mod new;
 mod page;
+mod panics;
 mod plan;
 mod print;
 mod progress;
@@ -192,6 +193,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     start_log(cli.global.log_format);
     let printer = Printer::new(cli.global.quiet, cli.global.output == Output::Json);
+    panics::hold_back();
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli, &printer)));
     let exit = match ended {
         Ok(Ok(exit)) => exit,
@@ -200,9 +202,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             printer.failure(&failure, exit);
             exit
         }
-        // The panic has said where; nothing was published, because publishing is the last step.
+        // Nothing was published, because publishing is the last step.
         Err(_) => Exit::Bug,
     };
+    if exit == Exit::Bug {
+        panics::tell();
+    }
     ExitCode::from(exit as u8)
 }
 

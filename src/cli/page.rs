@@ -80,7 +80,7 @@ pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Resul
         headline: project.settings.headline.as_deref(),
         runs: &runs,
     };
-    let page = runtime()?.block_on(gather(&session, &published)).map_err(RunError::Engine)?;
+    let page = runtime()?.block_on(gather(&session, &published)).map_err(RunError::engine)?;
     let language = match args.lang {
         Tongue::En => Language::En,
         Tongue::Zh => Language::Zh,

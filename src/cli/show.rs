@@ -115,7 +115,7 @@ pub(super) fn rows(
 }
 
 fn failed(error: datafusion::error::DataFusionError) -> Failure {
-    RunError::from(TransformError::Query { model: "query".to_owned(), error }).into()
+    RunError::from(TransformError::query("query", error)).into()
 }
 
 /// Makes the tables that the query reads known, and no others.

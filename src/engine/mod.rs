@@ -1,9 +1,11 @@
 //! DataFusion, set up the one way that opsmart uses it.
 //!
 //! Promises: a session knows our functions, reports where in the SQL a mistake is, spills to the given folder, never
-//! takes more memory than it was given, and opens no file that was not registered. Only SELECTs get through
+//! takes more memory than it was given, opens no file that was not registered, and tells of a damaged file what whoever
+//! registered it finds wrong with it. Only SELECTs get through
 //! [`read_only`]. Knows nothing of projects or the warehouse.
 
+mod inspection;
 mod one_row;
 mod window_memory;
 
@@ -17,6 +19,8 @@ use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
+
+pub use inspection::{Inspection, inspected};
 
 use crate::functions;
 
@@ -104,6 +108,7 @@ fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
         .with_runtime_env(runtime)
         .with_default_features()
         .with_physical_optimizer_rule(Arc::new(window_memory::WindowsCount))
+        .with_physical_optimizer_rule(Arc::new(inspection::ScansAreWatched))
         .build();
     let session = SessionContext::new_with_state(state);
     session.add_analyzer_rule(Arc::new(one_row::OneRowStaysOne));

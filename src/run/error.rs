@@ -75,7 +75,7 @@ pub enum RunError {
     Transform(#[from] TransformError),
     /// A check cannot be run.
     #[error(transparent)]
-    Check(#[from] CheckError),
+    Check(CheckError),
     /// Tables cannot be compared.
     #[error(transparent)]
     Diff(DiffError),
@@ -98,6 +98,15 @@ pub enum RunError {
     Engine(DataFusionError),
 }
 
+impl From<CheckError> for RunError {
+    fn from(CheckError { check, error }: CheckError) -> Self {
+        match Self::engine(error) {
+            Self::Engine(error) => Self::Check(CheckError { check, error }),
+            other => other,
+        }
+    }
+}
+
 impl From<DiffError> for RunError {
     fn from(DiffError { table, error }: DiffError) -> Self {
         match Self::engine(error) {
@@ -108,9 +117,12 @@ impl From<DiffError> for RunError {
 }
 
 impl RunError {
-    /// Wraps what DataFusion says, unless it only hands on what the store said.
+    /// Wraps what DataFusion says, unless it only hands on what the store said, or a damaged file led to it.
     #[must_use]
     pub fn engine(error: DataFusionError) -> Self {
+        if let Some(damage) = StoreError::damage_behind(&error) {
+            return Self::Store(damage);
+        }
         match error {
             DataFusionError::External(inner) => match inner.downcast::<StoreError>() {
                 Ok(store) => Self::Store(*store),
@@ -299,6 +311,9 @@ fn store_help(error: &StoreError) -> Option<String> {
         }
         StoreError::Format { .. } => {
             "use the opsmart that wrote it, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()
+        }
+        StoreError::Damaged { path, .. } if path.ancestors().any(|folder| folder.ends_with("published/current")) => {
+            "remove `published/` in the warehouse: the next run makes it again".to_owned()
         }
         StoreError::Damaged { .. } => {
             "restore the file from a backup, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()

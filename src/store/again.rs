@@ -53,8 +53,7 @@ impl Store {
         schema: &SchemaRef,
         by: Option<&PartitionBy>,
     ) -> Result<(RowSum, Vec<(PartitionKey, RowSum)>), StoreError> {
-        let decode =
-            |source: ArrowError| damaged(&self.path(file), &format!("it cannot be decoded: {source}"));
+        let decode = |source: ArrowError| damaged(&self.path(file), &format!("it cannot be decoded: {source}"));
         let lost = file.without.as_deref().map(|without| read_row_numbers(self, without)).transpose()?;
         let mut lost = lost.into_iter().flatten().peekable();
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();

@@ -129,6 +129,17 @@ pub enum StoreError {
     Lost,
 }
 
+impl StoreError {
+    /// Returns the damage that led to an error, if it was one.
+    #[must_use]
+    pub fn damage_behind(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        match error.downcast_ref() {
+            Some(Self::Damaged { path, reason }) => Some(Self::Damaged { path: path.clone(), reason: reason.clone() }),
+            _ => Self::damage_behind(error.source()?),
+        }
+    }
+}
+
 /// What `refs/main` says, or the file of a branch beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

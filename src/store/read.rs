@@ -92,9 +92,8 @@ pub fn row_groups(store: &Store, file: &DataFile) -> Result<Vec<RowGroup>, Store
     let builder = open(store, file, ArrowReaderOptions::new())?;
     let groups = builder.metadata().row_groups().iter().enumerate();
     let rows_of = |rows: i64| usize::try_from(rows).unwrap_or_default();
-    let groups: Vec<RowGroup> = groups
-        .map(|(number, group)| RowGroup { number: Some(number), rows: rows_of(group.num_rows()) })
-        .collect();
+    let groups: Vec<RowGroup> =
+        groups.map(|(number, group)| RowGroup { number: Some(number), rows: rows_of(group.num_rows()) }).collect();
     if groups.iter().map(|group| group.rows).sum::<usize>() != rows {
         return Err(damaged(&store.path(file), &format!("it should have {rows} rows and has others")));
     }

@@ -4,10 +4,10 @@
 //! a query that does not fit into memory spills, is tried once more with joins that can, or ends with an error that
 //! names the operator and the remedy. It knows nothing of checks or of what else the run does.
 
-mod kept_rows;
 mod keys;
 mod memory;
 mod partitions;
+mod stored_rows;
 mod tables;
 
 use std::sync::Arc;
@@ -119,6 +119,17 @@ pub enum TransformError {
     Store(#[from] StoreError),
 }
 
+impl TransformError {
+    /// Wraps what DataFusion says of the query of a model, unless a damaged file led to it.
+    #[must_use]
+    pub fn query(model: &str, error: DataFusionError) -> Self {
+        match StoreError::damage_behind(&error) {
+            Some(damage) => Self::Store(damage),
+            None => Self::Query { model: model.to_owned(), error },
+        }
+    }
+}
+
 /// Builds `name` from the tables that `session` knows; with `making`, only the partitions that must be made again.
 ///
 /// # Errors
@@ -133,7 +144,7 @@ pub async fn transform(
     making: Option<&Making<'_>>,
 ) -> Result<Built, TransformError> {
     let Some(table) = suite.tables.get(name) else {
-        return Err(query_error(name, DataFusionError::Internal("there is no such model".to_owned())));
+        return Err(TransformError::query(name, DataFusionError::Internal("there is no such model".to_owned())));
     };
     let bench = Bench { store, session, suite, name, table, as_of };
     let rows = match rows(bench, making).await {
@@ -213,7 +224,7 @@ pub fn query_of(
 
 async fn execute(bench: Bench<'_>) -> Result<Rows, TransformError> {
     let Bench { store, session, suite, name, table, as_of } = bench;
-    let query = |source| query_error(name, source);
+    let query = |source| TransformError::query(name, source);
     let plan = query_of(session, suite, table, as_of).map_err(query)?;
     let mut running = Running::start(session, plan).await.map_err(query)?;
     let mut file = store.create_parquet(name, &table.schema, table.schema.fields().len())?;
@@ -249,10 +260,6 @@ async fn execute(bench: Bench<'_>) -> Result<Rows, TransformError> {
     let finished = tokio::task::spawn_blocking(move || file.finish()).await;
     let file = finished.map_err(|error| query(DataFusionError::Execution(error.to_string())))??;
     Ok(Rows { files: vec![file], made: None, portion: None, read: running.rows_read() })
-}
-
-fn query_error(model: &str, error: DataFusionError) -> TransformError {
-    TransformError::Query { model: model.to_owned(), error }
 }
 
 fn out_of_memory(model: &str, error: TransformError) -> TransformError {

@@ -19,12 +19,14 @@ use serde::Serialize;
 
 use super::keys::{are_among, in_order};
 use super::tables::{Scene, Slices, narrowed};
-use super::{Bench, Rows, Running, TransformError, WAITING_BATCHES, query_error, query_of};
+use super::{Bench, Rows, Running, TransformError, WAITING_BATCHES, query_of};
 use crate::digest::{Digest, Parts};
 use crate::partition::{PartitionKey, Partitioner};
 use crate::plan::{Partitioned, Table};
 use crate::project::{DayReach, PartitionBy};
-use crate::store::{Batches, DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches};
+use crate::store::{
+    Batches, DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches,
+};
 
 /// A file takes no further partition once it has this part of the rows that are worked on at a time.
 const FILE_PART: u64 = 16;
@@ -226,7 +228,8 @@ pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, 
         }
     }
     drop(sender);
-    let written = writing.await.map_err(|error| query_error(bench.name, DataFusionError::Execution(error.to_string())));
+    let written =
+        writing.await.map_err(|error| TransformError::query(bench.name, DataFusionError::Execution(error.to_string())));
     let ((written, old_read), failed) = match (written?, failed) {
         (Ok(written), failed) => (written, failed),
         (Err(error), _) => return Err(error.into()),
@@ -292,7 +295,7 @@ fn whole(bench: Bench<'_>, making: &Making<'_>) -> Result<(SessionContext, Logic
         let order = in_order(&making.partitioned.by, &key, &kind);
         LogicalPlanBuilder::from(plan.clone()).sort([order])?.build()
     };
-    Ok((bench.session.clone(), sorted().map_err(|error| query_error(bench.name, error))?))
+    Ok((bench.session.clone(), sorted().map_err(|error| TransformError::query(bench.name, error))?))
 }
 
 /// Returns the plan of the rows of some partitions, with the session that knows the parts of the inputs that they read.
@@ -302,7 +305,7 @@ async fn restricted(
     keys: &BTreeSet<PartitionKey>,
     among: Among,
 ) -> Result<(SessionContext, LogicalPlan), TransformError> {
-    let query = |error| query_error(bench.name, error);
+    let query = |error| TransformError::query(bench.name, error);
     let read = if among == Among::Them { making.read_by(keys) } else { BTreeSet::new() };
     let slices = Slices { states: &making.aligned, keys: &read };
     let scene = Scene { store: bench.store, session: bench.session, suite: bench.suite, as_of: bench.as_of };
@@ -321,7 +324,7 @@ async fn restricted(
 }
 
 fn plan_of(bench: Bench<'_>, session: &SessionContext) -> Result<LogicalPlan, TransformError> {
-    query_of(session, bench.suite, bench.table, bench.as_of).map_err(|error| query_error(bench.name, error))
+    query_of(session, bench.suite, bench.table, bench.as_of).map_err(|error| TransformError::query(bench.name, error))
 }
 
 /// Returns the column by which the rows of a plan of the table are told apart, and its type in the table.
@@ -338,7 +341,7 @@ async fn send(
     plan: LogicalPlan,
     to: &tokio::sync::mpsc::Sender<RecordBatch>,
 ) -> Result<u64, TransformError> {
-    let query = |error| query_error(bench.name, error);
+    let query = |error| TransformError::query(bench.name, error);
     let mut running = Running::start(session, plan).await.map_err(query)?;
     while let Some(batch) = running.batches.next().await {
         if to.send(batch.map_err(query)?).await.is_err() {
@@ -431,7 +434,7 @@ impl Writer {
         let schema = bench.table.schema.clone();
         let Some(partitioner) = Partitioner::new(by, &schema) else {
             let words = format!("`{}` cannot be told apart by `{}`", bench.name, by.column());
-            return Err(query_error(bench.name, DataFusionError::Internal(words)));
+            return Err(TransformError::query(bench.name, DataFusionError::Internal(words)));
         };
         Ok(Self {
             store: bench.store.clone(),

@@ -15,9 +15,9 @@ use datafusion::datasource::view::ViewTable;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 
-use super::kept_rows::KeptRows;
 use super::keys::are_among;
 use super::query_of;
+use super::stored_rows::StoredRows;
 use crate::engine;
 use crate::partition::PartitionKey;
 use crate::plan::{Kind, Suite};
@@ -43,7 +43,7 @@ pub fn register_with(session: &SessionContext, store: &Store, state: &TableState
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     session.deregister_table(state.table.as_str())?;
     let files = state.files.iter().collect::<Vec<_>>();
-    session.register_table(state.table.as_str(), rows_of(store, schema, &files)?)?;
+    session.register_table(state.table.as_str(), rows_of(store, state, schema, &files)?)?;
     Ok(())
 }
 
@@ -136,7 +136,7 @@ pub fn register_part(
     let is_read = |file: &&DataFile| file.partitions.iter().any(|(key, _)| keys.contains(key));
     let files: Vec<&DataFile> = state.files.iter().filter(is_read).collect();
     let schema = schema_of(&state.columns);
-    let rows = rows_of(store, Arc::clone(&schema), &files)?;
+    let rows = rows_of(store, state, Arc::clone(&schema), &files)?;
     let holds_others = files.iter().any(|file| file.partitions.iter().any(|(key, _)| !keys.contains(key)));
     let Some(by) = state.partition.as_ref().filter(|_| holds_others) else {
         session.register_table(state.table.as_str(), rows)?;
@@ -151,7 +151,12 @@ pub fn register_part(
 }
 
 /// Returns the rows of some files of a stored table, with the columns of `schema`.
-fn rows_of(store: &Store, schema: SchemaRef, files: &[&DataFile]) -> Result<Arc<dyn TableProvider>> {
+fn rows_of(
+    store: &Store,
+    state: &TableState,
+    schema: SchemaRef,
+    files: &[&DataFile],
+) -> Result<Arc<dyn TableProvider>> {
     // DataFusion takes a file that is not there for one without rows.
     for file in files {
         store.assure(file).map_err(|error| DataFusionError::External(Box::new(error)))?;
@@ -169,10 +174,8 @@ fn rows_of(store: &Store, schema: SchemaRef, files: &[&DataFile]) -> Result<Arc<
     let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
     let config = ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema);
     let listing = ListingTable::try_new(config)?;
-    if files.iter().any(|file| file.without.is_some()) {
-        return Ok(Arc::new(KeptRows::new(listing, store, files.iter().copied())?));
-    }
-    Ok(Arc::new(listing))
+    let own = schema_of(&state.columns);
+    Ok(Arc::new(StoredRows::new(listing, store, files, &own, state.partition.as_ref())?))
 }
 
 /// Makes a view known under its name. What it reads must be known already.

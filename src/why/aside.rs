@@ -69,7 +69,7 @@ pub(super) async fn records(
         }
         Ok((count, first))
     };
-    read.await.map_err(RunError::Engine)
+    read.await.map_err(RunError::engine)
 }
 
 /// Tells which records could fulfil a condition.

@@ -179,7 +179,7 @@ async fn part(asked: Asked<'_>, session: &SessionContext, state: &TableState, kn
         let count = rows.clone().count().await?;
         Ok((count, first(rows, state, contract.is_some(), asked.rows).await?))
     };
-    let (count, rows) = read.await.map_err(RunError::Engine)?;
+    let (count, rows) = read.await.map_err(RunError::engine)?;
     part.count = u64::try_from(count).unwrap_or(u64::MAX);
     part.rows = rows;
     if let Some(contract) = contract {

@@ -5,11 +5,13 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use opsmart::engine::{self, Resources};
 use opsmart::run::{Exit, RunError};
-use opsmart::store::{LocalDisk, Outcomes, Reference, Snapshot, Store, StoreError, TableState};
+use opsmart::store::{LocalDisk, Outcomes, Reference, Snapshot, Store, StoreError, TableState, schema_of};
+use opsmart::transform::register_stored;
 
 use crate::faults::run_on;
-use crate::scratch::Scratch;
+use crate::scratch::{Said, Scratch};
 
 const DAYS: &str = "select orders, amount from kpi_order_daily";
 
@@ -305,4 +307,109 @@ fn what_was_about_to_be_named_goes_with_the_garbage() {
     assert!(left.iter().all(|path| !scratch.path(path).exists()));
     assert!(scratch.path("warehouse/refs/.notes").exists());
     assert_eq!(scratch.rows(DAYS), ["2,30.00"]);
+}
+
+/// A project told apart by day that has published, its tables of two days in one file each.
+fn of_two_days() -> Scratch {
+    let scratch = Scratch::orders();
+    let contract = std::fs::read_to_string(scratch.path("schemas/sources/orders.toml")).unwrap();
+    scratch.write("schemas/sources/orders.toml", &format!("partition = {{ day = \"at\" }}\n{contract}"));
+    scratch.write("schemas/models/fct_order.toml", "key = [\"id\"]\npartition = { day = \"day\" }\n");
+    scratch.write("schemas/models/kpi_order_daily.toml", "key = [\"day\"]\npartition = { day = \"day\" }\n");
+    scratch.write(
+        "landing/orders-1.csv",
+        "id,at,amount\n1,2024-03-01T10:00:00Z,10.00\n2,2024-03-01T11:00:00Z,20.00\n3,2024-03-02T10:00:00Z,30.00\n",
+    );
+    scratch.age();
+    let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
+    scratch
+}
+
+/// Returns the one data file of a table.
+fn data_file(scratch: &Scratch, table: &str) -> Utf8PathBuf {
+    let [(path, _)] = scratch.files(&format!("warehouse/data/{table}")).try_into().unwrap();
+    Utf8PathBuf::from_path_buf(path).unwrap()
+}
+
+/// Asserts that a command tells of a damaged file, what is wrong with it, and what to do.
+#[track_caller]
+fn assert_names(said: &Said, file: &Utf8Path, reason: &str) {
+    assert_eq!(said.exit, 1, "{}", said.stderr);
+    let words = format!("{}` is damaged: {reason}", file.file_name().unwrap());
+    assert!(said.stderr.contains(&words), "{words}: {}", said.stderr);
+    assert!(said.stderr.contains("help: restore the file from a backup, or remove `refs/main`"), "{}", said.stderr);
+    assert!(!said.stderr.contains("panicked"), "{}", said.stderr);
+}
+
+/// Returns a file with one bit turned.
+fn with_turned_bit(bytes: &[u8], bit: usize) -> Vec<u8> {
+    let mut turned = bytes.to_vec();
+    turned[bit / 8] ^= 1 << (bit % 8);
+    turned
+}
+
+#[test]
+fn a_run_names_the_data_file_that_is_torn_or_gone() {
+    // The landed rows are written anew with those that come, and so is the other day of a table that is told apart.
+    for (start, table) in [(published(), "orders"), (of_two_days(), "orders"), (of_two_days(), "fct_order")] {
+        start.write("landing/orders-2.csv", "id,at,amount\n4,2024-03-02T09:00:00Z,5.00\n");
+        let before = start.files("warehouse/snapshots");
+        let file = data_file(&start, table);
+        let bytes = std::fs::read(&file).unwrap();
+        let run = || start.run(&["run", "--quiet", "--as-of", "2024-07-01"]);
+
+        std::fs::write(&file, &bytes[..1000]).unwrap();
+        let reason = format!("it has 1000 bytes and should have {}", bytes.len());
+        assert_names(&run(), &file, &reason);
+        // As long as it was, so that it is found out while it is read.
+        std::fs::write(&file, [&bytes[..bytes.len() - 4], b"PAR2"].concat()).unwrap();
+        assert_names(&run(), &file, "it cannot be decoded: ");
+        std::fs::remove_file(&file).unwrap();
+        assert_names(&run(), &file, "it is missing");
+        std::fs::remove_dir_all(start.path("warehouse/data")).unwrap();
+        let said = run().exits(1).stderr;
+        assert!(said.contains("is damaged: it is missing") && said.contains("help: restore the file"), "{said}");
+
+        assert!(start.files("warehouse/snapshots") == before);
+        std::fs::remove_file(start.path("warehouse/refs/main")).unwrap();
+        let _ = run().exits(0);
+        let _ = start.run(&["verify", "--files"]).exits(0);
+    }
+}
+
+#[test]
+fn whatever_bit_turns_in_a_data_file_it_is_told_and_nothing_panics() {
+    let scratch = published();
+    let file = data_file(&scratch, "dq_check_result");
+    let bytes = std::fs::read(&file).unwrap();
+    let store = open(&scratch);
+    let (_, snapshot) = store.in_force().unwrap().unwrap();
+    let state = store.table("dq_check_result", &snapshot.tables["dq_check_result"].state).unwrap();
+    let schema = schema_of(&state.columns);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let resources = Resources { threads: 2, ..Resources::for_binding() };
+    let sql = "select * from dq_check_result where failing_rows >= 0 order by check_name limit 3";
+    let query = async || {
+        let session = engine::session(&resources)?;
+        register_stored(&session, &store, &state)?;
+        session.sql(sql).await?.collect().await
+    };
+    let whole = runtime.block_on(query()).unwrap();
+    let (mut unreadable, mut unlike) = (0, 0);
+    for bit in (0..bytes.len() * 8).step_by(61) {
+        std::fs::write(&file, with_turned_bit(&bytes, bit)).unwrap();
+        let damage = store.damage(&state.files[0], &schema, None).unwrap();
+        match runtime.block_on(query()) {
+            Ok(rows) => unlike += usize::from(rows != whole),
+            Err(error) => {
+                let Some(told) = StoreError::damage_behind(&error) else { panic!("bit {bit}: {error}") };
+                assert_told(told, &file);
+                assert!(damage.is_some(), "bit {bit} is not found by inspection");
+                unreadable += 1;
+            }
+        }
+    }
+    assert!(unreadable > 50, "only {unreadable} files could not be read");
+    // A value that is another one is found by `verify`, and by no query.
+    println!("{unreadable} {unlike}");
 }
