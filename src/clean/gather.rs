@@ -6,9 +6,11 @@
 //! the last group, and those that hold rows which it supersedes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::{BooleanArray, BooleanBufferBuilder};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::Schema;
 
 use super::keep::Decision;
 use super::{CleanError, Part, again};
@@ -16,7 +18,7 @@ use crate::digest::{Digest, Parts};
 use crate::ingest::{partitioner, stored_row_schema};
 use crate::partition::PartitionKey;
 use crate::project::SourceContract;
-use crate::store::{DataFile, Lost, Store, StoreError, read_batches};
+use crate::store::{DataFile, Lost, RowSum, Store, StoreError, read_batches};
 
 /// A file below this shares one with others.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -121,8 +123,9 @@ fn without(
 }
 
 fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Result<Option<DataFile>, CleanError> {
-    let rows = group.iter().map(|(_, decision, file)| file.sum.rows - decision.lost.len() as u64);
-    if rows.sum::<u64>() == 0 {
+    let mut kept = RowSum::default();
+    group.iter().for_each(|(_, decision, file)| kept.merge(file.sum.less(decision.lost_sum)));
+    if kept.rows == 0 {
         return Ok(None);
     }
     let schema = stored_row_schema(contract);
@@ -145,5 +148,14 @@ fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Resu
             at = end;
         }
     }
-    Ok(Some(to.finish()?))
+    let written = to.finish()?;
+    if written.sum == kept {
+        return Ok(Some(written));
+    }
+    // Copied, rows that are not those that were written would pass for right.
+    store.discard(&written);
+    let own = Arc::new(Schema::new(schema.fields()[..contract.columns.len()].to_vec()));
+    group.iter().try_for_each(|(_, _, file)| store.inspect(file, &own, contract.partition.as_ref()))?;
+    let reason = format!("rows that were kept add up to {} and should to {kept}", written.sum);
+    Err(CleanError::Bug { dataset: contract.name.clone(), reason })
 }

@@ -19,6 +19,7 @@ pub(super) fn hold_back() {
         if backtrace.status() == BacktraceStatus::Captured {
             words.push_str(&format!("{backtrace}\n"));
         }
+        tracing::debug!("{words}");
         SAID.lock().unwrap_or_else(PoisonError::into_inner).push(words);
     }));
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::branch::OnBranch;
-use super::print::{Printer, answer, document};
+use super::print::{Printer, answer, document, warn};
 use super::report::{aligned, counted, grouped};
 use super::run::signal;
 use super::{Failure, Global, load, nothing_published, runtime};
@@ -16,8 +16,8 @@ use crate::partition::key_of;
 use crate::plan::Suite;
 use crate::project::PartitionBy;
 use crate::run::{Exit, RunError};
-use crate::store::{Snapshot, Store};
-use crate::verify::{Published, Remade, Verified, Which, verify};
+use crate::store::{Snapshot, Store, StoreError};
+use crate::verify::{Damage, Published, Remade, Verified, Which, documents, verify};
 
 /// How many names of partitions a line has room for.
 const MOST_PARTITIONS: usize = 5;
@@ -37,7 +37,7 @@ pub(super) struct VerifyArgs {
     #[arg(long, env = "OPSMART_PARTITION", value_name = "PARTITION", num_args = 1.., requires = "tables")]
     partition: Vec<String>,
 
-    /// Read every file of the tables as well, and add up its rows
+    /// Read every file of the tables as well, and add up its rows, and every document that the snapshot names
     #[arg(long, env = "OPSMART_FILES", value_parser = FalseyValueParser::new())]
     files: bool,
 
@@ -49,7 +49,12 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
     let suite = Suite::compile(load(global)?)?;
     let store = args.on.open(&suite.project);
     let (reference, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
-    let names = names(&snapshot, &args.tables)?;
+    let mut names = names(&snapshot, &args.tables)?;
+    let documents = if args.files { documents(&store, &reference)? } else { Vec::new() };
+    if !documents.is_empty() {
+        // What is told of the others is worth having.
+        names.retain(|name| store.table(name, &snapshot.tables[name].state).is_ok());
+    }
     let which = which(&store, &snapshot, &names, &args.partition)?;
     let work = format!("verify-{}", uuid::Uuid::now_v7().simple());
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, Some(store.spill_folder(&work)));
@@ -78,8 +83,11 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
         Ended::Signal(exit) => return Ok(exit),
     };
     let unsound = verified.iter().filter(|table| !table.is_sound()).count();
+    let is_sound = unsound == 0 && documents.is_empty();
     if printer.is_json() {
-        document(&serde_json::json!({ "snapshot": reference.snapshot, "sound": unsound == 0, "tables": verified }));
+        document(&serde_json::json!({
+            "snapshot": reference.snapshot, "sound": is_sound, "tables": verified, "documents": documents,
+        }));
     } else {
         let rows = verified
             .iter()
@@ -95,7 +103,18 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
         reference.snapshot.short(),
         if unsound == 0 { "all as published".to_owned() } else { format!("{unsound} not as published") }
     ));
-    Ok(if unsound == 0 { Exit::Done } else { Exit::Data })
+    tell_damaged(&store, &documents);
+    Ok(if is_sound { Exit::Done } else { Exit::Data })
+}
+
+/// Tells of documents without which no run can begin.
+fn tell_damaged(store: &Store, documents: &[Damage]) {
+    let error = |Damage { file, reason }: &Damage| {
+        RunError::from(StoreError::Damaged { path: store.root().join(file), reason: reason.clone() })
+    };
+    let errors: Vec<RunError> = documents.iter().map(error).collect();
+    errors.iter().for_each(|error| warn(&format!("error: {error}\n")));
+    errors.last().and_then(RunError::help).iter().for_each(|help| warn(&format!("help: {help}\n")));
 }
 
 enum Ended {

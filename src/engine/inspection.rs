@@ -2,7 +2,8 @@
 //!
 //! Where bits have fallen over, a decoder says something about pages, or panics, and names no file. So whoever makes
 //! files known to a session may attach to each how it is inspected, and when a scan fails or panics its files are. What
-//! an inspection finds takes the place of what the decoder said. A scan that goes well costs nothing more.
+//! an inspection finds takes the place of what the decoder said; where none finds anything, each file is scanned by
+//! itself, and the one that cannot be is named. A scan that goes well costs nothing more.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -12,56 +13,56 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result};
-use datafusion::datasource::physical_plan::FileScanConfig;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 
-/// Reads a file whole and fails if it is not as it was written. An extension of the files of a scan.
-#[derive(Clone)]
-pub struct Inspection(Arc<dyn Fn() -> Result<()> + Send + Sync>);
+/// A file that can be asked whether it is as it was written.
+pub trait Inspect: fmt::Debug + Send + Sync {
+    /// Reads the file whole.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    fn inspect(&self) -> Result<()>;
 
-impl fmt::Debug for Inspection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Inspection")
-    }
+    /// Says of the file that it is damaged, because it cannot be decoded.
+    fn undecodable(&self, why: &str) -> DataFusionError;
 }
 
-impl Inspection {
-    /// Makes an inspection of what it takes to read the file.
-    pub fn new(inspect: impl Fn() -> Result<()> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(inspect))
-    }
-}
+/// How a file is inspected: an extension of the files of a scan.
+#[derive(Debug, Clone)]
+pub struct Inspection(pub Arc<dyn Inspect>);
 
-/// Awaits what reads files. Where that fails or panics, the first failure of `inspections` is told instead, if there is
-/// one.
+/// Awaits what reads files. Where that fails or panics, what an inspection finds wrong with one of them is told instead.
 ///
 /// # Errors
 /// When `reading` fails.
-pub async fn inspected<T>(reading: impl Future<Output = Result<T>>, inspections: &[Inspection]) -> Result<T> {
-    told(AssertUnwindSafe(reading).catch_unwind().await, inspections).await
-}
-
-async fn told<T>(ended: std::thread::Result<Result<T>>, inspections: &[Inspection]) -> Result<T> {
-    let is_suspicious = match &ended {
-        Ok(Ok(_)) => false,
-        Ok(Err(error)) => may_be_of_a_file(error),
-        Err(_) => true,
-    };
-    if is_suspicious {
-        let inspections = inspections.to_vec();
-        let inspect = move || inspections.iter().try_for_each(|Inspection(inspect)| inspect());
-        if let Ok(found) = tokio::task::spawn_blocking(inspect).await {
-            found?;
-        }
+pub async fn inspected<T>(reading: impl Future<Output = Result<T>>, inspections: Vec<Inspection>) -> Result<T> {
+    let ended = AssertUnwindSafe(reading).catch_unwind().await;
+    if is_suspicious(&ended) {
+        inspect(inspections).await?;
     }
     // The files are as they were written, so it is a mistake of ours or of the engine.
     ended.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+fn is_suspicious<T>(ended: &std::thread::Result<Result<T>>) -> bool {
+    match ended {
+        Ok(Ok(_)) => false,
+        Ok(Err(error)) => may_be_of_a_file(error),
+        Err(_) => true,
+    }
+}
+
+async fn inspect(inspections: Vec<Inspection>) -> Result<()> {
+    let inspect = move || inspections.iter().try_for_each(|Inspection(file)| file.inspect());
+    tokio::task::spawn_blocking(inspect).await.unwrap_or(Ok(()))
 }
 
 /// Returns whether an error of a scan may come of what is in a file. What a filter says of values does not.
@@ -90,31 +91,60 @@ impl PhysicalOptimizerRule for ScansAreWatched {
 
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let watch = |node: Arc<dyn ExecutionPlan>| {
-            let inspections = inspections(&node);
-            if inspections.is_empty() {
+            let files = files(&node);
+            if files.is_empty() {
                 return Ok(Transformed::no(node));
             }
-            Ok(Transformed::yes(Arc::new(Watched { scan: node, inspections }) as Arc<dyn ExecutionPlan>))
+            Ok(Transformed::yes(Arc::new(Watched { scan: node, files: files.into() }) as Arc<dyn ExecutionPlan>))
         };
         plan.transform_up(watch).map(|transformed| transformed.data)
     }
 }
 
-/// Returns how the files of a scan are inspected, each once.
-fn inspections(node: &Arc<dyn ExecutionPlan>) -> Vec<Inspection> {
-    let scan = node.downcast_ref::<DataSourceExec>().and_then(|scan| scan.data_source().downcast_ref());
-    let Some(scan): Option<&FileScanConfig> = scan else { return Vec::new() };
-    let files = scan.file_groups.iter().flat_map(|group| group.iter());
+fn config(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
+    node.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref()
+}
+
+/// Returns the files of a scan that can be inspected, each once and whole.
+fn files(node: &Arc<dyn ExecutionPlan>) -> Vec<(PartitionedFile, Inspection)> {
+    let files = config(node).into_iter().flat_map(|scan| &scan.file_groups).flat_map(|group| group.iter());
     // Parts of a large file are read side by side.
     let first_parts = files.filter(|file| file.range.as_ref().is_none_or(|range| range.start == 0));
-    first_parts.filter_map(|file| file.extension::<Inspection>().cloned()).collect()
+    let whole = |file: &PartitionedFile| {
+        let inspection = file.extension::<Inspection>()?.clone();
+        Some((PartitionedFile { range: None, ..file.clone() }, inspection))
+    };
+    first_parts.filter_map(whole).collect()
 }
 
 /// Hands on the rows of a scan, and inspects its files when it fails.
 #[derive(Debug)]
 struct Watched {
     scan: Arc<dyn ExecutionPlan>,
-    inspections: Vec<Inspection>,
+    files: Arc<[(PartitionedFile, Inspection)]>,
+}
+
+impl Watched {
+    /// Finds the file that a failure comes of, and tells what is wrong with it.
+    async fn find_damage(&self, context: &Arc<TaskContext>) -> Result<()> {
+        inspect(self.files.iter().map(|(_, inspection)| inspection.clone()).collect()).await?;
+        let Some(scan) = config(&self.scan) else { return Ok(()) };
+        for (file, Inspection(inspected)) in self.files.iter() {
+            let groups = vec![FileGroup::new(vec![file.clone()])];
+            let alone = FileScanConfigBuilder::from(scan.clone()).with_file_groups(groups).build();
+            let scan = DataSourceExec::from_data_source(alone);
+            let read = async { scan.execute(0, Arc::clone(context))?.try_for_each(async |_| Ok(())).await };
+            let ended = AssertUnwindSafe(read).catch_unwind().await;
+            if is_suspicious(&ended) {
+                let why = ended.map(|ended| ended.map_err(|error| error.find_root().strip_backtrace()));
+                return Err(inspected.undecodable(match &why {
+                    Ok(Err(words)) => words,
+                    _ => "the decoder panicked",
+                }));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl DisplayAs for Watched {
@@ -150,16 +180,21 @@ impl ExecutionPlan for Watched {
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         let [scan] = <[_; 1]>::try_from(children)
             .map_err(|_| DataFusionError::Internal("`Watched` has one input".to_owned()))?;
-        Ok(Arc::new(Self { scan, inspections: self.inspections.clone() }))
+        Ok(Arc::new(Self { scan, files: Arc::clone(&self.files) }))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let rows = self.scan.execute(partition, context)?;
+        let rows = self.scan.execute(partition, Arc::clone(&context))?;
         let schema = rows.schema();
-        let inspections: Arc<[Inspection]> = self.inspections.as_slice().into();
-        let rows = AssertUnwindSafe(rows).catch_unwind().then(move |batch| {
-            let inspections = Arc::clone(&inspections);
-            async move { told(batch, &inspections).await }
+        let watched = Arc::new(Self { scan: Arc::clone(&self.scan), files: Arc::clone(&self.files) });
+        let rows = AssertUnwindSafe(rows).catch_unwind().then(move |ended| {
+            let (watched, context) = (Arc::clone(&watched), Arc::clone(&context));
+            async move {
+                if is_suspicious(&ended) {
+                    watched.find_damage(&context).await?;
+                }
+                ended.unwrap_or_else(|panic| resume_unwind(panic))
+            }
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
     }

@@ -20,7 +20,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-pub use inspection::{Inspection, inspected};
+pub use inspection::{Inspect, Inspection, inspected};
 
 use crate::functions;
 

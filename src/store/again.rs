@@ -6,7 +6,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use super::parquet_file::conform;
-use super::read::{damaged, other_sum, read_batches, read_page_index, read_row_numbers};
+use super::read::{damaged, other_sum, read_batches, read_page_index, read_row_numbers, undecodable};
 use super::rows::{RowHasher, RowSum};
 use super::{DataFile, Store, StoreError};
 use crate::partition::{PartitionKey, Partitioner};
@@ -28,6 +28,12 @@ impl Store {
             return Err(damaged(&self.path(file), "its rows are in other partitions than they should be"));
         }
         Ok(())
+    }
+
+    /// Says of a file that it is damaged, because it cannot be decoded.
+    #[must_use]
+    pub fn undecodable(&self, file: &DataFile, why: &str) -> StoreError {
+        undecodable(&self.path(file), why)
     }
 
     /// Inspects a file as [`Self::inspect`] does, and returns what is wrong with it; nothing if nothing is.
@@ -53,7 +59,7 @@ impl Store {
         schema: &SchemaRef,
         by: Option<&PartitionBy>,
     ) -> Result<(RowSum, Vec<(PartitionKey, RowSum)>), StoreError> {
-        let decode = |source: ArrowError| damaged(&self.path(file), &format!("it cannot be decoded: {source}"));
+        let decode = |source: ArrowError| undecodable(&self.path(file), &source.to_string());
         let lost = file.without.as_deref().map(|without| read_row_numbers(self, without)).transpose()?;
         let mut lost = lost.into_iter().flatten().peekable();
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();

@@ -156,6 +156,11 @@ pub(super) fn damaged(path: &Utf8Path, reason: &str) -> StoreError {
     StoreError::Damaged { path: path.to_path_buf(), reason: reason.to_owned() }
 }
 
+/// Says of a file that no decoder understands it.
+pub(super) fn undecodable(path: &Utf8Path, why: &str) -> StoreError {
+    damaged(path, &format!("it cannot be decoded: {why}"))
+}
+
 /// Says that rows are not those that were written.
 pub(super) fn other_sum(found: RowSum, written: RowSum) -> String {
     format!("its rows add up to {found} and should to {written}")
@@ -170,11 +175,11 @@ pub(super) fn decoding<T, E: Error + 'static>(
     let error: Box<dyn Error> = match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(decoded)) => return Ok(decoded),
         Ok(Err(error)) => Box::new(error),
-        Err(panic) => words_of(panic.as_ref()).into(),
+        Err(_) => "the decoder panicked".into(),
     };
     match refusal(error.as_ref()) {
         Some(source) => Err(StoreError::Read { path: path.to_path_buf(), source }),
-        None => Err(damaged(path, &format!("it cannot be decoded: {error}"))),
+        None => Err(undecodable(path, &error.to_string())),
     }
 }
 
@@ -199,9 +204,4 @@ fn open(
 fn refusal(error: &(dyn Error + 'static)) -> Option<io::Error> {
     let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
     number.map(io::Error::from_raw_os_error).or_else(|| refusal(error.source()?))
-}
-
-fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("the decoder gave up").to_owned()
 }

@@ -238,11 +238,14 @@ pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, 
         written.iter().for_each(|file| bench.store.discard(file));
         return Err(error);
     }
-    let rows = settle(bench, making, made_of, (&keys, dirty.is_none()), (touched, kept), written);
+    let rows = settle(bench, making, made_of, (&keys, dirty.is_none()), (touched, kept), written)?;
     Ok(Rows { read: read + old_read, ..rows })
 }
 
 /// Puts together what was made and what was there.
+///
+/// # Errors
+/// When rows of partitions that were not made again are not those that were written: copied, they would pass for right.
 fn settle(
     bench: Bench<'_>,
     making: &Making<'_>,
@@ -250,7 +253,7 @@ fn settle(
     (keys, is_all): (&BTreeSet<PartitionKey>, bool),
     (touched, kept): (Vec<DataFile>, Vec<DataFile>),
     written: Vec<DataFile>,
-) -> Rows {
+) -> Result<Rows, TransformError> {
     let sums = |files: &[DataFile]| {
         let mut sums: BTreeMap<PartitionKey, RowSum> = BTreeMap::new();
         for (key, sum) in files.iter().flat_map(|file| &file.partitions) {
@@ -259,6 +262,11 @@ fn settle(
         sums
     };
     let (now, was) = (sums(&written), sums(&touched));
+    let differs = |key: &PartitionKey| !keys.contains(key) && now.get(key) != was.get(key);
+    if !is_all && now.keys().chain(was.keys()).any(differs) {
+        written.iter().for_each(|file| bench.store.discard(file));
+        return Err(not_as_written(bench, &making.partitioned.by, &touched));
+    }
     let changed = if !is_all && now == was {
         // Everything came out as it was, and so the files stay.
         written.iter().for_each(|file| bench.store.discard(file));
@@ -277,7 +285,19 @@ fn settle(
     let count = if is_all { all.len() } else { keys.len() };
     let portion = Portion { made: count, all: all.len().max(count) };
     let made = Made { base: making.base.clone(), partitions: all.into_iter().collect() };
-    Rows { files, made: Some(made), portion: Some(portion), read: 0 }
+    Ok(Rows { files, made: Some(made), portion: Some(portion), read: 0 })
+}
+
+/// Tells which of some files is damaged, once rows that were read from them were not those that were written.
+fn not_as_written(bench: Bench<'_>, by: &PartitionBy, files: &[DataFile]) -> TransformError {
+    let inspect = |file: &DataFile| bench.store.inspect(file, &bench.table.schema, Some(by));
+    match files.iter().try_for_each(inspect) {
+        Err(damage) => damage.into(),
+        Ok(()) => {
+            let words = "rows that were kept do not add up to what they were".to_owned();
+            TransformError::query(bench.name, DataFusionError::Internal(words))
+        }
+    }
 }
 
 /// Whether rows are wanted of some partitions, or of all others.

@@ -20,9 +20,9 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
-use crate::engine::{Inspection, inspected};
+use crate::engine::{Inspect, Inspection, inspected};
 use crate::project::PartitionBy;
-use crate::store::{DataFile, Store, read_row_numbers};
+use crate::store::{DataFile, Store, StoreError, read_row_numbers};
 
 /// A listing of stored files.
 #[derive(Debug)]
@@ -56,7 +56,9 @@ impl StoredRows {
             let name = store.path(file).file_name().unwrap_or_default().to_owned();
             let without = file.without.as_ref();
             let selection = without.map(|without| selection(store, file, without)).transpose()?;
-            let inspection = inspection(store, file, own, by);
+            let stored =
+                StoredFile { store: store.clone(), file: (*file).clone(), schema: Arc::clone(own), by: by.cloned() };
+            let inspection = Inspection(Arc::new(stored));
             Ok((name, Scanned { inspection, selection: selection.map(ParquetRowSelection::new) }))
         };
         let files = files.iter().map(scanned).collect::<Result<HashMap<_, _>>>()?;
@@ -76,16 +78,31 @@ impl StoredRows {
     }
 }
 
-fn inspection(store: &Store, file: &DataFile, own: &SchemaRef, by: Option<&PartitionBy>) -> Inspection {
-    let (store, file, own, by) = (store.clone(), file.clone(), Arc::clone(own), by.cloned());
-    Inspection::new(move || {
-        store.inspect(&file, &own, by.as_ref()).map_err(|error| DataFusionError::External(Box::new(error)))
-    })
+/// A file of the warehouse, with what was written down about it.
+#[derive(Debug)]
+struct StoredFile {
+    store: Store,
+    file: DataFile,
+    schema: SchemaRef,
+    by: Option<PartitionBy>,
+}
+
+impl Inspect for StoredFile {
+    fn inspect(&self) -> Result<()> {
+        self.store.inspect(&self.file, &self.schema, self.by.as_ref()).map_err(external)
+    }
+
+    fn undecodable(&self, why: &str) -> DataFusionError {
+        external(self.store.undecodable(&self.file, why))
+    }
+}
+
+fn external(error: StoreError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 /// Returns which rows of a file are read.
 fn selection(store: &Store, file: &DataFile, without: &DataFile) -> Result<RowSelection> {
-    let external = |error| DataFusionError::External(Box::new(error));
     let mut selectors = Vec::new();
     let mut next = 0_usize;
     for row in read_row_numbers(store, without).map_err(external)? {
@@ -132,7 +149,7 @@ impl TableProvider for StoredRows {
         let limit = limit.filter(|_| !self.is_losing);
         // It reads the ends of the files already.
         let inspections: Vec<Inspection> = self.files.values().map(|file| file.inspection.clone()).collect();
-        let plan = inspected(self.listing.scan(state, projection, filters, limit), &inspections).await?;
+        let plan = inspected(self.listing.scan(state, projection, filters, limit), inspections).await?;
         let scan_stored = |node: Arc<dyn ExecutionPlan>| {
             let scan = node.downcast_ref::<DataSourceExec>().and_then(|scan| scan.data_source().downcast_ref());
             let Some(scan) = scan else { return Ok(Transformed::no(node)) };

@@ -17,7 +17,7 @@ use crate::partition::{PartitionKey, name_of};
 use crate::plan::{OwnTable, Suite, Table, fingerprint};
 use crate::run::{Exit, RunError};
 use crate::store::{
-    DataFile, Holds, ROW_COLUMN, RowSum, Snapshot, Store, StoreError, TableEntry, TableState, schema_of,
+    DataFile, Holds, ROW_COLUMN, Reference, RowSum, Snapshot, Store, StoreError, TableEntry, TableState, schema_of,
 };
 use crate::transform::{Making, register_stored, register_views, transform};
 
@@ -48,7 +48,7 @@ pub enum Remade {
     },
 }
 
-/// A file whose rows are not those that were written.
+/// A file that does not hold what was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {
     /// The file, as a path in the warehouse.
@@ -96,6 +96,37 @@ pub struct Published<'a> {
     pub snapshot: &'a Snapshot,
     /// What queries may use.
     pub resources: &'a Resources,
+}
+
+/// Reads every document that a reference leads to: snapshots, states of tables, what promises came to. Returns those that
+/// are damaged; a run would stop at the first of them.
+///
+/// # Errors
+/// When the disk does not let one be read.
+pub fn documents(store: &Store, reference: &Reference) -> Result<Vec<Damage>, StoreError> {
+    let mut damaged = BTreeMap::new();
+    let mut note = |read: Result<(), StoreError>| match read {
+        Err(StoreError::Damaged { path, reason }) => {
+            let file = path.strip_prefix(store.root()).unwrap_or(&path).to_string();
+            damaged.insert(file, reason);
+            Ok(())
+        }
+        read => read,
+    };
+    for id in BTreeSet::from([&reference.snapshot, reference.newest()]) {
+        let snapshot = match store.snapshot(id) {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                note(Err(error))?;
+                continue;
+            }
+        };
+        for (table, entry) in &snapshot.tables {
+            note(store.table(table, &entry.state).map(drop))?;
+        }
+        note(store.outcomes(&snapshot.outcomes).map(drop))?;
+    }
+    Ok(damaged.into_iter().map(|(file, reason)| Damage { file, reason }).collect())
 }
 
 /// Which partitions of a table are verified.
