@@ -1,6 +1,6 @@
 //! A batch of cells to a batch of rows.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, UInt32Array, new_null_array};
@@ -17,6 +17,7 @@ use super::parse::{Column, Misfit};
 use super::problem::{FileProblem, ReadError, Unfit};
 use super::quarantine::Reason;
 use super::times::Times;
+use crate::digest::Digest;
 use crate::project::SourceContract;
 
 /// The column that says on which line of its file a row starts.
@@ -136,7 +137,7 @@ impl Table {
             marks: Mark::all(contract)?,
             rules: Rule::all(contract)?,
             times: Times::new(contract, landed_at),
-            erased: Erased::new(contract),
+            erased: Erased::new(contract)?,
         })
     }
 
@@ -153,6 +154,11 @@ impl Table {
     /// Returns whether there are records of which nothing may be kept.
     pub(super) fn erases(&self) -> bool {
         !self.erased.is_empty()
+    }
+
+    /// Returns the digests of values that were found of which nothing may be kept.
+    pub(super) fn into_met(self) -> BTreeSet<Digest> {
+        self.erased.into_met()
     }
 
     /// Returns the name of the column at a place of the contract.

@@ -414,19 +414,28 @@ fn read_bytes(
     (listed, landed_at): (&Listed, DateTime<Utc>),
     bytes: Box<dyn Read + Send>,
 ) -> Result<Reading, IngestError> {
-    let captures: Vec<(String, String)> =
-        contract.from.captures().iter().cloned().zip(listed.captures.iter().cloned()).collect();
+    let captures = captured(contract, listed);
     let compression = Compression::of(&listed.path);
     let input = FileInput { contract, limits, captures: &captures, compression, landed_at: Some(landed_at) };
     let mut tables = Tables::new(store, contract, listed);
     let outcome = read_file(&input, bytes, &mut tables).map_err(|error| ingest_error(listed, error))?;
+    tables.finish(identity(&outcome.content, &captures), landed_at, outcome).map_err(IngestError::from)
+}
+
+/// Returns the columns whose values a file's path gives, with those values.
+pub(super) fn captured(contract: &SourceContract, listed: &Listed) -> Vec<(String, String)> {
+    contract.from.captures().iter().cloned().zip(listed.captures.iter().cloned()).collect()
+}
+
+/// Returns what tells a content from others: its decoded bytes and what the path says of them.
+pub(super) fn identity(content: &Digest, captures: &[(String, String)]) -> String {
     let mut identity = Parts::of("landed");
-    identity.add(outcome.content.as_str());
+    identity.add(content.as_str());
     captures.iter().for_each(|(column, value)| {
         identity.add(column);
         identity.add(value);
     });
-    tables.finish(identity.digest().to_string(), landed_at, outcome).map_err(IngestError::from)
+    identity.digest().to_string()
 }
 
 fn ingest_error(listed: &Listed, error: ReadError<StoreError>) -> IngestError {

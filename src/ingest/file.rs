@@ -1,5 +1,6 @@
 //! Drives one file: bytes in, rows and set-aside records and the ledger out.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use arrow::array::RecordBatch;
@@ -60,6 +61,8 @@ pub struct Outcome {
     pub unknown_columns: Vec<String>,
     /// Columns that the contract has and the file's header lacks; none of them is required.
     pub missing_columns: Vec<String>,
+    /// Of the digests of values that the contract erases those of values that a record has.
+    pub met: BTreeSet<Digest>,
 }
 
 /// How much is done at a time. Rows, records set aside and counts do not depend on it; the cut into batches does.
@@ -200,7 +203,8 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         if !self.ledger.balanced() {
             return Err(ReadError::Unbalanced(self.ledger));
         }
-        Ok(Outcome { content: self.chunk.digest(), ledger: self.ledger, unknown_columns, missing_columns })
+        let (content, ledger, met) = (self.chunk.digest(), self.ledger, self.table.into_met());
+        Ok(Outcome { content, ledger, unknown_columns, missing_columns, met })
     }
 
     fn look<F: Records>(mut self, mut records: F) -> Seen<S::Error> {

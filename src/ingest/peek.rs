@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
+use super::dataset::captured;
 use super::decode::Compression;
 use super::file::{FileInput, Pace, Seen, Sink, look_at};
 use super::listing::LandingFolder;
@@ -89,8 +90,7 @@ pub async fn drifts<'a>(
 }
 
 fn peek(contract: &SourceContract, limits: &Limits, listed: &Listed, bytes: impl Read) -> Drift {
-    let captures: Vec<(String, String)> =
-        contract.from.captures().iter().cloned().zip(listed.captures.iter().cloned()).collect();
+    let captures = captured(contract, listed);
     let bounds =
         Limits { file_bytes: limits.file_bytes.min(BYTES), file_seconds: limits.file_seconds.min(SECONDS), ..*limits };
     let input = FileInput {

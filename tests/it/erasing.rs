@@ -19,7 +19,7 @@ fn visits() -> Scratch {
             "schemas/sources/visits.toml",
             "from = \"{landing}/visits-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\nkeep = { latest = \"at\" }\n\
              partition = { day = \"at\" }\nrejected_share = 0.5\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\n\
-             user = { type = \"string\", normalise = [\"trim\", \"lower\"] }\nnote = \"string\"\n",
+             user = { type = \"string\", normalise = [\"trim\", \"lower\"] }\nnote = { type = \"string\", null = [\"n/a\"] }\n",
         ),
         ("sql/staging/stg_visits.sql", "select id, local_day(at, $reporting_zone) as day, user, note from visits\n"),
         ("sql/marts/fct_visit.sql", "select id, day, user, note from stg_visits\n"),
@@ -118,6 +118,14 @@ fn what_else_has_the_records_is_told_first() {
     for (subject, words) in [
         ("visits.user", "`visits.user` does not say whose records"),
         ("visits.user=", "`visits.user=` does not say whose records"),
+        ("visits.user= ", "`visits.user= ` does not say whose records"),
+        (
+            "visits.id=abc",
+            "`abc` is no value of `visits.id`: expected a whole number, found `abc`\nhelp: `visits.id` is int64; write a \
+             value as a field of a file has it",
+        ),
+        ("visits.at=1980-1-2", "`1980-1-2` is no value of `visits.at`: expected a time such as"),
+        ("visits.note=n/a", "`n/a` stands for no value in `visits.note`"),
         ("visit.user=u", "there is no dataset `visit`\nhelp: did you mean `visits`?"),
         ("visits.users=u", "`visits` has no column `users`\nhelp: did you mean `user`?"),
     ] {
@@ -138,6 +146,114 @@ fn what_else_has_the_records_is_told_first() {
     assert!(said.stderr.contains("landing/visits-1.csv"), "{}", said.stderr);
     assert_eq!(said.exits(1).stdout, "");
     assert_eq!(scratch.rows("select count(*) from fct_visit"), ["6"]);
+    // Nothing was erased, so nothing is remembered, and the next run does not stumble over it.
+    assert!(!scratch.path("schemas/erased.toml").exists());
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+}
+
+#[test]
+fn whatever_is_written_so_that_it_is_the_same_value_is_the_same_person() {
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
+        (
+            "schemas/sources/p.toml",
+            "from = \"{landing}/p.csv\"\nformat = { type = \"csv\" }\nrejected_share = 1\n[columns]\nrow = \"int64!\"\n\
+             email = { type = \"string\", normalise = [\"trim\", \"email\"] }\namount = \"decimal(10,2)\"\n\
+             id = \"int64\"\nborn = { type = \"date\", format = \"%d/%m/%Y\" }\nat = \"timestamp\"\nname = \"string\"\n\
+             n = { type = \"int64\", max = 5 }\nratio = \"float64\"\n",
+        ),
+        ("sql/staging/stg_p.sql", "select * from p\n"),
+        ("sql/marts/fct_p.sql", "select \"row\" from stg_p\n"),
+        (
+            "landing/p.csv",
+            "row,email,amount,id,born,at,name,n,ratio\n1,SECRETONE@x.com,,,,,,,\n2, SecretOne@X.com ,,,,,,,\n\
+             3,mailto:SECRETONE@x.com,,,,,,,\nx,\"SecretOne@x.com\",,,,,,,\n4,,12.50,,,,,,\n5,,12.5,,,,,,\n6,,,7,,,,,\n\
+             7,,,+7,,,,,\n8,,,007,,,,,\n9,,,,02/01/1980,,,,\n10,,,,1980-01-02,,,,\n11,,,,,2024-01-01T00:00:00Z,,,\n\
+             12,,,,,2024-01-01 08:00:00+08:00,,,\n13,,,,,,null,,\n14,,,,,,,,\n15,,,,,,\" Ann \",,\n16,,,,,,,9,\n17,,,,,,,,-0.0\n\
+             18,other@x.com,12.51,70,03/01/1980,2024-01-01T08:00:00Z,ann,5,1\ny,,,8,,,,,\n",
+        ),
+    ]);
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    let subjects = [
+        "p.email=secretone@X.com",
+        "p.amount=12.500",
+        "p.id=+7",
+        "p.born=1980-01-02",
+        "p.at=2024-01-01T08:00:00+08:00",
+        "p.name=null",
+        "p.name=Ann",
+        "p.n=+9",
+        "p.ratio=0",
+    ];
+    let said = scratch.run(&[&["erase"], &subjects[..]].concat()).exits(0).stderr;
+    assert!(said.contains("p: 17 landed records erased\n"), "{said}");
+    assert_eq!(scratch.rows("select \"row\" from fct_p order by \"row\""), ["14", "18"]);
+    assert_eq!(
+        scratch.rows("select reason, record = '' as is_empty, count(*) from dq_quarantine group by 1, 2 order by 1"),
+        ["E_ERASED,true,17", "E_TYPE,false,1"]
+    );
+}
+
+#[test]
+fn a_value_that_nobody_has_costs_nothing() {
+    let scratch = visits();
+    scratch.write("landing/visits-3.csv", "id,at,user,note\n8,2024-03-05T10:00:00Z,u_4,g\n");
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    let state = || {
+        let files = scratch.files("warehouse").into_iter().filter(|(path, _)| !path.starts_with("warehouse/locks"));
+        (files.collect::<Vec<_>>(), std::fs::read(scratch.path("schemas/erased.toml")).ok())
+    };
+    let before = state();
+    let said = scratch.run(&["erase", "visits.user=u_eraset"]).exits(0).stderr;
+    let expected = "no landed record has `visits.user=u_eraset`: nothing was erased for it\n\
+                    `--anyway` remembers who it is, and removes earlier snapshots\n";
+    assert_eq!(said, expected);
+    assert!(state() == before);
+    let said = scratch.run(&["erase", "--quiet", "--output", "json", "visits.user=u_eraset"]).exits(0);
+    assert_eq!(
+        said.stdout,
+        "{\"datasets\":{},\"done\":true,\"not_found\":[\"visits.user=u_eraset\"],\"snapshots_removed\":[]}\n"
+    );
+    assert!(state() == before);
+    // Of several only those that somebody has are erased and remembered.
+    let said = scratch.run(&["erase", "visits.user=u_nobody", "visits.user=u_2"]).exits(0).stderr;
+    assert!(said.contains("no landed record has `visits.user=u_nobody`"), "{said}");
+    assert!(said.contains("visits: 3 landed records erased\nremoved 2 earlier snapshots"), "{said}");
+    scratch.write("landing/visits-4.csv", "id,at,user,note\n9,2024-03-05T10:00:00Z,u_nobody,g\n");
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    assert_eq!(scratch.rows("select count(*) from fct_visit where user = 'u_nobody'"), ["1"]);
+    // Who may land later, or is in earlier snapshots alone, is erased anyway.
+    let said = scratch.run(&["erase", "--anyway", "visits.user=U_late"]).exits(0).stderr;
+    assert!(said.contains("visits: 0 landed records erased\nremoved 2 earlier snapshots"), "{said}");
+    scratch.write("landing/visits-5.csv", "id,at,user,note\n10,2024-03-05T10:00:00Z, u_LATE,g\n");
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    assert_eq!(scratch.rows("select count(*) from fct_visit where user = 'u_late'"), ["0"]);
+    // Once more does no harm.
+    let _ = scratch.run(&["erase", "--quiet", "visits.user=u_2"]).exits(0);
+}
+
+#[test]
+fn who_is_forgotten_is_found_and_a_release_comes_before_the_rest() {
+    let scratch = visits();
+    let _ = scratch.run(&["forget", "--quiet", "landing/visits-1.csv"]).exits(0);
+    assert!(!traces(&scratch).is_empty());
+    let _ = scratch.run(&["erase", "--quiet", "visits.user=u_erased"]).exits(0);
+    assert_eq!(traces(&scratch), Vec::<String>::new());
+
+    let scratch = visits();
+    scratch.write(
+        "schemas/models/kpi_visit_daily.toml",
+        "key = [\"day\"]\npartition = { day = \"day\" }\n[columns]\nvisits = { max_change = \"10%\" }\n",
+    );
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    let said = scratch.run(&["erase", "visits.user=u_erased"]).exits(75).stderr;
+    assert!(
+        said.contains("error: the records are still in the tables in force: the new ones wait for a release"),
+        "{said}"
+    );
+    let _ = scratch.run(&["release", "--quiet"]).exits(0);
+    let _ = scratch.run(&["erase", "--quiet", "visits.user=u_erased"]).exits(0);
+    assert_eq!(traces(&scratch), Vec::<String>::new());
 }
 
 /// People and what they did, of whom one row in five may not fit.

@@ -135,6 +135,26 @@ impl Column {
             .map_err(|message| ContractProblem { column: name.to_owned(), message })
     }
 
+    /// Makes column `name` of `contract` ready to read what stands in it, whatever its rules allow.
+    pub(super) fn without_rules(
+        contract: &SourceContract,
+        name: &str,
+        column: &SourceColumn,
+    ) -> Result<Self, ContractProblem> {
+        let column = SourceColumn { rules: Rules::default(), ..column.clone() };
+        Ok(Self { required: false, ..Self::new(contract, name, &column)? })
+    }
+
+    /// Makes column `name` of `contract` ready as if nothing were said of it but its type.
+    pub(super) fn of_its_type(
+        contract: &SourceContract,
+        name: &str,
+        column: &SourceColumn,
+    ) -> Result<Self, ContractProblem> {
+        Self::of_type(name, column.kind, &[], contract.parse_zone, &Rules::default())
+            .map_err(|message| ContractProblem { column: name.to_owned(), message })
+    }
+
     fn of_type(name: &str, kind: ColumnType, formats: &[String], zone: Tz, rules: &Rules) -> Result<Self, String> {
         let kind = match kind {
             ColumnType::Int64 => Kind::Int64(typed(Integers, rules)?),
