@@ -9,18 +9,24 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion::arrow::error::ArrowError;
+use datafusion::catalog::Session;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::source_as_provider;
+use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 
 /// A file that can be asked whether it is as it was written.
@@ -74,6 +80,44 @@ fn may_be_of_a_file(error: &DataFusionError) -> bool {
         DataFusionError::ResourcesExhausted(_) => false,
         _ => true,
     }
+}
+
+/// Plans queries as DataFusion does, which goes by what files say of their rows. Where it finds that this cannot be, or
+/// panics, the files are inspected.
+#[derive(Debug)]
+pub(super) struct PlansAreWatched;
+
+#[async_trait]
+impl QueryPlanner for PlansAreWatched {
+    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        let planning = DefaultPhysicalPlanner::default();
+        let planned = AssertUnwindSafe(planning.create_physical_plan(plan, session)).catch_unwind().await;
+        let is_wrong = |error: &DataFusionError| matches!(error.find_root(), DataFusionError::Internal(_));
+        if planned.as_ref().map_or(true, |planned| planned.as_ref().is_err_and(is_wrong)) {
+            inspect(read_by(plan, session).await?).await?;
+        }
+        planned.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+/// Returns how the files are inspected that a query reads.
+async fn read_by(plan: &LogicalPlan, session: &dyn Session) -> Result<Vec<Inspection>> {
+    let mut sources = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            sources.push(source_as_provider(&scan.source)?);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    let mut inspections = Vec::new();
+    for source in sources {
+        let scan = source.scan(session, None, &[], None).await?;
+        scan.apply(|node| {
+            inspections.extend(files(node).into_iter().map(|(_, inspection)| inspection));
+            Ok(TreeNodeRecursion::Continue)
+        })?;
+    }
+    Ok(inspections)
 }
 
 /// Puts every scan of files that have inspections under watch. The last rule: none after it sees a scan any more.
@@ -139,7 +183,7 @@ impl Watched {
                 let why = ended.map(|ended| ended.map_err(|error| error.find_root().strip_backtrace()));
                 return Err(inspected.undecodable(match &why {
                     Ok(Err(words)) => words,
-                    _ => "the decoder panicked",
+                    _ => "the decoder gave up",
                 }));
             }
         }

@@ -107,6 +107,7 @@ fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_query_planner(Arc::new(inspection::PlansAreWatched))
         .with_physical_optimizer_rule(Arc::new(window_memory::WindowsCount))
         .with_physical_optimizer_rule(Arc::new(inspection::ScansAreWatched))
         .build();

@@ -1,6 +1,8 @@
-//! Reads a file once more, and adds up its rows as they were added up when it was written.
+//! Reads a file once more, and tells whether it is as it was written: its rows add up to what they did, and its bytes
+//! are the same.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
@@ -9,11 +11,13 @@ use super::parquet_file::conform;
 use super::read::{damaged, other_sum, read_batches, read_page_index, read_row_numbers, undecodable};
 use super::rows::{RowHasher, RowSum};
 use super::{DataFile, Store, StoreError};
+use crate::digest::Digest;
 use crate::partition::{PartitionKey, Partitioner};
 use crate::project::PartitionBy;
 
 impl Store {
-    /// Reads the columns of `schema` of a file, and makes sure that its rows are those that were written. `by` is what the
+    /// Reads a file whole, and makes sure that its rows, with the columns of `schema`, and its bytes are those that were
+    /// written. `by` is what the
     /// rows of its table are told apart by.
     ///
     /// # Errors
@@ -27,7 +31,21 @@ impl Store {
         if partitions != file.partitions {
             return Err(damaged(&self.path(file), "its rows are in other partitions than they should be"));
         }
+        // What it says of its rows, which queries go by.
+        if let Some(hash) = &file.hash
+            && *hash != self.hash(file)?
+        {
+            return Err(damaged(&self.path(file), "its rows are those that were written, and the rest of it is not"));
+        }
         Ok(())
+    }
+
+    fn hash(&self, file: &DataFile) -> Result<Digest, StoreError> {
+        let path = self.path(file);
+        let mut hasher = blake3::Hasher::new();
+        let hashed = File::open(&path).and_then(|file| hasher.update_reader(file).map(|_| ()));
+        hashed.map_err(|source| StoreError::Read { path, source })?;
+        Ok(Digest::from_hash(hasher.finalize()))
     }
 
     /// Says of a file that it is damaged, because it cannot be decoded.

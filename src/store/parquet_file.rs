@@ -4,6 +4,7 @@
 //! most a few batches wait for it, and what goes wrong there is told at the next write or at the end.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -20,6 +21,7 @@ use super::disk::NewFile;
 use super::encodings;
 use super::rows::{RowHasher, RowSum};
 use super::{DataFile, KeyRange, Store, StoreError};
+use crate::digest::Digest;
 use crate::partition::{PartitionKey, Partitioner};
 
 /// A file with more rows than this is encoded on a thread of its own.
@@ -63,7 +65,25 @@ struct Encoder {
     writer: Option<FileWriter>,
 }
 
-type FileWriter = ArrowWriter<Box<dyn NewFile>>;
+type FileWriter = ArrowWriter<Hashed>;
+
+/// A file that is being written, and the hash of what has been.
+struct Hashed {
+    file: Box<dyn NewFile>,
+    hasher: blake3::Hasher,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
 
 impl std::fmt::Debug for ParquetFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -159,9 +179,11 @@ impl ParquetFile {
         let range = KeyRange::of(&metadata, column);
         let bytes = writer.bytes_written() as u64;
         let path = self.path;
-        writer.inner_mut().finish().map_err(|source| StoreError::Write { path, source })?;
+        let Hashed { file, hasher } = writer.inner_mut();
+        file.finish().map_err(|source| StoreError::Write { path, source })?;
+        let hash = Some(Digest::from_hash(hasher.finalize()));
         let partitions = partitions.into_iter().collect();
-        Ok((DataFile { path: self.relative, bytes, sum, partitions, without: None }, range))
+        Ok((DataFile { path: self.relative, bytes, hash, sum, partitions, without: None }, range))
     }
 
     /// Gives the file up and removes it.
@@ -232,6 +254,7 @@ impl Encoder {
         if let Some(file) = self.waiting.take() {
             let rows = |source| StoreError::Rows { table: self.table.clone(), source };
             let properties = encodings::properties(&self.schema, self.width, first).map_err(rows)?;
+            let file = Hashed { file, hasher: blake3::Hasher::new() };
             let writer = ArrowWriter::try_new(file, Arc::clone(&self.schema), Some(properties));
             self.writer = Some(writer.map_err(|source| StoreError::Parquet { path: self.path.clone(), source })?);
         }

@@ -175,7 +175,7 @@ pub(super) fn decoding<T, E: Error + 'static>(
     let error: Box<dyn Error> = match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(decoded)) => return Ok(decoded),
         Ok(Err(error)) => Box::new(error),
-        Err(_) => "the decoder panicked".into(),
+        Err(_) => "the decoder gave up".into(),
     };
     match refusal(error.as_ref()) {
         Some(source) => Err(StoreError::Read { path: path.to_path_buf(), source }),

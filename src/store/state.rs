@@ -173,6 +173,9 @@ pub struct DataFile {
     pub path: String,
     /// Its bytes.
     pub bytes: u64,
+    /// Digest of them; of a file of before it was written down none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<Digest>,
     /// The sum over its rows, whatever their order; those in `without` do not count.
     pub sum: RowSum,
     /// The sums over the rows of each partition, in order; of a table without partitions none.

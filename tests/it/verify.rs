@@ -207,8 +207,10 @@ fn rows_that_decode_and_are_others_are_told_by_their_sum() {
     assert_eq!(damage(&file), None);
     file.partitions[0].0 = None;
     assert_eq!(damage(&file).unwrap(), "its rows are in other partitions than they should be");
-    file.sum.rows += 1;
+    file.sum.sum = file.sum.sum.wrapping_add(1);
     assert!(damage(&file).unwrap().starts_with("its rows add up to 2:"), "{:?}", damage(&file));
+    file.sum.rows += 1;
+    assert_eq!(damage(&file).unwrap(), "it has fewer rows than it should have");
 }
 
 #[test]
