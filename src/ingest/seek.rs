@@ -31,7 +31,7 @@ pub struct Sought {
 
 /// Looks for records with values whose digests are in `contract.erased`; `landed` is what was admitted.
 ///
-/// Files that cannot be read are passed over: the run that is to erase will say why.
+/// Files that cannot be listed or read are passed over: the run that is to erase will say why.
 pub async fn seek(
     root: &Utf8Path,
     contract: &SourceContract,
@@ -40,7 +40,7 @@ pub async fn seek(
     threads: usize,
 ) -> Sought {
     let folder = Arc::new(LandingFolder::new(root, &contract.from));
-    let listed = folder.list(&contract.from, &contract.ready).unwrap_or_default();
+    let Ok(listed) = folder.list(&contract.from, &contract.ready) else { return Sought::default() };
     // However wrong a file is, whose records it has can be told.
     let lenient = SourceContract { rejected_share: 1.0, ..contract.clone() };
     let lenient = Arc::new(match contract.new_columns {

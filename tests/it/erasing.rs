@@ -146,6 +146,11 @@ fn what_else_has_the_records_is_told_first() {
     assert!(said.stderr.contains("landing/visits-1.csv"), "{}", said.stderr);
     assert_eq!(said.exits(1).stdout, "");
     assert_eq!(scratch.rows("select count(*) from fct_visit"), ["6"]);
+    // What cannot be listed may have anybody.
+    std::os::unix::fs::symlink("/dev/null", scratch.path("landing/visits-9.csv")).unwrap();
+    let said = scratch.run(&["erase", "visits.user=u_nobody"]).exits(1).stderr;
+    assert!(said.contains("`landing/visits-9.csv` is a link to a file elsewhere"), "{said}");
+    std::fs::remove_file(scratch.path("landing/visits-9.csv")).unwrap();
     // Nothing was erased, so nothing is remembered, and the next run does not stumble over it.
     assert!(!scratch.path("schemas/erased.toml").exists());
     let _ = scratch.run(&["run", "--quiet"]).exits(0);
