@@ -43,8 +43,8 @@ fn event() -> impl Strategy<Value = Event> {
 struct Model {
     /// What lies in the landing folder.
     landing: BTreeMap<u8, Vec<Order>>,
-    /// What is admitted, oldest first: a file and its content.
-    admitted: Vec<(u8, Vec<Order>)>,
+    /// What is admitted, by the number of its file: the order in which it counts.
+    admitted: BTreeMap<u8, Vec<Order>>,
 }
 
 impl Model {
@@ -61,23 +61,13 @@ impl Model {
     }
 
     fn run(&mut self) {
-        for (file, orders) in &self.landing {
-            if self.admitted.iter().any(|(known, content)| known == file && content == orders) {
-                continue;
-            }
-            self.admitted.retain(|(known, _)| known != file);
-            self.admitted.push((*file, orders.clone()));
-        }
+        self.admitted.extend(self.landing.clone());
     }
 
     /// Returns the rows in the order in which they count; a content counts once.
     fn rows(&self) -> Vec<Order> {
         let mut seen = BTreeSet::new();
-        self.admitted
-            .iter()
-            .filter(|(_, content)| seen.insert(content.clone()))
-            .flat_map(|(_, content)| content.clone())
-            .collect()
+        self.admitted.values().filter(|content| seen.insert((*content).clone())).flatten().copied().collect()
     }
 
     fn kept(&self) -> BTreeSet<Order> {

@@ -2,14 +2,15 @@
 //! that is made by partitions it makes those alone of which something changed.
 //!
 //! Projects and histories are random. Projects are of a few models, made of all that the proof of partitions has rules
-//! for; histories are of files that come late, twice, changed or not at all, and of models that are written anew.
+//! for; histories are of files that come late, twice, changed or not at all, of models and contracts that are written
+//! anew, of people that are erased, and of tables that are rolled back and released.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use opsmart::partition::PartitionKey;
 use opsmart::plan::Suite;
-use opsmart::project;
+use opsmart::project::{self, ERASED, subject};
 use opsmart::run::RunReport;
 use opsmart::store::{LocalDisk, OutcomeState, RowSum, Snapshot, Store, TableState};
 use proptest::prelude::*;
@@ -175,6 +176,16 @@ enum Event {
     Edit(usize, Model),
     /// A model has partitions from now on, or none.
     Part(usize, bool),
+    /// A dataset has partitions from now on, or none.
+    Divide(&'static str, bool),
+    /// Of versions of one row the first stays from now on, or the last.
+    KeepFirst(bool),
+    /// A user is never to be taken in again.
+    Erase(u8),
+    /// The tables before are in force again, and what is built waits.
+    Rollback,
+    /// What waits is in force.
+    Release,
 }
 
 fn model() -> impl Strategy<Value = Model> {
@@ -190,14 +201,15 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (dataset(), 0..4_u8).prop_map(|(d, f)| Event::Remove(d, f)),
         2 => (0..MODELS, model()).prop_map(|(number, model)| Event::Edit(number, model)),
         2 => (0..MODELS, any::<bool>()).prop_map(|(number, has_partitions)| Event::Part(number, has_partitions)),
+        1 => (prop::sample::select(vec!["events", "sales"]), any::<bool>()).prop_map(|(d, is)| Event::Divide(d, is)),
+        1 => any::<bool>().prop_map(Event::KeepFirst),
+        1 => (0..3_u8).prop_map(Event::Erase),
+        1 => Just(Event::Rollback),
+        1 => Just(Event::Release),
     ]
 }
 
-const CONTRACTS: [(&str, &str); 3] = [
-    ("events", "key = [\"id\"]\nkeep = { latest = \"version\" }\npartition = { day = \"at\" }"),
-    ("sales", "partition = { day = \"day\" }"),
-    ("users", ""),
-];
+const DATASETS: [&str; 3] = ["events", "sales", "users"];
 
 /// What every model promises; some keep it and some do not.
 const PROMISES: &str = "
@@ -215,12 +227,24 @@ struct World {
     admitted: BTreeMap<(&'static str, u8), String>,
     /// Rises with every row; three rows in succession are of one age, so that the order of their files decides.
     version: u32,
+    /// The datasets that have partitions.
+    divided: BTreeSet<&'static str>,
+    keeps_first: bool,
+    erased: BTreeSet<u8>,
 }
 
 impl World {
     fn new(models: Vec<Model>) -> Self {
-        let mut world =
-            Self { scratch: Scratch::empty(), models, landed: BTreeMap::new(), admitted: BTreeMap::new(), version: 0 };
+        let mut world = Self {
+            scratch: Scratch::empty(),
+            models,
+            landed: BTreeMap::new(),
+            admitted: BTreeMap::new(),
+            version: 0,
+            divided: BTreeSet::from(["events", "sales"]),
+            keeps_first: false,
+            erased: BTreeSet::new(),
+        };
         world.write_project(&world.scratch);
         world.happens(&Event::Land("events", 0, vec![(0, Some(0), 7, 0, 1), (1, Some(1), 20, 1, 2)]));
         world.happens(&Event::Land("sales", 0, vec![(0, Some(0), 0, 0, 3), (0, Some(1), 0, 1, 4)]));
@@ -231,13 +255,25 @@ impl World {
     fn write_project(&self, to: &Scratch) {
         to.write("opsmart.toml", "reporting_zone = \"Asia/Shanghai\"\n[paths]\nlanding = \"landing\"\n");
         to.write("jobs/all.toml", "ingest = [\"events\", \"sales\", \"users\"]\n");
-        for (name, more) in CONTRACTS {
+        for name in DATASETS {
             let columns = "id = \"int64!\"\nversion = \"int64!\"\nday = \"date\"\nat = \"timestamp\"\nuser_id = \"int64\"\nn = \"int64\"\n";
+            let keep = if self.keeps_first { "first" } else { "latest" };
+            let keep = if name == "events" {
+                format!("key = [\"id\"]\nkeep = {{ {keep} = \"version\" }}\n")
+            } else {
+                String::new()
+            };
+            let day = if name == "events" { "at" } else { "day" };
+            let is_divided = self.divided.contains(name);
+            let partition = if is_divided { format!("partition = {{ day = \"{day}\" }}\n") } else { String::new() };
             let contract = format!(
-                "from = \"{{landing}}/{name}-*.csv\"\nformat = {{ type = \"csv\" }}\nfiles = \"replace\"\n{more}\n[columns]\n{columns}"
+                "from = \"{{landing}}/{name}-*.csv\"\nformat = {{ type = \"csv\" }}\nfiles = \"replace\"\n{keep}{partition}[columns]\n{columns}"
             );
             to.write(&format!("schemas/sources/{name}.toml"), &contract);
         }
+        let digest = |user: &u8| format!("\"{}\"", subject("events", "user_id", user.to_string().as_bytes()));
+        let digests: Vec<String> = self.erased.iter().map(digest).collect();
+        to.write(ERASED, &format!("[events]\nuser_id = [{}]\n", digests.join(", ")));
         to.write(
             "sql/staging/stg_events.sql",
             "select local_day(at, $reporting_zone) as day, user_id, n from events\n",
@@ -291,6 +327,27 @@ impl World {
                 self.models[*number].1 = *has_partitions;
                 self.write_model(&self.scratch, *number);
             }
+            Event::Divide(dataset, is_divided) => {
+                if *is_divided {
+                    self.divided.insert(dataset);
+                } else {
+                    self.divided.remove(dataset);
+                }
+                self.write_project(&self.scratch);
+            }
+            Event::KeepFirst(keeps_first) => {
+                self.keeps_first = *keeps_first;
+                self.write_project(&self.scratch);
+            }
+            Event::Erase(user) => {
+                // Files are read again, so all that count have to be there.
+                if self.admitted.keys().all(|file| self.landed.contains_key(file)) {
+                    self.erased.insert(*user);
+                    self.write_project(&self.scratch);
+                }
+            }
+            Event::Rollback => drop(self.scratch.run(&["rollback", "--quiet"])),
+            Event::Release => drop(self.scratch.run(&["release", "--quiet"])),
         }
     }
 
