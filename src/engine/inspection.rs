@@ -151,7 +151,7 @@ fn config(node: &Arc<dyn ExecutionPlan>) -> Option<&FileScanConfig> {
 
 /// Returns the files of a scan that can be inspected, each once and whole.
 fn files(node: &Arc<dyn ExecutionPlan>) -> Vec<(PartitionedFile, Inspection)> {
-    let files = config(node).into_iter().flat_map(|scan| &scan.file_groups).flat_map(|group| group.iter());
+    let files = config(node).into_iter().flat_map(|scan| &scan.file_groups).flat_map(FileGroup::iter);
     // Parts of a large file are read side by side.
     let first_parts = files.filter(|file| file.range.as_ref().is_none_or(|range| range.start == 0));
     let whole = |file: &PartitionedFile| {

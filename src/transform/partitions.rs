@@ -291,13 +291,11 @@ fn settle(
 /// Tells which of some files is damaged, once rows that were read from them were not those that were written.
 fn not_as_written(bench: Bench<'_>, by: &PartitionBy, files: &[DataFile]) -> TransformError {
     let inspect = |file: &DataFile| bench.store.inspect(file, &bench.table.schema, Some(by));
-    match files.iter().try_for_each(inspect) {
-        Err(damage) => damage.into(),
-        Ok(()) => {
-            let words = "rows that were kept do not add up to what they were".to_owned();
-            TransformError::query(bench.name, DataFusionError::Internal(words))
-        }
+    if let Err(damage) = files.iter().try_for_each(inspect) {
+        return damage.into();
     }
+    let words = "rows that were kept do not add up to what they were".to_owned();
+    TransformError::query(bench.name, DataFusionError::Internal(words))
 }
 
 /// Whether rows are wanted of some partitions, or of all others.
