@@ -1,5 +1,5 @@
 //! Files of the warehouse that are torn, changed or gone: an error that names the file and what repairs it, or the right
-//! answer, and never a panic or other rows.
+//! answer, and never a panic or a damaged row in a new file.
 
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
