@@ -21,6 +21,8 @@ use datafusion::physical_plan::windows::WindowAggExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt;
 
+use super::replaced;
+
 #[derive(Debug)]
 pub(super) struct WindowsCount;
 
@@ -47,11 +49,6 @@ impl PhysicalOptimizerRule for WindowsCount {
         };
         plan.transform_up(count).map(|transformed| transformed.data)
     }
-}
-
-#[expect(deprecated, reason = "what takes its place cannot be asked for by its parts yet")]
-fn replaced(node: Arc<dyn ExecutionPlan>, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-    node.with_new_children(inputs)
 }
 
 /// Hands on the rows of its input, and counts them as held until whoever takes them has done.
