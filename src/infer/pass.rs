@@ -15,7 +15,7 @@ use super::encoding::Wide;
 use super::names::column_names;
 use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
-use crate::ingest::{Compression, FileInput, Outcome, Reason, SetAside, Sink, quoted, read_file};
+use crate::ingest::{Compression, FileInput, Nothing, Outcome, Reason, SetAside, Sink, quoted, read_file};
 use crate::project::{
     ColumnType, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Readiness, SourceColumn,
     SourceContract,
@@ -282,21 +282,6 @@ impl Sink for Profiles {
             let column = record.column.map(|column| format!(" in {}", quoted(column.as_bytes()))).unwrap_or_default();
             self.broken_examples.push(format!("line {}: {}{column}: {}", record.line, record.reason, record.message));
         }
-        Ok(())
-    }
-}
-
-/// Takes records and forgets them.
-struct Nothing;
-
-impl Sink for Nothing {
-    type Error = Infallible;
-
-    fn rows(&mut self, _: RecordBatch) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn set_aside(&mut self, _: SetAside<'_>) -> Result<(), Infallible> {
         Ok(())
     }
 }

@@ -50,7 +50,7 @@ pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
 pub(crate) use dataset::{partitioner, stored_row_schema};
 pub use decode::Compression;
 pub use erased::meant;
-pub use file::{FileInput, Outcome, Pace, Sink, read_at, read_file};
+pub use file::{FileInput, Nothing, Outcome, Pace, Sink, read_at, read_file};
 pub use listing::{LandingFolder, ListingError};
 pub use locate::Locator;
 pub use parse::{Misfit, Rank, Reader, normalised, scalar};

@@ -1,18 +1,15 @@
 //! Looks for the records of a person or thing among the landed files of a dataset, before anything is done about them.
 
 use std::collections::{BTreeSet, HashSet};
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use camino::Utf8Path;
 use futures::{StreamExt, stream};
 
 use super::dataset::{captured, identity};
 use super::decode::Compression;
-use super::file::{FileInput, Outcome, Sink, read_file};
+use super::file::{FileInput, Nothing, Outcome, read_file};
 use super::listing::LandingFolder;
-use super::quarantine::SetAside;
 use crate::digest::Digest;
 use crate::plan::Listed;
 use crate::project::{Limits, NewColumns, SourceContract};
@@ -86,19 +83,4 @@ async fn read(
         read_file(&input, bytes, &mut Nothing).ok()
     };
     tokio::task::spawn_blocking(work).await.ok().flatten()
-}
-
-/// Keeps nothing of what is read.
-struct Nothing;
-
-impl Sink for Nothing {
-    type Error = Infallible;
-
-    fn rows(&mut self, _: RecordBatch) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn set_aside(&mut self, _: SetAside<'_>) -> Result<(), Infallible> {
-        Ok(())
-    }
 }
