@@ -6,6 +6,7 @@
 mod ema;
 mod json_text;
 mod local_day;
+mod seconds_between;
 mod wilson;
 
 use datafusion::prelude::SessionContext;
@@ -19,6 +20,7 @@ pub const VERSION: u32 = 1;
 pub fn register(session: &SessionContext) {
     session.register_udf(json_text::json_text());
     session.register_udf(local_day::local_day());
+    session.register_udf(seconds_between::seconds_between());
     session.register_udf(wilson::wilson_lower());
     session.register_udwf(ema::ema());
 }

@@ -132,7 +132,7 @@ pub(super) fn stored_schema(model: &Model, query: &Query, schema: &Schema) -> Re
                     .maybe_help(match field.data_type() {
                         DataType::Null => Some("cast the null to the type that the column should have".to_owned()),
                         DataType::Duration(_) | DataType::Interval(_) => {
-                            Some("store seconds: extract(epoch from (ended_at - started_at))".to_owned())
+                            Some("store seconds: seconds_between(started_at, ended_at)".to_owned())
                         }
                         _ => Some("cast it to a number, text, date or timestamp".to_owned()),
                     }),
