@@ -15,6 +15,7 @@
 //! cli ─▶ run ─▶ { ingest clean transform check publish } ─▶ plan ─▶ store ─▶ project ─▶ diagnostic
 //! ```
 
+pub mod canonical;
 pub mod check;
 pub mod clean;
 pub mod cli;

@@ -13,6 +13,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use super::keep::{self, Decision};
 use super::{CleanError, Part};
+use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 use crate::project::SourceContract;
 use crate::store::{DataFile, Decided, Landed, Lost, ROW_COLUMN, Store, StoreError, read_row_numbers};
@@ -28,7 +29,7 @@ const MOST_LISTED: usize = 256;
 pub(super) fn rules(contract: &SourceContract, shape: &Digest) -> Digest {
     let mut parts = Parts::of("deciding");
     parts.add(shape.as_str());
-    parts.add(format!("{:?} {:?} {}", contract.key, contract.keep, contract.count_repeated));
+    parts.add(format!("{} {} {}", canonical(&contract.key), canonical(&contract.keep), contract.count_repeated));
     parts.digest()
 }
 

@@ -536,6 +536,7 @@ pub(super) mod tests {
             key_range,
             quarantine: None,
             unknown_columns: Vec::new(),
+            read_as: None,
         };
         Part { identity: String::new(), content }
     }

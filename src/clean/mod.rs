@@ -21,7 +21,7 @@ mod scattered;
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
-use crate::ingest::Raw;
+use crate::ingest::{Raw, is_read_like};
 use crate::plan::{dataset_fingerprint, in_order, live_paths};
 use crate::project::{Project, SourceContract};
 use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Store, StoreError, TableState};
@@ -168,7 +168,7 @@ fn clean_blocking(
         .filter_map(|identity| Some(Part { content: contents.get(&identity)?.clone(), identity }))
         .collect();
     let deciding = again::rules(contract, &shape);
-    let known = match before.filter(|before| before.deciding == deciding) {
+    let known = match before.filter(|before| before.deciding == deciding && is_read_like(&contents, &before.contents)) {
         Some(before) => again::decide(store, contract, &parts, before)?,
         None => None,
     };

@@ -520,6 +520,7 @@ mod tests {
             key_range: None,
             quarantine: None,
             unknown_columns: Vec::new(),
+            read_as: None,
         };
         Part { identity: String::new(), content }
     }

@@ -97,12 +97,19 @@ fn run_error(error: &RunError, read: &[DatasetReport]) -> String {
 /// Returns in words which names of files and of contracts did not meet.
 pub(super) fn strangers(datasets: &[DatasetReport]) -> Vec<String> {
     let mut words = Vec::new();
-    for DatasetReport { dataset, unknown_columns, missing_columns, .. } in datasets {
+    for DatasetReport { dataset, unknown_columns, missing_columns, outdated, .. } in datasets {
         if !unknown_columns.is_empty() {
             words.push(format!("{dataset}: the contract does not know {}", unknown_columns.join(", ")));
         }
         if !missing_columns.is_empty() {
             words.push(format!("{dataset}: a file that was read has no column {}", missing_columns.join(", ")));
+        }
+        if let [first, others @ ..] = outdated.as_slice() {
+            let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            words.push(format!(
+                "warning: {dataset}: this version reads {first}{others} differently, but cannot read it again because it is \
+                 gone: its rows stay as they were read"
+            ));
         }
     }
     words

@@ -41,6 +41,8 @@ pub struct Raw {
     pub(crate) missing_columns: BTreeSet<String>,
     /// Files that turned out to be still being written, left for a later run.
     pub(crate) left: Vec<FileLeft>,
+    /// Paths whose rows stay as an earlier reader made them, because their bytes are gone.
+    pub(crate) outdated: Vec<String>,
 }
 
 /// Why a dataset could not be taken in.
@@ -150,11 +152,14 @@ pub async fn ingest(
         contents: BTreeMap::new(),
         missing_columns: BTreeSet::new(),
         left: Vec::new(),
+        outdated: Vec::new(),
     };
     if let Some(before) = before
         && before.shape == step.shape
     {
-        raw.contents.clone_from(&before.contents);
+        raw.contents = before.contents.clone();
+        // What an earlier reader made is made anew where its file is there again.
+        raw.contents.retain(|_, content| content.read_as.is_none());
     } else if contract.files != FilesMode::Append {
         // Of a path that was appended to before, the last content is what it holds.
         let mut seen = BTreeSet::new();
@@ -169,6 +174,7 @@ pub async fn ingest(
         }
     }
     raw.drop_dead_contents(store, contract);
+    raw.keep_outdated(contract, step, before);
     for path in live_paths(contract.files, &raw.paths) {
         if !raw.contents.contains_key(&path.content) {
             let because = match before {
@@ -186,6 +192,11 @@ pub async fn ingest(
 }
 
 impl Raw {
+    /// Returns whether an earlier reader made the rows of the same contents as in `before`.
+    pub(crate) fn is_read_like(&self, before: &Landed) -> bool {
+        is_read_like(&self.contents, &before.contents)
+    }
+
     /// Puts one file that was read into the books.
     fn admit(
         &mut self,
@@ -253,6 +264,20 @@ impl Raw {
         self.paths.push(path);
     }
 
+    /// Takes over the rows that an earlier reader made of bytes that are gone.
+    fn keep_outdated(&mut self, contract: &SourceContract, step: &DatasetStep, before: Option<&Landed>) {
+        let Some(before) = before.filter(|before| step.is_raised || before.shape == step.shape) else { return };
+        for path in live_paths(contract.files, &self.paths) {
+            let Some(content) = before.contents.get(&path.content) else { continue };
+            if self.contents.contains_key(&path.content) || !(step.is_raised || content.read_as.is_some()) {
+                continue;
+            }
+            let read_as = content.read_as.clone().or_else(|| Some(before.shape.clone()));
+            self.contents.insert(path.content.clone(), Content { read_as, ..content.clone() });
+            self.outdated.push(path.path.clone());
+        }
+    }
+
     fn drop_dead_contents(&mut self, store: &Store, contract: &SourceContract) {
         let live: Vec<&str> =
             live_paths(contract.files, &self.paths).iter().map(|path| path.content.as_str()).collect();
@@ -265,6 +290,14 @@ impl Raw {
             lives
         });
     }
+}
+
+/// Returns whether an earlier reader made the rows of the same contents in both.
+pub(crate) fn is_read_like(ones: &BTreeMap<String, Content>, others: &BTreeMap<String, Content>) -> bool {
+    let outdated = |contents: &BTreeMap<String, Content>| -> Vec<(String, Digest)> {
+        contents.iter().filter_map(|(identity, content)| Some((identity.clone(), content.read_as.clone()?))).collect()
+    };
+    outdated(ones) == outdated(others)
 }
 
 fn discard(store: &Store, content: &Content) {
@@ -518,6 +551,7 @@ impl<'a> Tables<'a> {
             key_range,
             quarantine,
             unknown_columns: outcome.unknown_columns,
+            read_as: None,
         };
         Ok(Reading { identity, content, missing_columns: outcome.missing_columns, examples: self.examples })
     }

@@ -47,7 +47,7 @@ mod times;
 
 pub use batch::{LINE_COLUMN, OFFSET_COLUMN, row_schema};
 pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
-pub(crate) use dataset::{partitioner, stored_row_schema};
+pub(crate) use dataset::{is_read_like, partitioner, stored_row_schema};
 pub use decode::Compression;
 pub use erased::meant;
 pub use file::{FileInput, Nothing, Outcome, Pace, Sink, read_at, read_file};

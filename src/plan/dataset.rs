@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Need, Why};
+use super::{Need, Why, version};
+use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
-use crate::engine;
-use crate::project::{Condition, FilesMode, Limits, RecordRule, SourceContract};
+use crate::project::{FilesMode, Limits, RecordRule, SourceContract};
 use crate::store::{Landed, LandedPath, Snapshot};
 
 /// A landed file, as a listing shows it.
@@ -77,6 +77,9 @@ pub struct DatasetStep {
     pub name: String,
     /// Digest of the part of its contract that shapes what is read.
     pub shape: Digest,
+    /// Whether it differs from that of the stored rows only because readers were raised since: rows whose files are gone
+    /// stay as they are then.
+    pub is_raised: bool,
     /// The files to read, by path.
     pub files: Vec<FileStep>,
     /// The files that are left for a later run, by path.
@@ -194,10 +197,10 @@ pub fn dataset_fingerprint(
     referenced: &BTreeMap<String, Digest>,
 ) -> Digest {
     let mut parts = Parts::of("dataset");
-    parts.add(engine::VERSION);
+    parts.add(version::READERS);
     parts.add(&contract.name);
     parts.add(shape.as_str());
-    parts.add(format!("{:?} {:?} {:?}", contract.key, contract.keep, contract.files));
+    parts.add(format!("{} {} {}", canonical(&contract.key), canonical(&contract.keep), canonical(&contract.files)));
     parts.add(if contract.count_repeated { "repeated" } else { "" });
     in_order(&live_paths(contract.files, paths)).iter().for_each(|identity| parts.add(identity));
     for (column, reference) in contract.references() {
@@ -210,42 +213,50 @@ pub fn dataset_fingerprint(
 /// Returns the digest of the part of a contract that shapes what is read from a file.
 #[must_use]
 pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
+    shape_with(contract, limits, version::raised(contract))
+}
+
+/// Returns the digests that [`shape`] returned for the same contract before readers were raised that it is read by, the
+/// latest first.
+#[must_use]
+fn earlier_shapes(contract: &SourceContract, limits: &Limits) -> Vec<Digest> {
+    let raised: Vec<&str> = version::raised(contract).collect();
+    (0..raised.len()).rev().map(|known| shape_with(contract, limits, raised[..known].iter().copied())).collect()
+}
+
+fn shape_with<'a>(contract: &SourceContract, limits: &Limits, raised: impl Iterator<Item = &'a str>) -> Digest {
     let mut parts = Parts::of("shape");
-    parts.add(engine::VERSION);
-    parts.add(format!("{:?} {} {}", contract.format, contract.encoding.name(), contract.parse_zone.name()));
+    parts.add(version::READERS);
+    parts.add(format!("{} {} {}", canonical(&contract.format), contract.encoding.name(), contract.parse_zone.name()));
     parts.add(contract.from.captures().join(","));
-    parts.add(format!("{:?} {} {}", contract.files, limits.record_bytes, limits.nesting_depth));
+    parts.add(format!("{} {} {}", canonical(&contract.files), limits.record_bytes, limits.nesting_depth));
     for (name, column) in &contract.columns {
         parts.add(name);
         parts.add(format!(
-            "{} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {}",
+            "{} {} {} {} {} {} {} {} {}",
             column.kind,
-            column.path,
-            column.aliases,
-            column.normalise,
-            column.null,
-            column.formats,
-            column.rules,
-            column.not_future,
-            column.rest
+            canonical(&column.path),
+            canonical(&column.aliases),
+            canonical(&column.normalise),
+            canonical(&column.null),
+            canonical(&column.formats),
+            canonical(&column.rules),
+            canonical(&column.not_future),
+            canonical(&column.rest)
         ));
-        column.true_if.iter().for_each(|condition| parts.add(meaning(condition)));
+        column.true_if.iter().for_each(|condition| parts.add(canonical(condition)));
         parts.add(if contract.key.contains(name) { "key" } else { "" });
     }
-    contract.partition.iter().for_each(|by| parts.add(format!("{by:?}")));
+    contract.partition.iter().for_each(|by| parts.add(canonical(by)));
     for RecordRule { name, condition, reason } in &contract.rules {
-        parts.add(format!("{name} {reason} {}", meaning(condition)));
+        parts.add(format!("{name} {reason} {}", canonical(condition)));
     }
-    contract.late.iter().for_each(|late| parts.add(format!("{late:?}")));
+    contract.late.iter().for_each(|late| parts.add(canonical(late)));
     if !contract.erased.is_empty() {
-        parts.add(format!("{:?}", contract.erased));
+        parts.add(canonical(&contract.erased));
     }
+    raised.for_each(|raised| parts.add(raised));
     parts.digest()
-}
-
-/// Returns what a condition means, however it is spaced.
-fn meaning(Condition { left, is_negated, test, text: _ }: &Condition) -> String {
-    format!("{left} {is_negated} {test:?}")
 }
 
 pub(super) fn step(
@@ -260,10 +271,18 @@ pub(super) fn step(
         input.landed.iter().flat_map(|landed| landed.paths.iter().map(|path| (path.path.as_str(), path))).collect();
     let without_rows = without_rows(contract, input.landed.as_ref());
     let is_reshaped = input.landed.as_ref().is_some_and(|landed| landed.shape != shape);
+    let is_raised = input
+        .landed
+        .as_ref()
+        .is_some_and(|landed| is_reshaped && earlier_shapes(contract, limits).contains(&landed.shape));
+    let is_outdated = |path: &LandedPath| {
+        let content = input.landed.as_ref().and_then(|landed| landed.contents.get(&path.content));
+        content.is_some_and(|content| content.read_as.is_some())
+    };
     let why = |listed: &Listed| match admitted.get(listed.path.as_str()) {
         None => Some(FileWhy::New),
         // What is forgotten is looked at only when it may be something else by now.
-        Some(path) if is_reshaped && !path.forgotten => Some(FileWhy::Contract),
+        Some(path) if (is_reshaped || is_outdated(path)) && !path.forgotten => Some(FileWhy::Contract),
         Some(path) if path.tag != listed.tag => Some(FileWhy::Changed),
         Some(path) if without_rows.contains(path.path.as_str()) => Some(FileWhy::Returned),
         Some(_) if listed.is_young => Some(FileWhy::Young),
@@ -312,7 +331,17 @@ pub(super) fn step(
     };
     let is_empty = admitted.is_empty() && files.is_empty() && left.is_empty();
     let nothing_at = is_empty.then(|| contract.from.to_string());
-    DatasetStep { name: contract.name.clone(), shape, files, left, known_files, forgotten_files, nothing_at, need }
+    DatasetStep {
+        name: contract.name.clone(),
+        shape,
+        is_raised,
+        files,
+        left,
+        known_files,
+        forgotten_files,
+        nothing_at,
+        need,
+    }
 }
 
 /// Returns the paths that count and whose rows are not there: they were forgotten, or stood behind one that is.

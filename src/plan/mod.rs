@@ -17,6 +17,7 @@ mod promise;
 mod query;
 mod select;
 mod suite;
+mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
 

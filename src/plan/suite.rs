@@ -17,6 +17,7 @@ use super::partition::{Partitioned, Proof, Proofs};
 use super::promise::{self, Promise};
 use super::query::Query;
 use super::select;
+use crate::canonical::canonical;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, did_you_mean};
 use crate::digest::{Digest, Parts};
 use crate::engine;
@@ -304,15 +305,19 @@ impl Suite {
 
     fn describe(&self, name: &str, kind: Kind, query: Query, schema: SchemaRef, reads: &BTreeSet<String>) -> Table {
         let mut meaning = Parts::of("model");
-        meaning.add(engine::VERSION);
+        meaning.add(engine::QUERY_VERSION);
         meaning.add(functions::VERSION.to_le_bytes());
         meaning.add(name);
         meaning.add(query.canonical());
+        let called: BTreeSet<&str> = query.functions().iter().map(|call| call.name.text.as_str()).collect();
+        for (function, version) in called.iter().filter_map(|name| Some((name, functions::version(name)?))) {
+            meaning.add(format!("{function} {version}"));
+        }
         if let Some(by) = self.partition_of(name) {
             // Its rows are the same without; its files are not.
-            meaning.add(format!("{by:?}"));
+            meaning.add(canonical(by));
             let reach = self.project.contracts.get(name).and_then(|contract| contract.reach);
-            reach.iter().for_each(|reach| meaning.add(format!("{reach:?}")));
+            reach.iter().for_each(|reach| meaning.add(canonical(reach)));
         }
         let mut uses_clock = false;
         let used: BTreeSet<&str> = query.variables().iter().map(|variable| variable.text.as_str()).collect();
@@ -321,7 +326,7 @@ impl Suite {
                 uses_clock = true;
             } else if let Some(value) = variable_value(&self.project.settings, variable) {
                 meaning.add(variable);
-                meaning.add(format!("{value:?}"));
+                meaning.add(canonical(&value));
             }
         }
         let mut inputs = BTreeSet::new();

@@ -4,6 +4,7 @@
 //! diagnostics, never a panic; nothing is read but the project's own folders. Knows nothing of DataFusion, of the
 //! landed files' content or of the warehouse: whether SQL makes sense is asked by [`crate::plan`].
 
+mod canonical;
 mod check;
 mod column;
 mod condition;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use camino::Utf8PathBuf;
 use indexmap::IndexMap;
 
+use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 
 pub use check::{Calendar, Check, Question, Severity, Side, Terms, To, Usual};
@@ -75,8 +77,8 @@ pub fn digest(project: &Project, env: Option<&str>) -> Digest {
         parts.add(file.path.as_str());
         parts.add(file.text.as_bytes());
     }
-    parts.add(format!("{:?}", project.dictionary));
-    project.sources.values().for_each(|source| parts.add(format!("{:?}", source.erased)));
+    parts.add(canonical(&project.dictionary));
+    project.sources.values().for_each(|source| parts.add(canonical(&source.erased)));
     parts.digest()
 }
 

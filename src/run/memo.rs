@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Digest, Parts};
-use crate::engine;
 use crate::project;
 use crate::stamp;
 use crate::store::Store;
@@ -61,5 +60,5 @@ impl Memo {
 /// Returns what tells this program from another build of it.
 fn program() -> String {
     let file = std::env::current_exe().and_then(std::fs::metadata);
-    format!("{} {}", engine::VERSION, file.map_or_else(|_| String::new(), |file| stamp::tag(&file)))
+    format!("{} {}", env!("CARGO_PKG_VERSION"), file.map_or_else(|_| String::new(), |file| stamp::tag(&file)))
 }

@@ -112,6 +112,7 @@ mod tests {
             counts: CleanCounts { clean: accepted, ..CleanCounts::default() },
             unknown_columns: Vec::new(),
             missing_columns: Vec::new(),
+            outdated: Vec::new(),
             seconds: 0.5,
             why: Some("files"),
         }

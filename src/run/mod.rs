@@ -331,6 +331,7 @@ impl Work<'_> {
         let before = states.get(&step.name);
         let mut state = before.cloned();
         let mut missing_columns = BTreeSet::new();
+        let mut outdated = Vec::new();
         if step.need != Need::No || !step.files.is_empty() {
             on(Event::Reading { dataset: step.name.clone(), files: step.files.len() });
             let landed = before.and_then(|state| state.landed.as_ref());
@@ -340,10 +341,12 @@ impl Work<'_> {
                 ingest(self.job.store, &self.suite.project.root, contract, &settings.limits, step, landed, threads)
                     .await?;
             missing_columns = std::mem::take(&mut raw.missing_columns);
+            outdated = std::mem::take(&mut raw.outdated);
             report.left.extend(left(&step.name, &raw.left));
             let is_as_before = landed.is_some_and(|landed| {
                 landed.shape == raw.shape
                     && landed.paths == raw.paths
+                    && raw.is_read_like(landed)
                     && contract.referenced().iter().all(|name| landed.referenced.get(*name) == self.contents.get(*name))
                     && !matches!(step.need, Need::Must(Why::Contract | Why::Forgotten))
             });
@@ -358,7 +361,7 @@ impl Work<'_> {
         if before != Some(&state) {
             self.made.insert(step.name.clone(), state.clone());
         }
-        report.datasets.push(DatasetReport::new(&state, step, missing_columns, started.elapsed()));
+        report.datasets.push(DatasetReport::new(&state, step, (missing_columns, outdated), started.elapsed()));
         if let Some(done) = report.datasets.last() {
             tracing::info!(
                 dataset = done.dataset,

@@ -138,6 +138,9 @@ pub struct DatasetReport {
     pub unknown_columns: Vec<String>,
     /// Columns of the contract that headers of the files read now lack.
     pub missing_columns: Vec<String>,
+    /// Files whose rows stay as an earlier version of the reader made them, because they are gone and cannot be read again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outdated: Vec<String>,
     /// How long it took.
     pub seconds: f64,
     /// Why there was something to do, as a word for machines; nothing if there was not.
@@ -228,7 +231,7 @@ impl DatasetReport {
     pub(super) fn new(
         state: &TableState,
         step: &DatasetStep,
-        missing_columns: BTreeSet<String>,
+        (missing_columns, outdated): (BTreeSet<String>, Vec<String>),
         elapsed: Duration,
     ) -> Self {
         let mut all = Ledger::default();
@@ -257,6 +260,7 @@ impl DatasetReport {
             counts,
             unknown_columns,
             missing_columns: missing_columns.into_iter().collect(),
+            outdated,
             seconds: elapsed.as_secs_f64(),
             why: why(step).map(Why::as_str),
         }

@@ -313,6 +313,10 @@ pub struct Content {
     pub quarantine: Option<DataFile>,
     /// Columns of the file that the contract does not know.
     pub unknown_columns: Vec<String>,
+    /// The shape by which it was read, where that is not the dataset's: a reader was raised since, and its file was gone
+    /// by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_as: Option<Digest>,
 }
 
 impl TableState {

@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::keys::{are_among, in_order};
 use super::tables::{Scene, Slices, narrowed};
 use super::{Bench, Rows, Running, TransformError, WAITING_BATCHES, query_of};
+use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 use crate::partition::{PartitionKey, Partitioner};
 use crate::plan::{Partitioned, Table};
@@ -71,7 +72,7 @@ impl<'a> Making<'a> {
     ) -> Self {
         let mut base = Parts::of("base");
         base.add(table.meaning.as_str());
-        base.add(format!("{:?} {:?}", partitioned.by, partitioned.reach));
+        base.add(format!("{} {}", canonical(&partitioned.by), canonical(&partitioned.reach)));
         if table.uses_clock {
             base.add(as_of.to_rfc3339());
         }
@@ -81,7 +82,7 @@ impl<'a> Making<'a> {
         }
         for (input, state) in &aligned {
             base.add(input);
-            base.add(format!("{:?}", state.partition));
+            base.add(canonical(&state.partition));
             for column in &state.columns {
                 base.add(&column.name);
                 base.add(column.kind.to_string());

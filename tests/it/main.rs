@@ -44,6 +44,7 @@ mod site;
 mod transcripts;
 mod two_runs;
 mod types;
+mod upgrade;
 mod verify;
 mod ways;
 mod why;

@@ -17,6 +17,7 @@ use datafusion::execution::context::SessionState;
 
 use super::Suite;
 use super::suite::{CLOCK, Kind, rule_mistake, variable_value};
+use crate::canonical::{Canonical, canonical, case};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
 use crate::digest::{Digest, Parts};
 use crate::engine;
@@ -75,6 +76,16 @@ impl Promise {
             parts.add(content(input).as_ref().map_or("none", Digest::as_str));
         }
         parts.digest()
+    }
+}
+
+impl Canonical for Tested {
+    fn write(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rows(counting) => case(f, "Rows", &[counting]),
+            Self::OneValue => f.write_str("OneValue"),
+            Self::Unknown => f.write_str("Unknown"),
+        }
     }
 }
 
@@ -157,7 +168,7 @@ fn of_query(
     }
     let mut meaning = Parts::of("query");
     meaning.add(table.meaning.as_str());
-    meaning.add(format!("{terms:?} {tested:?}"));
+    meaning.add(format!("{} {}", canonical(&terms), canonical(&tested)));
     Promise {
         name: name.to_owned(),
         table: of,
@@ -434,9 +445,9 @@ impl Maker<'_> {
 
     fn promise(&self, rule: &str, terms: &Terms, asked: Asked) -> Promise {
         let mut meaning = Parts::of("contract");
-        meaning.add(engine::VERSION);
+        meaning.add(engine::QUERY_VERSION);
         meaning.add(functions::VERSION.to_le_bytes());
-        meaning.add(format!("{terms:?}"));
+        meaning.add(canonical(terms));
         meaning.add(&asked.failing);
         meaning.add(asked.tested.as_deref().unwrap_or_default());
         let mut uses_clock = false;
@@ -445,7 +456,7 @@ impl Maker<'_> {
                 uses_clock = true;
             } else if let Some(value) = variable_value(&self.suite.project.settings, variable) {
                 meaning.add(variable);
-                meaning.add(format!("{value:?}"));
+                meaning.add(canonical(&value));
             }
         }
         let mut inputs = asked.others;

@@ -1,0 +1,1 @@
+select call_id, started_at, day from stg_calls

@@ -1,0 +1,1 @@
+select customer_id, name, since from stg_customers

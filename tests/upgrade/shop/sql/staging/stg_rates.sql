@@ -1,0 +1,1 @@
+select day, rate from rates
