@@ -175,6 +175,8 @@ impl Suite {
         let mut proofs = self.partitions();
         // The session's state is a copy; its catalogue is shared, so tables registered later are seen through it.
         let state = session.state();
+        // Views that 0.1.0 did not follow: tables by partitions that read them did not notice when their inputs changed.
+        let mut unfollowed: BTreeSet<String> = BTreeSet::new();
         let mut usable: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
         for wave in waves {
             let mut candidates = Vec::new();
@@ -188,6 +190,7 @@ impl Suite {
                     candidates.push((model, query));
                 }
             }
+            let nothing_followed = proofs.is_empty();
             let bound = in_parallel(&candidates, |(model, query)| self.bind_one(&state, model, query, &proofs));
             let mut tables = Vec::new();
             for ((model, query), outcome) in candidates.into_iter().zip(bound) {
@@ -204,7 +207,17 @@ impl Suite {
                 let Some((known, reads)) = reads.get_key_value(&name) else { continue };
                 usable.insert(known);
                 let mut table = self.describe(&name, kind, query, schema, reads);
+                let reads_unfollowed = reads.iter().any(|read| unfollowed.contains(read));
+                if kind == Kind::View && (nothing_followed || reads_unfollowed) {
+                    unfollowed.insert(name.clone());
+                }
                 if let Some(proof) = proof {
+                    if kind != Kind::View && reads_unfollowed {
+                        // What was built then may be out of date, so it is built once more.
+                        let mut meaning = Parts::of("followed");
+                        meaning.add(table.meaning.as_str());
+                        table.meaning = meaning.digest();
+                    }
                     table.partitioned = self.partition(&name, &table, proof, &mut proofs, mistakes);
                     if let Some(Partitioned { reach: Some(_), aligned, .. }) = &table.partitioned {
                         // Its rows are made of days of these, and of all of the others.
@@ -238,7 +251,8 @@ impl Suite {
             Arc::clone(plan.schema().inner())
         };
         let wants_proof = match kind {
-            Kind::View => !proofs.is_empty(),
+            // A view that is not followed would hide what it reads from the tables that are made by partitions.
+            Kind::View => !proofs.is_empty() || self.has_partitions(),
             Kind::Stored | Kind::Published => self.partition_of(&model.name).is_some(),
             Kind::Check => false,
         };
@@ -255,6 +269,10 @@ impl Suite {
             }
         }
         proofs
+    }
+
+    fn has_partitions(&self) -> bool {
+        self.project.contracts.values().any(|contract| contract.partition.is_some())
     }
 
     fn partition_of(&self, model: &str) -> Option<&PartitionBy> {
@@ -286,6 +304,10 @@ impl Suite {
         };
         if let Some((message, help)) = ColumnType::from_arrow(field.data_type()).and_then(|kind| by.mistake(kind)) {
             mistakes.push(Diagnostic::new(Code::RuleType, at, message).help(help));
+            return None;
+        }
+        if !proof.inputs.is_subset(&table.inputs) {
+            // It reads something whose changes nobody would notice, so it is made as a whole.
             return None;
         }
         let partitioned = proofs.partitioned((by, contract.reach), &table.schema, &proof)?;

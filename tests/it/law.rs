@@ -473,6 +473,28 @@ fn a_column_that_is_the_same_in_all_rows_is_no_order() {
     assert_eq!(snapshot(&store(&world.scratch)).tables["fct_0"].content, world.rebuilt().0.tables["fct_0"].content);
 }
 
+#[test]
+fn a_change_is_seen_where_no_dataset_has_partitions() {
+    let boxed = Box::new;
+    let union = Query::Union(
+        boxed(Query::Filter(boxed(Query::Events), "n % 2 = 0")),
+        boxed(Query::Group(boxed(Query::Sales), By::Day)),
+    );
+    let mut world = World::new(vec![(union, true, None)]);
+    world.run("first");
+    world.happens(&Event::Divide("events", false));
+    world.run("second");
+    world.happens(&Event::Land("events", 0, vec![(0, None, 3, 1, 0)]));
+    world.happens(&Event::Divide("sales", false));
+    world.run("third");
+    world.happens(&Event::Erase(1));
+    world.run("fourth");
+    let (rebuilt, promises) = world.rebuilt();
+    let store = store(&world.scratch);
+    assert_eq!(snapshot(&store).tables["fct_0"].content, rebuilt.tables["fct_0"].content);
+    assert_eq!(judged(&store), promises);
+}
+
 /// How many histories are tried: a few with all other tests, many where that is asked for.
 fn cases() -> u32 {
     std::env::var("LAW_HISTORIES").ok().and_then(|number| number.parse().ok()).unwrap_or(12)

@@ -60,6 +60,30 @@ fn late(scratch: &Scratch, name: &str, rows: &str) {
 }
 
 #[test]
+fn a_table_by_partitions_over_data_without_any_sees_every_change() {
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
+        ("jobs/all.toml", "ingest = [\"sales\"]\n"),
+        (
+            "schemas/sources/sales.toml",
+            "from = \"{landing}/sales-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nday = \"date\"\nn = \"int64\"\n",
+        ),
+        ("sql/staging/stg_sales.sql", "select day, n from sales\n"),
+        ("sql/intermediate/int_sales.sql", "select day, n from stg_sales\n"),
+        ("sql/marts/fct_sale.sql", "select day, n from int_sales where n > 1\n"),
+        ("schemas/models/fct_sale.toml", "partition = { day = \"day\" }\n"),
+        ("landing/sales-1.csv", "day,n\n2024-03-01,2\n2024-03-02,3\n"),
+    ]);
+    let rows = || scratch.rows("select day, n from fct_sale order by day");
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(rows(), ["2024-03-01,2", "2024-03-02,3"]);
+    scratch.write("landing/sales-1.csv", "day,n\n2024-03-01,1\n2024-03-02,4\n");
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(rows(), ["2024-03-02,4"]);
+    let _ = scratch.run(&["verify"]).exits(0);
+}
+
+#[test]
 fn a_late_row_makes_its_day_again() {
     let scratch = sales();
     assert_eq!(made(&scratch), ["fct_sale 5/5", "kpi_sale_daily 5/5"]);
