@@ -174,7 +174,7 @@ struct Fact {
 impl Site<'_> {
     fn index(&self) -> Result<File, minijinja::Error> {
         let sources = self.suite.project.sources.values().map(|source| {
-            let columns = source.columns.keys().map(String::as_str);
+            let columns = source.columns.iter().map(|(name, column)| (name.as_str(), column.words.clone()));
             self.entry(&source.name, source.description.clone(), columns)
         });
         let group = |en, zh, entries| Group { word: Both { en, zh }, entries, is_jobs: false };
@@ -187,9 +187,12 @@ impl Site<'_> {
                 .keys()
                 .filter(of_layer)
                 .map(|name| {
-                    let columns: Vec<&str> =
-                        self.suite.tables[name].schema.fields().iter().map(|field| field.name().as_str()).collect();
-                    self.entry(name, self.description(name), columns.into_iter())
+                    let contract = self.suite.project.contracts.get(name);
+                    let columns = self.suite.tables[name].schema.fields().iter().map(|field| {
+                        let own = contract.and_then(|contract| contract.columns.get(field.name()));
+                        (field.name().as_str(), own.map_or_else(Words::default, |own| own.words.clone()))
+                    });
+                    self.entry(name, self.description(name), columns)
                 })
                 .collect();
             if !entries.is_empty() {
@@ -197,7 +200,8 @@ impl Site<'_> {
             }
         }
         let own = OwnTable::ALL.into_iter().map(|own| {
-            self.entry(own.name(), Some(own.description().to_owned()), own.columns().map(|(name, ..)| name))
+            let columns = own.columns().map(|(name, _, words)| (name, words));
+            self.entry(own.name(), Some(own.description().to_owned()), columns)
         });
         groups.push(group("The suite's own tables", "系统自带的表", own.collect()));
         let jobs = self.suite.project.jobs.iter().map(|(name, job)| Entry {
@@ -477,11 +481,23 @@ impl Site<'_> {
         Ok(File { path: path.to_owned(), text: self.environment.get_template(template)?.render(frame)? + "\n" })
     }
 
-    fn entry<'n>(&self, name: &str, description: Option<String>, columns: impl Iterator<Item = &'n str>) -> Entry {
+    /// Returns the line of a table in the index. A search finds it by its name, by what is said of it, and by the names
+    /// of its columns and their labels in both languages.
+    fn entry<'n>(
+        &self,
+        name: &str,
+        description: Option<String>,
+        columns: impl Iterator<Item = (&'n str, Words)>,
+    ) -> Entry {
         let now = self.published.and_then(|published| published.tables.get(name));
         let about = description.as_deref().unwrap_or_default();
-        let columns = columns.collect::<Vec<_>>().join(" ");
-        let words = format!("{name} {about} {columns}").to_lowercase();
+        let columns: Vec<String> = columns
+            .flat_map(|(column, own)| {
+                let words = self.suite.project.words(column, &own);
+                [Some(column.to_owned()), words.en, words.zh].into_iter().flatten()
+            })
+            .collect();
+        let words = format!("{name} {about} {}", columns.join(" ")).to_lowercase();
         let (rows, newest) = (now.map(|now| now.rows), now.and_then(|now| now.newest.clone()));
         Entry { name: name.to_owned(), href: self.href(name), description, rows, newest, words }
     }

@@ -24,7 +24,7 @@
   if (!search) return;
   const rows = [...document.querySelectorAll("tr[data-words]")];
   search.addEventListener("input", () => {
-    const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = search.value.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean);
     let found = 0;
     for (const row of rows) {
       const isFound = wanted.every((word) => row.dataset.words.includes(word));

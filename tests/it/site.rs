@@ -64,6 +64,30 @@ fn every_table_has_a_page_before_anything_is_published() {
 }
 
 #[test]
+fn a_search_finds_tables_by_the_labels_of_their_columns_in_both_languages() {
+    let scratch = crate::sample::shipped();
+    let _ = scratch.run(&["docs"]).exits(0);
+    let index = page(&scratch, "index.html");
+    let found = |word: &str| -> Vec<&str> {
+        index
+            .split("<tr data-words=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split_once('"'))
+            .filter(|(words, _)| words.contains(word))
+            .filter_map(|(_, rest)| rest.split_once("<code>")?.1.split_once("</code>").map(|(name, _)| name))
+            .collect()
+    };
+    // `首次回复` is in the labels of first replies, which the tables of tickets and of the support desk have.
+    for table in ["fct_ticket", "kpi_support_daily", "kpi_agent_month"] {
+        assert!(found("首次回复").contains(&table), "{table} in {:?}", found("首次回复"));
+    }
+    // A label of the suite's own tables, and one in English.
+    assert!(found("隔离").contains(&"dq_ledger"), "{:?}", found("隔离"));
+    assert!(found("daily active").contains(&"kpi_user_activity_daily"), "{:?}", found("daily active"));
+    assert!(!found("首次回复").contains(&"fct_price"));
+}
+
+#[test]
 fn links_lead_to_pages_that_exist_and_nowhere_else() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let scratch = Scratch::empty();
