@@ -51,7 +51,7 @@ struct Part {
 
 const BY_MONTH: &str = "qualify dense_rank() over (order by month desc) <= $months";
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     Part {
         name: "metrics",
         table: "dim_metric",
@@ -67,6 +67,15 @@ const PARTS: [Part; 12] = [
         only: "",
         order: "agent_id",
         rows: 2000,
+    },
+    // Bands, which the tables of values have only the middle of.
+    Part {
+        name: "bands",
+        table: "dim_kpi_target",
+        needs: &["metric_id", "scope_type", "scope_id", "direction", "band_low", "band_high", "valid_from", "valid_to"],
+        only: "where direction = 'band' and band_low is not null and band_high is not null",
+        order: "metric_id, scope_type, scope_id, valid_from",
+        rows: 1000,
     },
     Part {
         name: "monthly",

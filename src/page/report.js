@@ -75,6 +75,7 @@
   const metrics = index("metrics", "metric_id");
   const agents = index("agents", "agent_id");
   const thresholds = index("thresholds", "kri_id");
+  const groups = new Map((grid("agents") ? grid("agents").objects : []).filter((row) => row.group_id && row.group_name).map((row) => [row.group_id, row.group_name]));
   const metricName = (id) => {
     const about = metrics.get(id);
     return (about && (about["name_" + language] || about.name_en)) || id;
@@ -89,14 +90,17 @@
     const about = thresholds.get(id) || {};
     return (language === "zh" && (about.kri_name_zh || about.name_zh)) || about.kri_name || id;
   };
+  // Indicators are shares of something, but for those that count days.
+  const isRatio = (id) => /rate|share|drawdown|drop|vol|_var/.test(id);
+  const kriNumber = (id, value) => number(value, isRatio(id) ? "share" : "");
   const scopeName = (type, id) => {
     if (type === "company") return words("company");
-    const agent = type === "agent" ? agents.get(id) : null;
-    const name = (agent && agent.agent_name) || id;
+    const name = memberName(type, id);
     return name === "all" ? wordOf("scopeType", type) : wordOf("scopeType", type) + ": " + name;
   };
   const memberName = (type, id) => {
     if (type === "company") return words("company");
+    if (type === "group") return groups.get(id) || id;
     const agent = type === "agent" ? agents.get(id) : null;
     return (agent && agent.agent_name) || id;
   };
@@ -271,9 +275,24 @@
     const at = daily.told.findIndex((column) => column.name === name);
     return at < 0 || series.told[at] === undefined ? null : series.told[at];
   };
-  const share = (part, whole_) => (whole_ ? part / whole_ : null);
-  const delta = (now, before) => (now === null || before === null || before === 0 ? null : (now - before) / Math.abs(before));
-  const signed = (ratio) => (ratio === null ? "–" : (ratio > 0 ? "+" : "") + number(ratio, "share"));
+  const signed = (value, text) => (value === null ? "–" : (value > 0 ? "+" : "") + text(value));
+  // Between two shares the change is in percentage points, because a share of a share reads as one of them.
+  const change = (id, now, before) => {
+    if (now === null || before === null) return "–";
+    if (metricUnit(id) === "share") return signed(100 * (now - before), (points) => points.toLocaleString(locale(), { minimumFractionDigits: 1, maximumFractionDigits: 1 })) + " " + words("percentagePoints");
+    return before === 0 ? "–" : signed((now - before) / Math.abs(before), (ratio) => number(ratio, "share"));
+  };
+  // What is this many days before the clock speaks of the past, and says so.
+  const STALE_DAYS = 14;
+  const clockDay = Math.floor(Date.parse(data.as_of.slice(0, 10) + "T00:00:00Z") / 86400000);
+  const isStale = (day) => clockDay - (typeof day === "number" ? day : Date.parse(String(day).slice(0, 10) + "T00:00:00Z") / 86400000) > STALE_DAYS;
+  const dayText_ = (day) => [typeof day === "number" ? isoDay(day) : day, isStale(day) && el("b", { class: "stale" }, " " + words("stale"))];
+  // A band is aimed at as a whole: its middle is no target.
+  const bandOf = (id, type, scope, day) => {
+    const found = grid("bands");
+    return found ? found.objects.find((row) => row.metric_id === id && row.scope_type === type && row.scope_id === scope && row.valid_from <= day && day <= row.valid_to) : undefined;
+  };
+  const targetText = (id, band, target) => (band ? fill(words("band"), metricNumber(id, band.band_low), metricNumber(id, band.band_high)) : metricNumber(id, target));
 
   // ---- parts of the page ----
   const parts = {
@@ -282,17 +301,22 @@
       const company = daily ? daily.series.filter((series) => series.key[1] === "company") : [];
       const ranked = company.map((series) => ({ series, at: series.newest })).filter((one) => one.at !== null);
       const withTarget = ranked.filter(({ series }) => hasAny(measure(daily, series, "target")));
-      const tiles = (withTarget.length >= 4 ? withTarget : ranked).slice(0, 12).map(({ series, at }) => {
+      // Worst first: off target before watched before on target, and of those alike what attains least.
+      const severity = ({ series, at }) => measure(daily, series, "rag")[at] || 0;
+      const attained = ({ series }) => { const value = told(daily, series, "attainment"); return value === null ? Infinity : value; };
+      const sorted = [...(withTarget.length >= 4 ? withTarget : ranked)].sort((a, b) => severity(b) - severity(a) || (attained(a) === attained(b) ? 0 : attained(a) - attained(b)) || (a.series.key[0] < b.series.key[0] ? -1 : 1));
+      const tiles = sorted.slice(0, 12).map(({ series, at }) => {
         const get = (name) => measure(daily, series, name)[at];
-        const id = series.key[0], state = STATES[get("rag") || 0], target = get("target");
+        const id = series.key[0], state = STATES[get("rag") || 0], target = get("target"), day = series.first + at;
+        const aim = target !== null && targetText(id, bandOf(id, series.key[1], series.key[2], isoDay(day)), target);
         return el("div", { class: "tile" },
           el("div", { class: "name" }, metricName(id)),
           el("div", { class: "big" }, metricNumber(id, get("value"))),
-          target !== null && el("div", { class: "small row" }, daily.measures.some((column) => column.name === "rag") && mark(state), el("span", {}, words("target") + " " + metricNumber(id, target))),
-          el("div", { class: "small" }, isoDay(series.first + at) + (told(daily, series, "prev_week") === null ? "" : " · " + words("weekAgo") + " " + signed(delta(get("value"), told(daily, series, "prev_week"))))),
+          target !== null && el("div", { class: "small row" }, daily.measures.some((column) => column.name === "rag") && mark(state), el("span", {}, words("target") + " " + aim)),
+          el("div", { class: "small" }, dayText_(day), told(daily, series, "prev_week") === null ? "" : " · " + words("weekAgo") + " " + change(id, get("value"), told(daily, series, "prev_week"))),
           spark(measure(daily, series, "value").slice(Math.max(0, at - 89), at + 1), metricName(id) + ", " + words("history")));
       });
-      if (tiles.length) return el("div", { class: "tiles" }, tiles);
+      if (tiles.length) return [el("div", { class: "tiles" }, tiles), sorted.length > tiles.length && el("p", { class: "note" }, fill(words("moreKpis"), sorted.length - tiles.length))];
       const headline = grid("headline");
       if (!headline) return null;
       const names = headline.columns.slice(-2).map((column) => column.name);
@@ -313,14 +337,16 @@
       const at = series.newest, id = chosen.metric, of = (name) => told(daily, series, name);
       const text = (value) => metricNumber(id, value);
       const lines = [{ label: words("value"), values: values("value"), colour: colour("one") }];
-      if (hasAny(values("target"))) lines.push({ label: words("target"), values: values("target"), colour: colour("two"), width: 1.5, dash: [6, 4] });
+      const band = bandOf(id, series.key[1], series.key[2], isoDay(series.first + (at === null ? series.days - 1 : at)));
+      const aims = band ? ["band_low", "band_high"].map((name) => new Array(series.days).fill(band[name])) : hasAny(values("target")) ? [values("target")] : [];
+      aims.forEach((aim, end) => lines.push({ label: words(band ? ["bandLow", "bandHigh"][end] : "target"), values: aim, colour: colour("two"), width: 1.5, dash: [6, 4] }));
       if (hasAny(values("trailing_28_mean"))) lines.push({ label: words("mean28"), values: values("trailing_28_mean"), colour: colour("three"), width: 1.25 });
       const anomalies = positions(values("is_anomaly"), (value) => value === 1), open = positions(values("is_complete"), (value) => value === 0);
       const fact = (name, value) => value !== "–" && el("div", {}, el("dt", {}, name), el("dd", {}, value));
       const get = (name) => (at === null ? null : values(name)[at]);
       return el("div", { class: "card" },
         el("div", { class: "controls" }, metricChoice, scopeChoice),
-        at !== null && el("dl", { class: "facts" }, fact(isoDay(series.first + at), text(get("value"))), fact(words("target"), text(get("target"))),
+        at !== null && el("dl", { class: "facts" }, fact(dayText_(series.first + at), text(get("value"))), fact(words("target"), get("target") === null ? "–" : targetText(id, band, get("target"))),
           get("target") !== null && fact(words("state"), mark(STATES[get("rag") || 0])),
           fact(words("attainment"), number(of("attainment"), "share")), fact(words("priorDay"), text(of("prev_day"))), fact(words("priorWeek"), text(of("prev_week"))), fact(words("priorYear"), text(of("prev_year"))),
           el("div", {}, el("dt", {}, words("anomaly")), el("dd", {}, whole(anomalies.size)))),
@@ -339,11 +365,12 @@
       const months = unique(rows.map((row) => row.month)).sort().slice(-data.limits.months);
       const byMetric = new Map();
       rows.forEach((row) => { if (!byMetric.has(row.metric_id)) byMetric.set(row.metric_id, new Map()); byMetric.get(row.metric_id).set(row.month, row); });
+      const monthEnd = (month) => isoDay(Date.UTC(Number(month.slice(0, 4)), Number(month.slice(5, 7)), 0) / 86400000);
       const latest = (id) => { const all = byMetric.get(id); return all.get([...all.keys()].sort().slice(-1)[0]); };
       return el("div", { class: "card" }, el("div", { class: "controls" }, control),
         tableOf(words("monthly"), [
           { head: words("metric"), kind: "th", cell: (id) => metricName(id) },
-          ...(found.has("target") ? [{ head: words("target"), kind: "n", cell: (id) => metricNumber(id, latest(id).target) }] : []),
+          ...(found.has("target") ? [{ head: words("target"), kind: "n", cell: (id) => { const row = latest(id); return targetText(id, bandOf(id, row.scope_type, row.scope_id, monthEnd(row.month)), row.target); } }] : []),
           ...months.map((month) => ({ head: month.slice(0, 7), kind: "n", cell: (id) => {
             const row = byMetric.get(id).get(month);
             if (!row || row.value === null) return "–";
@@ -369,6 +396,8 @@
           choice("scoreMonth", words("month"), months.map((month) => [month, month.slice(0, 7)]), months[1] || months[0]));
         const rows = found.objects.filter((row) => row.scope_type === chosen.scoreType && row.month === chosen.scoreMonth);
         const ids = unique(rows.map((row) => row.metric_id)), cell = new Map(rows.map((row) => [row.scope_id + "\n" + row.metric_id, row]));
+        const scoreEnd = isoDay(Date.UTC(Number(chosen.scoreMonth.slice(0, 4)), Number(chosen.scoreMonth.slice(5, 7)), 0) / 86400000);
+        const aim = (row) => targetText(row.metric_id, bandOf(row.metric_id, row.target_scope || row.scope_type, { company: "all", group: row.group_id }[row.target_scope] || row.scope_id, scoreEnd), row.target);
         const total = (member) => {
           const own = rows.filter((row) => row.scope_id === member && typeof row.points === "number");
           const weight = own.reduce((sum, row) => sum + (row.weight || 0), 0);
@@ -380,11 +409,11 @@
           ...ids.map((id) => ({ head: metricName(id), kind: "n", cell: (member) => {
             const row = cell.get(member + "\n" + id);
             if (!row) return "–";
-            const told = el("span", { title: words("target") + " " + metricNumber(id, row.target) + ", " + words("attainment") + " " + number(row.attainment, "share") }, dot(row.rag, metricNumber(id, row.actual)));
+            const told = el("span", { title: words("target") + " " + aim(row) + ", " + words("attainment") + " " + number(row.attainment, "share") }, dot(row.rag, metricNumber(id, row.actual)));
             return told;
           } })),
           { head: words("total"), kind: "n", cell: (member) => number(total(member), "share") },
-        ], members, true), cutNote(found), el("p", { class: "note" }, ids.map((id) => metricName(id) + ": " + words("target") + " " + unique(rows.filter((row) => row.metric_id === id).map((row) => metricNumber(id, row.target))).slice(0, 4).join(" / ")).join(" · "))));
+        ], members, true), cutNote(found), el("p", { class: "note" }, ids.map((id) => metricName(id) + ": " + words("target") + " " + unique(rows.filter((row) => row.metric_id === id).map(aim)).slice(0, 4).join(" / ")).join(" · "))));
       }
       for (const [name, monthly] of [["teams", teams], ["people", people]]) {
         if (!monthly) continue;
@@ -403,7 +432,7 @@
       if (daily && daily.series.length) {
         const keyOf = (series) => JSON.stringify(series.key);
         const text = (series) => {
-          const named = series.key.map((value, at) => (value === "all" ? null : label(daily.dimensions[at]) + ": " + value)).filter(Boolean);
+          const named = series.key.map((value, at) => (value === "all" || daily.dimensions[at].name === "scope_type" ? null : label(daily.dimensions[at]) + ": " + value)).filter(Boolean);
           return named.join(", ") || words("all");
         };
         const control = choice("segment", words("segment"), daily.series.map((series) => [keyOf(series), text(series)]));
@@ -500,10 +529,10 @@
       const byId = new Map();
       found.objects.forEach((row) => { if (!byId.has(row.kri_id)) byId.set(row.kri_id, []); byId.get(row.kri_id).push(row); });
       const latest = (id) => { const rows = byId.get(id); return [...rows].reverse().find((row) => row.is_complete !== false && row.state !== "unknown") || rows[rows.length - 1]; };
-      const rank = (id) => 3 - STATES.indexOf(known(latest(id).state));
+      // What is stale judges a day long past, so it stands behind all that is not.
+      const rank = (id) => (isStale(latest(id).day) ? 4 : 0) + 3 - STATES.indexOf(known(latest(id).state));
       const ids = [...byId.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-      const isRatio = (id) => /rate|share|drawdown|vol|_var/.test(id);
-      const show = (id, value) => number(value, isRatio(id) ? "share" : "");
+      const show = kriNumber;
       return el("div", { class: "card" }, tableOf(words("indicators"), [
         { head: words("indicators"), kind: "th", cell: (id) => kriName(id) },
         { head: words("state"), kind: "nb", cell: (id) => mark(latest(id).state, "riskState") },
@@ -514,7 +543,7 @@
           const row = latest(id), lines = ["amber", "red"].filter((name) => typeof row[name] === "number").map((name) => ({ value: row[name], colour: name }));
           return spark(byId.get(id).map((one) => (one[valueName] === undefined ? null : one[valueName])), kriName(id) + ", " + words("history"), lines) || "–";
         } }] : []),
-        { head: words("day"), kind: "nb", cell: (id) => latest(id).day },
+        { head: words("day"), kind: "nb", cell: (id) => dayText_(latest(id).day) },
       ], ids, true), cutNote(found));
     },
 
@@ -522,15 +551,18 @@
       const found = grid("events");
       if (!found) return null;
       const control = choice("events", words("state"), [["all", words("all")], ["open", words("openEvents")], ["closed", words("closedEvents")]]);
+      const indicators = grid("indicators"), known_ = new Map();
+      if (indicators) indicators.objects.forEach((row) => { if (!(known_.get(row.kri_id) > row.day)) known_.set(row.kri_id, row.day); });
+      const isOld = (row) => known_.has(row.kri_id) && isStale(known_.get(row.kri_id));
       const rows = found.objects.filter((row) => chosen.events === "all" || (chosen.events === "open") === (row.closed_on === null));
       const optional = (name, make) => (found.has(name) ? [make(found.column(name))] : []);
       return el("div", { class: "card" }, el("div", { class: "controls" }, control), rows.length === 0 ? el("p", { class: "note" }, words("noData")) : tableOf(words("events"), [
         { head: words("indicators"), kind: "th", cell: (row) => kriName(row.kri_id) },
         ...optional("worst_state", () => ({ head: words("worst"), kind: "nb", cell: (row) => mark(row.worst_state, "riskState") })),
         { head: words("opened"), kind: "nb", cell: (row) => row.opened_on },
-        { head: words("closedOn"), kind: "nb", cell: (row) => row.closed_on || el("b", {}, words("open")) },
+        { head: words("closedOn"), kind: "nb", cell: (row) => row.closed_on || [el("b", {}, words("open")), isOld(row) && el("b", { class: "stale" }, " " + words("stale"))] },
         ...optional("days", (column) => ({ head: label(column), kind: "n", cell: (row) => number(row.days) })),
-        ...optional("peak_value", (column) => ({ head: label(column), kind: "n", cell: (row) => number(row.peak_value) })),
+        ...optional("peak_value", (column) => ({ head: label(column), kind: "n", cell: (row) => kriNumber(row.kri_id, row.peak_value) })),
         ...optional("peak_on", (column) => ({ head: label(column), kind: "nb", cell: (row) => row.peak_on || "–" })),
         ...optional("category", (column) => ({ head: label(column), kind: "nb", cell: (row) => row.category || "–" })),
       ], rows, true), cutNote(found));
@@ -543,7 +575,7 @@
       const daily = trends.find((one) => one.table === chosen.dailyTable);
       const keyOf = (series) => JSON.stringify(series.key);
       const seriesChoice = choice("dailySeries", words("series"), daily.series.map((series) => [keyOf(series),
-        series.key.map((value, at) => label(daily.dimensions[at]) + ": " + (value === "all" ? words("all") : value === null ? words("none") : value)).join(", ") || words("all")]));
+        series.key.map((value, at) => (daily.dimensions[at].name === "scope_type" ? null : label(daily.dimensions[at]) + ": " + (value === "all" ? words("all") : value === null ? words("none") : value))).filter(Boolean).join(", ") || words("all")]));
       const series = daily.series.find((one) => keyOf(one) === chosen.dailySeries);
       const drawable = daily.measures.filter((column) => column.name !== "is_complete");
       const withValues = drawable.filter((column) => hasAny(measure(daily, series, column.name)));

@@ -180,6 +180,26 @@ def without_mouse(browser, path):
         fail("report by keyboard", "Enter on the language does not switch it and keep the focus")
 
 
+def worst_first(browser, path):
+    """The tiles begin with what is off its target."""
+    browser.get(path.as_uri())
+    settle(browser)
+    states = browser.execute_script("return [...document.querySelectorAll('.tile .mark')].map(e => e.className.split(' ').pop())")
+    order = ["red", "amber", "green", "unknown"]
+    if not states or states != sorted(states, key=order.index):
+        fail("report", f"does not begin with what is off its target: {states}")
+
+
+def search_in_chinese(browser, path):
+    """The search of the catalogue finds tables by the Chinese labels of their columns."""
+    browser.get(path.as_uri())
+    settle(browser)
+    browser.find_element("id", "search").send_keys("首次回复")
+    found = browser.execute_script("return [...document.querySelectorAll('tr[data-words]')].filter(e => !e.hidden).map(e => e.querySelector('code').textContent)")
+    if "fct_ticket" not in found or "fct_price" in found:
+        fail("site", f"finds {found} for a Chinese label")
+
+
 def run(opsmart, *arguments):
     subprocess.run([opsmart, *arguments], check=True)
 
@@ -204,11 +224,12 @@ def main():
     try:
         browser.execute_cdp_cmd("Network.enable", {})
         report = folder / "report.html"
-        english = ["Operations report", "Support desk", "Row ledger", "Adds up", "Runs", "Tables"]
-        chinese = ["运营报告", "客服支持", "行数台账", "运行记录", "数据表"]
+        english = ["Operations report", "Support desk", "Row ledger", "Adds up", "Runs", "Tables", "Target 1.0 to 4.0", " pp", "(stale)", "Live chat"]
+        chinese = ["运营报告", "客服支持", "行数台账", "运行记录", "数据表", "目标 1.0 至 4.0", "个百分点", "（已过时）"]
         look(browser, report, folder, "report", english, chinese, [".heat button", "details summary"])
         choose_everything(browser, report)
         without_mouse(browser, report)
+        worst_first(browser, report)
         # Everything that a page can show, and values that would like to be more than values.
         english = ["KPI trends", "KPIs by month", "Scorecards", "Risk heat map", "Risk register", "Risk events", "<script>", "<img src=x"]
         look(browser, folder / "hostile.html", folder, "hostile", english, ["KPI 趋势", "风险热力图"], [".heat button", "details summary"])
@@ -217,6 +238,7 @@ def main():
         if browser.execute_script("return document.querySelectorAll('main img, main script, main iframe').length"):
             fail("hostile", "a value of the data became markup")
         look(browser, site / "index.html", folder, "site", ["Landed datasets", "fct_ticket"], ["落地数据集"])
+        search_in_chinese(browser, site / "index.html")
         look(browser, site / "tables/kpi_support_daily.html", folder, "site-table", ["Columns", "sla_rate", "SQL"], ["列"])
         look(browser, site / "sources/tickets.html", folder, "site-source", ["Columns", "updated_at"], ["列"])
         if len(sys.argv) > 3:
