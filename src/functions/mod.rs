@@ -7,6 +7,7 @@ mod ema;
 mod json_text;
 mod local_day;
 mod seconds_between;
+mod session_start;
 mod wilson;
 
 use datafusion::prelude::SessionContext;
@@ -33,4 +34,5 @@ pub fn register(session: &SessionContext) {
     session.register_udf(seconds_between::seconds_between());
     session.register_udf(wilson::wilson_lower());
     session.register_udwf(ema::ema());
+    session.register_udwf(session_start::session_start());
 }
