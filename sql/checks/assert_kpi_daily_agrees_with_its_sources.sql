@@ -5,8 +5,7 @@ activity_days as (
 
     select * from kpi_user_activity_daily
 
-    where platform = 'all'
-        or acquisition_channel = 'all'
+    where scope_type in ('all', 'platform', 'acquisition_channel')
 
 ),
 
@@ -31,8 +30,10 @@ values_of_areas as (
     select
         'behaviour_dau' as metric_id,
         day,
+        case when scope_type = 'all' then 'company' else scope_type end
+            as scope_type,
         case
-            when platform <> 'all' then platform
+            when scope_type = 'platform' then platform
             else acquisition_channel
         end as scope_id,
         dau as area_value
@@ -43,8 +44,10 @@ values_of_areas as (
     select
         'behaviour_conversion_rate' as metric_id,
         day,
+        case when scope_type = 'all' then 'company' else scope_type end
+            as scope_type,
         case
-            when platform <> 'all' then platform
+            when scope_type = 'platform' then platform
             else acquisition_channel
         end as scope_id,
         conversion_rate as area_value
@@ -55,6 +58,7 @@ values_of_areas as (
     select
         'support_created' as metric_id,
         day,
+        'company' as scope_type,
         'all' as scope_id,
         created as area_value
     from support_days
@@ -64,6 +68,7 @@ values_of_areas as (
     select
         'support_sla_rate' as metric_id,
         day,
+        'company' as scope_type,
         'all' as scope_id,
         sla_rate as area_value
     from support_days
@@ -73,6 +78,7 @@ values_of_areas as (
     select
         'support_first_reply_minutes' as metric_id,
         day,
+        'company' as scope_type,
         'all' as scope_id,
         first_reply_median_minutes as area_value
     from support_days
@@ -82,6 +88,7 @@ values_of_areas as (
     select
         'market_return' as metric_id,
         day,
+        'instrument' as scope_type,
         symbol as scope_id,
         round(ret, 6) as area_value
     from market_days
@@ -93,6 +100,7 @@ values_of_long_table as (
     select
         metric_id,
         day,
+        scope_type,
         scope_id,
         value
 
@@ -116,6 +124,7 @@ mismatches as (
     select
         coalesce(areas.metric_id, longs.metric_id) as metric_id,
         coalesce(areas.day, longs.day) as day,
+        coalesce(areas.scope_type, longs.scope_type) as scope_type,
         coalesce(areas.scope_id, longs.scope_id) as scope_id,
         areas.area_value,
         longs.value
@@ -125,6 +134,7 @@ mismatches as (
     full join values_of_long_table as longs
         on areas.metric_id = longs.metric_id
         and areas.day = longs.day
+        and areas.scope_type = longs.scope_type
         and areas.scope_id = longs.scope_id
 
     where areas.metric_id is null

@@ -6,6 +6,7 @@ activity_days as (
 
     select
         day,
+        scope_type,
         platform,
         acquisition_channel,
         dau,
@@ -14,7 +15,7 @@ activity_days as (
         resurrected_users,
         dormant_users,
         lag(dau) over (
-            partition by platform, acquisition_channel
+            partition by scope_type, platform, acquisition_channel
             order by day
         ) as dau_of_yesterday
 

@@ -1,5 +1,6 @@
 -- One row per event, with what kind of event it is and its reporting day.
--- The only place that knows the tracker's event names.
+-- Which name is of which kind is declared, in stg_event_map; a name that is not
+-- there is unknown, and counts as no page view, no key event and no problem.
 with
 
 events as (
@@ -8,38 +9,48 @@ events as (
 
 ),
 
+event_classes as (
+
+    select
+        event_name,
+        event_class
+
+    from stg_event_map
+
+),
+
 events_classified as (
 
     select
         ---------- ids
-        user_id,
-        tracker_session_id,
+        events.user_id,
+        events.tracker_session_id,
 
         ---------- strings
-        event_name,
-        platform,
-        acquisition_channel,
-        user_cohort,
-        user_lifecycle,
+        events.event_name,
+        coalesce(event_classes.event_class, 'unknown') as event_class,
+        events.platform,
+        events.acquisition_channel,
+        events.user_cohort,
+        events.user_lifecycle,
 
         ---------- booleans
-        event_name in (
-            'home', 'catalog', 'search', 'product_view', 'promo_page',
-            'compare', 'cart', 'shipping_details', 'payment_details',
-            'account_page', 'review_page'
-        ) as is_page_view,
-        event_name = 'purchase' as is_key_event,
-        event_name in (
-            'support_chat', 'error_page', 'payment_error', 'checkout_bug'
-        ) as is_problem,
+        coalesce(event_classes.event_class = 'page_view', false)
+            as is_page_view,
+        coalesce(event_classes.event_class = 'key_event', false)
+            as is_key_event,
+        coalesce(event_classes.event_class = 'problem', false) as is_problem,
 
         ---------- dates
-        local_day(occurred_at, $reporting_zone) as event_day,
+        local_day(events.occurred_at, $reporting_zone) as event_day,
 
         ---------- timestamps
-        occurred_at
+        events.occurred_at
 
     from events
+
+    left join event_classes
+        on events.event_name = event_classes.event_name
 
 )
 

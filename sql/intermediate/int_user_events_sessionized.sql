@@ -1,8 +1,10 @@
 -- One row per event, with the session that it belongs to.
 -- A session ends when its user is silent for more than $session_gap_seconds;
 -- neither midnight nor another campaign starts a new one (as in Google
--- Analytics 4). Events later than $session_max_seconds after the start leave
--- the session: their session_id is null.
+-- Analytics 4). What comes later than $session_max_seconds after the start begins
+-- the next session, so every event belongs to exactly one. Platform and channel of
+-- a session are those of its first event. Events that are alike in user, tracker
+-- session, name and time are numbered, so that they can be told apart.
 with
 
 events as (
@@ -11,12 +13,13 @@ events as (
 
 ),
 
-events_with_silence as (
+events_numbered as (
 
     select
         user_id,
         tracker_session_id,
         event_name,
+        event_class,
         platform,
         acquisition_channel,
         user_cohort,
@@ -26,41 +29,13 @@ events_with_silence as (
         is_problem,
         event_day,
         occurred_at,
-        extract(epoch from (
-            occurred_at - lag(occurred_at) over (
-                partition by user_id
-                order by occurred_at, tracker_session_id, event_name
-            )
-        )) as silent_seconds
+        row_number() over (
+            partition by user_id, tracker_session_id, event_name, occurred_at
+            order by
+                platform, acquisition_channel, user_cohort, user_lifecycle
+        ) as event_number
 
     from events
-
-),
-
-events_numbered_by_session as (
-
-    select
-        user_id,
-        tracker_session_id,
-        event_name,
-        platform,
-        acquisition_channel,
-        user_cohort,
-        user_lifecycle,
-        is_page_view,
-        is_key_event,
-        is_problem,
-        event_day,
-        occurred_at,
-        sum(
-            case when silent_seconds <= $session_gap_seconds then 0 else 1 end
-        ) over (
-            partition by user_id
-            order by occurred_at, tracker_session_id, event_name
-            rows between unbounded preceding and current row
-        ) as session_number
-
-    from events_with_silence
 
 ),
 
@@ -70,6 +45,7 @@ events_with_session_start as (
         user_id,
         tracker_session_id,
         event_name,
+        event_class,
         platform,
         acquisition_channel,
         user_cohort,
@@ -79,11 +55,16 @@ events_with_session_start as (
         is_problem,
         event_day,
         occurred_at,
-        min(occurred_at) over (
-            partition by user_id, session_number
+        event_number,
+        session_start(
+            occurred_at, $session_gap_seconds, $session_max_seconds
+        ) over (
+            partition by user_id
+            order by
+                occurred_at, tracker_session_id, event_name, event_number
         ) as session_started_at
 
-    from events_numbered_by_session
+    from events_numbered
 
 ),
 
@@ -92,26 +73,29 @@ events_with_session as (
     select
         ---------- ids
         user_id,
-        case
-            when extract(epoch from (occurred_at - session_started_at))
-                <= $session_max_seconds
-                then concat(
-                    user_id,
-                    ':',
-                    cast(
-                        cast(extract(epoch from session_started_at) as bigint)
-                        as varchar
-                    )
-                )
-        end as session_id,
+        concat(
+            user_id,
+            ':',
+            cast(
+                cast(extract(epoch from session_started_at) as bigint)
+                as varchar
+            )
+        ) as session_id,
         tracker_session_id,
 
         ---------- strings
         event_name,
+        event_class,
         platform,
         acquisition_channel,
+        first_value(platform) over first_to_last as session_platform,
+        first_value(acquisition_channel) over first_to_last
+            as session_acquisition_channel,
         user_cohort,
         user_lifecycle,
+
+        ---------- numbers
+        cast(event_number as bigint) as event_number,
 
         ---------- booleans
         is_page_view,
@@ -125,6 +109,11 @@ events_with_session as (
         occurred_at
 
     from events_with_session_start
+
+    window first_to_last as (
+        partition by user_id, session_started_at
+        order by occurred_at, tracker_session_id, event_name, event_number
+    )
 
 )
 

@@ -17,16 +17,9 @@ own_prices as (
 
 ),
 
-clock as (
+feed as (
 
-    select
-        max(observed_day) as last_day,
-        -- Days before this one are over, and their feed has moved past them.
-        least(
-            max(observed_day), local_day($as_of, $reporting_zone)
-        ) as open_day
-
-    from observations
+    select * from dim_competitor_feed
 
 ),
 
@@ -36,7 +29,10 @@ observations_spread as (
         unnest(
             generate_series(
                 observations.observed_day,
-                coalesce(observations.next_observed_day - 1, clock.last_day),
+                least(
+                    coalesce(observations.next_observed_day - 1, feed.last_day),
+                    feed.last_day
+                ),
                 interval '1 day'
             )
         ) as day,
@@ -48,11 +44,13 @@ observations_spread as (
         observations.in_stock,
         observations.is_price_change,
         observations.observed_day,
-        clock.open_day
+        feed.complete_until
 
     from observations
 
-    cross join clock
+    inner join feed
+        on observations.observed_day >= feed.first_day
+        and observations.observed_day <= feed.last_day
 
 ),
 
@@ -69,7 +67,7 @@ days as (
         observed_day,
         day - observed_day as carried_days,
         day - observed_day <= $price_carry_days as is_known,
-        day < open_day as is_complete,
+        day < complete_until as is_complete,
         count(*) over last_7 as days_7,
         sum(case when is_price_change and day = observed_day then 1 else 0 end)
             over last_7 as changes_7

@@ -2,7 +2,8 @@
 -- Of a ratio the value is numerator / denominator; of a count or an amount the
 -- numerator is the value; a median has neither. Every series has a row for each
 -- of its days (an instrument for each trading day), so prev_day and the 28 of
--- trailing_28_mean are rows; prev_week and prev_year are found by date, and 29
+-- trailing_28_mean are rows; delta is the difference to prev_day in the metric's own
+-- unit, so of a ratio 0.01 is one percentage point, and delta_pct its share of it; prev_week and prev_year are found by date, and 29
 -- February is compared with 28 February. trailing_28_mean of a ratio is the sum
 -- of numerators over that of denominators; medians have none.
 -- robust_z compares with the same weekday of the 8 weeks before, all of which
@@ -17,30 +18,32 @@ with
 activity_days as (
 
     select
-        *,
-        case
-            when platform <> 'all' then 'platform'
-            when acquisition_channel <> 'all' then 'acquisition_channel'
-            else 'company'
-        end as scope_type,
-        case
-            when platform <> 'all' then platform
+        day,
+        case when scope_type = 'all' then 'company' else scope_type end
+            as scope_type,
+        case when scope_type = 'platform' then platform
             else acquisition_channel
         end as scope_id,
+        dau,
+        wau,
+        mau,
+        new_users,
+        active_user_days,
+        possible_user_days,
+        sessions,
+        engaged_sessions,
+        converting_sessions,
+        problem_sessions,
+        page_views,
         row_number() over (
-            partition by platform, acquisition_channel
+            partition by scope_type, platform, acquisition_channel
             order by day
         ) as days_so_far,
-        -- Days before the feed's last one are over, if the clock says so too.
-        day < least(
-            max(day) over (partition by platform, acquisition_channel),
-            local_day($as_of, $reporting_zone)
-        ) as is_over
+        is_complete as is_over
 
     from kpi_user_activity_daily
 
-    where platform = 'all'
-        or acquisition_channel = 'all'
+    where scope_type in ('all', 'platform', 'acquisition_channel')
 
 ),
 
@@ -756,6 +759,7 @@ final as (
         prev_day,
         prev_week,
         prev_year,
+        round(value - prev_day, 6) as delta,
         round((value - prev_day) / nullif(abs(prev_day), 0), 6) as delta_pct,
         trailing_28_mean,
         robust_z,

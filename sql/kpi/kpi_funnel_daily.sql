@@ -17,14 +17,9 @@ steps_reached as (
 
 ),
 
-clock as (
+feed as (
 
-    select
-        min(event_day) as first_day,
-        max(event_day) as last_day,
-        least(max(occurred_at), $as_of) as known_until
-
-    from fct_event
+    select * from dim_event_feed
 
 ),
 
@@ -36,7 +31,7 @@ days as (
         ) as day,
         known_until
 
-    from clock
+    from feed
 
 ),
 

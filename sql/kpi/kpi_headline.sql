@@ -1,14 +1,21 @@
 -- One row per headline number, over all streams. Ends the report of a run.
--- Behaviour and support speak of the 28 days up to the last complete day,
--- market of the last trading day.
+-- Behaviour and support speak of the 28 days up to the last complete day, or of as
+-- many as there are; market of the last trading day, on which an instrument stands
+-- as it stood last, for up to $market_carry_days days. A number is stale when its
+-- day is more than $market_carry_days days before the clock.
 with
+
+clock as (
+
+    select local_day($as_of, $reporting_zone) as today
+
+),
 
 activity_days as (
 
     select * from kpi_user_activity_daily
 
-    where platform = 'all'
-        and acquisition_channel = 'all'
+    where scope_type = 'all'
         and is_complete
 
 ),
@@ -53,7 +60,8 @@ last_activity_day as (
         max(activity_days.day) as day,
         max(activity_days.dau) as dau,
         max(activity_days.mau) as mau,
-        max(activity_days.stickiness) as stickiness
+        max(activity_days.stickiness) as stickiness,
+        max(activity_days.window_days) as window_days
 
     from activity_days
 
@@ -65,6 +73,8 @@ last_activity_day as (
 activity_of_28_days as (
 
     select
+        max(activity_days.day) as day,
+        max(activity_days.day) - min(activity_days.day) + 1 as days,
         sum(activity_days.sessions) as sessions,
         round(
             100 * cast(sum(activity_days.engaged_sessions) as double)
@@ -88,6 +98,7 @@ support_of_28_days as (
 
     select
         max(support_days.day) as day,
+        max(support_days.day) - min(support_days.day) + 1 as days,
         sum(support_days.created) as created,
         max(support_days.backlog_eod) filter (
             where support_days.day = last_days.support_day
@@ -149,157 +160,242 @@ resolutions_of_28_days as (
 
 ),
 
-prices_of_last_day as (
+prices_newest_first as (
 
     select
-        max(prices.day) as day,
-        count(*) as instruments,
-        round(100 * min(prices.drawdown), 1) as drawdown_percent,
-        round(100 * max(prices.vol20), 1) as volatility_percent
+        prices.drawdown,
+        prices.vol20,
+        last_days.market_day as day,
+        row_number() over (
+            partition by prices.symbol order by prices.day desc
+        ) as place
 
     from prices
 
     inner join last_days
-        on prices.day = last_days.market_day
+        on prices.day >= last_days.market_day - $market_carry_days
 
 ),
 
-headlines as (
+prices_of_last_day as (
+
+    select
+        max(day) as day,
+        count(*) as instruments,
+        round(100 * min(drawdown), 1) as drawdown_percent,
+        round(100 * max(vol20), 1) as volatility_percent
+
+    from prices_newest_first
+
+    where place = 1
+
+),
+
+numbers as (
 
     select
         1 as position,
-        coalesce(
-            'Daily active users on ' || cast(day as varchar),
-            'Daily active users'
-        ) as label,
-        cast(dau as varchar) as value
+        'Daily active users' as name,
+        true as is_dated,
+        day,
+        cast(dau as double) as value_number,
+        '' as unit
     from last_activity_day
 
     union all
 
     select
         2 as position,
-        'Monthly active users' as label,
-        cast(mau as varchar) as value
+        case
+            when window_days < $mau_days then concat(
+                'Monthly active users, ', cast(window_days as varchar), ' of ',
+                cast($mau_days as varchar), ' days'
+            )
+            else 'Monthly active users'
+        end as name,
+        false as is_dated,
+        day,
+        cast(mau as double) as value_number,
+        '' as unit
     from last_activity_day
 
     union all
 
     select
         3 as position,
-        'Stickiness (mean daily / monthly users)' as label,
-        concat(cast(round(100 * stickiness, 1) as varchar), ' %') as value
+        'Stickiness (mean daily / monthly users)' as name,
+        false as is_dated,
+        day,
+        round(100 * stickiness, 1) as value_number,
+        '%' as unit
     from last_activity_day
 
     union all
 
     select
         4 as position,
-        'Sessions in 28 days' as label,
-        cast(sessions as varchar) as value
+        case
+            when days is null then 'Sessions in 28 days'
+            when days = 1 then 'Sessions in 1 day'
+            else concat('Sessions in ', cast(days as varchar), ' days')
+        end as name,
+        false as is_dated,
+        day,
+        cast(sessions as double) as value_number,
+        '' as unit
     from activity_of_28_days
 
     union all
 
     select
         5 as position,
-        'Engaged sessions' as label,
-        concat(cast(engagement_percent as varchar), ' %') as value
+        'Engaged sessions' as name,
+        false as is_dated,
+        day,
+        engagement_percent as value_number,
+        '%' as unit
     from activity_of_28_days
 
     union all
 
     select
         6 as position,
-        'Sessions with a purchase' as label,
-        concat(cast(conversion_percent as varchar), ' %') as value
+        'Sessions with a purchase' as name,
+        false as is_dated,
+        day,
+        conversion_percent as value_number,
+        '%' as unit
     from activity_of_28_days
 
     union all
 
     select
         7 as position,
-        coalesce(
-            'Tickets in 28 days to ' || cast(day as varchar),
-            'Tickets in 28 days'
-        ) as label,
-        cast(created as varchar) as value
+        case
+            when days is null then 'Tickets in 28 days'
+            when days = 1 then 'Tickets in 1 day to'
+            else concat('Tickets in ', cast(days as varchar), ' days to')
+        end as name,
+        true as is_dated,
+        day,
+        cast(created as double) as value_number,
+        '' as unit
     from support_of_28_days
 
     union all
 
     select
         8 as position,
-        'Backlog' as label,
-        cast(backlog_eod as varchar) as value
+        'Backlog' as name,
+        false as is_dated,
+        day,
+        cast(backlog_eod as double) as value_number,
+        '' as unit
     from support_of_28_days
 
     union all
 
     select
         9 as position,
-        'First reply, median' as label,
-        concat(cast(first_reply_minutes as varchar), ' min') as value
+        'First reply, median' as name,
+        false as is_dated,
+        last_days.support_day as day,
+        replies_of_28_days.first_reply_minutes as value_number,
+        'min' as unit
     from replies_of_28_days
+    cross join last_days
 
     union all
 
     select
         10 as position,
-        'First reply within target' as label,
-        concat(cast(sla_percent as varchar), ' %') as value
+        'First reply within target' as name,
+        false as is_dated,
+        day,
+        sla_percent as value_number,
+        '%' as unit
     from support_of_28_days
 
     union all
 
     select
         11 as position,
-        'Full resolution, median' as label,
-        concat(cast(resolution_hours as varchar), ' h') as value
+        'Full resolution, median' as name,
+        false as is_dated,
+        last_days.support_day as day,
+        resolutions_of_28_days.resolution_hours as value_number,
+        'h' as unit
     from resolutions_of_28_days
+    cross join last_days
 
     union all
 
     select
         12 as position,
-        'Solved at first contact' as label,
-        concat(cast(first_contact_percent as varchar), ' %') as value
+        'Solved at first contact' as name,
+        false as is_dated,
+        day,
+        first_contact_percent as value_number,
+        '%' as unit
     from support_of_28_days
 
     union all
 
     select
         13 as position,
-        'Good ratings' as label,
-        concat(cast(csat_percent as varchar), ' %') as value
+        'Good ratings' as name,
+        false as is_dated,
+        day,
+        csat_percent as value_number,
+        '%' as unit
     from support_of_28_days
 
     union all
 
     select
         14 as position,
-        coalesce(
-            'Instruments priced on ' || cast(day as varchar),
-            'Instruments priced'
-        ) as label,
-        cast(instruments as varchar) as value
+        'Instruments priced' as name,
+        true as is_dated,
+        day,
+        cast(instruments as double) as value_number,
+        '' as unit
     from prices_of_last_day
 
     union all
 
     select
         15 as position,
-        'Deepest drawdown of an instrument' as label,
-        concat(cast(drawdown_percent as varchar), ' %') as value
+        'Deepest drawdown of an instrument' as name,
+        false as is_dated,
+        day,
+        drawdown_percent as value_number,
+        '%' as unit
     from prices_of_last_day
 
     union all
 
     select
         16 as position,
-        'Highest volatility of an instrument' as label,
-        concat(cast(volatility_percent as varchar), ' %') as value
+        'Highest volatility of an instrument' as name,
+        false as is_dated,
+        day,
+        volatility_percent as value_number,
+        '%' as unit
     from prices_of_last_day
+
+),
+
+numbers_with_age as (
+
+    select
+        numbers.*,
+        coalesce(
+            numbers.day + $market_carry_days < clock.today, false
+        ) as is_stale
+
+    from numbers
+
+    cross join clock
 
 ),
 
@@ -309,15 +405,33 @@ final as (
         ---------- ids
         position,
 
+        ---------- numbers
+        value_number,
+        unit,
+
+        ---------- booleans
+        is_stale,
+
+        ---------- dates
+        day,
+
         ---------- strings
-        label,
-        -- A feed without rows leaves only the unit, or nothing, to print.
+        concat(
+            name,
+            case
+                when not is_dated or day is null then ''
+                when name like '% to' then concat(' ', cast(day as varchar))
+                else concat(' on ', cast(day as varchar))
+            end,
+            case when is_dated and is_stale then ' (stale)' else '' end
+        ) as label,
         case
-            when value is null or value in (' %', ' min', ' h') then 'no data'
-            else value
+            when value_number is null then 'no data'
+            when unit = '' then cast(cast(value_number as bigint) as varchar)
+            else concat(cast(value_number as varchar), ' ', unit)
         end as value
 
-    from headlines
+    from numbers_with_age
 
 )
 

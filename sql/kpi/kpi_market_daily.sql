@@ -2,22 +2,33 @@
 -- All on adjusted close. Volatility is the sample standard deviation of daily
 -- returns times the root of $trading_days, as in empyrical. Whatever looks back
 -- further than the history goes is null. A variance that moves along can end a
--- hair below zero where the price stands still; it counts as zero.
+-- hair below zero where the price stands still; it counts as zero. Prices that lie
+-- after the clock or astray (dim_price_feed) have no row.
 with
+
+feed as (
+
+    select * from dim_price_feed
+
+),
 
 prices as (
 
     select
-        symbol,
-        close_price,
-        cast(adj_close as double) as adj_close_value,
-        adj_close,
-        ret,
-        volume,
-        is_stale,
-        price_date
+        fct_price.symbol,
+        fct_price.close_price,
+        cast(fct_price.adj_close as double) as adj_close_value,
+        fct_price.adj_close,
+        fct_price.ret,
+        fct_price.volume,
+        fct_price.is_stale,
+        fct_price.price_date
 
     from fct_price
+
+    inner join feed
+        on fct_price.price_date >= feed.first_day
+        and fct_price.price_date <= feed.last_day
 
 ),
 

@@ -7,6 +7,8 @@
 -- counts. Instruments have trading days only: of them a month is complete when
 -- the feed has moved past it, the instrument was priced before it, and there is a
 -- value.
+-- delta is the difference to prev_month in the metric's own unit, so of a ratio
+-- 0.01 is one percentage point, and delta_pct its share of it.
 -- trailing_12_mean needs twelve months and ytd every month since January; both
 -- are ratios of sums where there is a denominator, and empty where a month is
 -- counted anew; ytd is empty too where the last day stands for the month.
@@ -59,7 +61,7 @@ prices as (
 
 market_clock as (
 
-    select max(day) as last_day from prices
+    select last_day from dim_price_feed
 
 ),
 
@@ -551,6 +553,7 @@ final as (
         n,
         prev_month,
         prev_year,
+        round(value - prev_month, 6) as delta,
         round((value - prev_month) / nullif(abs(prev_month), 0), 6)
             as delta_pct,
         trailing_12_mean,

@@ -5,23 +5,21 @@
 -- first event. A period that is not over counts nobody, rather than few.
 with
 
-events as (
+feed as (
 
-    select * from fct_event
+    select * from dim_event_feed
 
 ),
 
-clock as (
+events as (
 
-    select
-        min(event_day) as first_day,
-        max(event_day) as last_day,
-        -- Days before this one are over, and their feed has moved past them.
-        least(
-            max(event_day), local_day($as_of, $reporting_zone)
-        ) as open_day
+    select fct_event.*
 
-    from events
+    from fct_event
+
+    inner join feed
+        on fct_event.event_day >= feed.first_day
+        and fct_event.event_day <= feed.last_day
 
 ),
 
@@ -79,9 +77,9 @@ days as (
         unnest(
             generate_series(first_day, last_day, interval '1 day')
         ) as day,
-        open_day
+        complete_until
 
-    from clock
+    from feed
 
 ),
 
@@ -89,7 +87,7 @@ days_with_periods as (
 
     select
         days.day,
-        days.open_day,
+        days.complete_until,
         period_types.period_type,
         cast(
             case period_types.period_type
@@ -110,8 +108,8 @@ periods as (
         period_type,
         period_start,
         case period_type
-            when 'week' then period_start + 7 <= open_day
-            else cast(period_start + interval '1 month' as date) <= open_day
+            when 'week' then period_start + 7 <= complete_until
+            else cast(period_start + interval '1 month' as date) <= complete_until
         end as is_complete
 
     from days_with_periods

@@ -1,15 +1,39 @@
 -- One row per reporting day, platform and channel: active users and sessions.
--- Distinct users cannot be added up, so the rows with 'all' are counted anew.
+-- scope_type says what a row stands for: `all` for everything, a dimension or both
+-- for one value of each; what it does not name is `all` in the row. Distinct users
+-- cannot be added up, so totals are counted anew. Platform and channel are those
+-- of the session in which an event happened, for users as for sessions.
 -- New, returning, resurrected and dormant compare a day with the day before
 -- and with the row's own history (growth accounting as in PostHog): new +
 -- returning + resurrected = dau. A user is active on day t over n days exactly
 -- when the latest active day d has t - n < d <= t, so each active day adds one
 -- user at d and takes it away at d + n or at the next active day.
+-- wau, mau and stickiness of the first days rest on as many days as there are:
+-- window_days. A row is final when nothing that may still land can change it: its
+-- sessions are over, and later events are set aside as late, as the contract of
+-- user_events must say where $late_events_are_set_aside does.
 with
+
+feed as (
+
+    select * from dim_event_feed
+
+),
 
 events as (
 
-    select * from fct_event
+    select
+        events.event_day as day,
+        events.session_platform as platform,
+        events.session_acquisition_channel as acquisition_channel,
+        events.user_id,
+        events.is_page_view
+
+    from fct_event as events
+
+    inner join feed
+        on events.event_day >= feed.first_day
+        and events.event_day <= feed.last_day
 
 ),
 
@@ -19,37 +43,22 @@ sessions as (
 
 ),
 
-clock as (
-
-    select
-        min(event_day) as first_day,
-        max(event_day) as last_day,
-        -- Days before this one are over, and their feed has moved past them.
-        least(
-            max(event_day), local_day($as_of, $reporting_zone)
-        ) as open_day,
-        local_day($as_of, $reporting_zone) as today
-
-    from events
-
-),
-
 scopes as (
 
     select * from (
         values
-            (true, true),
-            (true, false),
-            (false, true),
-            (false, false)
-    ) as scopes (by_platform, by_channel)
+            ('platform_acquisition_channel', true, true),
+            ('platform', true, false),
+            ('acquisition_channel', false, true),
+            ('all', false, false)
+    ) as scopes (scope_type, by_platform, by_channel)
 
 ),
 
 events_summed_to_users as (
 
     select
-        event_day as day,
+        day,
         platform,
         acquisition_channel,
         user_id,
@@ -59,7 +68,7 @@ events_summed_to_users as (
     from events
 
     group by
-        event_day,
+        day,
         platform,
         acquisition_channel,
         user_id
@@ -70,6 +79,7 @@ users_scoped as (
 
     select
         users.day,
+        scopes.scope_type,
         case when scopes.by_platform then users.platform else 'all' end
             as platform,
         case
@@ -89,6 +99,7 @@ user_days as (
 
     select
         day,
+        scope_type,
         platform,
         acquisition_channel,
         user_id,
@@ -99,6 +110,7 @@ user_days as (
 
     group by
         day,
+        scope_type,
         platform,
         acquisition_channel,
         user_id
@@ -109,16 +121,17 @@ user_days_with_neighbours as (
 
     select
         day,
+        scope_type,
         platform,
         acquisition_channel,
         events,
         page_views,
         lag(day) over (
-            partition by platform, acquisition_channel, user_id
+            partition by scope_type, platform, acquisition_channel, user_id
             order by day
         ) as previous_day,
         lead(day) over (
-            partition by platform, acquisition_channel, user_id
+            partition by scope_type, platform, acquisition_channel, user_id
             order by day
         ) as next_day
 
@@ -130,6 +143,7 @@ changes as (
 
     select
         day,
+        scope_type,
         platform,
         acquisition_channel,
         1 as dau,
@@ -149,6 +163,7 @@ changes as (
 
     select
         least(day + 7, next_day) as day,
+        scope_type,
         platform,
         acquisition_channel,
         0 as dau,
@@ -167,6 +182,7 @@ changes as (
 
     select
         least(day + $mau_days, next_day) as day,
+        scope_type,
         platform,
         acquisition_channel,
         0 as dau,
@@ -185,6 +201,7 @@ changes as (
 
     select
         day + 1 as day,
+        scope_type,
         platform,
         acquisition_channel,
         0 as dau,
@@ -208,6 +225,7 @@ changes_summed_to_days as (
 
     select
         day,
+        scope_type,
         platform,
         acquisition_channel,
         sum(dau) as dau,
@@ -224,6 +242,7 @@ changes_summed_to_days as (
 
     group by
         day,
+        scope_type,
         platform,
         acquisition_channel
 
@@ -255,6 +274,7 @@ sessions_scoped as (
 
     select
         counted.day,
+        scopes.scope_type,
         case when scopes.by_platform then counted.platform else 'all' end
             as platform,
         case
@@ -277,6 +297,7 @@ sessions_summed_to_days as (
 
     select
         day,
+        scope_type,
         platform,
         acquisition_channel,
         sum(sessions) as sessions,
@@ -289,6 +310,7 @@ sessions_summed_to_days as (
 
     group by
         day,
+        scope_type,
         platform,
         acquisition_channel
 
@@ -301,13 +323,14 @@ days as (
             generate_series(first_day, last_day, interval '1 day')
         ) as day
 
-    from clock
+    from feed
 
 ),
 
 combinations as (
 
     select distinct
+        scope_type,
         platform,
         acquisition_channel
 
@@ -319,6 +342,7 @@ spine as (
 
     select
         days.day,
+        combinations.scope_type,
         combinations.platform,
         combinations.acquisition_channel
 
@@ -332,6 +356,7 @@ days_joined as (
 
     select
         spine.day,
+        spine.scope_type,
         spine.platform,
         spine.acquisition_channel,
         coalesce(changes_summed_to_days.dau, 0) as dau,
@@ -361,12 +386,14 @@ days_joined as (
 
     left join changes_summed_to_days
         on spine.day = changes_summed_to_days.day
+        and spine.scope_type = changes_summed_to_days.scope_type
         and spine.platform = changes_summed_to_days.platform
         and spine.acquisition_channel
             = changes_summed_to_days.acquisition_channel
 
     left join sessions_summed_to_days
         on spine.day = sessions_summed_to_days.day
+        and spine.scope_type = sessions_summed_to_days.scope_type
         and spine.platform = sessions_summed_to_days.platform
         and spine.acquisition_channel
             = sessions_summed_to_days.acquisition_channel
@@ -377,6 +404,7 @@ days_with_windows as (
 
     select
         day,
+        scope_type,
         platform,
         acquisition_channel,
         dau,
@@ -394,17 +422,17 @@ days_with_windows as (
         problem_sessions,
         engaged_seconds_total,
         sum(wau_change) over (
-            partition by platform, acquisition_channel
+            partition by scope_type, platform, acquisition_channel
             order by day
             rows between unbounded preceding and current row
         ) as wau,
         sum(mau_change) over (
-            partition by platform, acquisition_channel
+            partition by scope_type, platform, acquisition_channel
             order by day
             rows between unbounded preceding and current row
         ) as mau,
         sum(dau) over (
-            partition by platform, acquisition_channel
+            partition by scope_type, platform, acquisition_channel
             order by day
             rows between unbounded preceding and current row
         ) as user_days_so_far
@@ -417,11 +445,10 @@ days_with_activity as (
 
     select
         days_with_windows.day,
+        days_with_windows.scope_type,
         days_with_windows.platform,
         days_with_windows.acquisition_channel,
         days_with_windows.dau,
-        days_with_windows.wau_change,
-        days_with_windows.mau_change,
         days_with_windows.new_users,
         days_with_windows.returning_users,
         days_with_windows.resurrected_users,
@@ -435,25 +462,38 @@ days_with_activity as (
         days_with_windows.engaged_seconds_total,
         days_with_windows.wau,
         days_with_windows.mau,
-        days_with_windows.user_days_so_far,
         days_with_windows.user_days_so_far - coalesce(
             lag(days_with_windows.user_days_so_far, $mau_days) over (
                 partition by
+                    days_with_windows.scope_type,
                     days_with_windows.platform,
                     days_with_windows.acquisition_channel
                 order by days_with_windows.day
             ),
             0
         ) as active_user_days,
-        days_with_windows.mau * $mau_days as possible_user_days,
-        days_with_windows.day < clock.open_day
-            and days_with_windows.day - clock.first_day >= $mau_days - 1
-            as is_complete,
-        days_with_windows.day + $late_days < clock.today as is_past_late_days
+        least(days_with_windows.day - feed.first_day + 1, $mau_days)
+            as window_days,
+        days_with_windows.day < feed.complete_until as is_complete,
+        $late_events_are_set_aside
+            and days_with_windows.day
+                + $late_days
+                + ($session_max_seconds + 86399) / 86400
+                < feed.complete_until as is_final
 
     from days_with_windows
 
-    cross join clock
+    cross join feed
+
+),
+
+days_with_possible_activity as (
+
+    select
+        *,
+        mau * window_days as possible_user_days
+
+    from days_with_activity
 
 ),
 
@@ -462,6 +502,7 @@ final as (
     select
         ---------- ids
         day,
+        scope_type,
         platform,
         acquisition_channel,
 
@@ -491,12 +532,13 @@ final as (
         events,
         page_views,
         engaged_seconds_total,
+        cast(window_days as bigint) as window_days,
 
         ---------- booleans
         is_complete,
-        is_complete and is_past_late_days as is_final
+        is_final
 
-    from days_with_activity
+    from days_with_possible_activity
 
 )
 

@@ -1,4 +1,5 @@
--- One row per day from $calendar_from to $calendar_to.
+-- One row per day from $calendar_from to $calendar_to, or to the end of the year
+-- after that of the run's clock, if that is later.
 -- ISO weeks begin on Monday and belong to the year of their Thursday. Sunday
 -- weeks are numbered as in the United States: the week of 1 January is the
 -- first. A fiscal year begins with $fiscal_year_start_month and bears the number
@@ -11,7 +12,19 @@ days as (
 
     select
         unnest(
-            generate_series($calendar_from, $calendar_to, interval '1 day')
+            generate_series(
+                $calendar_from,
+                greatest(
+                    $calendar_to,
+                    cast(
+                        date_trunc(
+                            'year', local_day($as_of, $reporting_zone)
+                        ) + interval '2 years'
+                        as date
+                    ) - 1
+                ),
+                interval '1 day'
+            )
         ) as day
 
 ),

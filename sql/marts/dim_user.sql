@@ -1,17 +1,36 @@
 -- One row per user who was seen by the tracker or who asked for help.
 -- Tickets name their requester by the tracker's user id, so both sides join. Of a
--- user without events only the tickets are known. Deleted tickets do not count.
+-- user without events only the tickets are known. Deleted tickets do not count, and
+-- neither do events that lie after the clock or astray (dim_event_feed).
 with
+
+feed as (
+
+    select * from dim_event_feed
+
+),
 
 events as (
 
-    select * from fct_event
+    select fct_event.*
+
+    from fct_event
+
+    inner join feed
+        on fct_event.event_day >= feed.first_day
+        and fct_event.event_day <= feed.last_day
 
 ),
 
 sessions as (
 
-    select * from fct_session
+    select fct_session.*
+
+    from fct_session
+
+    inner join feed
+        on fct_session.session_day >= feed.first_day
+        and fct_session.session_day <= feed.last_day
 
 ),
 
@@ -28,12 +47,14 @@ events_summed_to_users as (
     select
         user_id,
         first_value(platform order by
-            occurred_at, tracker_session_id, event_name) as first_platform,
+            occurred_at, tracker_session_id, event_name, event_number
+        ) as first_platform,
         first_value(acquisition_channel order by
-            occurred_at, tracker_session_id, event_name
+            occurred_at, tracker_session_id, event_name, event_number
         ) as first_acquisition_channel,
         first_value(platform order by
-            occurred_at desc, tracker_session_id desc, event_name desc
+            occurred_at desc, tracker_session_id desc, event_name desc,
+            event_number desc
         ) as last_platform,
         count(*) as events,
         count(distinct event_day) as active_days,

@@ -1,6 +1,7 @@
 -- One row per competitor, product of ours and day: what was seen last on the day.
 -- Products that are matched to none of ours are left out. A promotion that is not
--- below the list price is none.
+-- below the list price is none. A price that lies after the clock or astray
+-- (dim_competitor_feed) is none before or after the others.
 with
 
 prices as (
@@ -15,6 +16,22 @@ prices as (
 
 ),
 
+prices_with_feed as (
+
+    select
+        prices.*,
+        coalesce(
+            prices.observed_day >= feed.first_day
+                and prices.observed_day <= feed.last_day,
+            false
+        ) as is_in_feed
+
+    from prices
+
+    cross join dim_competitor_feed as feed
+
+),
+
 prices_latest_first as (
 
     select
@@ -24,7 +41,7 @@ prices_latest_first as (
             order by observed_at desc, sku_ext
         ) as price_number_from_last
 
-    from prices
+    from prices_with_feed
 
 ),
 
@@ -33,15 +50,15 @@ prices_of_days as (
     select
         *,
         lag(list_price) over (
-            partition by competitor, sku
+            partition by competitor, sku, is_in_feed
             order by observed_day
         ) as previous_list_price,
         lag(currency) over (
-            partition by competitor, sku
+            partition by competitor, sku, is_in_feed
             order by observed_day
         ) as previous_currency,
         lead(observed_day) over (
-            partition by competitor, sku
+            partition by competitor, sku, is_in_feed
             order by observed_day
         ) as next_observed_day
 

@@ -1,4 +1,7 @@
 -- One row per event of a user.
+-- A session's platform and channel, session_platform and
+-- session_acquisition_channel, are those of its first event. event_number tells
+-- events apart that are alike in the other columns of the key.
 with
 
 events as (
@@ -17,10 +20,16 @@ final as (
 
         ---------- strings
         event_name,
+        event_class,
         platform,
         acquisition_channel,
+        session_platform,
+        session_acquisition_channel,
         user_cohort,
         user_lifecycle,
+
+        ---------- numbers
+        event_number,
 
         ---------- booleans
         is_page_view,

@@ -100,9 +100,9 @@ steps_reached as (
         and steps_reached.step + 1 = events_matched.step
         and events_matched.occurred_at > steps_reached.reached_at
 
-    where extract(epoch from (
-        events_matched.occurred_at - steps_reached.started_at
-    )) <= steps_reached.window_seconds
+    where seconds_between(
+        steps_reached.started_at, events_matched.occurred_at
+    ) <= steps_reached.window_seconds
 
     group by
         steps_reached.funnel_id,
@@ -178,9 +178,9 @@ final as (
         ---------- numbers
         attempts_ranked.attempts,
         round(
-            extract(epoch from (
-                steps_reached.reached_at - attempts_ranked.started_at
-            )),
+            seconds_between(
+                attempts_ranked.started_at, steps_reached.reached_at
+            ),
             3
         ) as seconds_from_start,
 

@@ -1,9 +1,21 @@
 -- One row per instrument and trading day, with the return on adjusted close.
+-- A price that lies after the clock or astray (dim_price_feed) has no return, and
+-- none has a return against it.
 with
 
 prices as (
 
-    select * from stg_market_prices
+    select
+        stg_market_prices.*,
+        coalesce(
+            stg_market_prices.price_date >= feed.first_day
+                and stg_market_prices.price_date <= feed.last_day,
+            false
+        ) as is_in_feed
+
+    from stg_market_prices
+
+    cross join dim_price_feed as feed
 
 ),
 
@@ -17,25 +29,26 @@ prices_with_history as (
         close_price,
         adj_close,
         volume,
+        is_in_feed,
         row_number() over (
-            partition by symbol order by price_date
+            partition by symbol, is_in_feed order by price_date
         ) as trading_day_number,
         lag(adj_close) over (
-            partition by symbol order by price_date
+            partition by symbol, is_in_feed order by price_date
         ) as previous_adj_close,
         lag(price_date) over (
-            partition by symbol order by price_date
+            partition by symbol, is_in_feed order by price_date
         ) as previous_price_date,
         count(*) over (
-            partition by symbol order by price_date
+            partition by symbol, is_in_feed order by price_date
             rows between 4 preceding and current row
         ) as prices_of_five_days,
         min(close_price) over (
-            partition by symbol order by price_date
+            partition by symbol, is_in_feed order by price_date
             rows between 4 preceding and current row
         ) as lowest_close_of_five_days,
         max(close_price) over (
-            partition by symbol order by price_date
+            partition by symbol, is_in_feed order by price_date
             rows between 4 preceding and current row
         ) as highest_close_of_five_days,
         price_date
@@ -59,7 +72,7 @@ final as (
         adj_close,
         volume,
         case
-            when adj_close > 0 then round(
+            when is_in_feed and adj_close > 0 then round(
                 cast(adj_close as double)
                     / nullif(cast(previous_adj_close as double), 0) - 1,
                 10

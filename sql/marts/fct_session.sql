@@ -15,11 +15,8 @@ sessions as (
     select
         session_id,
         user_id,
-        first_value(platform order by
-            occurred_at, tracker_session_id, event_name) as platform,
-        first_value(acquisition_channel order by
-            occurred_at, tracker_session_id, event_name
-        ) as acquisition_channel,
+        min(session_platform) as platform,
+        min(session_acquisition_channel) as acquisition_channel,
         first_value(event_name order by
             occurred_at, tracker_session_id, event_name) as entry_event,
         first_value(event_name order by
@@ -30,14 +27,12 @@ sessions as (
         count(*) filter (where is_key_event) as key_events,
         count(*) filter (where is_problem) as problem_events,
         round(
-            extract(epoch from (max(occurred_at) - min(occurred_at))), 3
+            seconds_between(min(occurred_at), max(occurred_at)), 3
         ) as duration_seconds,
         min(occurred_at) as started_at,
         max(occurred_at) as ended_at
 
     from events
-
-    where session_id is not null
 
     group by
         session_id,

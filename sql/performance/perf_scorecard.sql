@@ -6,7 +6,10 @@
 -- less is better, 1 inside a band and linear outside; it stays between 0 and
 -- $attainment_cap. Green from 1, amber from 0.9. The changes are against the
 -- month before and the same month a year before, as a share of it. Ranks go by
--- attainment among the same kind of scope and equal ones share one; who solved
+-- attainment among the same kind of scope and equal ones share one; of a share it is
+-- the attainment of its cautious bound (Wilson's at 95 %, the lower one where more is
+-- better, the upper one where less is), so that 1 good rating of 1 does not stand
+-- before 90 of 100. Who solved
 -- fewer than $min_solves tickets or was employed for less than $min_tenure_days
 -- has none, as in perf_agent_month, and neither has who lacks data.
 with
@@ -23,8 +26,11 @@ agent_months as (
         cast(solved as double) as solved,
         first_reply_median_minutes,
         sla_rate,
+        wilson_lower(sla_met, sla_decided) as sla_bound,
         csat_rate,
+        wilson_lower(csat_pos, csat_answered) as csat_bound,
         reopen_rate,
+        1 - wilson_lower(solved - reopened_tickets, solved) as reopen_bound,
         is_complete
 
     from kpi_agent_month
@@ -44,9 +50,13 @@ team_months as (
         solved_per_member,
         first_reply_median_minutes,
         sla_rate,
+        wilson_lower(sla_met, sla_decided) as sla_bound,
         csat_rate,
+        wilson_lower(csat_pos, csat_answered) as csat_bound,
         first_contact_rate,
+        wilson_lower(first_contact_tickets, solved) as first_contact_bound,
         reopen_rate,
+        1 - wilson_lower(solved - reopened_tickets, solved) as reopen_bound,
         is_complete
 
     from kpi_team_month
@@ -68,7 +78,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_solved' as metric_id,
-        solved as actual
+        solved as actual,
+        solved as cautious
     from agent_months
 
     union all
@@ -76,7 +87,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_first_reply_minutes' as metric_id,
-        first_reply_median_minutes as actual
+        first_reply_median_minutes as actual,
+        first_reply_median_minutes as cautious
     from agent_months
 
     union all
@@ -84,7 +96,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_sla_rate' as metric_id,
-        sla_rate as actual
+        sla_rate as actual,
+        sla_bound as cautious
     from agent_months
 
     union all
@@ -92,7 +105,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_csat_rate' as metric_id,
-        csat_rate as actual
+        csat_rate as actual,
+        csat_bound as cautious
     from agent_months
 
     union all
@@ -100,7 +114,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'agent_reopen_rate' as metric_id,
-        reopen_rate as actual
+        reopen_rate as actual,
+        reopen_bound as cautious
     from agent_months
 
     union all
@@ -108,7 +123,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_solved_per_member' as metric_id,
-        solved_per_member as actual
+        solved_per_member as actual,
+        solved_per_member as cautious
     from team_months
 
     union all
@@ -116,7 +132,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_first_reply_minutes' as metric_id,
-        first_reply_median_minutes as actual
+        first_reply_median_minutes as actual,
+        first_reply_median_minutes as cautious
     from team_months
 
     union all
@@ -124,7 +141,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_sla_rate' as metric_id,
-        sla_rate as actual
+        sla_rate as actual,
+        sla_bound as cautious
     from team_months
 
     union all
@@ -132,7 +150,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_csat_rate' as metric_id,
-        csat_rate as actual
+        csat_rate as actual,
+        csat_bound as cautious
     from team_months
 
     union all
@@ -140,7 +159,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_first_contact_rate' as metric_id,
-        first_contact_rate as actual
+        first_contact_rate as actual,
+        first_contact_bound as cautious
     from team_months
 
     union all
@@ -148,7 +168,8 @@ actuals as (
     select
         month, scope_type, scope_id, group_id, is_eligible, is_complete,
         'support_reopen_rate' as metric_id,
-        reopen_rate as actual
+        reopen_rate as actual,
+        reopen_bound as cautious
     from team_months
 
 ),
@@ -164,6 +185,10 @@ actuals_with_targets as (
         actuals.is_eligible,
         actuals.is_complete,
         actuals.actual,
+        case
+            when targets.direction = 'band' then actuals.actual
+            else coalesce(actuals.cautious, actuals.actual)
+        end as cautious,
         targets.scope_type as target_scope,
         targets.direction,
         cast(targets.target as double) as target,
@@ -225,7 +250,16 @@ attainments as (
             when actual < band_low then actual / nullif(band_low, 0)
             when actual > band_high then 2 - actual / nullif(band_high, 0)
             else 1
-        end as attainment
+        end as attainment,
+        case
+            when cautious is null then null
+            when direction = 'higher' then cautious / nullif(target, 0)
+            when direction = 'lower' and cautious = 0 then $attainment_cap
+            when direction = 'lower' then target / cautious
+            when cautious < band_low then cautious / nullif(band_low, 0)
+            when cautious > band_high then 2 - cautious / nullif(band_high, 0)
+            else 1
+        end as cautious_attainment
 
     from actuals_with_targets
 
@@ -253,7 +287,13 @@ attainments_capped as (
                 then round(
                     least(greatest(attainment, 0), $attainment_cap), 6
                 )
-        end as attainment
+        end as attainment,
+        case
+            when cautious_attainment is not null
+                then round(
+                    least(greatest(cautious_attainment, 0), $attainment_cap), 6
+                )
+        end as cautious_attainment
 
     from attainments
 
@@ -269,7 +309,7 @@ attainments_ranked as (
         cast(
             rank() over (
                 partition by month, scope_type, metric_id
-                order by attainment desc
+                order by cautious_attainment desc
             ) as bigint
         ) as rank_in_month
 
@@ -277,6 +317,7 @@ attainments_ranked as (
 
     where is_eligible
         and attainment is not null
+        and cautious_attainment is not null
 
 ),
 

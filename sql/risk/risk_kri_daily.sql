@@ -3,6 +3,8 @@
 -- the days are there. is_complete says that the day is over and its feed has
 -- moved past it, not that a window is full. A streak counts the rows in amber or
 -- red without a break; the trend compares with the value seven rows before.
+-- Instruments are traded on days of their own: on each day on which any of them is,
+-- the others stand as they stood last, for up to $market_carry_days days.
 with
 
 thresholds as (
@@ -19,31 +21,64 @@ operational_days as (
 
 activity_days as (
 
+    select * from kpi_user_activity_daily
+
+    where scope_type = 'all'
+
+),
+
+instrument_days as (
+
     select
-        *,
-        -- The table's own is_complete waits for the window of monthly users.
-        day < least(
-            max(day) over (),
-            local_day($as_of, $reporting_zone)
-        ) as is_over
+        symbol,
+        day,
+        drawdown,
+        vol20,
+        lead(day) over (partition by symbol order by day) as next_day
 
-    from kpi_user_activity_daily
+    from risk_market_daily
 
-    where platform = 'all'
-        and acquisition_channel = 'all'
+),
+
+trading_days as (
+
+    select distinct day from instrument_days
+
+),
+
+instrument_days_carried as (
+
+    select
+        unnest(
+            generate_series(
+                day,
+                least(
+                    coalesce(next_day - 1, day + $market_carry_days),
+                    day + $market_carry_days
+                ),
+                interval '1 day'
+            )
+        ) as day,
+        drawdown,
+        vol20
+
+    from instrument_days
 
 ),
 
 market_days as (
 
     select
-        day,
-        min(drawdown) as drawdown_worst,
-        max(vol20) as vol20_worst
+        trading_days.day,
+        min(instrument_days_carried.drawdown) as drawdown_worst,
+        max(instrument_days_carried.vol20) as vol20_worst
 
-    from risk_market_daily
+    from trading_days
 
-    group by day
+    inner join instrument_days_carried
+        on trading_days.day = instrument_days_carried.day
+
+    group by trading_days.day
 
 ),
 
@@ -51,7 +86,7 @@ activity_days_with_windows as (
 
     select
         day,
-        is_over as is_complete,
+        is_complete,
         dau,
         count(*) over last_7 as days_7,
         count(*) over before_28 as days_before_28,

@@ -1,9 +1,12 @@
 -- One row per event, in our words. For everything about user behaviour.
+-- The tracker gives events no id, so rows that are alike in every column of the
+-- contract are one event that was sent twice. What differs in any of them is
+-- another event, in the same second or not.
 with
 
 events as (
 
-    select * from user_events
+    select distinct * from user_events
 
 ),
 

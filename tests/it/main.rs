@@ -3,6 +3,7 @@
 
 mod across;
 mod architecture;
+mod behaviour;
 mod branches;
 mod broken_projects;
 mod checks;

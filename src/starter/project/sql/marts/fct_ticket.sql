@@ -19,7 +19,7 @@ final as (
         status,
 
         ---------- numbers
-        round(extract(epoch from (solved_at - created_at)) / 60.0, 6)
+        round(seconds_between(created_at, solved_at) / 60.0, 6)
             as resolution_minutes,
 
         ---------- booleans
