@@ -1,5 +1,5 @@
--- The backlog by status, group and age adds up to the backlog of the UTC day
--- that the support KPIs keep from created, solved and reopened tickets.
+-- The backlog by status, group and age adds up to the backlog of the day that
+-- the support KPIs have.
 with
 
 backlog_days as (
@@ -17,18 +17,16 @@ backlog_days as (
 
 ),
 
--- The last reporting day can begin before its UTC day has any news.
+-- Answers to surveys can be newer than any ticket.
 support_days as (
 
     select
         day,
-        backlog_utc_eod
+        backlog_eod
 
     from kpi_support_daily
 
-    where channel = 'all'
-        and group_id = 'all'
-        and priority = 'all'
+    where scope_type = 'all'
         and day <= (select max(day) from kpi_backlog_daily)
 
 ),
@@ -37,7 +35,7 @@ mismatches as (
 
     select
         support_days.day,
-        support_days.backlog_utc_eod,
+        support_days.backlog_eod,
         coalesce(backlog_days.tickets, 0) as tickets,
         coalesce(backlog_days.tickets_by_age, 0) as tickets_by_age
 
@@ -50,5 +48,5 @@ mismatches as (
 
 select * from mismatches
 
-where backlog_utc_eod <> tickets
+where backlog_eod <> tickets
     or tickets <> tickets_by_age

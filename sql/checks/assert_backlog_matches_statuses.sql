@@ -1,81 +1,117 @@
--- The backlog that adds up created, reopened and solved tickets equals the
--- tickets whose status at the end of the day is not a finished one.
+-- The backlog of a day is that of the day before and what was created and
+-- reopened, without what was solved. A ticket that was deleted for a while is in
+-- none of these, nor is one whose history begins on another day than the ticket,
+-- or as solved.
 with
 
 support_days as (
 
     select
         day,
-        backlog_eod
+        created,
+        solved,
+        reopened,
+        backlog_eod,
+        lag(backlog_eod, 1, 0) over (order by day) as backlog_before
 
     from kpi_support_daily
 
-    where channel = 'all'
-        and group_id = 'all'
-        and priority = 'all'
+    where scope_type = 'all'
 
 ),
 
-unfinished as (
+intervals as (
+
+    select * from fct_ticket_status_interval
+
+    where not is_deleted
+
+),
+
+tickets as (
 
     select
         ticket_id,
-        started_day,
-        ended_day
+        created_day
 
-    from fct_ticket_status_interval
-
-    where not is_finished
-        and not is_deleted
+    from fct_ticket
 
 ),
 
-unfinished_moves as (
+-- What moves the backlog and is neither created, solved nor reopened.
+other_moves as (
 
     select
-        started_day as day,
-        1 as tickets
-    from unfinished
+        intervals.started_day as day,
+        intervals.backlog_change
+            - cast(intervals.is_reopen as bigint)
+            + cast(intervals.is_solve as bigint)
+            - cast(intervals.interval_number = 1 as bigint) as backlog_change
+    from intervals
 
     union all
 
     select
-        ended_day as day,
-        -1 as tickets
-    from unfinished
-    where ended_day is not null
+        intervals.started_day as day,
+        1 as backlog_change
+    from intervals
+    inner join tickets
+        on intervals.ticket_id = tickets.ticket_id
+        and intervals.started_day <> tickets.created_day
+    where intervals.interval_number = 1
 
-),
-
-unfinished_summed_to_days as (
+    union all
 
     select
-        day,
-        sum(tickets) as tickets
-
-    from unfinished_moves
-
-    group by day
+        tickets.created_day as day,
+        -1 as backlog_change
+    from intervals
+    inner join tickets
+        on intervals.ticket_id = tickets.ticket_id
+        and intervals.started_day <> tickets.created_day
+    where intervals.interval_number = 1
 
 ),
 
-backlogs as (
+first_days as (
+
+    select min(day) as first_day from support_days
+
+),
+
+other_moves_summed_to_days as (
+
+    select
+        greatest(other_moves.day, first_days.first_day) as day,
+        sum(other_moves.backlog_change) as backlog_change
+
+    from other_moves
+
+    cross join first_days
+
+    group by greatest(other_moves.day, first_days.first_day)
+
+),
+
+mismatches as (
 
     select
         support_days.day,
         support_days.backlog_eod,
-        sum(coalesce(unfinished_summed_to_days.tickets, 0)) over (
-            order by support_days.day
-            rows between unbounded preceding and current row
-        ) as unfinished_eod
+        support_days.backlog_before
+            + support_days.created
+            + support_days.reopened
+            - support_days.solved
+            + coalesce(other_moves_summed_to_days.backlog_change, 0)
+            as backlog_by_moves
 
     from support_days
 
-    left join unfinished_summed_to_days
-        on support_days.day = unfinished_summed_to_days.day
+    left join other_moves_summed_to_days
+        on support_days.day = other_moves_summed_to_days.day
 
 )
 
-select * from backlogs
+select * from mismatches
 
-where backlog_eod <> unfinished_eod
+where backlog_eod <> backlog_by_moves

@@ -13,9 +13,7 @@ support_days as (
 
     select * from kpi_support_daily
 
-    where channel = 'all'
-        and group_id = 'all'
-        and priority = 'all'
+    where scope_type = 'all'
 
 ),
 

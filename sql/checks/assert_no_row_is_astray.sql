@@ -1,6 +1,6 @@
 -- Rows that make no day, because they lie after the clock, or there are few of them
--- far from all others or at the end (dim_event_feed, dim_price_feed,
--- dim_competitor_feed). A clock that is wrong, or a date that was misread, is told
+-- far from all others or at the end (dim_event_feed, dim_ticket_feed,
+-- dim_price_feed, dim_competitor_feed). A clock that is wrong, or a date that was misread, is told
 -- here with its record, and moves no number.
 with
 
@@ -39,6 +39,31 @@ rows_with_feed as (
         feed.last_day
     from fct_competitor_price as prices
     cross join dim_competitor_feed as feed
+
+    union all
+
+    select
+        'fct_ticket' as table_name,
+        concat('ticket ', cast(tickets.ticket_id as varchar)) as record,
+        tickets.created_day as day,
+        feed.first_day,
+        feed.last_day
+    from fct_ticket as tickets
+    cross join dim_ticket_feed as feed
+
+    union all
+
+    select
+        'fct_ticket_event' as table_name,
+        concat(
+            'event ', cast(changes.event_id as varchar),
+            ' of ticket ', cast(changes.ticket_id as varchar)
+        ) as record,
+        changes.event_day as day,
+        feed.first_day,
+        feed.last_day
+    from fct_ticket_event as changes
+    cross join dim_ticket_feed as feed
 
 ),
 

@@ -5,7 +5,7 @@ support_days as (
 
     select
         day,
-        channel = 'all' as is_total,
+        scope_type = 'all' as is_total,
         created,
         solved,
         reopened,
@@ -17,8 +17,7 @@ support_days as (
 
     from kpi_support_daily
 
-    where (channel = 'all' and group_id = 'all' and priority = 'all')
-        or (channel <> 'all' and group_id <> 'all' and priority <> 'all')
+    where scope_type in ('all', 'channel_group_priority')
 
 ),
 

@@ -16,9 +16,7 @@ support_days_summed_to_months as (
 
     from kpi_support_daily
 
-    where channel = 'all'
-        and group_id = 'all'
-        and priority = 'all'
+    where scope_type = 'all'
 
     group by cast(date_trunc('month', day) as date)
 
@@ -28,7 +26,7 @@ teams_summed_to_months as (
 
     select
         month,
-        group_id = 'all' as is_total,
+        scope_type = 'all' as is_total,
         sum(members) as members,
         sum(created) as created,
         sum(handled) as handled,
@@ -43,7 +41,7 @@ teams_summed_to_months as (
 
     group by
         month,
-        group_id = 'all'
+        scope_type = 'all'
 
 ),
 

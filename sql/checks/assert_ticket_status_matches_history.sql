@@ -1,42 +1,20 @@
--- A ticket stands in the status that its history ends with.
+-- Tickets whose history is behind their own row: the change to the status that
+-- they have now is not in it, and counts at the time of the row.
 with
-
-tickets as (
-
-    select
-        ticket_id,
-        status
-
-    from fct_ticket
-
-),
 
 last_intervals as (
 
     select
         ticket_id,
-        status
+        status,
+        started_at
 
     from fct_ticket_status_interval
 
     where ended_at is null
-
-),
-
-mismatches as (
-
-    select
-        tickets.ticket_id,
-        tickets.status,
-        last_intervals.status as status_of_history
-
-    from tickets
-
-    left join last_intervals
-        on tickets.ticket_id = last_intervals.ticket_id
-
-    where tickets.status is distinct from last_intervals.status
+        and is_inferred
+        and interval_number > 1
 
 )
 
-select * from mismatches
+select * from last_intervals

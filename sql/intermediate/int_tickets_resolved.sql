@@ -8,10 +8,8 @@ intervals as (
 
     select
         ticket_id,
-        actor_id,
-        actor_role,
         status,
-        interval_number,
+        is_reopen,
         started_at,
         extract(epoch from (
             coalesce(ended_at, greatest($as_of, started_at)) - started_at
@@ -33,9 +31,8 @@ waits_summed_to_tickets as (
         ) as agent_work_minutes,
         sum(minutes) filter (where status = 'pending') as agent_wait_minutes,
         sum(minutes) filter (where status = 'hold') as on_hold_minutes,
-        count(*) filter (where status = 'solved') as solves,
-        min(started_at) filter (where status = 'solved') as first_solved_at,
-        max(started_at) filter (where status = 'solved') as last_solved_at
+        count(*) filter (where is_reopen) as reopens,
+        min(started_at) filter (where status = 'closed') as first_closed_at
 
     from intervals
 
@@ -43,21 +40,46 @@ waits_summed_to_tickets as (
 
 ),
 
+last_intervals as (
+
+    select
+        ticket_id,
+        status
+
+    from int_ticket_status_intervals
+
+    where ended_at is null
+
+),
+
 solves_latest_first as (
 
     select
         ticket_id,
-        case
-            when actor_role in ('agent', 'admin') then actor_id
-        end as solver_id,
+        solver_id,
+        touches,
+        solved_at,
         row_number() over (
             partition by ticket_id
-            order by interval_number desc
+            order by solve_number desc
         ) as solve_number_from_last
 
-    from intervals
+    from int_ticket_solves
 
-    where status = 'solved'
+),
+
+solves_summed_to_tickets as (
+
+    select
+        ticket_id,
+        count(*) as solves,
+        min(solved_at) as first_solved_at,
+        max(solved_at) as last_solved_at,
+        max(solver_id) filter (where solve_number_from_last = 1) as solver_id
+
+    from solves_latest_first
+
+    group by ticket_id
 
 ),
 
@@ -66,10 +88,14 @@ tickets_resolved as (
     select
         ---------- ids
         waits_summed_to_tickets.ticket_id,
-        solves_latest_first.solver_id,
+        solves_summed_to_tickets.solver_id,
+
+        ---------- strings
+        last_intervals.status as last_status,
 
         ---------- numbers
-        waits_summed_to_tickets.solves,
+        coalesce(solves_summed_to_tickets.solves, 0) as solves,
+        waits_summed_to_tickets.reopens,
         round(
             coalesce(waits_summed_to_tickets.requester_wait_minutes, 0), 2
         ) as requester_wait_minutes,
@@ -84,14 +110,18 @@ tickets_resolved as (
         ) as on_hold_minutes,
 
         ---------- timestamps
-        waits_summed_to_tickets.first_solved_at,
-        waits_summed_to_tickets.last_solved_at
+        solves_summed_to_tickets.first_solved_at,
+        solves_summed_to_tickets.last_solved_at,
+        waits_summed_to_tickets.first_closed_at
 
     from waits_summed_to_tickets
 
-    left join solves_latest_first
-        on waits_summed_to_tickets.ticket_id = solves_latest_first.ticket_id
-        and solves_latest_first.solve_number_from_last = 1
+    left join last_intervals
+        on waits_summed_to_tickets.ticket_id = last_intervals.ticket_id
+
+    left join solves_summed_to_tickets
+        on waits_summed_to_tickets.ticket_id
+            = solves_summed_to_tickets.ticket_id
 
 )
 

@@ -1,7 +1,13 @@
 -- One row per month and agent: what the agent did.
--- A ticket's solve, reopening and rating are credited to who solved it last,
--- its first reply and service level to who replied first; months are those of
--- the solve, the answer to the rating and the reply. Robots have no row.
+-- Solves are events of their month, credited to who solved; a reopening is
+-- charged to the solve that came back, in the month of that solve, so a month's
+-- reopened tickets are among its solves. A rating is credited to who the survey
+-- names, else to who solved last, the first reply and its service level to who
+-- replied first; months are those of the solve, the answer that counts and the
+-- reply. An agent has a row for each month of employment, and for any other in
+-- which he did something. Robots have no row. What people did whom dim_agent does
+-- not know stands in the row of agent `unknown`, so that agents add up to the
+-- desk.
 with
 
 agents as (
@@ -9,6 +15,14 @@ agents as (
     select * from dim_agent
 
     where not is_bot
+
+),
+
+bots as (
+
+    select agent_id from dim_agent
+
+    where is_bot
 
 ),
 
@@ -21,6 +35,16 @@ tickets as (
     from fct_ticket
 
     where not is_deleted
+        and is_astray is not true
+
+),
+
+solves as (
+
+    select * from fct_ticket_solve
+
+    where not is_deleted
+        and solver_id is not null
 
 ),
 
@@ -40,14 +64,11 @@ ticket_changes as (
 clock as (
 
     select
-        min(created_day) as first_day,
-        local_day(max(updated_at), $reporting_zone) as last_day,
-        least(
-            local_day(max(updated_at), $reporting_zone),
-            local_day($as_of, $reporting_zone)
-        ) as open_day
+        first_day,
+        last_day,
+        complete_until
 
-    from tickets
+    from dim_ticket_feed
 
 ),
 
@@ -76,99 +97,118 @@ months_with_end as (
 
 ),
 
-handled_summed_to_months as (
+acts as (
 
     select
+        'handled' as act,
         cast(date_trunc('month', ticket_changes.event_day) as date) as month,
         ticket_changes.actor_id as agent_id,
-        count(distinct ticket_changes.ticket_id) as handled
-
+        ticket_changes.ticket_id,
+        cast(null as double) as minutes,
+        false as is_good,
+        true as is_decided
     from ticket_changes
-
     inner join tickets
         on ticket_changes.ticket_id = tickets.ticket_id
+    where ticket_changes.actor_id is not null
 
-    group by
-        cast(date_trunc('month', ticket_changes.event_day) as date),
-        ticket_changes.actor_id
-
-),
-
-solves_summed_to_months as (
+    union all
 
     select
+        'solve' as act,
         cast(date_trunc('month', solved_day) as date) as month,
         solver_id as agent_id,
-        count(*) as solved,
-        count(*) filter (where is_reopened) as reopened_tickets,
-        median(full_resolution_minutes) as resolution_median_minutes
+        ticket_id,
+        resolution_minutes as minutes,
+        is_reopened as is_good,
+        true as is_decided
+    from solves
 
-    from tickets
-
-    where is_solved
-        and solver_id is not null
-
-    group by
-        cast(date_trunc('month', solved_day) as date),
-        solver_id
-
-),
-
-replies_summed_to_months as (
+    union all
 
     select
+        'reply' as act,
         cast(date_trunc('month', first_replied_day) as date) as month,
         first_reply_agent_id as agent_id,
-        count(*) as first_reply_tickets,
-        median(first_reply_minutes) as first_reply_median_minutes,
-        count(*) filter (where sla_first_reply_state = 'met') as sla_met,
-        count(*) filter (where sla_first_reply_state in ('met', 'breached'))
-            as sla_decided
-
+        ticket_id,
+        first_reply_minutes as minutes,
+        sla_first_reply_state = 'met' as is_good,
+        sla_first_reply_state in ('met', 'breached') as is_decided
     from tickets
-
     where first_reply_agent_id is not null
 
-    group by
-        cast(date_trunc('month', first_replied_day) as date),
-        first_reply_agent_id
-
-),
-
-ratings_summed_to_months as (
+    union all
 
     select
+        'rating' as act,
         cast(date_trunc('month', csat_answered_day) as date) as month,
-        solver_id as agent_id,
-        count(*) filter (where csat_rating = 'good') as csat_pos,
-        count(*) as csat_answered
-
+        coalesce(csat_agent_id, solver_id) as agent_id,
+        ticket_id,
+        cast(null as double) as minutes,
+        csat_rating = 'good' as is_good,
+        true as is_decided
     from tickets
-
     where csat_answered_day is not null
-        and solver_id is not null
-
-    group by
-        cast(date_trunc('month', csat_answered_day) as date),
-        solver_id
+        and coalesce(csat_agent_id, solver_id) is not null
 
 ),
 
-agent_months as (
+acts_of_agents as (
+
+    select
+        acts.act,
+        acts.month,
+        coalesce(agents.agent_id, 'unknown') as agent_id,
+        acts.ticket_id,
+        acts.minutes,
+        acts.is_good,
+        acts.is_decided
+
+    from acts
+
+    left join agents
+        on acts.agent_id = agents.agent_id
+
+    left join bots
+        on acts.agent_id = bots.agent_id
+
+    where bots.agent_id is null
+
+),
+
+acts_summed_to_months as (
+
+    select
+        month,
+        agent_id,
+        count(distinct ticket_id) filter (where act = 'handled') as handled,
+        count(*) filter (where act = 'solve') as solved,
+        count(*) filter (where act = 'solve' and is_good) as reopened_tickets,
+        median(minutes) filter (where act = 'solve')
+            as resolution_median_minutes,
+        count(*) filter (where act = 'reply') as first_reply_tickets,
+        median(minutes) filter (where act = 'reply')
+            as first_reply_median_minutes,
+        count(*) filter (where act = 'reply' and is_good) as sla_met,
+        count(*) filter (where act = 'reply' and is_decided) as sla_decided,
+        count(*) filter (where act = 'rating' and is_good) as csat_pos,
+        count(*) filter (where act = 'rating') as csat_answered
+
+    from acts_of_agents
+
+    group by
+        month,
+        agent_id
+
+),
+
+months_of_agents as (
 
     select
         months_with_end.month,
-        months_with_end.month_end,
-        agents.agent_id,
-        agents.agent_name,
-        agents.group_id,
-        least(months_with_end.month_end, agents.left_date)
-            - agents.hired_date + 1 as tenure_days,
-        months_with_end.month_end < clock.open_day as is_complete
+        agents.agent_id
 
     from months_with_end
-
-    cross join clock
 
     inner join agents
         on agents.hired_date <= months_with_end.month_end
@@ -176,6 +216,40 @@ agent_months as (
             agents.left_date is null
             or agents.left_date >= months_with_end.month
         )
+
+    union
+
+    select
+        month,
+        agent_id
+
+    from acts_summed_to_months
+
+),
+
+agent_months as (
+
+    select
+        months_of_agents.month,
+        agents.agent_id,
+        agents.agent_name,
+        agents.group_id,
+        greatest(
+            least(months_with_end.month_end, agents.left_date)
+                - agents.hired_date + 1,
+            case when agents.hired_date is not null then 0 end
+        ) as tenure_days,
+        months_with_end.month_end < clock.complete_until as is_complete
+
+    from months_of_agents
+
+    inner join months_with_end
+        on months_of_agents.month = months_with_end.month
+
+    inner join agents
+        on months_of_agents.agent_id = agents.agent_id
+
+    cross join clock
 
 ),
 
@@ -191,50 +265,46 @@ final as (
         agent_months.agent_name,
 
         ---------- numbers
-        coalesce(handled_summed_to_months.handled, 0) as handled,
-        coalesce(solves_summed_to_months.solved, 0) as solved,
-        coalesce(replies_summed_to_months.first_reply_tickets, 0)
+        coalesce(acts_summed_to_months.handled, 0) as handled,
+        coalesce(acts_summed_to_months.solved, 0) as solved,
+        coalesce(acts_summed_to_months.first_reply_tickets, 0)
             as first_reply_tickets,
         case
-            when replies_summed_to_months.first_reply_tickets >= $min_sample
-                then round(
-                    replies_summed_to_months.first_reply_median_minutes, 2
-                )
+            when acts_summed_to_months.first_reply_tickets >= $min_sample
+                then round(acts_summed_to_months.first_reply_median_minutes, 2)
         end as first_reply_median_minutes,
         case
-            when solves_summed_to_months.solved >= $min_sample
-                then round(
-                    solves_summed_to_months.resolution_median_minutes, 2
-                )
+            when acts_summed_to_months.solved >= $min_sample
+                then round(acts_summed_to_months.resolution_median_minutes, 2)
         end as resolution_median_minutes,
-        coalesce(replies_summed_to_months.sla_met, 0) as sla_met,
-        coalesce(replies_summed_to_months.sla_decided, 0) as sla_decided,
+        coalesce(acts_summed_to_months.sla_met, 0) as sla_met,
+        coalesce(acts_summed_to_months.sla_decided, 0) as sla_decided,
         round(
-            cast(replies_summed_to_months.sla_met as double)
-                / nullif(replies_summed_to_months.sla_decided, 0),
+            cast(acts_summed_to_months.sla_met as double)
+                / nullif(acts_summed_to_months.sla_decided, 0),
             6
         ) as sla_rate,
-        coalesce(ratings_summed_to_months.csat_pos, 0) as csat_pos,
-        coalesce(ratings_summed_to_months.csat_answered, 0) as csat_answered,
+        coalesce(acts_summed_to_months.csat_pos, 0) as csat_pos,
+        coalesce(acts_summed_to_months.csat_answered, 0) as csat_answered,
         round(
-            cast(ratings_summed_to_months.csat_pos as double)
-                / nullif(ratings_summed_to_months.csat_answered, 0),
+            cast(acts_summed_to_months.csat_pos as double)
+                / nullif(acts_summed_to_months.csat_answered, 0),
             6
         ) as csat_rate,
         -- Wilson's score interval (1927) keeps two good ratings of two from
         -- beating ninety of a hundred.
         round(
             wilson_lower(
-                ratings_summed_to_months.csat_pos,
-                ratings_summed_to_months.csat_answered
+                acts_summed_to_months.csat_pos,
+                acts_summed_to_months.csat_answered
             ),
             6
         ) as csat_wilson_lower,
-        coalesce(solves_summed_to_months.reopened_tickets, 0)
+        coalesce(acts_summed_to_months.reopened_tickets, 0)
             as reopened_tickets,
         round(
-            cast(solves_summed_to_months.reopened_tickets as double)
-                / nullif(solves_summed_to_months.solved, 0),
+            cast(acts_summed_to_months.reopened_tickets as double)
+                / nullif(acts_summed_to_months.solved, 0),
             6
         ) as reopen_rate,
         agent_months.tenure_days,
@@ -244,21 +314,9 @@ final as (
 
     from agent_months
 
-    left join handled_summed_to_months
-        on agent_months.month = handled_summed_to_months.month
-        and agent_months.agent_id = handled_summed_to_months.agent_id
-
-    left join solves_summed_to_months
-        on agent_months.month = solves_summed_to_months.month
-        and agent_months.agent_id = solves_summed_to_months.agent_id
-
-    left join replies_summed_to_months
-        on agent_months.month = replies_summed_to_months.month
-        and agent_months.agent_id = replies_summed_to_months.agent_id
-
-    left join ratings_summed_to_months
-        on agent_months.month = ratings_summed_to_months.month
-        and agent_months.agent_id = ratings_summed_to_months.agent_id
+    left join acts_summed_to_months
+        on agent_months.month = acts_summed_to_months.month
+        and agent_months.agent_id = acts_summed_to_months.agent_id
 
 )
 

@@ -1,6 +1,6 @@
--- One row per UTC day, status and group: tickets that wait, by age.
--- The backlog of a day is every ticket whose last status of that UTC day is not
--- solved, closed or deleted; a change at midnight belongs to the day that
+-- One row per reporting day, status and group: tickets that wait, by age.
+-- The backlog of a day is every ticket whose last status of that day is not
+-- solved, closed or deleted, as in kpi_support_daily; a change at midnight belongs to the day that
 -- begins. Deleted tickets count on no day, not even before they were deleted,
 -- and a ticket stands in the group that it has now. Age runs from creation to
 -- the end of the day: at most 1 day old, over 1 and at most 3, and so on.
@@ -12,25 +12,22 @@ tickets as (
     select
         ticket_id,
         group_id,
-        local_day(created_at, 'UTC') as created_utc_day,
-        local_day(updated_at, 'UTC') as updated_utc_day
+        created_day
 
     from fct_ticket
+
+    where is_astray is not true
 
 ),
 
 clock as (
 
     select
-        min(created_utc_day) as first_day,
-        max(updated_utc_day) as last_day,
-        -- Days before this one are over, and their feed has moved past them.
-        least(
-            max(updated_utc_day),
-            local_day($as_of, 'UTC')
-        ) as open_day
+        first_day,
+        last_day,
+        complete_until
 
-    from tickets
+    from dim_ticket_feed
 
 ),
 
@@ -39,8 +36,8 @@ unfinished as (
     select
         ticket_id,
         status,
-        local_day(started_at, 'UTC') as first_day,
-        local_day(ended_at, 'UTC') - 1 as last_day
+        local_day(started_at, $reporting_zone) as began_day,
+        local_day(ended_at, $reporting_zone) - 1 as done_day
 
     from fct_ticket_status_interval
 
@@ -55,9 +52,10 @@ unfinished_with_group as (
     select
         unfinished.status,
         tickets.group_id,
-        tickets.created_utc_day,
-        unfinished.first_day,
-        coalesce(unfinished.last_day, clock.last_day) as last_day
+        tickets.created_day,
+        greatest(unfinished.began_day, clock.first_day) as began_day,
+        -- `least` passes over nulls: what is not over lasts as long as the feed.
+        least(unfinished.done_day, clock.last_day) as done_day
 
     from unfinished
 
@@ -66,8 +64,8 @@ unfinished_with_group as (
 
     cross join clock
 
-    where unfinished.last_day is null
-        or unfinished.last_day >= unfinished.first_day
+    where least(unfinished.done_day, clock.last_day)
+        >= greatest(unfinished.began_day, clock.first_day)
 
 ),
 
@@ -76,9 +74,9 @@ waiting_tickets_of_days as (
     select
         status,
         group_id,
-        created_utc_day,
+        created_day,
         unnest(
-            generate_series(first_day, last_day, interval '1 day')
+            generate_series(began_day, done_day, interval '1 day')
         ) as day
 
     from unfinished_with_group
@@ -92,7 +90,7 @@ waiting_tickets_aged as (
         day,
         status,
         group_id,
-        day - created_utc_day + 1 as age_days
+        day - created_day + 1 as age_days
 
     from waiting_tickets_of_days
 
@@ -160,7 +158,7 @@ final as (
         coalesce(backlog_summed_to_days.age_over_30, 0) as age_over_30,
 
         ---------- booleans
-        days.day < clock.open_day as is_complete
+        days.day < clock.complete_until as is_complete
 
     from days
 

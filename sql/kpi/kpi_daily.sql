@@ -50,33 +50,30 @@ activity_days as (
 support_days as (
 
     select
-        *,
-        case
-            when channel <> 'all' then 'channel'
-            when group_id <> 'all' then 'group'
-            when priority <> 'all' then 'priority'
-            else 'company'
-        end as scope_type,
-        case
-            when channel <> 'all' then channel
-            when group_id <> 'all' then group_id
-            else priority
+        * except (scope_type),
+        case scope_type when 'all' then 'company' else scope_type end
+            as scope_type,
+        case scope_type
+            when 'channel' then channel
+            when 'group' then group_id
+            when 'priority' then priority
+            else 'all'
         end as scope_id,
         count(*) over last_28 as days_28,
         sum(solved) over last_28 as solved_28,
         day + $first_contact_days < least(
-            max(day) over (partition by channel, group_id, priority),
+            max(day) over (
+                partition by scope_type, channel, group_id, priority
+            ),
             local_day($as_of, $reporting_zone)
         ) as is_contact_over
 
     from kpi_support_daily
 
-    where cast(channel <> 'all' as int)
-        + cast(group_id <> 'all' as int)
-        + cast(priority <> 'all' as int) <= 1
+    where scope_type <> 'channel_group_priority'
 
     window last_28 as (
-        partition by channel, group_id, priority
+        partition by scope_type, channel, group_id, priority
         order by day
         rows between 27 preceding and current row
     )

@@ -24,9 +24,7 @@ support_days as (
 
     select * from kpi_support_daily
 
-    where channel = 'all'
-        and group_id = 'all'
-        and priority = 'all'
+    where scope_type = 'all'
         and is_complete
 
 ),
@@ -34,6 +32,14 @@ support_days as (
 tickets as (
 
     select * from fct_ticket
+
+    where not is_deleted
+
+),
+
+solves as (
+
+    select * from fct_ticket_solve
 
     where not is_deleted
 
@@ -146,17 +152,15 @@ resolutions_of_28_days as (
 
     select
         case
-            when count(tickets.full_resolution_minutes) >= $min_sample
-                then round(median(tickets.full_resolution_minutes) / 60, 1)
+            when count(*) >= $min_sample
+                then round(median(solves.resolution_minutes) / 60, 1)
         end as resolution_hours
 
-    from tickets
+    from solves
 
     inner join last_days
-        on tickets.solved_day > last_days.support_day - 28
-        and tickets.solved_day <= last_days.support_day
-
-    where tickets.is_solved
+        on solves.solved_day > last_days.support_day - 28
+        and solves.solved_day <= last_days.support_day
 
 ),
 

@@ -114,6 +114,42 @@ scopes as (
 
 ),
 
+solves as (
+
+    select
+        fct_ticket_solve.resolution_minutes,
+        tickets.channel,
+        tickets.group_id,
+        tickets.priority,
+        cast(date_trunc('month', fct_ticket_solve.solved_day) as date)
+            as solved_month
+
+    from fct_ticket_solve
+
+    inner join tickets
+        on fct_ticket_solve.ticket_id = tickets.ticket_id
+
+),
+
+solves_scoped as (
+
+    select
+        scopes.scope_type,
+        case scopes.scope_type
+            when 'channel' then solves.channel
+            when 'group' then solves.group_id
+            when 'priority' then solves.priority
+            else 'all'
+        end as scope_id,
+        solves.solved_month,
+        solves.resolution_minutes
+
+    from solves
+
+    cross join scopes
+
+),
+
 tickets_scoped as (
 
     select
@@ -126,10 +162,7 @@ tickets_scoped as (
         end as scope_id,
         cast(date_trunc('month', tickets.created_day) as date)
             as created_month,
-        cast(date_trunc('month', tickets.solved_day) as date) as solved_month,
-        tickets.first_reply_minutes,
-        case when tickets.is_solved then tickets.full_resolution_minutes end
-            as full_resolution_minutes
+        tickets.first_reply_minutes
 
     from tickets
 
@@ -198,12 +231,10 @@ months_counted_anew as (
         scope_type,
         scope_id,
         case
-            when count(full_resolution_minutes) >= $min_sample
-                then median(full_resolution_minutes)
+            when count(*) >= $min_sample then median(resolution_minutes)
         end as value,
-        count(full_resolution_minutes) as n
-    from tickets_scoped
-    where solved_month is not null
+        count(*) as n
+    from solves_scoped
     group by solved_month, scope_type, scope_id
 
     union all

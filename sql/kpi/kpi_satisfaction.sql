@@ -156,6 +156,9 @@ final as (
         segments_with_shares.survey_type,
         segments_with_shares.segment_type,
         segments_with_shares.segment,
+        -- The same under the names that other tables have for them.
+        segments_with_shares.segment_type as scope_type,
+        segments_with_shares.segment as scope_id,
 
         ---------- numbers
         segments_with_shares.offered,

@@ -1,17 +1,27 @@
--- One row per reporting day, channel, group and priority: the support desk.
--- Medians and distinct things cannot be added up, so totals ('all', over
--- everything and over each single dimension) are counted anew. A ticket stands
--- in the channel, group and priority that it has now. Replies and the service
--- level stand on the day of creation, resolutions on the day of the last solve,
--- ratings on the day of the latest answer. Deleted tickets count nowhere but in
--- `deleted`. Backlog of a day = backlog of the day before + created + reopened
--- - solved, where solved means that a ticket went from unfinished to finished;
--- backlog_utc_eod looks at the end of the same day in UTC, as help desks do.
+-- One row per reporting day and scope: the support desk. A scope is everything
+-- (`scope_type` all), one channel, one group, one priority, or the tickets of one
+-- channel, group and priority together; columns that do not tell the scope apart
+-- say `all`. Rows of one scope type add up, those of several do not: sum over
+-- scope_type = 'channel_group_priority'. Medians and distinct things cannot be
+-- added up, so every scope is counted anew. A ticket stands in the channel, group
+-- and priority that it has now. Replies and the service level stand on the day
+-- of creation, solves and their times on the day of the solve, whatever comes
+-- later, ratings on the day of the answer that counts. Deleted tickets count
+-- nowhere but in `deleted`. Backlog of a day = unfinished tickets at its end =
+-- backlog of the day before + created + reopened - solved; backlog_utc_eod looks
+-- at the end of the same day in UTC. A day is final when the feed is so far past
+-- it that neither late rows nor answers, repeats or first replies can change it:
+-- by $late_days, $first_contact_days and $csat_answer_days, and when every ticket
+-- created up to it was closed or deleted, and that more than $late_days ago. As a
+-- row that lands in a year would still restate the day, no day is final unless
+-- the contracts set late rows aside ($late_tickets_are_set_aside).
 with
 
 tickets as (
 
     select * from fct_ticket
+
+    where is_astray is not true
 
 ),
 
@@ -23,19 +33,41 @@ status_intervals as (
 
 ),
 
+solves as (
+
+    select * from fct_ticket_solve
+
+    where not is_deleted
+
+),
+
 clock as (
 
     select
-        min(created_day) as first_day,
-        local_day(max(updated_at), $reporting_zone) as last_day,
-        -- Days before this one are over, and their feed has moved past them.
-        least(
-            local_day(max(updated_at), $reporting_zone),
-            local_day($as_of, $reporting_zone)
-        ) as open_day,
-        local_day($as_of, $reporting_zone) as today
+        first_day,
+        last_day,
+        complete_until
+
+    from dim_ticket_feed
+
+),
+
+-- The first day on which a ticket was created that may still change.
+settling as (
+
+    select
+        min(tickets.created_day) filter (
+            where not tickets.is_deleted
+                and (
+                    tickets.first_closed_at is null
+                    or local_day(tickets.first_closed_at, $reporting_zone)
+                        + $late_days >= clock.complete_until
+                )
+        ) as unsettled_day
 
     from tickets
+
+    cross join clock
 
 ),
 
@@ -43,12 +75,12 @@ scopes as (
 
     select * from (
         values
-            (true, true, true),
-            (false, false, false),
-            (true, false, false),
-            (false, true, false),
-            (false, false, true)
-    ) as scopes (by_channel, by_group, by_priority)
+            ('channel_group_priority', true, true, true),
+            ('all', false, false, false),
+            ('channel', true, false, false),
+            ('group', false, true, false),
+            ('priority', false, false, true)
+    ) as scopes (scope_type, by_channel, by_group, by_priority)
 
 ),
 
@@ -56,6 +88,7 @@ tickets_scoped as (
 
     select
         tickets.ticket_id,
+        scopes.scope_type,
         case when scopes.by_channel then tickets.channel else 'all' end
             as channel,
         case when scopes.by_group then tickets.group_id else 'all' end
@@ -63,15 +96,11 @@ tickets_scoped as (
         case when scopes.by_priority then tickets.priority else 'all' end
             as priority,
         tickets.first_reply_minutes,
-        tickets.full_resolution_minutes,
         tickets.sla_first_reply_state,
         tickets.csat_rating,
         tickets.is_deleted,
-        tickets.is_solved,
-        tickets.is_one_touch,
-        tickets.is_first_contact_resolved,
+        tickets.is_csat_in_time,
         tickets.created_day,
-        tickets.solved_day,
         tickets.csat_answered_day,
         local_day(tickets.csat_offered_at, $reporting_zone)
             as csat_offered_day
@@ -86,6 +115,7 @@ created_summed_to_days as (
 
     select
         created_day as day,
+        scope_type,
         channel,
         group_id,
         priority,
@@ -111,6 +141,7 @@ created_summed_to_days as (
 
     group by
         created_day,
+        scope_type,
         channel,
         group_id,
         priority
@@ -120,28 +151,30 @@ created_summed_to_days as (
 resolved_summed_to_days as (
 
     select
-        solved_day as day,
-        channel,
-        group_id,
-        priority,
+        solves.solved_day as day,
+        tickets_scoped.scope_type,
+        tickets_scoped.channel,
+        tickets_scoped.group_id,
+        tickets_scoped.priority,
         count(*) as resolved_tickets,
-        median(full_resolution_minutes) as full_resolution_median_minutes,
-        percentile_cont(full_resolution_minutes, 0.9)
+        median(solves.resolution_minutes) as full_resolution_median_minutes,
+        percentile_cont(solves.resolution_minutes, 0.9)
             as full_resolution_p90_minutes,
-        count(*) filter (where is_one_touch) as one_touch_tickets,
-        count(*) filter (where is_first_contact_resolved)
+        count(*) filter (where solves.is_one_touch) as one_touch_tickets,
+        count(*) filter (where solves.is_first_contact_resolved)
             as first_contact_tickets
 
-    from tickets_scoped
+    from solves
 
-    where is_solved
-        and solved_day is not null
+    inner join tickets_scoped
+        on solves.ticket_id = tickets_scoped.ticket_id
 
     group by
-        solved_day,
-        channel,
-        group_id,
-        priority
+        solves.solved_day,
+        tickets_scoped.scope_type,
+        tickets_scoped.channel,
+        tickets_scoped.group_id,
+        tickets_scoped.priority
 
 ),
 
@@ -149,6 +182,7 @@ ratings_summed_to_days as (
 
     select
         csat_answered_day as day,
+        scope_type,
         channel,
         group_id,
         priority,
@@ -162,6 +196,7 @@ ratings_summed_to_days as (
 
     group by
         csat_answered_day,
+        scope_type,
         channel,
         group_id,
         priority
@@ -172,11 +207,12 @@ offers_summed_to_days as (
 
     select
         csat_offered_day as day,
+        scope_type,
         channel,
         group_id,
         priority,
         count(*) as csat_offered,
-        count(csat_answered_day) as csat_offers_answered
+        count(*) filter (where is_csat_in_time) as csat_offers_answered
 
     from tickets_scoped
 
@@ -185,76 +221,39 @@ offers_summed_to_days as (
 
     group by
         csat_offered_day,
+        scope_type,
         channel,
         group_id,
         priority
 
 ),
 
-moves_summed_to_tickets as (
-
-    select
-        ticket_id,
-        started_day as day,
-        count(*) filter (where is_solve) as solved,
-        count(*) filter (where is_reopen) as reopened
-
-    from status_intervals
-
-    where is_solve
-        or is_reopen
-
-    group by
-        ticket_id,
-        started_day
-
-),
-
 moves_summed_to_days as (
 
     select
-        moves_summed_to_tickets.day,
+        -- A history can begin before its ticket says that it was created.
+        greatest(status_intervals.started_day, clock.first_day) as day,
+        tickets_scoped.scope_type,
         tickets_scoped.channel,
         tickets_scoped.group_id,
         tickets_scoped.priority,
-        sum(moves_summed_to_tickets.solved) as solved,
-        sum(moves_summed_to_tickets.reopened) as reopened
-
-    from moves_summed_to_tickets
-
-    inner join tickets_scoped
-        on moves_summed_to_tickets.ticket_id = tickets_scoped.ticket_id
-
-    group by
-        moves_summed_to_tickets.day,
-        tickets_scoped.channel,
-        tickets_scoped.group_id,
-        tickets_scoped.priority
-
-),
-
-moves_of_utc_days as (
-
-    select
-        ticket_id,
-        local_day(created_at, 'UTC') as utc_day,
-        1 as backlog_change
-
-    from tickets
-
-    where not is_deleted
-
-    union all
-
-    select
-        ticket_id,
-        local_day(started_at, 'UTC') as utc_day,
-        case when is_solve then -1 else 1 end as backlog_change
+        count(*) filter (where status_intervals.is_solve) as solved,
+        count(*) filter (where status_intervals.is_reopen) as reopened,
+        sum(status_intervals.backlog_change) as backlog_change
 
     from status_intervals
 
-    where is_solve
-        or is_reopen
+    inner join tickets_scoped
+        on status_intervals.ticket_id = tickets_scoped.ticket_id
+
+    cross join clock
+
+    group by
+        greatest(status_intervals.started_day, clock.first_day),
+        tickets_scoped.scope_type,
+        tickets_scoped.channel,
+        tickets_scoped.group_id,
+        tickets_scoped.priority
 
 ),
 
@@ -262,21 +261,27 @@ moves_summed_to_utc_days as (
 
     select
         -- The first reporting day may begin on the day before in UTC.
-        greatest(moves_of_utc_days.utc_day, clock.first_day) as day,
+        greatest(
+            local_day(status_intervals.started_at, 'UTC'), clock.first_day
+        ) as day,
+        tickets_scoped.scope_type,
         tickets_scoped.channel,
         tickets_scoped.group_id,
         tickets_scoped.priority,
-        sum(moves_of_utc_days.backlog_change) as backlog_utc_change
+        sum(status_intervals.backlog_change) as backlog_utc_change
 
-    from moves_of_utc_days
+    from status_intervals
 
     inner join tickets_scoped
-        on moves_of_utc_days.ticket_id = tickets_scoped.ticket_id
+        on status_intervals.ticket_id = tickets_scoped.ticket_id
 
     cross join clock
 
     group by
-        greatest(moves_of_utc_days.utc_day, clock.first_day),
+        greatest(
+            local_day(status_intervals.started_at, 'UTC'), clock.first_day
+        ),
+        tickets_scoped.scope_type,
         tickets_scoped.channel,
         tickets_scoped.group_id,
         tickets_scoped.priority
@@ -297,6 +302,7 @@ days as (
 combinations as (
 
     select distinct
+        scope_type,
         channel,
         group_id,
         priority
@@ -309,6 +315,7 @@ spine as (
 
     select
         days.day,
+        combinations.scope_type,
         combinations.channel,
         combinations.group_id,
         combinations.priority
@@ -323,6 +330,7 @@ days_joined as (
 
     select
         spine.day,
+        spine.scope_type,
         spine.channel,
         spine.group_id,
         spine.priority,
@@ -330,6 +338,7 @@ days_joined as (
         coalesce(created_summed_to_days.deleted, 0) as deleted,
         coalesce(moves_summed_to_days.solved, 0) as solved,
         coalesce(moves_summed_to_days.reopened, 0) as reopened,
+        coalesce(moves_summed_to_days.backlog_change, 0) as backlog_change,
         coalesce(moves_summed_to_utc_days.backlog_utc_change, 0)
             as backlog_utc_change,
         coalesce(created_summed_to_days.first_reply_tickets, 0)
@@ -357,36 +366,42 @@ days_joined as (
 
     left join created_summed_to_days
         on spine.day = created_summed_to_days.day
+        and spine.scope_type = created_summed_to_days.scope_type
         and spine.channel = created_summed_to_days.channel
         and spine.group_id = created_summed_to_days.group_id
         and spine.priority = created_summed_to_days.priority
 
     left join moves_summed_to_days
         on spine.day = moves_summed_to_days.day
+        and spine.scope_type = moves_summed_to_days.scope_type
         and spine.channel = moves_summed_to_days.channel
         and spine.group_id = moves_summed_to_days.group_id
         and spine.priority = moves_summed_to_days.priority
 
     left join moves_summed_to_utc_days
         on spine.day = moves_summed_to_utc_days.day
+        and spine.scope_type = moves_summed_to_utc_days.scope_type
         and spine.channel = moves_summed_to_utc_days.channel
         and spine.group_id = moves_summed_to_utc_days.group_id
         and spine.priority = moves_summed_to_utc_days.priority
 
     left join resolved_summed_to_days
         on spine.day = resolved_summed_to_days.day
+        and spine.scope_type = resolved_summed_to_days.scope_type
         and spine.channel = resolved_summed_to_days.channel
         and spine.group_id = resolved_summed_to_days.group_id
         and spine.priority = resolved_summed_to_days.priority
 
     left join ratings_summed_to_days
         on spine.day = ratings_summed_to_days.day
+        and spine.scope_type = ratings_summed_to_days.scope_type
         and spine.channel = ratings_summed_to_days.channel
         and spine.group_id = ratings_summed_to_days.group_id
         and spine.priority = ratings_summed_to_days.priority
 
     left join offers_summed_to_days
         on spine.day = offers_summed_to_days.day
+        and spine.scope_type = offers_summed_to_days.scope_type
         and spine.channel = offers_summed_to_days.channel
         and spine.group_id = offers_summed_to_days.group_id
         and spine.priority = offers_summed_to_days.priority
@@ -397,6 +412,7 @@ days_with_backlog as (
 
     select
         day,
+        scope_type,
         channel,
         group_id,
         priority,
@@ -419,13 +435,13 @@ days_with_backlog as (
         csat_answered,
         csat_offered,
         csat_offers_answered,
-        sum(created + reopened - solved) over (
-            partition by channel, group_id, priority
+        sum(backlog_change) over (
+            partition by scope_type, channel, group_id, priority
             order by day
             rows between unbounded preceding and current row
         ) as backlog_eod,
         sum(backlog_utc_change) over (
-            partition by channel, group_id, priority
+            partition by scope_type, channel, group_id, priority
             order by day
             rows between unbounded preceding and current row
         ) as backlog_utc_eod
@@ -439,6 +455,7 @@ final as (
     select
         ---------- ids
         days_with_backlog.day,
+        days_with_backlog.scope_type,
         days_with_backlog.channel,
         days_with_backlog.group_id,
         days_with_backlog.priority,
@@ -509,13 +526,20 @@ final as (
         ) as csat_response_rate,
 
         ---------- booleans
-        days_with_backlog.day < clock.open_day as is_complete,
-        days_with_backlog.day < clock.open_day
-            and days_with_backlog.day + $late_days < clock.today as is_final
+        days_with_backlog.day < clock.complete_until as is_complete,
+        $late_tickets_are_set_aside
+            and days_with_backlog.day
+            + greatest($late_days, $first_contact_days, $csat_answer_days)
+            < clock.complete_until
+            and coalesce(
+                days_with_backlog.day < settling.unsettled_day, true
+            ) as is_final
 
     from days_with_backlog
 
     cross join clock
+
+    cross join settling
 
 )
 

@@ -1,10 +1,12 @@
--- One row per month and group: what the team did; `all` is the whole desk.
--- Everything is counted anew from tickets, never averaged over agents. A ticket
--- belongs to the group that it has now, as in kpi_support_daily, whoever solved
--- it: first replies and the service level stand in the month of creation,
--- solves in that of the last solve, ratings in that of the latest answer.
--- Handled are tickets on which a person in support did anything in the month. A
--- member counts by his share of a full-time job and the days that he was
+-- One row per month and group: what the team did; the rows of `scope_type` all
+-- are the whole desk. Everything is counted anew from tickets, never averaged
+-- over agents. Created, handled, replied to and rated tickets belong to the group
+-- that they have now, as in kpi_support_daily, whoever worked on them: first
+-- replies and the service level stand in the month of creation, ratings in that
+-- of the answer that counts. Solves are events of their month and belong to the
+-- group that had the ticket then; a reopening is charged to the solve that came
+-- back. Handled are tickets on which a person in support did anything in the
+-- month. A member counts by his share of a full-time job and the days that he was
 -- employed; who says nothing of his share works full time.
 with
 
@@ -13,6 +15,23 @@ agents as (
     select * from dim_agent
 
     where not is_bot
+        and not is_unknown
+
+),
+
+solves as (
+
+    select
+        group_id,
+        solver_id,
+        resolution_minutes,
+        is_reopened,
+        is_first_contact_resolved,
+        cast(date_trunc('month', solved_day) as date) as solved_month
+
+    from fct_ticket_solve
+
+    where not is_deleted
 
 ),
 
@@ -21,17 +40,12 @@ tickets as (
     select
         ticket_id,
         group_id,
-        solver_id,
         first_reply_minutes,
-        full_resolution_minutes,
         sla_first_reply_state,
         csat_rating,
-        is_solved,
-        is_reopened,
-        is_first_contact_resolved,
         created_day,
         cast(date_trunc('month', created_day) as date) as created_month,
-        cast(date_trunc('month', solved_day) as date) as solved_month,
+        csat_answered_day,
         cast(date_trunc('month', csat_answered_day) as date)
             as csat_answered_month,
         updated_at
@@ -39,6 +53,7 @@ tickets as (
     from fct_ticket
 
     where not is_deleted
+        and is_astray is not true
 
 ),
 
@@ -57,14 +72,11 @@ ticket_months_handled as (
 clock as (
 
     select
-        min(created_day) as first_day,
-        local_day(max(updated_at), $reporting_zone) as last_day,
-        least(
-            local_day(max(updated_at), $reporting_zone),
-            local_day($as_of, $reporting_zone)
-        ) as open_day
+        first_day,
+        last_day,
+        complete_until
 
-    from tickets
+    from dim_ticket_feed
 
 ),
 
@@ -96,28 +108,44 @@ months_with_end as (
 scopes as (
 
     select * from (
-        values (true), (false)
-    ) as scopes (by_group)
+        values ('all', false), ('group', true)
+    ) as scopes (scope_type, by_group)
 
 ),
 
 groups as (
 
-    select group_id from agents
+    select
+        'group' as scope_type,
+        group_id
+    from agents
 
     union
 
-    select group_id from tickets
+    select
+        'group' as scope_type,
+        group_id
+    from tickets
 
     union
 
-    select 'all' as group_id
+    select
+        'group' as scope_type,
+        group_id
+    from solves
+
+    union
+
+    select
+        'all' as scope_type,
+        'all' as group_id
 
 ),
 
 tickets_scoped as (
 
     select
+        scopes.scope_type,
         case when scopes.by_group then tickets.group_id else 'all' end
             as scope_group_id,
         tickets.*
@@ -128,10 +156,25 @@ tickets_scoped as (
 
 ),
 
+solves_scoped as (
+
+    select
+        scopes.scope_type,
+        case when scopes.by_group then solves.group_id else 'all' end
+            as scope_group_id,
+        solves.*
+
+    from solves
+
+    cross join scopes
+
+),
+
 handled_summed_to_months as (
 
     select
         ticket_months_handled.month,
+        tickets_scoped.scope_type,
         tickets_scoped.scope_group_id as group_id,
         count(*) as handled
 
@@ -142,6 +185,7 @@ handled_summed_to_months as (
 
     group by
         ticket_months_handled.month,
+        tickets_scoped.scope_type,
         tickets_scoped.scope_group_id
 
 ),
@@ -150,6 +194,7 @@ created_summed_to_months as (
 
     select
         created_month as month,
+        scope_type,
         scope_group_id as group_id,
         count(*) as created,
         count(first_reply_minutes) as first_reply_tickets,
@@ -162,6 +207,7 @@ created_summed_to_months as (
 
     group by
         created_month,
+        scope_type,
         scope_group_id
 
 ),
@@ -170,20 +216,19 @@ solves_summed_to_months as (
 
     select
         solved_month as month,
+        scope_type,
         scope_group_id as group_id,
         count(*) as solved,
         count(*) filter (where is_reopened) as reopened_tickets,
         count(*) filter (where is_first_contact_resolved)
             as first_contact_tickets,
-        median(full_resolution_minutes) as resolution_median_minutes
+        median(resolution_minutes) as resolution_median_minutes
 
-    from tickets_scoped
-
-    where is_solved
-        and solved_month is not null
+    from solves_scoped
 
     group by
         solved_month,
+        scope_type,
         scope_group_id
 
 ),
@@ -192,18 +237,18 @@ solves_summed_to_solvers as (
 
     select
         solved_month as month,
+        scope_type,
         scope_group_id as group_id,
         solver_id,
         count(*) as solved
 
-    from tickets_scoped
+    from solves_scoped
 
-    where is_solved
-        and solved_month is not null
-        and solver_id is not null
+    where solver_id is not null
 
     group by
         solved_month,
+        scope_type,
         scope_group_id,
         solver_id
 
@@ -213,6 +258,7 @@ key_persons as (
 
     select
         month,
+        scope_type,
         group_id,
         max(solved) as key_person_solved,
         sum(solved) as solved_by_known
@@ -221,6 +267,7 @@ key_persons as (
 
     group by
         month,
+        scope_type,
         group_id
 
 ),
@@ -229,6 +276,7 @@ ratings_summed_to_months as (
 
     select
         csat_answered_month as month,
+        scope_type,
         scope_group_id as group_id,
         count(*) filter (where csat_rating = 'good') as csat_pos,
         count(*) as csat_answered
@@ -239,6 +287,7 @@ ratings_summed_to_months as (
 
     group by
         csat_answered_month,
+        scope_type,
         scope_group_id
 
 ),
@@ -247,6 +296,7 @@ members_summed_to_months as (
 
     select
         months_with_end.month,
+        scopes.scope_type,
         case when scopes.by_group then agents.group_id else 'all' end
             as group_id,
         count(*) as members,
@@ -274,6 +324,7 @@ members_summed_to_months as (
 
     group by
         months_with_end.month,
+        scopes.scope_type,
         case when scopes.by_group then agents.group_id else 'all' end
 
 ),
@@ -282,8 +333,9 @@ group_months as (
 
     select
         months_with_end.month,
+        groups.scope_type,
         groups.group_id,
-        months_with_end.month_end < clock.open_day as is_complete
+        months_with_end.month_end < clock.complete_until as is_complete
 
     from months_with_end
 
@@ -298,6 +350,7 @@ final as (
     select
         ---------- ids
         group_months.month,
+        group_months.scope_type,
         group_months.group_id,
 
         ---------- numbers
@@ -375,26 +428,32 @@ final as (
 
     left join members_summed_to_months
         on group_months.month = members_summed_to_months.month
+        and group_months.scope_type = members_summed_to_months.scope_type
         and group_months.group_id = members_summed_to_months.group_id
 
     left join created_summed_to_months
         on group_months.month = created_summed_to_months.month
+        and group_months.scope_type = created_summed_to_months.scope_type
         and group_months.group_id = created_summed_to_months.group_id
 
     left join handled_summed_to_months
         on group_months.month = handled_summed_to_months.month
+        and group_months.scope_type = handled_summed_to_months.scope_type
         and group_months.group_id = handled_summed_to_months.group_id
 
     left join solves_summed_to_months
         on group_months.month = solves_summed_to_months.month
+        and group_months.scope_type = solves_summed_to_months.scope_type
         and group_months.group_id = solves_summed_to_months.group_id
 
     left join key_persons
         on group_months.month = key_persons.month
+        and group_months.scope_type = key_persons.scope_type
         and group_months.group_id = key_persons.group_id
 
     left join ratings_summed_to_months
         on group_months.month = ratings_summed_to_months.month
+        and group_months.scope_type = ratings_summed_to_months.scope_type
         and group_months.group_id = ratings_summed_to_months.group_id
 
 )

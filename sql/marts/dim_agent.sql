@@ -1,9 +1,22 @@
--- One row per agent, robots included.
+-- One row per agent, robots included, and one for everybody whom the list of
+-- agents does not know: `unknown`. Facts keep the ids that they came with.
 with
 
 agents as (
 
     select * from stg_agents
+
+),
+
+unknown as (
+
+    select
+        'unknown' as agent_id,
+        count(*) as agents
+
+    from agents
+
+    where agent_id = 'unknown'
 
 ),
 
@@ -26,12 +39,43 @@ final as (
 
         ---------- booleans
         agent_role = 'bot' as is_bot,
+        false as is_unknown,
 
         ---------- dates
         hired_date,
         left_date
 
     from agents
+
+    union all
+
+    select
+        ---------- ids
+        agent_id,
+        'unknown' as group_id,
+        null as manager_id,
+
+        ---------- strings
+        'Unknown' as agent_name,
+        'unknown' as agent_role,
+        'Unknown' as group_name,
+        null as time_zone,
+
+        ---------- numbers
+        null as fte,
+
+        ---------- booleans
+        false as is_bot,
+        true as is_unknown,
+
+        ---------- dates
+        null as hired_date,
+        null as left_date
+
+    from unknown
+
+    -- Should somebody be called that, the row is theirs.
+    where agents = 0
 
 )
 

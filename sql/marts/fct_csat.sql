@@ -39,6 +39,7 @@ answers_numbered as (
         score,
         scale_min,
         scale_max,
+        is_positive,
         answered_at,
         row_number() over (
             partition by ticket_id, survey_type
@@ -97,6 +98,7 @@ surveys_joined as (
         last_answers.score,
         last_answers.scale_min,
         last_answers.scale_max,
+        last_answers.is_positive,
         offers_summed_to_tickets.offers,
         offers_summed_to_tickets.answers,
         offers_summed_to_tickets.answers_off_scale,
@@ -143,12 +145,7 @@ final as (
             when survey_type = 'nps' and score >= 7 then 'passive'
             when survey_type = 'nps' then 'detractor'
             when survey_type = 'ces' and score >= 5 then 'positive'
-            when survey_type = 'csat'
-                and score >= case
-                    when scale_max - scale_min >= 3 then scale_max - 1
-                    else scale_max
-                end
-                then 'positive'
+            when survey_type = 'csat' and is_positive then 'positive'
             else 'other'
         end as answer_class,
         answer_text,

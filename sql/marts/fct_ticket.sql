@@ -1,7 +1,22 @@
 -- One row per ticket: waits, replies, routing, service level and rating.
--- All minutes are calendar minutes. The service level of the first reply holds
--- the target that was valid on the day of creation for the first priority; its
--- clock ends at the first reply or the first solve, whichever comes first.
+-- All minutes are calendar minutes. Status, priority, group and assignee are the
+-- newest that the ticket's row and its history know, and updated_at is the newest
+-- time in either. Closing a ticket that was never solved (merged, spam, a rule)
+-- counts as its solve. A reply is a public comment by a person in support that
+-- does not open the ticket; robots never count. The first public comment opens it
+-- if it was written within a second of its creation: the request itself, or what
+-- an agent wrote who created the ticket for somebody. Where the request is no
+-- comment, or the ticket began with a private note, the first public comment by
+-- support is the reply; after the ticket was closed none is. The first priority
+-- is that of the creation; if the history has only changes, what the first of
+-- them names as the value before (previous_value), or what the ticket's row says
+-- if that is older; else nobody knows it. The service level of the first reply
+-- holds the target that was valid on the day of creation for the first priority,
+-- and none where that is not known; its clock ends at the first reply, the first
+-- solve or the closing, whichever comes first. The rating that counts is the
+-- latest within $csat_answer_days of the offer, else the first one after it; an
+-- answered survey goes before ratings in the history. A ticket created on a day
+-- that dim_ticket_feed does not reach is astray, and counts in no KPI.
 with
 
 tickets as (
@@ -49,18 +64,33 @@ first_reply_targets as (
 
 ),
 
-next_requests as (
+first_solves as (
 
     select
         ticket_id,
-        lead(created_at) over (
-            partition by requester_id, category
-            order by created_at, ticket_id
-        ) as next_created_at
+        is_first_contact_resolved
 
-    from tickets
+    from fct_ticket_solve
 
-    where status <> 'deleted'
+    where solve_number = 1
+
+),
+
+feed as (
+
+    select * from dim_ticket_feed
+
+),
+
+events_summed_to_tickets as (
+
+    select
+        ticket_id,
+        max(occurred_at) as last_event_at
+
+    from stg_ticket_events
+
+    group by ticket_id
 
 ),
 
@@ -69,23 +99,41 @@ tickets_joined as (
     select
         tickets.ticket_id,
         tickets.requester_id,
-        tickets.assignee_id,
-        coalesce(tickets.group_id, 'none') as group_id,
-        -- Solves by robots and rules are credited to the assignee.
         case
-            when resolved.solves > 0
-                then coalesce(resolved.solver_id, tickets.assignee_id)
-        end as solver_id,
+            when routed.has_newer_assignee then routed.newer_assignee_id
+            else tickets.assignee_id
+        end as assignee_id,
+        coalesce(
+            case
+                when routed.has_newer_group then routed.newer_group_id
+                else tickets.group_id
+            end,
+            'none'
+        ) as group_id,
+        resolved.solver_id,
         replied.first_reply_agent_id,
-        tickets.status,
-        coalesce(tickets.priority, 'none') as priority,
-        coalesce(routed.first_priority, tickets.priority) as first_priority,
+        rated.csat_agent_id,
+        coalesce(resolved.last_status, tickets.status) as status,
+        coalesce(
+            case
+                when routed.has_newer_priority then routed.newer_priority
+                else tickets.priority
+            end,
+            'none'
+        ) as priority,
+        case
+            when routed.has_priority_events then routed.first_priority
+            else tickets.priority
+        end as first_priority,
         tickets.ticket_type,
         tickets.channel,
         tickets.category,
         rated.csat_first_rating,
         rated.csat_rating,
-        resolved.solves,
+        coalesce(resolved.solves, 0) as solves,
+        coalesce(resolved.reopens, 0) as reopens,
+        coalesce(first_solves.is_first_contact_resolved, false)
+            as is_first_contact_resolved,
         resolved.requester_wait_minutes,
         resolved.agent_work_minutes,
         resolved.agent_wait_minutes,
@@ -100,17 +148,22 @@ tickets_joined as (
         coalesce(routed.group_hops, 0) as group_hops,
         coalesce(routed.priority_changes, 0) as priority_changes,
         coalesce(rated.csat_answers, 0) as csat_answers,
+        coalesce(rated.is_csat_in_time, false) as is_csat_in_time,
         local_day(tickets.created_at, $reporting_zone) as created_day,
         tickets.created_at,
-        tickets.updated_at,
+        -- `greatest` passes over nulls.
+        greatest(
+            tickets.updated_at, events_summed_to_tickets.last_event_at
+        ) as updated_at,
         replied.first_replied_at,
         resolved.first_solved_at,
         resolved.last_solved_at,
+        resolved.first_closed_at,
+        -- A solve or a closing without a reply ends the wait, too.
         least(
             replied.first_replied_at,
             resolved.first_solved_at
         ) as sla_ended_at,
-        next_requests.next_created_at,
         rated.csat_offered_at,
         rated.csat_answered_at
 
@@ -128,8 +181,11 @@ tickets_joined as (
     left join rated
         on tickets.ticket_id = rated.ticket_id
 
-    left join next_requests
-        on tickets.ticket_id = next_requests.ticket_id
+    left join first_solves
+        on tickets.ticket_id = first_solves.ticket_id
+
+    left join events_summed_to_tickets
+        on tickets.ticket_id = events_summed_to_tickets.ticket_id
 
 ),
 
@@ -142,6 +198,7 @@ tickets_with_target as (
         tickets_joined.group_id,
         tickets_joined.solver_id,
         tickets_joined.first_reply_agent_id,
+        tickets_joined.csat_agent_id,
         tickets_joined.status,
         tickets_joined.priority,
         tickets_joined.first_priority,
@@ -151,6 +208,8 @@ tickets_with_target as (
         tickets_joined.csat_first_rating,
         tickets_joined.csat_rating,
         tickets_joined.solves,
+        tickets_joined.reopens,
+        tickets_joined.is_first_contact_resolved,
         tickets_joined.requester_wait_minutes,
         tickets_joined.agent_work_minutes,
         tickets_joined.agent_wait_minutes,
@@ -165,14 +224,21 @@ tickets_with_target as (
         tickets_joined.group_hops,
         tickets_joined.priority_changes,
         tickets_joined.csat_answers,
+        tickets_joined.is_csat_in_time,
         tickets_joined.created_day,
         tickets_joined.created_at,
+        -- A date that the feed does not reach is a wrong one.
+        coalesce(
+            tickets_joined.created_day not between feed.first_day
+                and feed.last_day,
+            false
+        ) as is_astray,
         tickets_joined.updated_at,
         tickets_joined.first_replied_at,
         tickets_joined.first_solved_at,
         tickets_joined.last_solved_at,
+        tickets_joined.first_closed_at,
         tickets_joined.sla_ended_at,
-        tickets_joined.next_created_at,
         tickets_joined.csat_offered_at,
         tickets_joined.csat_answered_at,
         first_reply_targets.target as sla_first_reply_target_minutes,
@@ -184,6 +250,8 @@ tickets_with_target as (
         )) / 60 as sla_elapsed_minutes
 
     from tickets_joined
+
+    cross join feed
 
     left join first_reply_targets
         on tickets_joined.first_priority = first_reply_targets.priority
@@ -202,6 +270,7 @@ final as (
         group_id,
         solver_id,
         first_reply_agent_id,
+        csat_agent_id,
 
         ---------- strings
         status,
@@ -228,15 +297,30 @@ final as (
         csat_rating,
 
         ---------- numbers
-        round(
-            extract(epoch from (first_replied_at - created_at)) / 60, 2
-        ) as first_reply_minutes,
-        round(
-            extract(epoch from (first_solved_at - created_at)) / 60, 2
-        ) as first_resolution_minutes,
-        round(
-            extract(epoch from (last_solved_at - created_at)) / 60, 2
-        ) as full_resolution_minutes,
+        case
+            when first_replied_at is not null
+                then round(
+                    greatest(extract(epoch from (first_replied_at - created_at)), 0)
+                        / 60,
+                    2
+                )
+        end as first_reply_minutes,
+        case
+            when first_solved_at is not null
+                then round(
+                    greatest(extract(epoch from (first_solved_at - created_at)), 0)
+                        / 60,
+                    2
+                )
+        end as first_resolution_minutes,
+        case
+            when last_solved_at is not null
+                then round(
+                    greatest(extract(epoch from (last_solved_at - created_at)), 0)
+                        / 60,
+                    2
+                )
+        end as full_resolution_minutes,
         requester_wait_minutes,
         agent_work_minutes,
         agent_wait_minutes,
@@ -252,24 +336,17 @@ final as (
         group_hops,
         priority_changes,
         solves,
-        greatest(solves - 1, 0) as reopens,
+        reopens,
         csat_answers,
 
         ---------- booleans
         status = 'deleted' as is_deleted,
+        is_astray,
         status in ('solved', 'closed') as is_solved,
-        solves > 1 as is_reopened,
+        reopens > 0 as is_reopened,
         status in ('solved', 'closed') and touches = 1 as is_one_touch,
-        -- First contact resolution: one answer was enough, and the requester
-        -- did not come back on the same topic.
-        touches = 1
-            and solves = 1
-            and status in ('solved', 'closed')
-            and (
-                next_created_at is null
-                or extract(epoch from (next_created_at - last_solved_at))
-                    > $first_contact_days * 86400
-            ) as is_first_contact_resolved,
+        is_first_contact_resolved,
+        is_csat_in_time,
 
         ---------- dates
         created_day,
@@ -282,6 +359,7 @@ final as (
         first_replied_at,
         first_solved_at,
         last_solved_at,
+        first_closed_at,
         csat_offered_at,
         csat_answered_at
 

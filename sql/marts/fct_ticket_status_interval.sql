@@ -1,4 +1,8 @@
 -- One row per stretch of time that a ticket spent in one status.
+-- Closing a ticket that was never solved is its solve; closing a solved one is
+-- none. A reopening goes from solved or closed to an unfinished status; being
+-- deleted in between is neither. What is inferred is missing from the history:
+-- the status at creation, and a status that only the ticket's own row has.
 with
 
 intervals as (
@@ -31,6 +35,16 @@ final as (
 
         ---------- numbers
         cast(intervals.interval_number as bigint) as interval_number,
+        -- Whether it joins the backlog (1), leaves it (-1) or neither.
+        cast(
+            case
+                when intervals.is_finished
+                    and not coalesce(intervals.was_finished, true) then -1
+                when not intervals.is_finished
+                    and coalesce(intervals.was_finished, true) then 1
+                else 0
+            end as bigint
+        ) as backlog_change,
         round(
             extract(epoch from (
                 coalesce(
@@ -43,10 +57,9 @@ final as (
 
         ---------- booleans
         intervals.is_finished,
-        intervals.is_finished
-            and not coalesce(intervals.was_finished, false) as is_solve,
-        not intervals.is_finished
-            and coalesce(intervals.was_finished, false) as is_reopen,
+        intervals.is_solve,
+        intervals.is_reopen,
+        intervals.is_inferred,
         tickets.is_deleted,
 
         ---------- dates

@@ -1,8 +1,9 @@
 -- One row per month and agent: measures, attainment, score and rank.
 -- The score is the weighted mean of the attainments that have data. Who solved
 -- fewer than $min_solves tickets, or was employed for less than
--- $min_tenure_days at the month's end, is not ranked; equal scores share a
--- rank. The first quartile is the best quarter of the ranked, so whoever is
+-- $min_tenure_days at the month's end, is not ranked. Ranks go by the score in
+-- which satisfaction counts with Wilson's lower bound, so that one good rating
+-- of one does not beat ninety of a hundred; equal ones share a rank. The first quartile is the best quarter of the ranked, so whoever is
 -- first stands in it, alone or not.
 with
 
@@ -41,7 +42,9 @@ scores as (
             as attainment_reopen,
         round(sum(points), 6) as points,
         round(sum(weight) filter (where attainment is not null), 6)
-            as weight_with_data
+            as weight_with_data,
+        round(sum(weight * coalesce(ranked_attainment, attainment)), 6)
+            as ranked_points
 
     from scorecard
 
@@ -82,10 +85,15 @@ agent_months_scored as (
         scores.points,
         scores.weight_with_data,
         round(scores.points / nullif(scores.weight_with_data, 0), 6) as score,
-        agent_months.solved >= $min_solves
-            and agent_months.tenure_days >= $min_tenure_days
-            and scores.points is not null
-            and scores.weight_with_data > 0 as is_eligible
+        round(scores.ranked_points / nullif(scores.weight_with_data, 0), 6)
+            as ranked_score,
+        coalesce(
+            agent_months.solved >= $min_solves
+                and agent_months.tenure_days >= $min_tenure_days
+                and scores.points is not null
+                and scores.weight_with_data > 0,
+            false
+        ) as is_eligible
 
     from agent_months
 
@@ -126,9 +134,10 @@ agent_months_ranked as (
         points,
         weight_with_data,
         score,
+        ranked_score,
         is_eligible,
         rank() over (
-            partition by month, is_eligible order by score desc
+            partition by month, is_eligible order by ranked_score desc
         ) as position,
         count(*) over (partition by month, is_eligible) as peers
 
@@ -171,6 +180,7 @@ final as (
         points,
         weight_with_data,
         score,
+        ranked_score,
         case when is_eligible then peers end as eligible_agents,
         case when is_eligible then cast(position as bigint) end
             as rank_in_month,

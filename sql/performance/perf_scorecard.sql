@@ -9,7 +9,7 @@
 -- attainment among the same kind of scope and equal ones share one; of a share it is
 -- the attainment of its cautious bound (Wilson's at 95 %, the lower one where more is
 -- better, the upper one where less is), so that 1 good rating of 1 does not stand
--- before 90 of 100. Who solved
+-- before 90 of 100 (`ranked_attainment`). Who solved
 -- fewer than $min_solves tickets or was employed for less than $min_tenure_days
 -- has none, as in perf_agent_month, and neither has who lacks data.
 with
@@ -21,8 +21,12 @@ agent_months as (
         'agent' as scope_type,
         agent_id as scope_id,
         group_id,
-        solved >= $min_solves
-            and tenure_days >= $min_tenure_days as is_eligible,
+        agent_name as scope_name,
+        coalesce(
+            solved >= $min_solves
+                and tenure_days >= $min_tenure_days,
+            false
+        ) as is_eligible,
         cast(solved as double) as solved,
         first_reply_median_minutes,
         sla_rate,
@@ -35,17 +39,40 @@ agent_months as (
 
     from kpi_agent_month
 
+    -- Nobody's score: people who are not known have no tenure.
+    where tenure_days is not null
+
+),
+
+group_names as (
+
+    select
+        group_id,
+        max(group_name) as group_name
+
+    from dim_agent
+
+    where not is_unknown
+
+    group by group_id
+
 ),
 
 -- Tickets without a group are nobody's score.
 team_months as (
 
     select
-        month,
-        case when group_id = 'all' then 'company' else 'group' end
-            as scope_type,
-        group_id as scope_id,
-        group_id,
+        kpi_team_month.month,
+        case
+            when kpi_team_month.scope_type = 'all' then 'company'
+            else 'group'
+        end as scope_type,
+        kpi_team_month.group_id as scope_id,
+        kpi_team_month.group_id,
+        case
+            when kpi_team_month.scope_type = 'all' then 'Company'
+            else coalesce(group_names.group_name, kpi_team_month.group_id)
+        end as scope_name,
         true as is_eligible,
         solved_per_member,
         first_reply_median_minutes,
@@ -61,7 +88,12 @@ team_months as (
 
     from kpi_team_month
 
-    where group_id <> 'none'
+    left join group_names
+        on kpi_team_month.scope_type = 'group'
+        and kpi_team_month.group_id = group_names.group_id
+
+    where kpi_team_month.scope_type = 'all'
+        or kpi_team_month.group_id <> 'none'
 
 ),
 
@@ -76,7 +108,8 @@ targets as (
 actuals as (
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'agent_solved' as metric_id,
         solved as actual,
         solved as cautious
@@ -85,7 +118,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'agent_first_reply_minutes' as metric_id,
         first_reply_median_minutes as actual,
         first_reply_median_minutes as cautious
@@ -94,7 +128,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'agent_sla_rate' as metric_id,
         sla_rate as actual,
         sla_bound as cautious
@@ -103,7 +138,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'agent_csat_rate' as metric_id,
         csat_rate as actual,
         csat_bound as cautious
@@ -112,7 +148,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'agent_reopen_rate' as metric_id,
         reopen_rate as actual,
         reopen_bound as cautious
@@ -121,7 +158,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'support_solved_per_member' as metric_id,
         solved_per_member as actual,
         solved_per_member as cautious
@@ -130,7 +168,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'support_first_reply_minutes' as metric_id,
         first_reply_median_minutes as actual,
         first_reply_median_minutes as cautious
@@ -139,7 +178,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'support_sla_rate' as metric_id,
         sla_rate as actual,
         sla_bound as cautious
@@ -148,7 +188,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'support_csat_rate' as metric_id,
         csat_rate as actual,
         csat_bound as cautious
@@ -157,7 +198,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'support_first_contact_rate' as metric_id,
         first_contact_rate as actual,
         first_contact_bound as cautious
@@ -166,7 +208,8 @@ actuals as (
     union all
 
     select
-        month, scope_type, scope_id, group_id, is_eligible, is_complete,
+        month, scope_type, scope_id, group_id, scope_name, is_eligible,
+        is_complete,
         'support_reopen_rate' as metric_id,
         reopen_rate as actual,
         reopen_bound as cautious
@@ -182,6 +225,7 @@ actuals_with_targets as (
         actuals.scope_id,
         actuals.group_id,
         actuals.metric_id,
+        actuals.scope_name,
         actuals.is_eligible,
         actuals.is_complete,
         actuals.actual,
@@ -235,6 +279,7 @@ attainments as (
         scope_id,
         group_id,
         metric_id,
+        scope_name,
         is_eligible,
         is_complete,
         actual,
@@ -259,7 +304,7 @@ attainments as (
             when cautious < band_low then cautious / nullif(band_low, 0)
             when cautious > band_high then 2 - cautious / nullif(band_high, 0)
             else 1
-        end as cautious_attainment
+        end as ranked_attainment
 
     from actuals_with_targets
 
@@ -275,6 +320,7 @@ attainments_capped as (
         scope_id,
         group_id,
         metric_id,
+        scope_name,
         is_eligible,
         is_complete,
         actual,
@@ -289,11 +335,11 @@ attainments_capped as (
                 )
         end as attainment,
         case
-            when cautious_attainment is not null
+            when ranked_attainment is not null
                 then round(
-                    least(greatest(cautious_attainment, 0), $attainment_cap), 6
+                    least(greatest(ranked_attainment, 0), $attainment_cap), 6
                 )
-        end as cautious_attainment
+        end as ranked_attainment
 
     from attainments
 
@@ -309,7 +355,7 @@ attainments_ranked as (
         cast(
             rank() over (
                 partition by month, scope_type, metric_id
-                order by cautious_attainment desc
+                order by ranked_attainment desc
             ) as bigint
         ) as rank_in_month
 
@@ -317,7 +363,7 @@ attainments_ranked as (
 
     where is_eligible
         and attainment is not null
-        and cautious_attainment is not null
+        and ranked_attainment is not null
 
 ),
 
@@ -332,6 +378,7 @@ final as (
         attainments_capped.group_id,
 
         ---------- strings
+        attainments_capped.scope_name,
         attainments_capped.target_scope,
         attainments_capped.direction,
         case
@@ -346,6 +393,7 @@ final as (
         attainments_capped.target,
         attainments_capped.weight,
         attainments_capped.attainment,
+        attainments_capped.ranked_attainment,
         round(attainments_capped.weight * attainments_capped.attainment, 6)
             as points,
         round(

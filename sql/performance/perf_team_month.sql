@@ -1,14 +1,17 @@
 -- One row per month and team: measures, score and rank.
 -- The score is the weighted mean of the attainments that have data, from the
 -- team's own scorecard, not from its agents. A team without a score has no
--- rank; equal scores share one. Tickets without a group are no team.
+-- rank. Ranks go by the score in which satisfaction counts with Wilson's lower
+-- bound, so that one good rating of one does not beat ninety of a hundred; equal
+-- ones share a rank. Tickets without a group are no team.
 with
 
 team_months as (
 
     select * from kpi_team_month
 
-    where group_id not in ('all', 'none')
+    where scope_type = 'group'
+        and group_id <> 'none'
 
 ),
 
@@ -31,7 +34,9 @@ scores as (
         scope_id as group_id,
         round(sum(points), 6) as points,
         round(sum(weight) filter (where attainment is not null), 6)
-            as weight_with_data
+            as weight_with_data,
+        round(sum(weight * coalesce(ranked_attainment, attainment)), 6)
+            as ranked_points
 
     from perf_scorecard
 
@@ -50,7 +55,9 @@ team_months_scored as (
         coalesce(group_names.group_name, team_months.group_id) as group_name,
         scores.points,
         scores.weight_with_data,
-        round(scores.points / nullif(scores.weight_with_data, 0), 6) as score
+        round(scores.points / nullif(scores.weight_with_data, 0), 6) as score,
+        round(scores.ranked_points / nullif(scores.weight_with_data, 0), 6)
+            as ranked_score
 
     from team_months
 
@@ -68,7 +75,7 @@ team_months_ranked as (
     select
         *,
         rank() over (
-            partition by month, score is not null order by score desc
+            partition by month, score is not null order by ranked_score desc
         ) as position,
         count(score) over (partition by month) as ranked_teams
 
@@ -112,6 +119,7 @@ final as (
         points,
         weight_with_data,
         score,
+        ranked_score,
         ranked_teams,
         case when score is not null then cast(position as bigint) end
             as rank_in_month,

@@ -3,8 +3,8 @@
 -- fewer at the beginning; rates and means are null until all the days are
 -- there, and where there is nothing to divide by. The key person is who solved
 -- most in the 28 days. Incidents are tickets of that type: they count on the
--- day of creation, and the mean time to repair runs from creation to the last
--- solve, on the day of that. Feeds that are late show in the ledger, which
+-- day of creation, and the mean time to repair runs from creation to the solve,
+-- on the day of that. Feeds that are late show in the ledger, which
 -- models cannot read, so they are not here.
 with
 
@@ -12,34 +12,29 @@ support_days as (
 
     select * from kpi_support_daily
 
-    where channel = 'all'
-        and group_id = 'all'
-        and priority = 'all'
+    where scope_type = 'all'
 
 ),
 
 solves as (
 
     select
+        ticket_id,
         solver_id,
+        resolution_minutes,
         solved_day
 
-    from fct_ticket
+    from fct_ticket_solve
 
-    where is_solved
-        and solver_id is not null
+    where not is_deleted
 
 ),
 
 incidents as (
 
     select
-        -- A window adds and takes away, which only decimals do exactly.
-        cast(full_resolution_minutes as decimal(18, 2))
-            as full_resolution_minutes,
-        is_solved,
-        created_day,
-        solved_day
+        ticket_id,
+        created_day
 
     from fct_ticket
 
@@ -51,6 +46,8 @@ incidents as (
 solvers as (
 
     select distinct solver_id from solves
+
+    where solver_id is not null
 
 ),
 
@@ -127,16 +124,18 @@ incidents_created_of_days as (
 incidents_repaired_of_days as (
 
     select
-        solved_day as day,
+        solves.solved_day as day,
         count(*) as incidents_repaired,
-        sum(full_resolution_minutes) as repair_minutes
+        -- A window adds and takes away, which only decimals do exactly.
+        sum(cast(solves.resolution_minutes as decimal(18, 2)))
+            as repair_minutes
 
-    from incidents
+    from solves
 
-    where is_solved
-        and solved_day is not null
+    inner join incidents
+        on solves.ticket_id = incidents.ticket_id
 
-    group by solved_day
+    group by solves.solved_day
 
 ),
 

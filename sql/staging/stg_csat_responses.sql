@@ -55,6 +55,16 @@ renamed as (
                 end,
             false
         ) as is_in_scale,
+        -- The two best scores of a scale, 4 and 5 of 5; on scales of two or
+        -- three only the best.
+        coalesce(
+            score >= case
+                when known_scale_max - known_scale_min >= 3
+                    then known_scale_max - 1
+                else known_scale_max
+            end,
+            false
+        ) as is_positive,
 
         ---------- timestamps
         offered_at,

@@ -18,11 +18,13 @@ renamed as (
         ---------- strings
         field_name,
         value as new_value,
+        previous_value,
         actor_role,
 
         ---------- booleans
         -- Robots answer at once; only what people write counts as a reply.
-        actor_role in ('agent', 'admin') as is_by_person_in_support,
+        coalesce(actor_role in ('agent', 'admin'), false)
+            as is_by_person_in_support,
 
         ---------- timestamps
         occurred_at

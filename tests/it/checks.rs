@@ -231,6 +231,33 @@ fn the_newest_day_is_judged_by_the_days_before_it() {
 }
 
 #[test]
+fn a_day_that_is_not_complete_is_neither_judged_nor_compared_with() {
+    // Eight days about 11, then 40, then half a day of 1.
+    let amounts = [10, 12, 11, 10, 12, 11, 10, 12, 40, 1];
+    let judged = |complete: &str| {
+        let scratch = readings("[checks]\nusual = { usual = \"sum(amount)\", day = \"day\", severity = \"warn\" }\n");
+        std::fs::remove_file(scratch.path("landing/readings-1.csv")).unwrap();
+        scratch.write(
+            "sql/marts/fct_reading.sql",
+            &format!("select id, day, at, shop, amount, parent, {complete} from stg_readings\n"),
+        );
+        days(&scratch, "a", &amounts);
+        let _ = scratch.run(&["run", "--as-of", "2024-03-10"]).exits(0);
+        let said = results(&scratch);
+        (said, scratch.rows("select message from dq_check_result where kind = 'usual'").concat())
+    };
+    let (said, message) = judged("day < date '2024-03-10' as is_complete");
+    assert_eq!(said, ["usual warned 1/1"]);
+    assert!(message.contains("on the newest complete day: at most"), "{message}");
+    // The 9th is not complete either: the 8th is judged, and has seven days before it only.
+    assert_eq!(judged("day < date '2024-03-09' as is_complete").0, ["usual not_judged 0/0"]);
+    // Another meaning of the word is no answer: the newest day is judged, whatever it is.
+    let (said, message) = judged("'yes' as is_complete");
+    assert_eq!(said, ["usual warned 1/1"]);
+    assert!(message.contains("on the newest day: at most"), "{message}");
+}
+
+#[test]
 fn a_day_is_not_part_of_its_own_past() {
     // Seven days of 10 and one of 18: median 10, median deviation 0, mean deviation 1, so 15 is 5 / 1.253314 = 3.989
     // deviations away. With itself in its past the mean deviation were 13 / 9, and it 2.762 away.

@@ -42,6 +42,7 @@ mod sample;
 mod scheduled;
 mod scratch;
 mod site;
+mod tickets;
 mod transcripts;
 mod two_runs;
 mod types;

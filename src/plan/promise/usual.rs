@@ -1,4 +1,9 @@
 //! A promise that the newest days are like the days before them.
+//!
+//! Half a day looks like a collapse. A table that says of its rows whether they are complete (`is_complete`) is asked
+//! about its complete days alone, as those that are judged and as those they are compared with.
+
+use datafusion::arrow::datatypes::DataType;
 
 use super::question::From;
 use super::{Asked, Maker, for_each, leading, quoted};
@@ -10,6 +15,9 @@ use crate::quote::identifier;
 /// Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993).
 const OF_MEDIAN_DEVIATION: &str = "0.6745e0";
 const OF_MEAN_DEVIATION: &str = "1.253314e0";
+
+/// The column by which a table tells which of its days are complete.
+const COMPLETE: &str = "is_complete";
 
 impl Maker<'_> {
     /// The newest days against the median and spread of the days before each; a day is never part of its own past.
@@ -34,12 +42,16 @@ impl Maker<'_> {
             same.push(r#"extract(dow from "_judged"."_day") = extract(dow from "_past"."_day")"#.to_owned());
         }
         let same: String = same.iter().flat_map(|condition| [condition.as_str(), " and "]).collect();
+        let tells_complete =
+            self.schema.field_with_name(COMPLETE).is_ok_and(|field| *field.data_type() == DataType::Boolean);
+        let (complete, of_complete) =
+            if tells_complete { (format!(" and {}", identifier(COMPLETE)), "complete ") } else { (String::new(), "") };
         let Usual { history_days, newest_days, min_points, max_z, .. } = usual;
         let (value, from) = (&value_of_day.sql, &from.sql);
         let scored = format!(
             r#"with "_days" as (
     select {groups}{day} as "_day", cast({value} as double) as "_value"
-    from {from} where {day} is not null group by {groups}{day}
+    from {from} where {day} is not null{complete} group by {groups}{day}
 ), "_judged" as (
     select * from "_days"
     where "_value" is not null and "_day" > (select max("_day") from "_days") - interval '{newest_days} days'
@@ -64,7 +76,8 @@ select {groups}"_day" as {day}, round("_value", 6) as "value", round("_median", 
     end, 6) as "z", "_points" as "days_before"
 from "_spread" where "_points" >= {min_points}"#
         );
-        let days = if *newest_days == 1 { "day".to_owned() } else { format!("{newest_days} days") };
+        let days =
+            if *newest_days == 1 { format!("{of_complete}day") } else { format!("{newest_days} {of_complete}days") };
         let message = format!(
             "`{}` of `{}` must be as usual on the newest {days}{}: \
              at most {max_z} robust standard deviations from the median of the {history_days} days before",
