@@ -119,9 +119,9 @@ answers_numbered as (
         answers.agent_id,
         answers.rating,
         answers.occurred_at,
-        extract(epoch from (
-            answers.occurred_at - offers_summed_to_tickets.csat_offered_at
-        )) <= $csat_answer_days * 86400 as is_in_time,
+        seconds_between(
+            offers_summed_to_tickets.csat_offered_at, answers.occurred_at
+        ) <= $csat_answer_days * 86400 as is_in_time,
         row_number() over (
             partition by answers.ticket_id
             order by answers.occurred_at, answers.answer_id

@@ -11,9 +11,9 @@ intervals as (
         status,
         is_reopen,
         started_at,
-        extract(epoch from (
-            coalesce(ended_at, greatest($as_of, started_at)) - started_at
-        )) / 60 as minutes
+        seconds_between(
+            started_at, coalesce(ended_at, greatest($as_of, started_at))
+        ) / 60 as minutes
 
     from int_ticket_status_intervals
 

@@ -242,12 +242,13 @@ tickets_with_target as (
         tickets_joined.csat_offered_at,
         tickets_joined.csat_answered_at,
         first_reply_targets.target as sla_first_reply_target_minutes,
-        extract(epoch from (
+        seconds_between(
+            tickets_joined.created_at,
             coalesce(
                 tickets_joined.sla_ended_at,
                 greatest($as_of, tickets_joined.created_at)
-            ) - tickets_joined.created_at
-        )) / 60 as sla_elapsed_minutes
+            )
+        ) / 60 as sla_elapsed_minutes
 
     from tickets_joined
 
@@ -300,7 +301,7 @@ final as (
         case
             when first_replied_at is not null
                 then round(
-                    greatest(extract(epoch from (first_replied_at - created_at)), 0)
+                    greatest(seconds_between(created_at, first_replied_at), 0)
                         / 60,
                     2
                 )
@@ -308,7 +309,7 @@ final as (
         case
             when first_solved_at is not null
                 then round(
-                    greatest(extract(epoch from (first_solved_at - created_at)), 0)
+                    greatest(seconds_between(created_at, first_solved_at), 0)
                         / 60,
                     2
                 )
@@ -316,7 +317,7 @@ final as (
         case
             when last_solved_at is not null
                 then round(
-                    greatest(extract(epoch from (last_solved_at - created_at)), 0)
+                    greatest(seconds_between(created_at, last_solved_at), 0)
                         / 60,
                     2
                 )

@@ -69,7 +69,7 @@ final as (
         ---------- numbers
         round(
             greatest(
-                extract(epoch from (solves.solved_at - tickets.created_at)), 0
+                seconds_between(tickets.created_at, solves.solved_at), 0
             ) / 60,
             2
         ) as resolution_minutes,
@@ -81,14 +81,14 @@ final as (
             and solves.solve_number = 1
             and (
                 solves.reopened_at is null
-                or extract(epoch from (solves.reopened_at - solves.solved_at))
+                or seconds_between(solves.solved_at, solves.reopened_at)
                     > $first_contact_days * 86400
             )
             and (
                 next_requests.next_created_at is null
-                or extract(epoch from (
-                    next_requests.next_created_at - solves.solved_at
-                )) > $first_contact_days * 86400
+                or seconds_between(
+                    solves.solved_at, next_requests.next_created_at
+                ) > $first_contact_days * 86400
             ) as is_first_contact_resolved,
         solves.reopened_at is not null as is_reopened,
         last_statuses.last_status = 'deleted' as is_deleted,

@@ -46,12 +46,12 @@ final as (
             end as bigint
         ) as backlog_change,
         round(
-            extract(epoch from (
+            seconds_between(
+                intervals.started_at,
                 coalesce(
-                    intervals.ended_at,
-                    greatest($as_of, intervals.started_at)
-                ) - intervals.started_at
-            )) / 60,
+                    intervals.ended_at, greatest($as_of, intervals.started_at)
+                )
+            ) / 60,
             2
         ) as minutes,
 
