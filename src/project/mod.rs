@@ -9,6 +9,7 @@ mod check;
 mod column;
 mod condition;
 mod contract;
+mod format_zone;
 mod job;
 mod landing;
 mod load;
@@ -31,8 +32,10 @@ pub use column::{ColumnType, Normaliser, Rules, Words, timestamp};
 pub use condition::{Comparison, Condition, Operand, RecordRule, RuleReason, Test};
 pub use contract::{
     CsvFormat, ERASED, FieldNames, FilesMode, Format, Keep, Late, Limit, MaxChange, ModelColumn, ModelContract,
-    ModelPlaces, NdjsonFormat, NewColumns, PLACE, Reference, SourceColumn, SourceContract, ThenLate, subject,
+    ModelPlaces, NdjsonFormat, NewColumns, PLACE, Reference, SourceColumn, SourceContract, ThenLate, occurrence,
+    subject,
 };
+pub use format_zone::{FormatZone, zone_by_name};
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};
 pub use load::{NAME_RULE, find_root, is_name, load, parse_duration, parse_size, stamp, warehouse};

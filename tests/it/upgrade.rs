@@ -80,3 +80,44 @@ fn what_lands_after_an_upgrade_rebuilds_what_it_touches() {
     assert_eq!(built, ["fct_visit"]);
     assert_eq!(scratch.rows("select user_id, count(*) from fct_visit group by 1 order by 1"), ["u1,2", "u9,1"]);
 }
+
+/// When calls began and on which day that was in the zone of the project, as published.
+fn calls(scratch: &Scratch) -> Vec<String> {
+    scratch.rows("select call_id, started_at, day from fct_call order by 1")
+}
+
+#[test]
+fn times_with_a_zone_in_their_format_are_read_again() {
+    let scratch = project("calls");
+    assert_eq!(calls(&scratch)[0], "1,2024-03-01T07:30:00Z,2024-03-01");
+    let _ = run(&scratch);
+    let right =
+        ["1,2024-03-01T15:30:00Z,2024-03-01", "2,2024-03-01T17:30:00Z,2024-03-02", "3,2024-03-02T15:30:00Z,2024-03-02"];
+    assert_eq!(calls(&scratch), right);
+    let said = scratch.run(&["run", "--as-of", CLOCK]).exits(0);
+    assert!(said.stderr.starts_with("nothing new: "), "{}", said.stderr);
+}
+
+#[test]
+fn a_file_that_is_gone_keeps_the_times_that_were_read_until_it_comes_back() {
+    let scratch = project("calls");
+    let path = scratch.path("landing/calls-2.csv");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let said = scratch.run(&["run", "--as-of", CLOCK]).exits(0);
+    assert!(
+        said.stderr.contains("warning: calls: this version reads landing/calls-2.csv differently"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(
+        calls(&scratch),
+        ["1,2024-03-01T15:30:00Z,2024-03-01", "2,2024-03-01T17:30:00Z,2024-03-02", "3,2024-03-02T07:30:00Z,2024-03-02"]
+    );
+    let said = scratch.run(&["run", "--as-of", CLOCK]).exits(0);
+    assert!(said.stderr.starts_with("nothing new: "), "{}", said.stderr);
+    std::fs::write(&path, bytes).unwrap();
+    scratch.age();
+    let _ = run(&scratch);
+    assert_eq!(calls(&scratch)[2], "3,2024-03-02T15:30:00Z,2024-03-02");
+}

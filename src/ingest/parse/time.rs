@@ -9,14 +9,16 @@
 //! milliseconds below 10^14, of microseconds below 10^17, else of nanoseconds.
 //!
 //! With formats, the first that the text fits in full decides. A format without a time of day means midnight, one
-//! without minutes the full hour.
+//! without minutes the full hour. Where the text of a format names a zone (`UTC`, `Z`, `+0800`, `Europe/Berlin`), its
+//! times are of that zone; `%Z` reads such a name, or an abbreviation that clocks in the zone of the contract show.
 
-use chrono::format::{Item, Parsed, StrftimeItems};
+use chrono::format::{Fixed, Item, Parsed, StrftimeItems};
 use chrono::{Datelike, NaiveDate, NaiveTime};
 
 use super::number::{digit, split_sign};
-use super::zone::Zone;
+use super::zone::{Zone, instant_in};
 use super::{Fault, Parse};
+use crate::project::{FormatZone, zone_by_name};
 use chrono_tz::Tz;
 
 /// The format that is no strftime format.
@@ -48,7 +50,7 @@ impl Parse for Dates {
         if self.formats.is_empty() {
             return iso_date(text.try_into().map_err(|_| Fault::Type)?);
         }
-        let parsed = self.formats.iter().find_map(|format| format.parse(text)?.to_naive_date().ok());
+        let parsed = self.formats.iter().find_map(|format| format.parse(text)?.0.to_naive_date().ok());
         day_of(parsed.ok_or(Fault::Type)?)
     }
 
@@ -91,19 +93,46 @@ impl Stamps {
             if format.is_epoch() {
                 epoch(text).map(Found::Instant)
             } else {
-                local_time(format.parse(text)?).map(Found::Local)
+                let (parsed, name) = format.parse(text)?;
+                let (date, time, offset) = local_time(parsed)?;
+                let place = match offset {
+                    Some(offset) => Place::Offset(offset),
+                    None => self.place(format.zone, name, date)?,
+                };
+                Some(Found::Local(date, time, place))
             }
         });
-        let found = match found.ok_or(Fault::Type)? {
+        let (date, time, place) = match found.ok_or(Fault::Type)? {
             Found::Instant(micros) => {
                 return self.instant(micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000), Some(0));
             }
-            Found::Local(found) => Some(found),
+            Found::Local(date, time, place) => (date, time, place),
         };
-        let (date, time, offset) = found.ok_or(Fault::Type)?;
         let local =
             i64::from(day_of(date)?) * DAY_SECONDS + i64::from(chrono::Timelike::num_seconds_from_midnight(&time));
-        self.instant(local, i64::from(chrono::Timelike::nanosecond(&time) / 1000), offset)
+        let micros = i64::from(chrono::Timelike::nanosecond(&time) / 1000);
+        match place {
+            Place::Own => self.instant(local, micros, None),
+            Place::Offset(offset) => self.instant(local, micros, Some(offset)),
+            Place::Zone(zone) => self.instant(instant_in(zone, local)?, micros, Some(0)),
+        }
+    }
+
+    /// Returns where clocks showed a time whose format says so in its own text, or reads `name`; nothing where the name
+    /// tells none.
+    fn place(&self, zone: FormatZone, name: &str, date: NaiveDate) -> Option<Place> {
+        let zone = match zone {
+            FormatZone::Named => match zone_by_name(name) {
+                Some(zone) => zone,
+                None => return self.zone.offset_called(name, date).map(Place::Offset),
+            },
+            zone => zone,
+        };
+        Some(match zone {
+            FormatZone::Offset(seconds) => Place::Offset(i64::from(seconds)),
+            FormatZone::Zone(zone) => Place::Zone(zone),
+            FormatZone::Unsaid | FormatZone::Named => Place::Own,
+        })
     }
 }
 
@@ -142,6 +171,12 @@ impl Parse for Stamps {
             Fault::DstGap => format!("a time that clocks in {} have shown", self.zone.name()),
             Fault::Range => "a time of the years 0001 to 9999".to_owned(),
             _ if self.formats.is_empty() => "a time such as 2026-01-31T23:59:00Z".to_owned(),
+            _ if self.formats.iter().any(|format| format.zone == FormatZone::Named) => format!(
+                "a time of the form {}, where `%Z` is UTC, an offset, a zone such as Europe/Berlin or an abbreviation of \
+                 {} (`parse_zone`)",
+                forms(&self.formats),
+                self.zone.name()
+            ),
             _ => format!("a time of the form {}", forms(&self.formats)),
         }
     }
@@ -230,10 +265,21 @@ fn day_of(date: NaiveDate) -> Result<i32, Fault> {
 
 /// What a format found.
 enum Found {
-    /// A local time and its offset.
-    Local((NaiveDate, NaiveTime, Option<i64>)),
+    /// A local time, and where clocks showed it.
+    Local(NaiveDate, NaiveTime, Place),
     /// Microseconds of UTC.
     Instant(i64),
+}
+
+/// Where clocks showed a local time.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// In the zone of the contract.
+    Own,
+    /// So many seconds from UTC.
+    Offset(i64),
+    /// In another zone.
+    Zone(Tz),
 }
 
 /// Reads a count since 1970, with a fraction or not, as microseconds; digits beyond those are cut off.
@@ -266,6 +312,9 @@ fn epoch(text: &[u8]) -> Option<i64> {
 struct Format {
     text: String,
     items: Vec<Item<'static>>,
+    /// What comes after the name of a zone, where one is read.
+    after: Option<Vec<Item<'static>>>,
+    zone: FormatZone,
 }
 
 impl Format {
@@ -273,18 +322,30 @@ impl Format {
         self.text == EPOCH
     }
 
-    fn parse(&self, text: &[u8]) -> Option<Parsed> {
+    /// Returns what it reads of a text, and the name of the zone in it, if it reads one.
+    fn parse<'t>(&self, text: &'t [u8]) -> Option<(Parsed, &'t str)> {
         let mut parsed = Parsed::new();
-        chrono::format::parse(&mut parsed, std::str::from_utf8(text).ok()?, self.items.iter()).ok()?;
-        Some(parsed)
+        let text = std::str::from_utf8(text).ok()?;
+        let Some(after) = &self.after else {
+            chrono::format::parse(&mut parsed, text, self.items.iter()).ok()?;
+            return Some((parsed, ""));
+        };
+        let rest = chrono::format::parse_and_remainder(&mut parsed, text, self.items.iter()).ok()?;
+        let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '+' | '-' | ':');
+        let end = rest.find(|c| !is_of_name(c)).unwrap_or(rest.len());
+        let (name, rest) = rest.split_at(end);
+        chrono::format::parse(&mut parsed, rest, after.iter()).ok()?;
+        (!name.is_empty()).then_some((parsed, name))
     }
 }
 
 fn read_formats(formats: &[String]) -> Result<Vec<Format>, String> {
     let read = |text: &String| {
         let items = StrftimeItems::new(text).parse_to_owned();
-        let items = items.map_err(|_| format!("`{text}` is no strftime format"))?;
-        Ok(Format { text: text.clone(), items })
+        let mut items = items.map_err(|_| format!("`{text}` is no strftime format"))?;
+        let name = items.iter().position(|item| *item == Item::Fixed(Fixed::TimezoneName));
+        let after = name.map(|place| items.split_off(place).split_off(1));
+        Ok(Format { text: text.clone(), items, after, zone: FormatZone::of(text) })
     };
     formats.iter().map(read).collect()
 }
@@ -441,6 +502,57 @@ mod tests {
         check(&stamps(&["%Y-%m-%d %I:%M %p"], Tz::UTC), "2025-01-01 12:30 AM", Ok("2025-01-01T00:30:00.000000"));
         check(&stamps(&["%Y-%m-%d %H:%M"], Tz::America__New_York), "2025-03-09 02:30", Err(Fault::DstGap));
         check(&stamps(&["%Y-%m-%d"], Tz::UTC), "+12025-01-01", Err(Fault::Range));
+    }
+
+    #[test]
+    fn the_text_of_a_format_tells_its_zone() {
+        let read = |format: &str, text: &str, expected: Result<&str, Fault>| {
+            check(&stamps(&[format], Tz::Asia__Shanghai), text, expected);
+        };
+        let noon = Ok("2024-03-01T15:30:00.000000");
+        read("%Y-%m-%d %H:%M:%S UTC", "2024-03-01 15:30:00 UTC", noon);
+        read("%Y%m%dT%H%M%SZ", "20240301T153000Z", noon);
+        read("%d.%m.%Y %H:%M GMT", "01.03.2024 15:30 GMT", noon);
+        read("%Y-%m-%d %I:%M %p (UTC)", "2024-03-01 03:30 PM (UTC)", noon);
+        read("%a %b %d %H:%M:%S UTC %Y", "Fri Mar 01 15:30:00 UTC 2024", noon);
+        read("%Y-%m-%d %H:%M:%S +0000", "2024-03-01 15:30:00 +0000", noon);
+        read("%Y-%m-%d %H:%M UTC-5", "2024-03-01 10:30 UTC-5", noon);
+        read("%Y-%m-%d %H:%M [Europe/Berlin]", "2024-03-01 16:30 [Europe/Berlin]", noon);
+        read("%Y-%m-%d %H:%M [Europe/Berlin]", "2024-03-31 02:30 [Europe/Berlin]", Err(Fault::DstGap));
+        // An offset that is read says more than letters beside it.
+        read("%a %b %d %Y %H:%M:%S GMT%z", "Fri Mar 01 2024 16:30:00 GMT+0100", noon);
+        read("%Y-%m-%dT%H:%M:%S%:z[%Z]", "2024-03-01T16:30:00+01:00[Europe/Berlin]", noon);
+        // Without a zone it is local.
+        read("%Y-%m-%d %H:%M:%S", "2024-03-01 23:30:00", noon);
+    }
+
+    #[test]
+    fn a_zone_is_read_by_its_name_and_never_guessed() {
+        let named = |zone: Tz| stamps(&["%Y-%m-%d %H:%M:%S %Z"], zone);
+        let new_york = named(Tz::America__New_York);
+        for (text, expected) in [
+            ("2024-03-01 15:30:00 UTC", Ok("2024-03-01T15:30:00.000000")),
+            ("2024-03-01 15:30:00 Z", Ok("2024-03-01T15:30:00.000000")),
+            ("2024-03-01 23:30:00 UTC+8", Ok("2024-03-01T15:30:00.000000")),
+            ("2024-03-01 16:30:00 Europe/Berlin", Ok("2024-03-01T15:30:00.000000")),
+            ("2024-03-01 10:30:00 EST", Ok("2024-03-01T15:30:00.000000")),
+            ("2024-07-01 11:30:00 EDT", Ok("2024-07-01T15:30:00.000000")),
+            // The hour that comes twice, and one that only clocks in winter show.
+            ("2024-11-03 01:30:00 EDT", Ok("2024-11-03T05:30:00.000000")),
+            ("2024-11-03 01:30:00 EST", Ok("2024-11-03T06:30:00.000000")),
+            ("2024-07-01 10:30:00 EST", Ok("2024-07-01T15:30:00.000000")),
+            ("2024-03-01 10:30:00 CST", Err(Fault::Type)),
+            ("2024-03-01 10:30:00 ", Err(Fault::Type)),
+            ("2024-03-01 10:30:00 EST5", Err(Fault::Type)),
+        ] {
+            check(&new_york, text, expected);
+        }
+        check(&named(Tz::Asia__Shanghai), "2024-03-01 23:30:00 CST", Ok("2024-03-01T15:30:00.000000"));
+        check(&named(Tz::America__Chicago), "2024-03-01 09:30:00 CST", Ok("2024-03-01T15:30:00.000000"));
+        check(&named(Tz::UTC), "2024-03-01 09:30:00 CST", Err(Fault::Type));
+        let bracketed = stamps(&["%Y-%m-%d %H:%M (%Z)"], Tz::UTC);
+        check(&bracketed, "2024-03-01 15:30 (GMT)", Ok("2024-03-01T15:30:00.000000"));
+        check(&bracketed, "2024-03-01 15:30 (GMT", Err(Fault::Type));
     }
 
     #[test]

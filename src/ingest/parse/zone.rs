@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use chrono::{DateTime, MappedLocalTime, Offset, TimeZone};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDate, NaiveTime, Offset, TimeZone};
+use chrono_tz::{OffsetName, Tz};
 
 use super::Fault;
 
@@ -79,12 +79,26 @@ impl Zone {
     }
 
     fn look_up(&self, local: i64) -> Result<i64, Fault> {
-        let naive = DateTime::from_timestamp(local, 0).ok_or(Fault::Range)?.naive_utc();
-        match self.tz.from_local_datetime(&naive) {
-            MappedLocalTime::Single(time) => Ok(time.timestamp()),
-            MappedLocalTime::Ambiguous(one, other) => Ok(one.timestamp().min(other.timestamp())),
-            MappedLocalTime::None => Err(Fault::DstGap),
-        }
+        instant_in(self.tz, local)
+    }
+
+    /// Returns the offset that clocks here call by an abbreviation, around a day or in another season of its year.
+    pub(super) fn offset_called(&self, name: &str, day: NaiveDate) -> Option<i64> {
+        let seasons = [1, 4, 7, 10].map(|month| NaiveDate::from_ymd_opt(day.year(), month, 1));
+        let days = [day.pred_opt(), Some(day), day.succ_opt()].into_iter().chain(seasons).flatten();
+        let mut offsets = days.map(|day| self.tz.offset_from_utc_datetime(&day.and_time(NaiveTime::MIN)));
+        let called = offsets.find(|offset| offset.abbreviation() == Some(name))?;
+        Some(i64::from(called.fix().local_minus_utc()))
+    }
+}
+
+/// Returns the UTC second at which clocks in a zone show `local`, as [`Zone::instant`] does.
+pub(super) fn instant_in(zone: Tz, local: i64) -> Result<i64, Fault> {
+    let naive = DateTime::from_timestamp(local, 0).ok_or(Fault::Range)?.naive_utc();
+    match zone.from_local_datetime(&naive) {
+        MappedLocalTime::Single(time) => Ok(time.timestamp()),
+        MappedLocalTime::Ambiguous(one, other) => Ok(one.timestamp().min(other.timestamp())),
+        MappedLocalTime::None => Err(Fault::DstGap),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use chrono::format::{Item, Parsed, StrftimeItems};
+use chrono::format::{Fixed, Item, Parsed, StrftimeItems};
 use chrono::{DateTime, NaiveDate};
 use regex::Regex;
 use toml::de::DeValue;
@@ -320,7 +320,9 @@ fn formats(table: &mut Table<'_>, kind: Option<ColumnType>) -> Vec<Spelled> {
 
 /// Returns whether a value written in this format can be read back and tells its day.
 fn tells_the_day(format: &str) -> bool {
-    let items = StrftimeItems::new(format).collect::<Vec<_>>();
+    // The name of a zone is written in one way and read in others.
+    let is_zone = |item: &Item<'_>| *item == Item::Fixed(Fixed::TimezoneName);
+    let items = StrftimeItems::new(format).filter(|item| !is_zone(item)).collect::<Vec<_>>();
     if items.iter().any(|item| matches!(item, Item::Error)) {
         return false;
     }
