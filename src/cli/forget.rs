@@ -12,7 +12,7 @@ use super::{Failure, Global, load, nothing_published, open_store};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::did_you_mean;
 use crate::plan::Forget;
-use crate::project::Project;
+use crate::project::{Project, SourceContract};
 use crate::run::{Exit, Status};
 use crate::store::{LandedPath, TableState};
 
@@ -47,7 +47,7 @@ pub(super) fn forget(global: &Global, args: &ForgetArgs, printer: &Printer) -> R
         let of_path = |state: &&TableState| entries(state).any(|entry| entry.path == path);
         let holders: Vec<&TableState> = before.values().filter(of_path).collect();
         if holders.is_empty() {
-            return Err(never_taken_in(path, &before));
+            return Err(never_taken_in(path, &before, &project));
         }
         let is_to_do =
             |state: &&&TableState| entries(state).any(|entry| entry.path == path && entry.forgotten == args.undo);
@@ -106,7 +106,19 @@ fn entries(state: &TableState) -> impl Iterator<Item = &LandedPath> {
     state.landed.iter().flat_map(|landed| &landed.paths)
 }
 
-fn never_taken_in(path: &str, datasets: &BTreeMap<String, TableState>) -> Failure {
+fn never_taken_in(path: &str, datasets: &BTreeMap<String, TableState>, project: &Project) -> Failure {
+    // It has no rows to give up, but it is there, and a run would read it.
+    let reads_it = |contract: &&SourceContract| contract.from.matches(path).is_some();
+    if project.root.join(path).is_file()
+        && let Some(contract) = project.sources.values().find(reads_it)
+    {
+        let help = format!(
+            "the next run reads it, for `from` of schemas/sources/{}.toml matches it; to leave it out, move it out of the \
+             landing folder",
+            contract.name
+        );
+        return Failure::usage(format!("`{path}` was never taken in, so there is nothing to forget"), Some(help));
+    }
     let near = did_you_mean(path, datasets.values().flat_map(entries).map(|entry| entry.path.as_str()));
     let list = || "opsmart show \"select dataset, file from dq_ledger\" lists the files that were".to_owned();
     Failure::usage(format!("`{path}` was never taken in"), Some(near.unwrap_or_else(list)))

@@ -97,7 +97,7 @@ fn run_error(error: &RunError, read: &[DatasetReport]) -> String {
 /// Returns in words which names of files and of contracts did not meet.
 pub(super) fn strangers(datasets: &[DatasetReport]) -> Vec<String> {
     let mut words = Vec::new();
-    for DatasetReport { dataset, unknown_columns, missing_columns, outdated, .. } in datasets {
+    for DatasetReport { dataset, unknown_columns, missing_columns, outdated, empty_files, .. } in datasets {
         if !unknown_columns.is_empty() {
             words.push(format!("{dataset}: the contract does not know {}", unknown_columns.join(", ")));
         }
@@ -111,8 +111,17 @@ pub(super) fn strangers(datasets: &[DatasetReport]) -> Vec<String> {
                  gone: its rows stay as they were read"
             ));
         }
+        words.extend(empty(dataset, empty_files));
     }
     words
+}
+
+/// Returns in words that files hold nothing, if some do.
+pub(super) fn empty(dataset: &str, files: &[String]) -> Option<String> {
+    let (first, others) = files.split_first()?;
+    let (others, are) =
+        if others.is_empty() { (String::new(), "is") } else { (format!(" and {} more", others.len()), "are") };
+    Some(format!("warning: {dataset}: {first}{others} {are} empty, without even a header: taken in with no records"))
 }
 
 /// Returns a broken promise in words, with rows that break it.

@@ -10,7 +10,7 @@ use clap::Args;
 use super::branch::OnBranch;
 use super::progress::Progress;
 use super::{Failure, Global, load, report, runtime, store_at};
-use crate::cli::print::{Printer, document, warn};
+use crate::cli::print::{Printer, document, empty, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
 use crate::plan::{Forget, Reach, Suite, reach, select_all};
@@ -404,6 +404,9 @@ fn tell(printer: &Printer, report: &RunReport) {
         warn(&report::nothing_landed(report));
         // So were tables put aside that are expected to be in force.
         warn(&report::moved(report));
+        for dataset in &report.datasets {
+            empty(&dataset.dataset, &dataset.empty_files).iter().for_each(|words| warn(&format!("{words}\n")));
+        }
     }
     printer.say(&report::text(report));
     if printer.is_json() {

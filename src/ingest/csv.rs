@@ -10,7 +10,7 @@
 //! is linear in the size of the file, and only a file in which nearly every line tears a quote ever notices.
 
 use super::cells::{Cells, Mark, most_made};
-use super::header::Wanted;
+use super::header::{Wanted, told_apart};
 use super::problem::FileProblem;
 use super::quarantine::Reason;
 use super::record::{Found, Line, LineEnds, Records, Step, Strangers, View, after_line_end, is_blank};
@@ -28,10 +28,13 @@ pub(super) struct Csv {
     wanted: Wanted,
     /// How many physical lines come before anything else.
     skip_lines: u64,
+    /// Whether there were such lines.
+    had_skip_lines: bool,
     /// What a line begins with that is no record.
     comment: Option<Vec<u8>>,
-    /// Whether the next record that is not blank is the header.
+    /// Whether the next record that is not blank is the header, or another row of it.
     expects_header: bool,
+    header: Header,
     /// How many fields a header may have.
     most_columns: usize,
     /// How many fields a record has.
@@ -42,6 +45,50 @@ pub(super) struct Csv {
     strangers: Strangers,
     done_bytes: u64,
     repeated_bytes: u64,
+}
+
+/// The header of a file, as far as it has been read.
+#[derive(Debug, Default)]
+struct Header {
+    /// How many records it takes up.
+    most_rows: usize,
+    /// The names in each of them.
+    rows: Vec<Vec<String>>,
+    /// The names that it must have, where they are not those of the fields.
+    expected: Option<Vec<String>>,
+    /// Whether a record that is one of its rows once more is passed over.
+    skips_repeated: bool,
+    /// How many were.
+    repeated: u64,
+}
+
+impl Header {
+    /// Returns the name of each field: the texts of its rows, joined. An empty cell of a row above others has the text to
+    /// its left, as where cells are merged.
+    fn names(&self) -> Vec<String> {
+        joined_names(&self.rows)
+    }
+}
+
+/// Returns the name of each field of a header that takes up several records.
+#[must_use]
+pub fn joined_names(rows: &[Vec<String>]) -> Vec<String> {
+    let width = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let mut names = vec![String::new(); width];
+    for (at, row) in rows.iter().enumerate() {
+        let mut last = "";
+        for (place, name) in names.iter_mut().enumerate() {
+            let own = row.get(place).map_or("", String::as_str);
+            if !own.is_empty() || at + 1 == rows.len() {
+                last = own;
+            }
+            if !last.is_empty() {
+                name.push_str(if name.is_empty() { "" } else { " " });
+                name.push_str(last);
+            }
+        }
+    }
+    names
 }
 
 impl Csv {
@@ -59,8 +106,16 @@ impl Csv {
             splitter: format.into(),
             wanted,
             skip_lines: format.skip_lines,
+            had_skip_lines: false,
             comment: format.comment.as_ref().map(|comment| comment.as_bytes().to_vec()),
-            expects_header: format.names == FieldNames::Header,
+            expects_header: format.has_header(),
+            header: Header {
+                most_rows: usize::try_from(format.header_rows).unwrap_or(1),
+                rows: Vec::new(),
+                expected: format.expected_header.clone(),
+                skips_repeated: format.skips_repeated_header,
+                repeated: 0,
+            },
             most_columns,
             fields,
             rest: None,
@@ -116,6 +171,7 @@ impl Csv {
     fn step(&mut self, view: View<'_>, at: usize, line: u64, cells: &mut Cells) -> Result<Step, FileProblem> {
         if let Some(step) = self.passed_over(view, at) {
             if matches!(step, Step::Blank { .. }) {
+                self.had_skip_lines |= self.skip_lines > 0;
                 self.skip_lines = self.skip_lines.saturating_sub(1);
             }
             return Ok(step);
@@ -145,15 +201,15 @@ impl Csv {
                 let names = cells.since(mark, view.bytes).map(|name| name.unwrap_or_default().trim_ascii());
                 let names = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect::<Vec<_>>();
                 cells.return_to(mark);
-                let bound = self.wanted.bind(&names)?;
-                self.expects_header = false;
-                self.fields = names.len();
-                self.slots = bound.slots;
-                if let Some(column) = self.wanted.rest() {
-                    self.rest = Some(RestOfFields::new(&names, &self.slots));
-                    self.slots[column] = Some(self.fields);
+                self.header.rows.push(names);
+                if self.header.rows.len() == self.header.most_rows {
+                    self.read_header()?;
                 }
-                self.strangers = bound.strangers;
+                Ok(Step::Blank { end, lines })
+            }
+            Scan::Record { end, lines } if self.header.skips_repeated && self.is_header(cells, mark, view.bytes) => {
+                cells.return_to(mark);
+                self.header.repeated += 1;
                 Ok(Step::Blank { end, lines })
             }
             Scan::Record { end, lines } => Ok(self.record(view, mark, (end, lines), cells)),
@@ -163,7 +219,10 @@ impl Csv {
             }
             Scan::Broken { flaw, reach } => {
                 cells.return_to(mark);
-                let message = self.message(flaw, view.limit);
+                let mut message = self.message(flaw, view.limit);
+                if let (Flaw::Fields { lines: 1, .. }, false) = (flaw, self.expects_header) {
+                    message.extend(self.other_delimiter(&view.bytes[at..reach.max(at)], cells));
+                }
                 if self.expects_header {
                     return Err(FileProblem::BrokenHeader { line, message });
                 }
@@ -182,6 +241,62 @@ impl Csv {
                 })
             }
         }
+    }
+
+    /// Finds the columns in a header that has been read whole.
+    fn read_header(&mut self) -> Result<(), FileProblem> {
+        let names = self.header.names();
+        self.expects_header = false;
+        if let Some(expected) = &self.header.expected {
+            let is_same = |(one, other): (&String, &String)| one.trim_ascii() == other.trim_ascii();
+            if expected.len() != names.len() || !expected.iter().zip(&names).all(is_same) {
+                return Err(FileProblem::OtherHeader { expected: expected.clone(), header: names });
+            }
+            return Ok(());
+        }
+        let bound = self.wanted.bind(&names)?;
+        self.fields = names.len();
+        self.slots = bound.slots;
+        if let Some(column) = self.wanted.rest() {
+            self.rest = Some(RestOfFields::new(&told_apart(&names, &self.slots), &self.slots));
+            self.slots[column] = Some(self.fields);
+        }
+        self.strangers = bound.strangers;
+        Ok(())
+    }
+
+    /// Returns whether the fields that have come since `mark` are a row of the header once more.
+    fn is_header(&self, cells: &Cells, mark: Mark, bytes: &[u8]) -> bool {
+        let is_row = |row: &Vec<String>| {
+            let mut fields = cells.since(mark, bytes).map(|field| field.unwrap_or_default());
+            // What was put behind another file may begin with a mark of its own.
+            let same = |name: &String| {
+                fields.next().is_some_and(|field| {
+                    field.strip_prefix(b"\xef\xbb\xbf").unwrap_or(field).trim_ascii() == name.trim_ascii().as_bytes()
+                })
+            };
+            row.iter().all(same) && fields.all(<[u8]>::is_empty)
+        };
+        self.header.rows.iter().any(is_row)
+    }
+
+    /// Returns what else stands between the fields of a line that has another number of them than it should, if something
+    /// does.
+    #[cold]
+    fn other_delimiter(&self, line: &[u8], cells: &mut Cells) -> Option<String> {
+        const USUAL: [u8; 5] = *b",;\t| ";
+        if self.fields < 2 {
+            return None;
+        }
+        let view = View { bytes: line, ended: true, limit: line.len() };
+        let mark = cells.mark();
+        let other = USUAL.into_iter().filter(|other| *other != self.splitter.delimiter).find(|&delimiter| {
+            let splitter = Splitter { delimiter, fills_short_rows: false, ..self.splitter };
+            let scan = splitter.scan(view, 0, Some(self.fields), cells);
+            cells.return_to(mark);
+            matches!(scan, Scan::Record { end, lines: 1 } if end == line.len())
+        })?;
+        Some(format!("; it has {} between {}, not {}", self.fields, shown(other), shown(self.splitter.delimiter)))
     }
 
     /// Ends a record whose fields have come since `mark`.
@@ -240,8 +355,30 @@ impl Records for Csv {
         &self.strangers
     }
 
+    fn has_header(&self) -> bool {
+        !self.header.rows.is_empty()
+    }
+
+    fn repeated_headers(&self) -> u64 {
+        self.header.repeated
+    }
+
     fn finish(self) -> Result<Strangers, FileProblem> {
-        if self.expects_header { Err(FileProblem::NoHeader) } else { Ok(self.strangers) }
+        // Nothing but blank lines and remarks is a file of no records. Where lines before the header are to be passed over
+        // and it ends among or behind them, it may have been cut off.
+        let has_begun = !self.header.rows.is_empty() || self.had_skip_lines;
+        if self.expects_header && has_begun { Err(FileProblem::NoHeader) } else { Ok(self.strangers) }
+    }
+}
+
+fn shown(delimiter: u8) -> &'static str {
+    match delimiter {
+        b',' => "commas",
+        b';' => "semicolons",
+        b'\t' => "tabs",
+        b'|' => "bars",
+        b' ' => "spaces",
+        _ => "delimiters of the contract",
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Raw {
     pub(crate) left: Vec<FileLeft>,
     /// Paths whose rows stay as an earlier reader made them, because their bytes are gone.
     pub(crate) outdated: Vec<String>,
+    /// Files read now that hold nothing, not even a header.
+    pub(crate) empty_files: Vec<String>,
 }
 
 /// Why a dataset could not be taken in.
@@ -153,6 +155,7 @@ pub async fn ingest(
         missing_columns: BTreeSet::new(),
         left: Vec::new(),
         outdated: Vec::new(),
+        empty_files: Vec::new(),
     };
     if let Some(before) = before
         && before.shape == step.shape
@@ -205,7 +208,8 @@ impl Raw {
         listed: &Listed,
         reading: Reading,
     ) -> Result<(), IngestError> {
-        let Reading { identity, content, missing_columns, examples } = reading;
+        let Reading { identity, content, missing_columns, examples, is_empty } = reading;
+        self.empty_files.extend(is_empty.then(|| listed.path.clone()));
         self.missing_columns.extend(missing_columns);
         let of_path = |path: &LandedPath| path.path == listed.path;
         if let Some(at) = self.paths.iter().position(|path| of_path(path) && path.forgotten && path.content == identity)
@@ -326,6 +330,8 @@ struct Reading {
     content: Content,
     missing_columns: Vec<String>,
     examples: Vec<String>,
+    /// Whether it holds neither a header nor a record.
+    is_empty: bool,
 }
 
 /// What came of reading a file.
@@ -553,7 +559,9 @@ impl<'a> Tables<'a> {
             unknown_columns: outcome.unknown_columns,
             read_as: None,
         };
-        Ok(Reading { identity, content, missing_columns: outcome.missing_columns, examples: self.examples })
+        let is_empty = content.ledger.accepted + content.ledger.quarantined == 0 && !outcome.has_header;
+        let missing_columns = outcome.missing_columns;
+        Ok(Reading { identity, content, missing_columns, examples: self.examples, is_empty })
     }
 }
 

@@ -80,6 +80,10 @@ pub struct Outcome {
     pub missing_columns: Vec<String>,
     /// Of the digests of values that the contract erases those of values that a record has.
     pub met: BTreeSet<Digest>,
+    /// How many records were the header once more and were passed over, as the contract has it.
+    pub repeated_headers: u64,
+    /// Whether it has a header, as CSV may have.
+    pub has_header: bool,
 }
 
 /// How much is done at a time. Rows, records set aside and counts do not depend on it; the cut into batches does.
@@ -215,13 +219,14 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         self.walk(&mut records)?;
         self.ledger.bytes = self.chunk.base() + self.chunk.bytes().len() as u64;
         self.judge(true, records.strangers())?;
+        let (has_header, repeated_headers) = (records.has_header(), records.repeated_headers());
         let Strangers { unknown: unknown_columns, missing: missing_columns } = records.finish()?;
         self.judge_names(&unknown_columns)?;
         if !self.ledger.balanced() {
             return Err(ReadError::Unbalanced(self.ledger));
         }
         let (content, ledger, met) = (self.chunk.digest(), self.ledger, self.table.into_met());
-        Ok(Outcome { content, ledger, unknown_columns, missing_columns, met })
+        Ok(Outcome { content, ledger, unknown_columns, missing_columns, met, repeated_headers, has_header })
     }
 
     fn look<F: Records>(mut self, mut records: F) -> Seen<S::Error> {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::problem::FileProblem;
 use super::record::Strangers;
-use crate::project::SourceContract;
+use crate::project::{SourceContract, occurrence};
 
 /// The columns of a contract, and where it looks for them.
 #[derive(Debug, Clone)]
@@ -112,17 +112,32 @@ impl Wanted {
         for (path, at, _) in self.paths() {
             names[at].extend(path.first().filter(|_| path.len() == 1).map(String::as_str));
         }
+        // Where a name comes several times, `name#2` is the second field that is called so.
+        let nth = |name: &str| {
+            let (base, number) = occurrence(name).filter(|_| !places.contains_key(name))?;
+            let (base, places) = places.get_key_value(base)?;
+            Some((*base, *places.get(number.checked_sub(1)?)?))
+        };
+        let is_told_apart = |name: &str| {
+            let of_it = |other: &&str| nth(other).is_some_and(|(base, _)| base == name);
+            names.iter().flatten().any(|other| of_it(other))
+        };
+        let place = |name: &str| match places.get(name).map(Vec::as_slice) {
+            Some([first, rest @ ..]) => {
+                Some(if rest.is_empty() || is_told_apart(name) { Ok(*first) } else { Err(Twofold) })
+            }
+            _ => nth(name).map(|(_, place)| Ok(place)),
+        };
         let mut used = HashSet::new();
         let mut slots = Vec::with_capacity(self.columns.len());
         let mut missing = Vec::new();
         for (column, names) in self.columns.iter().zip(&names) {
-            let found = names.iter().find_map(|name| Some((*name, places.get(name)?.as_slice())));
-            slots.push(match found {
-                Some((name, [place])) => {
-                    used.insert(name);
-                    Some(*place)
+            slots.push(match names.iter().find_map(|name| Some((*name, place(name)?))) {
+                Some((_, Ok(place))) => {
+                    used.insert(place);
+                    Some(place)
                 }
-                Some((name, _)) => {
+                Some((name, Err(Twofold))) => {
                     return Err(FileProblem::DuplicateColumn { name: name.to_owned(), header: header.to_vec() });
                 }
                 None => {
@@ -135,10 +150,15 @@ impl Wanted {
         }
         for (column, names) in &missing {
             for name in *names {
-                let is_near = |other: &&String| !used.contains(other.as_str()) && near(other) == near(name);
-                if let Some(found) = header.iter().find(is_near) {
+                let (base, number) = occurrence(name).unwrap_or((name, 1));
+                let is_near = |(at, other): &(usize, &String)| {
+                    let is_there = places.get(other.as_str()).is_some_and(|places| places.len() >= number);
+                    !used.contains(at) && is_there && (near(other) == near(name) || near(other) == near(base))
+                };
+                if let Some((_, found)) = header.iter().enumerate().find(is_near) {
+                    let found = if number > 1 { format!("{found}#{number}") } else { found.clone() };
                     let (column, name) = (column.name.clone(), (*name).to_owned());
-                    return Err(FileProblem::NearColumn { column, name, found: found.clone() });
+                    return Err(FileProblem::NearColumn { column, name, found });
                 }
             }
         }
@@ -150,15 +170,37 @@ impl Wanted {
         if used.is_empty() && !missing.is_empty() {
             return Err(FileProblem::NoColumns { header: header.to_vec() });
         }
-        let mut unknown = Vec::new();
-        for name in header {
-            if used.insert(name) {
-                unknown.push(if name.is_empty() { "\"\"".to_owned() } else { name.clone() });
+        let mut unknown: Vec<String> = Vec::new();
+        let mut seen = HashSet::new();
+        for (at, name) in told_apart(header, &slots).into_iter().enumerate() {
+            if !used.contains(&at) && seen.insert(name.clone()) {
+                unknown.push(if name.is_empty() { "\"\"".to_owned() } else { name });
             }
         }
         let missing = missing.into_iter().map(|(column, _)| column.name.clone()).collect();
         Ok(Bound { slots, strangers: Strangers { unknown, missing } })
     }
+}
+
+/// A name that several fields have, between which nothing decides.
+#[derive(Debug, Clone, Copy)]
+struct Twofold;
+
+/// Returns the names of a header; those that come several times, and of which a column reads one, with their number behind
+/// them.
+pub(super) fn told_apart(header: &[String], slots: &[Option<usize>]) -> Vec<String> {
+    let known: HashSet<&str> = slots.iter().flatten().filter_map(|at| header.get(*at)).map(String::as_str).collect();
+    let mut counts = HashMap::<&str, usize>::new();
+    let named = header.iter().map(|name| {
+        let count = counts.entry(name).or_default();
+        *count += 1;
+        if *count > 1 && !name.is_empty() && known.contains(name.as_str()) {
+            format!("{name}#{count}")
+        } else {
+            name.clone()
+        }
+    });
+    named.collect()
 }
 
 impl WantedColumn {
@@ -226,9 +268,41 @@ mod tests {
         assert_eq!(twice.to_string(), "column `note` stands twice in the header");
         assert_eq!(
             twice.help(),
-            "write `skip = 1, columns = [\"id\", \"note\", \"note_2\"]` in `format`: the header is passed over, and each field \
-             has a name of its own"
+            "declare a column for each field of that name, the second with `aliases = [\"note#2\"]`; the first is then `note`"
         );
+    }
+
+    #[test]
+    fn equal_names_are_told_apart_by_their_number() {
+        let jira = wanted(&[
+            (&["key"], true),
+            (&["labels", "Labels"], false),
+            (&["labels_2", "Labels#2"], false),
+            (&["sprint", "Sprint#1"], false),
+        ]);
+        let bound = |header: &[&str]| {
+            let Bound { slots, strangers } = bind(&jira, header).unwrap();
+            (slots, strangers.unknown.join(" "), strangers.missing.join(" "))
+        };
+        let all = |slots: [Option<usize>; 4], unknown: &str, missing: &str| {
+            (slots.to_vec(), unknown.to_owned(), missing.to_owned())
+        };
+        assert_eq!(bound(&["key", "Labels", "Labels", "Sprint"]), all([Some(0), Some(1), Some(2), Some(3)], "", ""));
+        // Another export has other names several times.
+        assert_eq!(
+            bound(&["key", "Labels", "Sprint", "Sprint"]),
+            all([Some(0), Some(1), None, Some(2)], "Sprint#2", "labels_2")
+        );
+        assert_eq!(
+            bound(&["Labels", "Sprint", "Labels", "key", "Labels"]),
+            all([Some(3), Some(0), Some(2), Some(1)], "Labels#3", "")
+        );
+        // A field that is called so itself goes before.
+        assert_eq!(bound(&["key", "Labels", "Labels#2"]), all([Some(0), Some(1), Some(2), None], "", "sprint"));
+        let plain = wanted(&[(&["key"], true), (&["labels", "Labels"], false)]);
+        assert!(matches!(bind(&plain, &["key", "Labels", "Labels"]), Err(FileProblem::DuplicateColumn { .. })));
+        let near = bind(&wanted(&[(&["key"], true), (&["b", "Note#2"], false)]), &["key", "note", "note"]).unwrap_err();
+        assert_eq!(near.to_string(), "the header has no `Note#2` for column `b`, but `note#2`");
     }
 
     #[test]

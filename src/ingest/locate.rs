@@ -49,7 +49,7 @@ impl<'a> Locator<'a> {
             Format::Csv(format) => {
                 // Lines before the header are passed over with it; where there is none, records are all that is asked of.
                 let skip_lines = if format.names == FieldNames::Header { format.skip_lines } else { 0 };
-                let format = CsvFormat { skip_lines, ..format.clone() };
+                let format = CsvFormat { skip_lines, expected_header: None, ..format.clone() };
                 let mut csv = Csv::new(&format, wanted, limits.columns).ok()?;
                 if csv.expects_header() {
                     let bytes = LandingFolder::new(root, &contract.from).read(path).await.ok()?;

@@ -46,6 +46,7 @@ mod tests;
 mod times;
 
 pub use batch::{LINE_COLUMN, OFFSET_COLUMN, row_schema};
+pub use csv::joined_names;
 pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
 pub(crate) use dataset::{is_read_like, partitioner, stored_row_schema};
 pub use decode::Compression;
@@ -57,5 +58,5 @@ pub use parse::{Misfit, Rank, Reader, normalised, scalar};
 pub use peek::{Drift, Drifts, drifts};
 pub use problem::{FileProblem, ReadError, Unfit, names_apart};
 pub use quarantine::{Reason, SetAside, quoted};
-pub use sample::{Beginning, CsvSample, SampleRecord, beginning, split_csv};
+pub use sample::{Beginning, CsvSample, CsvTrial, SampleRecord, beginning, split_csv, try_csv};
 pub use seek::{Sought, seek};

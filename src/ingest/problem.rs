@@ -30,6 +30,14 @@ pub enum FileProblem {
         /// The names that the header has.
         header: Vec<String>,
     },
+    /// The header is another one than the contract was written for.
+    #[error("the header is not the one that the contract was written for: {}", difference(.expected, .header))]
+    OtherHeader {
+        /// The names that the contract has.
+        expected: Vec<String>,
+        /// The names that the header has.
+        header: Vec<String>,
+    },
     /// The header has none of the contract's columns.
     #[error("the header has none of the contract's columns, only {}", names(.header))]
     NoColumns {
@@ -196,6 +204,18 @@ fn unfit_help(columns: &[Unfit], unknown: &[String]) -> String {
     text
 }
 
+/// Returns where two headers part.
+fn difference(expected: &[String], found: &[String]) -> String {
+    let at = expected.iter().zip(found).position(|(one, other)| one.trim_ascii() != other.trim_ascii());
+    match at {
+        Some(at) => {
+            let [expected, found] = [&expected[at], &found[at]].map(|name| quoted(name.as_bytes()));
+            format!("expected {expected} as name {}, found {found}", at + 1)
+        }
+        None => format!("expected {} names, found {}", expected.len(), found.len()),
+    }
+}
+
 fn required(columns: &[String]) -> String {
     let (noun, verb) = if columns.len() == 1 { ("column", "is") } else { ("columns", "are") };
     format!("{noun} {} {verb} required", names(columns))
@@ -229,11 +249,16 @@ impl FileProblem {
                     .to_owned()
             }
             Self::Unfit { columns, unknown } => unfit_help(columns, unknown),
-            Self::DuplicateColumn { header, .. } => format!(
-                "write `skip = 1, columns = [{}]` in `format`: the header is passed over, and each field has a name of \
-                 its own",
-                listed(&names_apart(header))
+            Self::DuplicateColumn { name, .. } => format!(
+                "declare a column for each field of that name, the second with `aliases = [{}]`; the first is then {}",
+                toml_text(&format!("{name}#2")),
+                quoted(name.as_bytes())
             ),
+            Self::OtherHeader { .. } => {
+                "give such files a contract of their own, or write this header in `header` of `format` and the names of \
+                 its fields in `columns`, in the same order"
+                    .to_owned()
+            }
             Self::Undeclared { encoding } => format!("write `encoding = \"{encoding}\"` in `format`"),
             _ => "mend the file or the contract".to_owned(),
         }
@@ -260,15 +285,6 @@ pub fn names_apart(header: &[String]) -> Vec<String> {
         name
     });
     named.collect()
-}
-
-/// Lists names as TOML has them, as far as a message has room.
-fn listed(names: &[String]) -> String {
-    let mut shown = names.iter().take(SHOWN_NAMES).map(|name| toml_text(name)).collect::<Vec<_>>();
-    if names.len() > SHOWN_NAMES {
-        shown.push("…".to_owned());
-    }
-    shown.join(", ")
 }
 
 /// Returns a text as it can be pasted into TOML, with everything escaped that could upset a terminal.

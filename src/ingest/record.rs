@@ -175,6 +175,16 @@ pub(super) trait Records {
     /// Returns which names of the file so far and of the contract do not meet.
     fn strangers(&self) -> &Strangers;
 
+    /// Returns whether a header has been read.
+    fn has_header(&self) -> bool {
+        false
+    }
+
+    /// Returns how many records were the header once more and were passed over.
+    fn repeated_headers(&self) -> u64 {
+        0
+    }
+
     /// Called at the end of the file; gives back which names of the file and of the contract did not meet.
     fn finish(self) -> Result<Strangers, FileProblem>;
 }

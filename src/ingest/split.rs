@@ -6,6 +6,8 @@
 //! - A record ends with `\n`, `\r\n` or `\r`, whatever the other records end with, or with the file.
 //! - Where there is an escape, it makes the next byte text, inside quotes and outside. Before a byte that means something
 //!   it goes; before any other both stay.
+//! - Where fields are trimmed, spaces and tabs before and after a field are no part of it, and a quote counts after them;
+//!   inside quotes they are text.
 
 use memchr::{memchr, memchr2, memchr3};
 
@@ -21,12 +23,14 @@ pub(super) struct Splitter {
     pub(super) escape: Option<u8>,
     /// Whether a record of one line may lack fields at its end.
     pub(super) fills_short_rows: bool,
+    /// Whether spaces and tabs around a field are no part of it.
+    pub(super) trims: bool,
 }
 
 impl From<&CsvFormat> for Splitter {
     fn from(format: &CsvFormat) -> Self {
-        let CsvFormat { delimiter, quote, escape, fills_short_rows, .. } = *format;
-        Self { delimiter, quote, escape, fills_short_rows }
+        let CsvFormat { delimiter, quote, escape, fills_short_rows, trims, .. } = *format;
+        Self { delimiter, quote, escape, fills_short_rows, trims }
     }
 }
 
@@ -81,6 +85,12 @@ impl Splitter {
         let (mut start, mut count, mut lines) = (at, 0, 1);
         loop {
             let wanted = count < expected;
+            if self.trims {
+                start = self.after_blanks(window, start);
+                if start == window.len() && !settled {
+                    return Scan::More;
+                }
+            }
             let field = if let Some(quote) = self.quote
                 && window.get(start) == Some(&quote)
             {
@@ -97,7 +107,7 @@ impl Splitter {
                 let place = memchr3(self.delimiter, b'\n', b'\r', &window[start..]);
                 let after = place.map_or(window.len(), |place| start + place);
                 if wanted {
-                    cells.push(Cell::new(start, after));
+                    cells.push(Cell::new(start, self.before_blanks(window, start, after)));
                 }
                 Field { after, lines: 0 }
             };
@@ -153,13 +163,13 @@ impl Splitter {
                 None => break after,
             }
         };
-        let text = &window[start..after];
+        let text = &window[start..self.before_blanks(window, start, after)];
         if wanted && memchr(escape, text).is_some() {
             cells.push_held(|held| self.unescape(escape, text, held));
         } else if wanted {
-            cells.push(Cell::new(start, after));
+            cells.push(Cell::new(start, start + text.len()));
         }
-        Some(Field { after, lines: count_line_ends(text) })
+        Some(Field { after, lines: count_line_ends(&window[start..after]) })
     }
 
     /// Reads the quoted field at `start`.
@@ -174,7 +184,7 @@ impl Splitter {
     ) -> Result<Field, Scan> {
         let mut doubled = false;
         let mut from = start + 1;
-        let close = loop {
+        let (close, after) = loop {
             let place = match self.escape {
                 None => memchr(quote, &window[from..]),
                 Some(escape) => memchr2(quote, escape, &window[from..]),
@@ -193,9 +203,20 @@ impl Splitter {
                     doubled = true;
                     from = close + 2;
                 }
-                Some(&byte) if byte == self.delimiter || byte == b'\n' || byte == b'\r' => break close,
+                Some(&byte) if byte == self.delimiter || byte == b'\n' || byte == b'\r' => break (close, close + 1),
+                Some(&byte) if self.trims && is_space(byte) => {
+                    let after = self.after_blanks(window, close + 1);
+                    match window.get(after) {
+                        Some(&byte) if byte == self.delimiter || byte == b'\n' || byte == b'\r' => {
+                            break (close, after);
+                        }
+                        Some(_) => return Err(Scan::Broken { flaw: Flaw::AfterQuote, reach: after }),
+                        None if settled => break (close, after),
+                        None => return Err(Scan::More),
+                    }
+                }
                 Some(_) => return Err(Scan::Broken { flaw: Flaw::AfterQuote, reach: close + 1 }),
-                None if settled => break close,
+                None if settled => break (close, close + 1),
                 None => return Err(Scan::More),
             }
         };
@@ -208,8 +229,28 @@ impl Splitter {
         } else if wanted {
             cells.push(Cell::new(start + 1, close));
         }
-        Ok(Field { after: close + 1, lines: count_line_ends(text) })
+        Ok(Field { after, lines: count_line_ends(text) })
     }
+
+    /// Returns where the spaces and tabs at `at` end.
+    fn after_blanks(self, window: &[u8], at: usize) -> usize {
+        let is_blank = |&byte: &u8| is_space(byte) && byte != self.delimiter;
+        window[at..].iter().position(|byte| !is_blank(byte)).map_or(window.len(), |length| at + length)
+    }
+
+    /// Returns where a field ends without the spaces and tabs behind it, if they are none of it.
+    #[inline]
+    fn before_blanks(self, window: &[u8], start: usize, after: usize) -> usize {
+        if !self.trims {
+            return after;
+        }
+        let text = &window[start..after];
+        start + text.iter().rposition(|&byte| !is_space(byte)).map_or(0, |last| last + 1)
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 /// Returns where reading goes on after the escape at `at` and what it makes text; nothing where more bytes are needed.
@@ -263,7 +304,8 @@ mod tests {
     use super::*;
     use crate::ingest::record::View;
 
-    const SPLITTER: Splitter = Splitter { delimiter: b',', quote: Some(b'"'), escape: None, fills_short_rows: false };
+    const SPLITTER: Splitter =
+        Splitter { delimiter: b',', quote: Some(b'"'), escape: None, fills_short_rows: false, trims: false };
     const ESCAPED: Splitter = Splitter { escape: Some(b'\\'), ..SPLITTER };
 
     fn scan(text: &str, fields: usize) -> (Scan, Vec<String>) {
@@ -327,6 +369,25 @@ mod tests {
         check_as(ESCAPED, "\"a\\\n\",c\\", &["a\n", "c\\"], 8, 2);
         check_as(Splitter { quote: None, ..ESCAPED }, "\"a\\,\",b\n", &["\"a,\"", "b"], 8, 1);
         assert!(matches!(scan_as(ESCAPED, "\"a\\\",b\n", 2).0, Scan::Broken { flaw: Flaw::Open, .. }));
+    }
+
+    #[test]
+    fn spaces_around_fields_are_no_part_of_them_where_that_is_agreed() {
+        let trimming = Splitter { trims: true, ..SPLITTER };
+        check_as(trimming, "a, \"x, y\" ,b\n", &["a", "x, y", "b"], 13, 1);
+        check_as(trimming, " a ,\t\" b \"\t\r\n", &["a", " b "], 13, 1);
+        check_as(trimming, "  , \n", &["", ""], 5, 1);
+        check_as(trimming, "a b , \"\"\"c\"\"\"", &["a b", "\"c\""], 13, 1);
+        let tabs = Splitter { delimiter: b'\t', ..trimming };
+        check_as(tabs, "a \t \"b\tc\" \t\n", &["a", "b\tc", ""], 12, 1);
+        let escaping = Splitter { trims: true, ..ESCAPED };
+        check_as(escaping, " a\\, b , c\n", &["a, b", "c"], 11, 1);
+        for text in ["a, ", "a, \"b\" ", "a, \"b\""] {
+            let view = View { bytes: text.as_bytes(), ended: false, limit: 64 };
+            assert_eq!(trimming.scan(view, 0, Some(2), &mut Cells::default()), Scan::More, "{text:?}");
+        }
+        let flaw = scan_as(trimming, "\"a\" b,c\n", 2).0;
+        assert_eq!(flaw, Scan::Broken { flaw: Flaw::AfterQuote, reach: 4 });
     }
 
     #[test]

@@ -482,7 +482,6 @@ fn what_is_wrong_with_a_whole_file_is_said_once() {
         case.problem(b"id,b,id\n1,2,3\n"),
         FileProblem::DuplicateColumn { name: "id".into(), header: ["id", "b", "id"].map(str::to_owned).into() }
     );
-    assert_eq!(case.problem(b"\n \n"), FileProblem::NoHeader);
     assert!(matches!(case.problem(b"\n\"id,b\n1,2\n"), FileProblem::BrokenHeader { line: 2, .. }));
     assert!(matches!(case.problem(&[b'x'; 500]), FileProblem::BrokenHeader { line: 1, .. }));
     assert_eq!(case.problem(b"i\0d\0"), FileProblem::Undeclared { encoding: "utf-16le" });
@@ -490,6 +489,11 @@ fn what_is_wrong_with_a_whole_file_is_said_once() {
     assert!(matches!(case.problem(b"PK\x03\x04"), FileProblem::NotText { .. }));
     assert_eq!(case.problem(&vec![b'\n'; (1 << 20) + 1]), FileProblem::TooLarge { limit_bytes: 1 << 20 });
     assert_eq!(case.rows(b"id\n"), Vec::<Vec<String>>::new());
+    // Nothing at all is a file of no records.
+    for nothing in [&b""[..], b"\xef\xbb\xbf", b"\n \n", b"\xef\xbb\xbf\r\n", b"\xff\xfe"] {
+        let (kept, outcome) = case.read(nothing).unwrap();
+        assert_eq!((kept.rows.len(), outcome.ledger.accepted, outcome.has_header), (0, 0, false), "{nothing:?}");
+    }
     let case = Case::ndjson(&[("id", "int64!")]);
     assert_eq!(case.rows(b""), Vec::<Vec<String>>::new());
 }
@@ -575,10 +579,76 @@ fn lines_before_the_header_and_comments_are_blank() {
     assert_eq!(kept.aside, []);
     assert_eq!(kept.rows, [["1", "x", "5", "30"], ["3", "-", "7", "41"]]);
     assert_eq!((outcome.ledger.records, outcome.ledger.blank, outcome.ledger.blank_bytes), (8, 6, 39));
+    assert_eq!(case.rows(b""), Vec::<Vec<String>>::new());
     for text in ["Report\n", "Report\n\n", "Report\n\n-"] {
         let problem = case.problem(text.as_bytes());
         assert!(matches!(problem, FileProblem::NoHeader | FileProblem::NoColumns { .. }), "{problem:?}");
     }
+}
+
+#[test]
+fn a_header_that_is_not_the_expected_one_keeps_the_file_out() {
+    let case = formatted(&[("a", "int64"), ("b", "string")], |format| {
+        format.names = FieldNames::Listed(vec!["a".into(), "b".into(), "c".into()]);
+        format.expected_header = Some(vec!["A".into(), "B".into()]);
+    });
+    assert_eq!(case.rows(b"\n A ,B\n1,x,\n"), [["1", "x", "3", "7"]]);
+    assert_eq!(case.rows(b""), Vec::<Vec<String>>::new());
+    let problem = case.problem(b"A,C\n1,x,\n");
+    assert_eq!(
+        problem.to_string(),
+        "the header is not the one that the contract was written for: expected `B` as name 2, found `C`"
+    );
+    assert!(problem.help().contains("`header` of `format`"), "{}", problem.help());
+    let said = case.problem(b"A,B,C\n1,x,\n").to_string();
+    assert!(said.ends_with("expected 2 names, found 3"), "{said}");
+    assert!(matches!(case.problem(b"1,x,\n2,y,\n"), FileProblem::OtherHeader { .. }));
+}
+
+#[test]
+fn a_header_may_take_up_several_records_and_come_again() {
+    let case = formatted(&[("region", "string"), ("a", "int64"), ("b", "int64")], |format| {
+        format.header_rows = 2;
+        format.skips_repeated_header = true;
+    })
+    .with("a", |column| column.aliases = vec!["Q1 sales".into()])
+    .with("b", |column| column.aliases = vec!["Q2 cost".into()]);
+    let text = b",Q1,,Q2,\nregion,sales,cost,sales,cost\nNorth,1,2,3,4\n,Q1,,Q2,\nregion,sales,cost,sales,cost\n\"South\",5,6,7,8\n";
+    let (kept, outcome) = case.read(text).unwrap();
+    assert_eq!(kept.rows, [["North", "1", "4", "3", "38"], ["South", "5", "8", "6", "90"]]);
+    assert_eq!((outcome.repeated_headers, outcome.ledger.blank, outcome.ledger.records), (2, 4, 6));
+    assert_eq!(outcome.unknown_columns, ["Q1 cost", "Q2 sales"]);
+    assert_eq!(case.problem(b"a,b\n"), FileProblem::NoHeader);
+    // Without the key the header is a record like any other.
+    let case = formatted(&[("id", "string"), ("b", "string")], |_| {});
+    assert_eq!(case.rows(b"id,b\n1,x\nid,b\n").len(), 2);
+    let case = formatted(&[("id", "string"), ("b", "string")], |format| format.skips_repeated_header = true);
+    let rows = case.rows(b"id,b\n1,x\n\xef\xbb\xbfid, b \nid,c\nid,b\n");
+    assert_eq!(rows, [["1", "x", "2", "5"], ["id", "c", "4", "19"]]);
+}
+
+#[test]
+fn a_record_with_other_delimiters_says_so() {
+    let case = Case::csv(&[("a", "string"), ("b", "string"), ("c", "string")]);
+    for (record, words) in [
+        ("1;x;y", "expected 3 fields, found 1; it has 3 between semicolons, not commas"),
+        ("1 \"x y\" z", "expected 3 fields, found 1; it has 3 between spaces, not commas"),
+        ("1\tx\ty", "expected 3 fields, found 1; it has 3 between tabs, not commas"),
+        ("1;x", "expected 3 fields, found 1"),
+        ("1,x,y,z", "expected 3 fields, found 4"),
+    ] {
+        let (kept, _) = case.read(format!("a,b,c\n0,1,2\n{record}\n3,4,5\n").as_bytes()).unwrap();
+        assert_eq!(kept.rows.len(), 2, "{record}");
+        assert_eq!((kept.aside[0].reason, kept.aside[0].message.as_str()), (Reason::Fields, words), "{record}");
+    }
+}
+
+#[test]
+fn spaces_around_fields_go_where_the_contract_says_so() {
+    let case = formatted(&[("a", "string"), ("b", "string")], |format| format.trims = true);
+    assert_eq!(case.rows(b"a, b\n 1 , \"x, y\" \n"), [["1", "x, y", "2", "5"]]);
+    let case = formatted(&[("a", "string"), ("b", "string")], |_| {});
+    assert_eq!(case.rows(b"a, b\n 1 , x\n"), [[" 1 ", " x", "2", "5"]]);
 }
 
 #[test]
@@ -1161,7 +1231,9 @@ fn compressed_files_are_read_member_after_member_and_to_the_end_or_not_at_all() 
             assert_eq!(case.rows(&whole).len(), 5000, "{compression} {named}");
         }
         assert_eq!(case.rows(format!("a\n{text}").as_bytes()).len(), 5000);
-        for cut in [0, 1, 5, whole.len() / 2, whole.len() - 1] {
+        // Of a file of no bytes nothing is missing.
+        assert_eq!(case.rows(b""), Vec::<Vec<String>>::new());
+        for cut in [1, 5, whole.len() / 2, whole.len() - 1] {
             let problem = case.problem(&whole[..cut]);
             assert!(matches!(problem, FileProblem::Truncated { .. }), "{compression} {cut} {problem:?}");
         }
@@ -1385,6 +1457,10 @@ proptest! {
             skip_lines: u64::from(dice >> 4 & 1) * 2,
             comment: bit(5).then(|| "1".to_owned()),
             fills_short_rows: bit(6),
+            trims: bit(12),
+            skips_repeated_header: bit(13),
+            expected_header: None,
+            header_rows: 1,
         };
         let mut case = Case::new(Format::Csv(format), &[("b", "string"), ("a", "string")]);
         case.limits.record_bytes = record_bytes;

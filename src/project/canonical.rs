@@ -23,8 +23,20 @@ impl Canonical for Format {
 
 impl Canonical for CsvFormat {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { delimiter, quote, escape, names, skip_lines, comment, fills_short_rows } = self;
-        let fields: [(&str, &dyn Canonical); 7] = [
+        let Self {
+            delimiter,
+            quote,
+            escape,
+            names,
+            skip_lines,
+            comment,
+            fills_short_rows,
+            trims,
+            expected_header,
+            header_rows,
+            skips_repeated_header,
+        } = self;
+        let mut fields: Vec<(&str, &dyn Canonical)> = vec![
             ("delimiter", delimiter),
             ("quote", quote),
             ("escape", escape),
@@ -33,6 +45,18 @@ impl Canonical for CsvFormat {
             ("comment", comment),
             ("fills_short_rows", fills_short_rows),
         ];
+        if *trims {
+            fields.push(("trims", trims));
+        }
+        if expected_header.is_some() {
+            fields.push(("expected_header", expected_header));
+        }
+        if *header_rows != 1 {
+            fields.push(("header_rows", header_rows));
+        }
+        if *skips_repeated_header {
+            fields.push(("skips_repeated_header", skips_repeated_header));
+        }
         record(f, "CsvFormat", &fields)
     }
 }

@@ -176,6 +176,14 @@ pub struct CsvFormat {
     pub comment: Option<String>,
     /// Whether fields that a record lacks at its end have no value; otherwise it is set aside.
     pub fills_short_rows: bool,
+    /// Whether spaces and tabs around a field, outside its quotes, are no part of it.
+    pub trims: bool,
+    /// The names that the header must have, where the contract names the fields otherwise; it is read, and compared.
+    pub expected_header: Option<Vec<String>>,
+    /// How many records the header takes up, one at least.
+    pub header_rows: u32,
+    /// Whether a record that is the header once more is passed over, as where files were put behind each other.
+    pub skips_repeated_header: bool,
 }
 
 /// Where the names of the fields of delimited text are.
@@ -199,7 +207,26 @@ impl CsvFormat {
         skip_lines: 0,
         comment: None,
         fills_short_rows: false,
+        trims: false,
+        expected_header: None,
+        header_rows: 1,
+        skips_repeated_header: false,
     };
+
+    /// Returns whether files have a header that is read.
+    #[must_use]
+    pub fn has_header(&self) -> bool {
+        self.names == FieldNames::Header || self.expected_header.is_some()
+    }
+}
+
+/// Returns the name and the number of a field that is called like others before it: `Labels#2` is the second `Labels` of a
+/// header.
+#[must_use]
+pub fn occurrence(name: &str) -> Option<(&str, usize)> {
+    let (base, number) = name.rsplit_once('#')?;
+    let is_number = !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit());
+    number.parse().ok().filter(|_| is_number && !base.is_empty()).map(|number| (base, number))
 }
 
 impl SourceColumn {

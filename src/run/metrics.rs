@@ -113,6 +113,7 @@ mod tests {
             unknown_columns: Vec::new(),
             missing_columns: Vec::new(),
             outdated: Vec::new(),
+            empty_files: Vec::new(),
             seconds: 0.5,
             why: Some("files"),
         }

@@ -331,7 +331,7 @@ impl Work<'_> {
         let before = states.get(&step.name);
         let mut state = before.cloned();
         let mut missing_columns = BTreeSet::new();
-        let mut outdated = Vec::new();
+        let (mut outdated, mut empty_files) = (Vec::new(), Vec::new());
         if step.need != Need::No || !step.files.is_empty() {
             on(Event::Reading { dataset: step.name.clone(), files: step.files.len() });
             let landed = before.and_then(|state| state.landed.as_ref());
@@ -342,6 +342,7 @@ impl Work<'_> {
                     .await?;
             missing_columns = std::mem::take(&mut raw.missing_columns);
             outdated = std::mem::take(&mut raw.outdated);
+            empty_files = std::mem::take(&mut raw.empty_files);
             report.left.extend(left(&step.name, &raw.left));
             let is_as_before = landed.is_some_and(|landed| {
                 landed.shape == raw.shape
@@ -361,7 +362,12 @@ impl Work<'_> {
         if before != Some(&state) {
             self.made.insert(step.name.clone(), state.clone());
         }
-        report.datasets.push(DatasetReport::new(&state, step, (missing_columns, outdated), started.elapsed()));
+        report.datasets.push(DatasetReport::new(
+            &state,
+            step,
+            (missing_columns, outdated, empty_files),
+            started.elapsed(),
+        ));
         if let Some(done) = report.datasets.last() {
             tracing::info!(
                 dataset = done.dataset,

@@ -141,6 +141,9 @@ pub struct DatasetReport {
     /// Files whose rows stay as an earlier version of the reader made them, because they are gone and cannot be read again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outdated: Vec<String>,
+    /// Files read now that hold nothing, not even a header; they count as files without records.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub empty_files: Vec<String>,
     /// How long it took.
     pub seconds: f64,
     /// Why there was something to do, as a word for machines; nothing if there was not.
@@ -231,7 +234,7 @@ impl DatasetReport {
     pub(super) fn new(
         state: &TableState,
         step: &DatasetStep,
-        (missing_columns, outdated): (BTreeSet<String>, Vec<String>),
+        (missing_columns, outdated, empty_files): (BTreeSet<String>, Vec<String>, Vec<String>),
         elapsed: Duration,
     ) -> Self {
         let mut all = Ledger::default();
@@ -261,6 +264,7 @@ impl DatasetReport {
             unknown_columns,
             missing_columns: missing_columns.into_iter().collect(),
             outdated,
+            empty_files,
             seconds: elapsed.as_secs_f64(),
             why: why(step).map(Why::as_str),
         }

@@ -1,10 +1,11 @@
 //! Reads `format`: how the text of landed files is written.
 
 use encoding_rs::{Encoding, REPLACEMENT, UTF_8};
+use toml::de::DeValue;
 
 use super::value::plain_all;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::project::toml_reader::Table;
+use crate::project::toml_reader::{Table, Value};
 use crate::project::{CsvFormat, FieldNames, Format, NdjsonFormat, Spelled};
 
 /// What `format` says, with the places that the rest of the contract refers to.
@@ -100,37 +101,87 @@ fn csv(format: &mut Table<'_>, kind: Option<Kind>, listed: &mut Option<std::ops:
             format.report(Diagnostic::new(Code::InvalidValue, format.place(), message).help(help));
         }
     }
-    CsvFormat {
+    let (names, expected_header) = names(format, listed);
+    let mut csv = CsvFormat {
         delimiter,
         quote,
         escape,
-        names: names(format, listed),
+        names,
         skip_lines: skip(format),
         comment: comment(format),
         fills_short_rows: format.one_of("short_rows", &[("set_aside", false), ("null", true)]).unwrap_or(false),
-    }
+        trims: format.take("trim").and_then(|value| value.boolean()).unwrap_or(false),
+        expected_header,
+        ..CsvFormat::USUAL
+    };
+    csv.header_rows = header_rows(format, csv.has_header());
+    csv.skips_repeated_header = repeated_header(format, csv.has_header());
+    csv
 }
 
-fn names(format: &mut Table<'_>, listed: &mut Option<std::ops::Range<usize>>) -> FieldNames {
-    let header = format.take("header").map(|value| (value.boolean(), value.place()));
+/// Returns where the names of the fields are, and those that the header must have if they are others.
+fn names(format: &mut Table<'_>, listed: &mut Option<std::ops::Range<usize>>) -> (FieldNames, Option<Vec<String>>) {
+    let header = format.take("header");
+    let has_list = header.as_ref().is_some_and(|header| matches!(header.node(), DeValue::Array(_)));
+    let expected = header.as_ref().filter(|_| has_list).map(|header| plain_all(header.list_of_text()));
+    let is_there = header.as_ref().filter(|_| !has_list).and_then(Value::boolean);
     let Some(columns) = format.take("columns") else {
-        return if header.is_none_or(|(header, _)| header != Some(false)) {
-            FieldNames::Header
-        } else {
-            FieldNames::Order
-        };
+        if let Some(header) = header.filter(|_| has_list) {
+            let help = "write `header = true`, or name the fields in `columns`, in the order of the file";
+            header.reject("`header` lists names, and `columns` is missing", help);
+        }
+        let names = if is_there == Some(false) { FieldNames::Order } else { FieldNames::Header };
+        return (names, None);
     };
     *listed = Some(columns.place().bytes);
-    if let Some((Some(true), place)) = header {
+    if let (Some(true), Some(header)) = (is_there, &header) {
         let message = "`header` and `columns` both name the fields";
-        let help = "remove `columns`; where the first line is to be passed over, write `skip = 1` and remove `header`";
-        format.report(Diagnostic::new(Code::InvalidValue, place, message).related(columns.place(), "here").help(help));
+        let help = "remove `columns`; where the fields are to be called otherwise, list the names of the header in \
+                    `header`, and each file is held against them";
+        let mistake = Diagnostic::new(Code::InvalidValue, header.place(), message);
+        format.report(mistake.related(columns.place(), "here").help(help));
+    }
+    if let (Some([]), Some(header)) = (expected.as_deref(), &header) {
+        header.reject("`header` is empty", "list the names that the header has, or leave it out");
     }
     let names = plain_all(format.distinct_texts("columns"));
     if names.is_empty() {
         columns.reject("`columns` is empty", "list the names of all fields in the order of the file, or leave it out");
     }
-    FieldNames::Listed(names)
+    (FieldNames::Listed(names), expected)
+}
+
+/// How many records a header may take up.
+const MOST_HEADER_ROWS: i64 = 10;
+
+fn header_rows(format: &mut Table<'_>, has_header: bool) -> u32 {
+    let Some(value) = format.take("header_rows") else { return 1 };
+    let Some(rows) = value.integer() else { return 1 };
+    if !(1..=MOST_HEADER_ROWS).contains(&rows) {
+        let help = "write how many records the header takes up, such as `2`; their names are joined";
+        value.reject(format!("`header_rows` cannot be {rows}"), help);
+        return 1;
+    }
+    if !has_header {
+        value.reject("`header_rows` needs a header, and the files have none", "remove it");
+    }
+    u32::try_from(rows).unwrap_or(1)
+}
+
+fn repeated_header(format: &mut Table<'_>, has_header: bool) -> bool {
+    const WHAT: [(&str, bool); 2] = [("read", false), ("skip", true)];
+    let place = format.has("repeated_header").then(|| format.text("repeated_header")).flatten();
+    let Some(word) = place else { return false };
+    let Some((_, skips)) = WHAT.iter().find(|(name, _)| *name == word.text) else {
+        let message = format!("`repeated_header` cannot be `{}`", word.text);
+        format.reject(&word, message, "write `skip`, or leave it out");
+        return false;
+    };
+    if !has_header {
+        let message = "`repeated_header` needs a header, and the files have none";
+        format.reject(&word, message, "remove it");
+    }
+    *skips
 }
 
 fn skip(format: &mut Table<'_>) -> u64 {

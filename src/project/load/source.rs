@@ -464,6 +464,26 @@ mod tests {
                 "1:36 E0402 `columns` has no field for the column `id`, which is required @[\"at\"]",
             ),
             ("format = { type = \"ndjson\", skip = 1 }", "1:29 E0104 there is no key `skip` here @skip"),
+            (
+                "format = { type = \"csv\", header = [\"a\"] }",
+                "1:35 E0107 `header` lists names, and `columns` is missing @[\"a\"]",
+            ),
+            ("format = { type = \"csv\", header = [], columns = [\"id\"] }", "1:35 E0107 `header` is empty @[]"),
+            ("format = { type = \"csv\", header_rows = 0 }", "1:40 E0107 `header_rows` cannot be 0 @0"),
+            (
+                "format = { type = \"csv\", header = false, header_rows = 2 }",
+                "1:56 E0107 `header_rows` needs a header, and the files have none @2",
+            ),
+            (
+                "format = { type = \"csv\", repeated_header = \"drop\" }",
+                "1:45 E0107 `repeated_header` cannot be `drop` @drop",
+            ),
+            (
+                "format = { type = \"csv\", header = false, repeated_header = \"skip\" }",
+                "1:61 E0107 `repeated_header` needs a header, and the files have none @skip",
+            ),
+            ("format = { type = \"csv\", trim = 1 }", "1:33 E0106 `trim` is an integer, expected `true` or `false` @1"),
+            ("format = { type = \"ndjson\", trim = true }", "1:29 E0104 there is no key `trim` here @trim"),
         ];
         for (head, expected) in cases {
             assert_eq!(found(head, ""), [expected], "{head}");

@@ -78,6 +78,10 @@ pub(crate) fn csv(input: &[u8]) {
         skip_lines: u64::from(more & 3),
         comment: bit(more, 2).then(|| "#1".to_owned()),
         fills_short_rows: bit(more, 3),
+        trims: bit(more, 4),
+        skips_repeated_header: bit(more, 5),
+        expected_header: None,
+        header_rows: 1 + u32::from(bit(more, 6)),
     };
     check(&contract(Format::Csv(format), more, columns), limit, bytes);
 }
