@@ -3,8 +3,9 @@
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use super::zones::formats;
 use crate::ingest::{Rank, Reader};
-use crate::project::ColumnType;
+use crate::project::{ColumnType, FormatZone};
 
 /// One way to read texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +187,16 @@ pub(super) struct Candidate {
 
 /// Returns every way to read texts; `zone` is that of stamps without an offset.
 pub(super) fn candidates(zone: Tz) -> Vec<Candidate> {
-    let made = Reading::all().filter_map(|reading| {
+    candidates_of(Reading::all(), zone)
+}
+
+/// Returns the ways to read a column whose first text names a zone.
+pub(super) fn zoned(text: &str, zone: Tz) -> Vec<Candidate> {
+    candidates_of(formats(text).into_iter().map(|format| Reading::Timestamp(Some(format))), zone)
+}
+
+fn candidates_of(readings: impl Iterator<Item = Reading>, zone: Tz) -> Vec<Candidate> {
+    let made = readings.filter_map(|reading| {
         let is_local = matches!(reading, Reading::Timestamp(_)) && zone != Tz::UTC;
         Some(Candidate {
             reading,
@@ -265,7 +275,7 @@ pub(super) fn digits(text: &[u8]) -> Option<(usize, usize)> {
 /// Returns whether a stamp says how far it is from UTC.
 pub(super) fn has_offset(text: &str, format: Option<&str>) -> bool {
     match format {
-        Some(format) => ["%z", EPOCH, "UTC", "SZ"].iter().any(|part| format.contains(part)),
+        Some(format) => format == EPOCH || format.contains("%z") || FormatZone::of(format) != FormatZone::Unsaid,
         None => text.get(11..).is_some_and(|time| time.contains(['Z', 'z', '+', '-'])),
     }
 }

@@ -3,9 +3,10 @@
 use chrono_tz::Tz;
 use indexmap::IndexSet;
 
-use super::candidate::{Candidate, Reading, Seen, candidates, digits};
+use super::candidate::{Candidate, Reading, Seen, candidates, digits, zoned};
 use super::distinct::Distinct;
 use super::numbers::Numbers;
+use super::zones::Abbreviated;
 
 /// Texts that can mean nothing but "no value".
 pub(super) const NULLS: [&str; 8] = ["?", "\\N", "NULL", "null", "(null)", "#N/A", "N/A", "n/a"];
@@ -46,6 +47,9 @@ pub(super) struct Profile {
     pub(super) inside: Option<IndexSet<String>>,
     /// The text with the most digits.
     pub(super) widest: Option<(usize, String)>,
+    /// Times whose zone is an abbreviation; nothing once a text was none.
+    pub(super) abbreviated: Option<Abbreviated>,
+    zone: Tz,
 }
 
 /// How often a text came.
@@ -81,6 +85,8 @@ impl Profile {
             numbers: Numbers::default(),
             inside: Some(IndexSet::new()),
             widest: None,
+            abbreviated: None,
+            zone,
         }
     }
 
@@ -106,6 +112,12 @@ impl Profile {
         }
         self.values += 1;
         self.padded += u64::from(is_padded);
+        if self.values == 1 {
+            self.candidates.extend(zoned(trimmed, self.zone));
+            self.abbreviated = Abbreviated::of(trimmed);
+        } else if self.abbreviated.as_mut().is_some_and(|times| !times.push(trimmed)) {
+            self.abbreviated = None;
+        }
         let bytes = trimmed.as_bytes();
         let dropped = &mut self.dropped;
         self.candidates.retain_mut(|candidate| {

@@ -54,12 +54,13 @@ pub(super) fn write(
         questions.push(told.clone());
     }
     write_encoding(&mut text, input, found, &mut questions);
-    if !found.doubled.is_empty() {
-        let names = found.doubled.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
-        let told = format!("the header has {names} more than once");
-        let how = "so it is passed over and `columns` gives each field a name of its own, in the order of this file";
-        comment(&mut text, &format!("{}, {how}.", capital(&told)));
-        questions.push(format!("{told}: fields are named in their order; is it the same in every file?"));
+    write_doubled(&mut text, found, &mut questions);
+    if found.repeated_headers > 0 {
+        let times =
+            if found.repeated_headers == 1 { "once".to_owned() } else { counted(found.repeated_headers, "time") };
+        let told = format!("the header comes again further down, {times}, and is passed over there");
+        comment(&mut text, &format!("{}.", capital(&told)));
+        questions.push(format!("{told}: were files put behind each other?"));
     }
     for nameless in &found.nameless {
         comment(&mut text, &format!("Field {nameless} has no name and holds nothing, so no column reads it."));
@@ -68,7 +69,7 @@ pub(super) fn write(
     text.push_str("files = \"replace\"\n");
     write_keys(&mut text, keys, &mut questions);
     write_zone(&mut text, input, columns, &mut questions);
-    write_share(&mut text, found, &mut questions);
+    write_share(&mut text, found, &dialect.hints, &mut questions);
     text.push_str("\n[columns]\n");
     questions.extend(unnamed(found));
     for (field, column) in found.fields.iter().zip(columns) {
@@ -92,6 +93,23 @@ pub(super) fn write(
         questions,
         landing,
     }
+}
+
+/// Tells how fields are called whose names come several times.
+fn write_doubled(text: &mut String, found: &Found, questions: &mut Vec<String>) {
+    let named = found.doubled.iter().filter(|name| !name.is_empty()).collect::<Vec<_>>();
+    let Some(first) = named.first() else { return };
+    let names = named.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+    let told = format!("the header has {names} more than once");
+    if matches!(&found.format, Format::Csv(CsvFormat { names: FieldNames::Header, .. })) {
+        let second = shown(&format!("{first}#2"));
+        comment(text, &format!("{}: {second} is the second field of that name, wherever it stands.", capital(&told)));
+        return;
+    }
+    let how =
+        "so `columns` gives each field a name of its own, in the order of this file, and another header is refused";
+    comment(text, &format!("{}, {how}.", capital(&told)));
+    questions.push(format!("{told}: fields are named in their order, and a file with another header is refused"));
 }
 
 fn write_keys(text: &mut String, keys: &Keys, questions: &mut Vec<String>) {
@@ -147,24 +165,35 @@ fn write_zone(text: &mut String, input: &Input<'_>, columns: &[Decided], questio
     }
 }
 
-fn write_share(text: &mut String, found: &Found, questions: &mut Vec<String>) {
-    if found.broken > 0 {
-        let told = format!(
-            "{} cannot be read, whatever the contract says: {}",
-            counted(found.broken, "record"),
-            found.broken_examples.join("; ")
-        );
-        let is_short = found.broken_examples.iter().any(|example| example.contains(Reason::Fields.as_str()));
-        let hint = "; `short_rows = \"null\"` in `format` reads records that lack fields at their end";
-        let told = if is_short { told + hint } else { told };
-        comment(text, &capital(&told));
-        questions.push(told);
-    }
+fn write_share(text: &mut String, found: &Found, hints: &[String], questions: &mut Vec<String>) {
     // In thousandths, rounded up, so that the file itself passes.
     let needed = (found.broken * 1000).div_ceil((found.records + found.broken).max(1));
     let share = needed.max(USUAL_SHARE);
-    let share = format!("{}.{:03}", share / 1000, share % 1000);
-    text.push_str(&format!("rejected_share = {}\n", share.trim_end_matches('0').trim_end_matches('.')));
+    let written = format!("{}.{:03}", share / 1000, share % 1000);
+    let written = written.trim_end_matches('0').trim_end_matches('.');
+    if found.broken > 0 {
+        let mut told = format!(
+            "{} of {} cannot be read with this `format`: {}",
+            grouped(found.broken),
+            counted(found.records + found.broken, "record"),
+            found.broken_examples.join("; ")
+        );
+        let has = |reason: Reason| found.broken_examples.iter().any(|example| example.contains(reason.as_str()));
+        if has(Reason::Fields) {
+            told.push_str("; `short_rows = \"null\"` in `format` reads records that lack fields at their end");
+        }
+        if has(Reason::Quote) || has(Reason::Fields) {
+            hints.iter().for_each(|hint| told.push_str(&format!("; {hint}")));
+        }
+        if share > USUAL_SHARE {
+            told.push_str(&format!(
+                "; `rejected_share` is {written} so that this file passes all the same: should it?"
+            ));
+        }
+        comment(text, &capital(&told));
+        questions.push(told);
+    }
+    text.push_str(&format!("rejected_share = {written}\n"));
 }
 
 /// Returns the line that declares a column.
@@ -341,24 +370,33 @@ fn format(format: &Format, encoding: &'static Encoding) -> String {
     let mut keys = Vec::new();
     match format {
         Format::Ndjson(_) => keys.push("type = \"ndjson\"".to_owned()),
-        Format::Csv(CsvFormat { delimiter, quote, names, skip_lines, comment, fills_short_rows, .. }) => {
+        Format::Csv(csv) => {
             let one = |byte: u8| if byte == b'\t' { "'\\t'".to_owned() } else { toml(&char::from(byte).to_string()) };
-            let (delimiter, quote) = (one(*delimiter), quote.map_or_else(|| toml(""), one));
+            let list = |names: &[String]| names.iter().map(|name| toml(name)).collect::<Vec<_>>().join(", ");
             keys.push("type = \"csv\"".to_owned());
-            keys.push(format!("delimiter = {delimiter}"));
-            keys.push(format!("quote = {quote}"));
-            if *skip_lines > 0 {
-                keys.push(format!("skip = {skip_lines}"));
+            keys.push(format!("delimiter = {}", one(csv.delimiter)));
+            keys.push(format!("quote = {}", csv.quote.map_or_else(|| toml(""), one)));
+            keys.extend(csv.escape.map(|escape| format!("escape = {}", one(escape))));
+            if csv.trims {
+                keys.push("trim = true".to_owned());
             }
-            keys.extend(comment.as_ref().map(|comment| format!("comment = {}", toml(comment))));
-            keys.push(match names {
+            if csv.skip_lines > 0 {
+                keys.push(format!("skip = {}", csv.skip_lines));
+            }
+            keys.extend(csv.comment.as_ref().map(|comment| format!("comment = {}", toml(comment))));
+            if csv.header_rows > 1 {
+                keys.push(format!("header_rows = {}", csv.header_rows));
+            }
+            keys.extend(csv.expected_header.as_ref().map(|header| format!("header = [{}]", list(header))));
+            keys.push(match &csv.names {
                 FieldNames::Header => "header = true".to_owned(),
                 FieldNames::Order => "header = false".to_owned(),
-                FieldNames::Listed(names) => {
-                    format!("columns = [{}]", names.iter().map(|name| toml(name)).collect::<Vec<_>>().join(", "))
-                }
+                FieldNames::Listed(names) => format!("columns = [{}]", list(names)),
             });
-            if *fills_short_rows {
+            if csv.skips_repeated_header {
+                keys.push("repeated_header = \"skip\"".to_owned());
+            }
+            if csv.fills_short_rows {
                 keys.push("short_rows = \"null\"".to_owned());
             }
         }

@@ -33,6 +33,8 @@ pub(super) struct Decided {
     pub(super) asked: Vec<String>,
     /// Of which narrower type most values are, and which is not.
     pub(super) nearly: Option<String>,
+    /// Whether other files of the kind may not have it.
+    pub(super) may_lack: bool,
     /// How many records have no value.
     pub(super) nulls: u64,
     /// Texts other than the empty one that mean "no value", with how often they came.
@@ -49,7 +51,7 @@ pub(super) struct Decided {
 
 impl Decided {
     pub(super) fn is_required(&self) -> bool {
-        self.nulls == 0
+        self.nulls == 0 && !self.may_lack
     }
 }
 
@@ -71,11 +73,25 @@ pub(super) fn columns(found: &Found, dialect: &Dialect, zone: Tz) -> Vec<Decided
         column.notes.extend(normalisers(field, column));
         column.nearly = nearly(&field.profile, column);
         column.asked.extend(inside(field, &dialect.format));
+        ask_zone(field, column);
     }
     if zone == Tz::UTC {
         columns.iter_mut().for_each(|column| column.gap = None);
     }
     columns
+}
+
+/// Asks for the zone of times that name one which several zones call their own.
+fn ask_zone(field: &Field, column: &mut Decided) {
+    let Some(times) = field.profile.abbreviated.as_ref().filter(|_| column.kind == ColumnType::String) else { return };
+    let Some(format) = times.formats().next() else { return };
+    let names = times.names.iter().map(|name| quoted(name.as_bytes())).collect::<Vec<_>>().join(", ");
+    column.nearly = None;
+    column.choices = vec![format!("{{ type = \"timestamp\", format = \"{format}\" }}")];
+    column.asked.push(format!(
+        "{names} may be of several zones; it stays text until `parse_zone` names one whose clocks show it, and `format` is \
+         `{format}`"
+    ));
 }
 
 fn dated(reading: Reading) -> String {
@@ -107,6 +123,7 @@ fn decide(field: &Field) -> Decided {
         choices,
         asked,
         nearly,
+        may_lack: field.is_repeat,
         nulls,
         null_texts,
         values,

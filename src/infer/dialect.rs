@@ -4,7 +4,10 @@ use camino::Utf8Path;
 use chrono_tz::Tz;
 
 use super::InferError;
-use crate::ingest::{CsvSample, Reader, SampleRecord, names_apart, quoted, split_csv};
+use super::column::{NULLS, WEAK_NULLS};
+use super::json::{self, Json};
+use super::trial::{Best, best, told_delimiter};
+use crate::ingest::{CsvSample, Reader, SampleRecord, joined_names, names_apart, quoted, split_csv};
 use crate::project::{ColumnType, CsvFormat, FieldNames, Format, NdjsonFormat};
 
 /// The form of a file.
@@ -16,15 +19,13 @@ pub(super) struct Dialect {
     pub(super) fields: Vec<String>,
     /// The names as the header has them; none where there is no header, or its names are not those of the fields.
     pub(super) header: Vec<String>,
-    /// Where the header has a name twice, the format that reads the names off it all the same.
-    pub(super) by_header: Option<CsvFormat>,
+    /// Where several fields have no name, the format that reads the names off the header all the same, with those names.
+    pub(super) by_header: Option<(CsvFormat, Vec<String>)>,
     /// What a person should confirm.
     pub(super) questions: Vec<String>,
+    /// What would read records that the format does not read, in words.
+    pub(super) hints: Vec<String>,
 }
-
-/// What may stand between fields, the more usual first.
-const DELIMITERS: [u8; 4] = [b',', b'\t', b';', b'|'];
-const QUOTES: [u8; 2] = [b'"', b'\''];
 
 /// How many records may stand before the header.
 const MOST_BEFORE: usize = 30;
@@ -36,74 +37,42 @@ const COMMENT: &str = "#";
 pub(super) fn tell(path: &Utf8Path, sample: &[u8], is_whole: bool) -> Result<Dialect, InferError> {
     let sample = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample);
     let text = sample.trim_ascii_start();
-    let first_line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
-    match text.first() {
-        None => {
-            let help = "give a file with records";
-            return Err(InferError::content(path, "is empty", help));
+    if text.is_empty() {
+        let help = "give a file with records";
+        return Err(InferError::content(path, "is empty", help));
+    }
+    match json::tell(path, text, is_whole) {
+        Some(Json::Lines) => {
+            return Ok(Dialect {
+                format: Format::Ndjson(NdjsonFormat::USUAL),
+                fields: Vec::new(),
+                header: Vec::new(),
+                by_header: None,
+                questions: Vec::new(),
+                hints: Vec::new(),
+            });
         }
-        Some(b'{') if is_object(first_line) || (!is_whole && first_line.len() == text.len()) => {
-            let (fields, questions) = (Vec::new(), Vec::new());
-            let format = Format::Ndjson(NdjsonFormat::USUAL);
-            return Ok(Dialect { format, fields, header: Vec::new(), by_header: None, questions });
-        }
-        Some(b'{' | b'[') if serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok() => {
-            let help = "write one object a line, for example with `jq -c '.[]'`";
-            return Err(InferError::content(path, "is one JSON document, not one object a line", help));
-        }
-        _ => {}
+        Some(Json::Other { what, help }) => return Err(InferError::content(path, what, &help)),
+        None => {}
     }
     if text.contains(&0) {
         let help = "opsmart takes in CSV and NDJSON, which are text";
         return Err(InferError::content(path, "is not text: it has zero bytes", help));
     }
     // Spreadsheets tell each other the delimiter on a line of its own.
+    let first_line = text.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let told = told_delimiter(first_line).filter(|_| text.len() == sample.len());
     let body = if told.is_some() { &sample[(first_line.len() + 1).min(sample.len())..] } else { sample };
-    let (delimiter, quote, csv) = best_csv(body, is_whole, told);
+    let Best { format, width, questions, hints } = best(body, is_whole, told);
+    let csv = split_csv(&format, Some(width).filter(|width| *width > 1), body, is_whole);
     if csv.records.is_empty() {
         let help = "opsmart takes in CSV and NDJSON, which are text";
         return Err(InferError::content(path, "has no line that could be a record", help));
     }
-    Ok(laid_out(delimiter, quote, &csv, u64::from(told.is_some())))
-}
-
-fn is_object(line: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line).is_ok()
-}
-
-/// Returns the delimiter that a line such as `sep=;` tells.
-fn told_delimiter(line: &[u8]) -> Option<u8> {
-    match line.trim_ascii_end().strip_prefix(b"sep=")? {
-        [delimiter] => Some(*delimiter),
-        [] => Some(b'\t').filter(|_| line.starts_with(b"sep=\t")),
-        _ => None,
-    }
-}
-
-/// Returns the delimiter and quote with which most records are alike in width; without any, the file is one of single
-/// fields.
-fn best_csv(sample: &[u8], is_whole: bool, told: Option<u8>) -> (u8, u8, CsvSample) {
-    let mut best: Option<(f64, (u8, u8, CsvSample))> = None;
-    for delimiter in DELIMITERS.into_iter().filter(|delimiter| told.is_none_or(|told| told == *delimiter)) {
-        for quote in QUOTES {
-            // Apostrophes are parts of words, and in a file with quotes nothing else.
-            if quote != QUOTES[0] && opened(sample, delimiter, quote) <= opened(sample, delimiter, QUOTES[0]) {
-                continue;
-            }
-            let csv = split_csv(delimiter, quote, sample, is_whole);
-            let (width, alike) = usual_width(&csv.records);
-            if width < 2 {
-                continue;
-            }
-            let share = share(alike, csv.records.len() + csv.broken);
-            if share > 0.5 && best.as_ref().is_none_or(|(known, _)| share > *known) {
-                best = Some((share, (delimiter, quote, csv)));
-            }
-        }
-    }
-    let delimiter = told.unwrap_or(DELIMITERS[0]);
-    best.map_or_else(|| (delimiter, QUOTES[0], split_csv(delimiter, QUOTES[0], sample, is_whole)), |(_, found)| found)
+    let mut dialect = laid_out(format, &csv, u64::from(told.is_some()));
+    dialect.questions.splice(0..0, questions);
+    dialect.hints = hints;
+    Ok(dialect)
 }
 
 /// Returns how many fields most records have, and how many those are; of equals the width of the earlier.
@@ -118,25 +87,13 @@ fn usual_width(records: &[SampleRecord]) -> (usize, usize) {
     counts.into_iter().rev().max_by_key(|(_, count)| *count).unwrap_or_default()
 }
 
-/// Returns how many fields begin with a quote, as near as can be told without knowing where fields end.
-fn opened(sample: &[u8], delimiter: u8, quote: u8) -> usize {
-    let starts = |pair: &&[u8]| pair[1] == quote && (pair[0] == delimiter || matches!(pair[0], b'\n' | b'\r'));
-    sample.windows(2).filter(starts).count() + usize::from(sample.first() == Some(&quote))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share of what fits into a sample")]
-fn share(part: usize, whole: usize) -> f64 {
-    part as f64 / whole.max(1) as f64
-}
-
 /// Tells where the names are, and what stands before them; `told_lines` come before the sample's first.
-fn laid_out(delimiter: u8, quote: u8, csv: &CsvSample, told_lines: u64) -> Dialect {
+fn laid_out(format: CsvFormat, csv: &CsvSample, told_lines: u64) -> Dialect {
     let records = csv.records.as_slice();
     let (width, _) = usual_width(records);
     let width = if width < 2 { records[0].fields.len() } else { width };
     let mut start = first_record(records, width);
-    let mut format = CsvFormat { delimiter, quote: Some(quote), ..CsvFormat::USUAL };
-    format.skip_lines = told_lines;
+    let mut format = CsvFormat { skip_lines: told_lines, ..format };
     let mut questions = Vec::new();
     // A header is as wide as its records, wider where they leave fields out, or less wide by fields that nobody named.
     let rest = &records[start..];
@@ -164,11 +121,16 @@ fn laid_out(delimiter: u8, quote: u8, csv: &CsvSample, told_lines: u64) -> Diale
                 listed.join(", ")
             )
         };
-        format.skip_lines += header.until;
-        questions.push(passed_over(format.skip_lines, &what));
+        format.skip_lines += header.before;
+        questions.push(if format.skip_lines > 0 {
+            passed_over(format.skip_lines, &what)
+        } else {
+            format!("{what}; a file with another header is refused: is it the same in every file?")
+        });
+        format.expected_header = Some(trimmed(&header.fields));
         format.names = FieldNames::Listed(fields.clone());
         let header = if is_trailing { names } else { Vec::new() };
-        return Dialect { format: Format::Csv(format), fields, header, by_header: None, questions };
+        return Dialect { format: Format::Csv(format), fields, header, by_header: None, questions, hints: Vec::new() };
     }
     let (before, rest) = records.split_at(start);
     let first = &rest[0];
@@ -187,7 +149,14 @@ fn laid_out(delimiter: u8, quote: u8, csv: &CsvSample, told_lines: u64) -> Diale
         let shown = first.fields.iter().take(3).map(|field| quoted(field.as_bytes())).collect::<Vec<_>>().join(", ");
         questions
             .push(format!("no header is seen, for the first record has {shown}: columns are called by their place"));
-        return Dialect { format: Format::Csv(format), fields, header: Vec::new(), by_header: None, questions };
+        return Dialect {
+            format: Format::Csv(format),
+            fields,
+            header: Vec::new(),
+            by_header: None,
+            questions,
+            hints: Vec::new(),
+        };
     }
     let named = first.fields.len();
     let is_short = |record: &&SampleRecord| (2..named).contains(&record.fields.len());
@@ -197,18 +166,88 @@ fn laid_out(delimiter: u8, quote: u8, csv: &CsvSample, told_lines: u64) -> Diale
             "most records have fewer fields than the {named} that the header names: those at the end are taken for empty"
         ));
     }
-    let header = trimmed(&first.fields);
-    let is_doubled = header.iter().enumerate().any(|(at, name)| header[..at].contains(name));
-    if !is_doubled {
-        let fields = header.clone();
-        return Dialect { format: Format::Csv(format), fields, header, by_header: None, questions };
+    let header_rows = header_rows(rest);
+    format.header_rows = u32::try_from(header_rows).unwrap_or(1);
+    let rows = rest[..header_rows].iter().map(|row| trimmed(&row.fields)).collect::<Vec<_>>();
+    let header = joined_names(&rows);
+    if header_rows > 1 {
+        let last = rows[header_rows - 1].iter().find(|name| !name.is_empty());
+        questions.push(format!(
+            "the header takes up {header_rows} lines, and its names are joined: is {} on the last of them a name and no value?",
+            quoted(last.map_or("", String::as_str).as_bytes())
+        ));
     }
+    // A single field that reads like the header may well be a value.
+    format.skips_repeated_header = named > 1;
+    named_by_header(format, header, questions)
+}
+
+/// Calls fields by the names of a header; those that come several times by their number too.
+fn named_by_header(mut format: CsvFormat, header: Vec<String>, mut questions: Vec<String>) -> Dialect {
+    let mut fields: Vec<String> = Vec::with_capacity(header.len());
+    let mut counts = std::collections::HashMap::<&str, usize>::new();
+    for name in &header {
+        let count = counts.entry(name).or_default();
+        *count += 1;
+        fields.push(if *count == 1 { name.clone() } else { format!("{name}#{count}") });
+    }
+    let nameless = header.iter().filter(|name| name.is_empty()).count();
+    // A name such as `x#2` that the header has itself would be taken for the second `x`.
+    let is_plain = fields.iter().zip(&header).all(|(field, name)| field == name || !header.contains(field));
+    if nameless < 2 && is_plain {
+        let format = Format::Csv(format);
+        return Dialect { format, fields, header, by_header: None, questions, hints: Vec::new() };
+    }
+    let by_header = is_plain.then(|| (format.clone(), fields));
     let fields = names_apart(&header);
-    let by_header = Some(format.clone());
-    format.skip_lines = told_lines + first.until;
-    format.comment = None;
+    if !is_plain {
+        questions.push(
+            "names of the header cannot be told apart by their number: fields are named in their order".to_owned(),
+        );
+    }
+    format.expected_header = Some(header.clone());
     format.names = FieldNames::Listed(fields.clone());
-    Dialect { format: Format::Csv(format), fields, header, by_header, questions }
+    Dialect { format: Format::Csv(format), fields, header, by_header, questions, hints: Vec::new() }
+}
+
+/// How many records a header may take up that is told.
+const MOST_HEADER_ROWS: usize = 4;
+
+/// Returns how many records the header takes up: those below its first are of it if they have words where columns hold
+/// numbers and times, in two columns at least.
+fn header_rows(records: &[SampleRecord]) -> usize {
+    const LOOKED_AT: usize = 200;
+    let mut rows = 1;
+    while rows < MOST_HEADER_ROWS && rows < records.len() {
+        let (row, below) = (&records[rows], &records[rows + 1..records.len().min(rows + 1 + LOOKED_AT)]);
+        // The same once more is a header that comes again.
+        let is_again = records[..rows].iter().any(|known| trimmed(&known.fields) == trimmed(&row.fields));
+        if below.len() < 2 || is_again || row.fields.len() != records[0].fields.len() || !is_header(&row.fields, below)
+        {
+            break;
+        }
+        let is_of_values = |at: &usize| {
+            let texts = below.iter().filter_map(|record| record.fields.get(*at)).filter(|field| !is_blank(field));
+            let (mut count, mut values) = (0, 0);
+            for text in texts {
+                count += 1;
+                values += usize::from(is_value(text));
+            }
+            count > 1 && values * 10 >= count * 9
+        };
+        let columns = (0..row.fields.len()).filter(is_of_values).collect::<Vec<_>>();
+        let is_name = |at: &&usize| {
+            let text = row.fields[**at].trim_ascii();
+            text.contains(char::is_alphabetic) && !NULLS.contains(&text) && !WEAK_NULLS.contains(&text)
+        };
+        let named = columns.iter().filter(is_name).count();
+        let unnamed = columns.iter().filter(|at| is_blank(&row.fields[**at])).count();
+        if named < 2 || named + unnamed < columns.len() {
+            break;
+        }
+        rows += 1;
+    }
+    rows
 }
 
 fn passed_over(lines: u64, what: &str) -> String {
@@ -240,15 +279,21 @@ fn first_record(records: &[SampleRecord], width: usize) -> usize {
     if records[plain..at].iter().all(|record| !is_first(record)) { at } else { plain }
 }
 
+/// Returns whether a text is a number or a time.
+pub(super) fn is_value(text: &str) -> bool {
+    thread_local! {
+        static READERS: Vec<Reader> = [ColumnType::Float64, ColumnType::Date, ColumnType::Timestamp]
+            .iter()
+            .filter_map(|kind| Reader::new(*kind, &[], Tz::UTC).ok())
+            .collect();
+    }
+    READERS.with(|readers| readers.iter().any(|reader| reader.rank(text.trim_ascii().as_bytes()).is_some()))
+}
+
 /// Returns whether the fields of a record are names: none of them is a number or a time, unless they are years over
 /// columns that have none.
 fn is_header(fields: &[String], below: &[SampleRecord]) -> bool {
-    let kinds = [ColumnType::Float64, ColumnType::Date, ColumnType::Timestamp];
-    let readers = kinds.map(|kind| Reader::new(kind, &[], Tz::UTC));
-    let is_value = |field: &String| {
-        let text = field.trim_ascii().as_bytes();
-        readers.iter().flatten().any(|reader| reader.rank(text).is_some())
-    };
+    let is_value = |field: &String| is_value(field);
     let is_year = |field: &String| field.trim().parse::<u16>().is_ok_and(|year| (1900..=2100).contains(&year));
     let has_year_below = |at: usize| below.iter().any(|record| record.fields.get(at).is_some_and(is_year));
     let values = || fields.iter().enumerate().filter(|(_, field)| is_value(field));
@@ -275,12 +320,21 @@ impl Dialect {
     pub(super) fn words(&self) -> String {
         match &self.format {
             Format::Ndjson(_) => "NDJSON".to_owned(),
-            Format::Csv(CsvFormat { delimiter, quote, names, .. }) => {
-                let delimiter =
-                    if *delimiter == b'\t' { "tabs".to_owned() } else { format!("`{}`", char::from(*delimiter)) };
-                let quote = if *quote == Some(b'\'') { ", quotes `'`" } else { "" };
-                let header = if *names == FieldNames::Order { "without a header" } else { "with a header" };
-                format!("CSV by {delimiter}{quote}, {header}")
+            Format::Csv(csv) => {
+                let delimiter = match csv.delimiter {
+                    b'\t' => "tabs".to_owned(),
+                    b' ' => "spaces".to_owned(),
+                    other => quoted(&[other]),
+                };
+                let quote = match csv.quote {
+                    Some(b'"') => String::new(),
+                    Some(quote) => format!(", quotes {}", quoted(&[quote])),
+                    None => ", no quotes".to_owned(),
+                };
+                let escape = csv.escape.map(|escape| format!(", escapes {}", quoted(&[escape]))).unwrap_or_default();
+                let trim = if csv.trims { ", spaces around fields" } else { "" };
+                let header = if csv.names == FieldNames::Order { "without a header" } else { "with a header" };
+                format!("CSV by {delimiter}{quote}{escape}{trim}, {header}")
             }
         }
     }
@@ -294,7 +348,8 @@ mod tests {
     fn check(text: &str, delimiter: u8, quote: u8, header: bool) {
         let dialect = tell("a.csv".into(), text.as_bytes(), true).unwrap();
         let names = if header { FieldNames::Header } else { FieldNames::Order };
-        let format = CsvFormat { delimiter, quote: Some(quote), names, ..CsvFormat::USUAL };
+        let skips_repeated_header = header && dialect.fields.len() > 1;
+        let format = CsvFormat { delimiter, quote: Some(quote), names, skips_repeated_header, ..CsvFormat::USUAL };
         assert_eq!(dialect.format, Format::Csv(format), "{text}");
     }
 
@@ -306,7 +361,8 @@ mod tests {
         check("a|b\n1|\"x|y\"\n2|z\n", b'|', b'"', true);
         check("a,b\n'x, y',1\n'z',2\n'u, v',3\n", b',', b'\'', true);
         check("a,b\nit's,1\n'tis,2\n", b',', b'"', true);
-        check("name\nLin, Wei\nChen\nSmith\n", b',', b'"', true);
+        // Between single fields stands what is nowhere in them.
+        check("name\nLin, Wei\nChen\nSmith\n", b'\t', b'"', true);
     }
 
     #[test]
@@ -343,12 +399,40 @@ mod tests {
     #[test]
     fn headers_that_do_not_name_each_field_are_replaced() {
         let listed = |skip: u64, names: &str| (skip, None, format!("listed {names}"));
-        assert_eq!(laid("id;name\n1;a;\n2;b;\n"), listed(1, "id name column_3"));
-        assert_eq!(laid("x,y\n1,2,3\n2,3,4\n"), listed(1, "column_1 column_2 column_3"));
-        assert_eq!(laid("id,\"a\nb\",id\n1,2,3\n"), listed(2, "id a\nb id_2"));
+        assert_eq!(laid("id;name\n1;a;\n2;b;\n"), listed(0, "id name column_3"));
+        assert_eq!(laid("x,y\n1,2,3\n2,3,4\n"), listed(0, "column_1 column_2 column_3"));
+        assert_eq!(laid("Report\nx,y\n1,2,3\n2,3,4\n3,4,5\n"), listed(1, "column_1 column_2 column_3"));
+        assert_eq!(laid("id,\"a\nb\",id\n1,2,3\n"), (0, None, "id a\nb id#2".to_owned()));
+        assert_eq!(laid("id,id,id#2\n1,2,3\n"), listed(0, "id id_2 id#2"));
+        let expected = |text: &str| {
+            let dialect = tell("a.csv".into(), text.as_bytes(), true).unwrap();
+            let Format::Csv(format) = dialect.format else { panic!("{text}") };
+            format.expected_header.unwrap_or_default().join(" ")
+        };
+        assert_eq!(expected("id;name\n1;a;\n2;b;\n"), "id name");
+        assert_eq!(expected("x,y\n1,2,3\n2,3,4\n"), "x y");
         assert_eq!(laid("a,b,c\n1,x\n2,y\n3,z,w\n"), (0, None, "a b c".to_owned()));
         assert_eq!(laid("name,2023,2024\na,1,2\nb,3,4\n"), (0, None, "name 2023 2024".to_owned()));
         assert_eq!(laid("a,2023,2024\nb,2022,2025\n").2, "listed column_1 column_2 column_3");
+    }
+
+    #[test]
+    fn headers_may_stand_above_each_other() {
+        let rows = |text: &str| {
+            let dialect = tell("a.csv".into(), text.as_bytes(), true).unwrap();
+            let Format::Csv(format) = dialect.format else { panic!("{text}") };
+            (format.header_rows, dialect.fields.join("|"), dialect.questions.len())
+        };
+        let merged = ",Q1,,Q2,\nregion,sales,cost,sales,cost\nNorth,1,2,3,4\nSouth,5,6,7,8\n";
+        assert_eq!(rows(merged), (2, "region|Q1 sales|Q1 cost|Q2 sales|Q2 cost".to_owned(), 1));
+        let units = "day,high,low\n,USD,EUR\n2024-01-01,1.5,2\n2024-01-02,2.5,3\n";
+        assert_eq!(rows(units), (2, "day|high USD|low EUR".to_owned(), 1));
+        let units = "name,high,low\n,USD,EUR\na,1.5,2\nb,2.5,3\n";
+        assert_eq!(rows(units), (2, "name|high USD|low EUR".to_owned(), 1));
+        // A record of words above numbers in one column alone, one that lacks values, and the same header again.
+        assert_eq!(rows("id,n\na,unknown\nb,1\nc,2\n").0, 1);
+        assert_eq!(rows("id,n,m\na,NA,n/a\nb,1,2\nc,2,3\n").0, 1);
+        assert_eq!(rows("id,n,m\nid,n,m\nb,1,2\nc,2,3\n").0, 1);
     }
 
     #[test]

@@ -12,11 +12,14 @@ mod decide;
 mod dialect;
 mod distinct;
 mod encoding;
+mod json;
 mod key;
 mod landing;
 mod names;
 mod numbers;
 mod pass;
+mod trial;
+mod zones;
 
 use std::convert::Infallible;
 use std::fs::File;

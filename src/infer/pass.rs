@@ -18,7 +18,7 @@ use crate::diagnostic::SourceFile;
 use crate::ingest::{Compression, FileInput, Nothing, Outcome, Reason, SetAside, Sink, quoted, read_file};
 use crate::project::{
     ColumnType, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Readiness, SourceColumn,
-    SourceContract,
+    SourceContract, occurrence,
 };
 
 /// More columns than this are data in the place of names.
@@ -45,6 +45,8 @@ pub(super) struct Found {
     pub(super) broken_examples: Vec<String>,
     /// Bytes of the decoded file.
     pub(super) bytes: u64,
+    /// How often the header comes again further down.
+    pub(super) repeated_headers: u64,
 }
 
 /// What came of reading a file.
@@ -61,6 +63,8 @@ pub(super) struct Field {
     pub(super) name: String,
     /// What its column is to be called.
     pub(super) column: String,
+    /// Whether it is called like another before it, so that other files of the kind may not have it.
+    pub(super) is_repeat: bool,
     pub(super) profile: Profile,
 }
 
@@ -193,11 +197,21 @@ fn found(
         let help = "mend the file, or what writes it; or give one with more records than there are lines before them";
         return Err(InferError::content(input.path, what, help));
     }
-    let columns = column_names(&fields);
-    let fields = fields.into_iter().zip(columns).zip(profiles.columns);
-    let fields = fields.map(|((name, column), profile)| Field { name, column, profile }).collect::<Vec<_>>();
-    let (fields, nameless) = without_nameless(dialect, fields);
-    let (format, doubled) = told_apart(dialect, &nameless);
+    let is_repeat = |name: &String| {
+        occurrence(name).is_some_and(|(base, number)| {
+            number > 1 && !dialect.header.contains(name) && dialect.header.iter().any(|other| other == base)
+        })
+    };
+    let columns = column_names(&as_words(&fields, &is_repeat));
+    let fields = fields.into_iter().zip(columns).zip(profiles.columns).map(|((name, column), profile)| {
+        let is_repeat = is_repeat(&name);
+        Field { name, column, is_repeat, profile }
+    });
+    let (mut fields, nameless) = without_nameless(dialect, fields.collect());
+    let (mut format, doubled) = told_apart(dialect, &nameless, &mut fields);
+    if let Format::Csv(csv) = &mut format {
+        csv.skips_repeated_header = outcome.repeated_headers > 0;
+    }
     Ok(Found {
         fields,
         format,
@@ -208,6 +222,7 @@ fn found(
         broken: ledger.quarantined,
         broken_examples: profiles.broken_examples,
         bytes: ledger.bytes,
+        repeated_headers: outcome.repeated_headers,
     })
 }
 
@@ -225,17 +240,30 @@ fn without_nameless(dialect: &Dialect, fields: Vec<Field>) -> (Vec<Field>, Vec<u
     (kept.map(|(_, field)| field).collect(), nameless)
 }
 
+/// Returns the names of fields as those of columns are made of them: `Labels_2` for the second `Labels`.
+fn as_words(fields: &[String], is_repeat: &impl Fn(&String) -> bool) -> Vec<String> {
+    let word = |name: &String| if is_repeat(name) { name.replace('#', "_") } else { name.clone() };
+    fields.iter().map(word).collect()
+}
+
 /// Returns how a contract is to say that the file is written, and the names of the header that are more than one.
-fn told_apart(dialect: &Dialect, nameless: &[usize]) -> (Format, Vec<String>) {
-    let names = dialect.header.iter().enumerate().filter(|(at, _)| !nameless.contains(&(at + 1))).map(|(_, name)| name);
+fn told_apart(dialect: &Dialect, nameless: &[usize], fields: &mut [Field]) -> (Format, Vec<String>) {
+    let names = dialect.header.iter().enumerate().filter(|(at, _)| !nameless.contains(&(at + 1)));
     let names = names.collect::<Vec<_>>();
-    let mut doubled = names.iter().enumerate().filter(|(at, name)| names[..*at].contains(name));
-    let mut doubled = doubled.by_ref().map(|(_, name)| (*name).clone()).collect::<Vec<_>>();
+    let doubled =
+        names.iter().enumerate().filter(|(at, (_, name))| names[..*at].iter().any(|(_, known)| known == name));
+    let mut doubled = doubled.map(|(_, (_, name))| (*name).clone()).collect::<Vec<_>>();
     doubled.sort();
     doubled.dedup();
     match (&dialect.format, &dialect.by_header) {
         // Of fields that no column reads the names may be alike.
-        (Format::Csv(_), Some(by_header)) if doubled.is_empty() => (Format::Csv(by_header.clone()), doubled),
+        (Format::Csv(_), Some((by_header, called))) if !doubled.iter().any(String::is_empty) => {
+            for (field, (at, _)) in fields.iter_mut().zip(&names) {
+                field.name.clone_from(&called[*at]);
+                field.is_repeat = called[*at] != dialect.header[*at];
+            }
+            (Format::Csv(by_header.clone()), doubled)
+        }
         (format, _) => (format.clone(), doubled),
     }
 }

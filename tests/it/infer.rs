@@ -183,14 +183,32 @@ fn a_name_that_stands_twice_is_told_apart_by_its_place() {
         found.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["x", "a", "a_2", "a_3", "column_5", "select"]
     );
+    assert!(found.contract.contains("header = true }"), "{}", found.contract);
+    // Another file may have it once.
+    assert_eq!(declared(&found, "a_2"), r##"{ type = "int64", aliases = ["a#2"] }"##);
+    assert_eq!(declared(&found, "a_3"), r#"{ type = "int64!", aliases = ["A"] }"#);
     assert!(
-        found.contract.contains(r#"skip = 1, columns = ["x", "a", "a_2", "A", "订单", "Select"] }"#),
+        says(&found, "The header has `a` more than once: `a#2` is the second field of that name"),
         "{}",
         found.contract
     );
-    assert_eq!(declared(&found, "a_2"), "\"int64!\"");
-    assert_eq!(declared(&found, "a_3"), r#"{ type = "int64!", aliases = ["A"] }"#);
-    assert!(found.questions.iter().any(|it| it.contains("the header has `a` more than once")), "{:?}", found.questions);
+    // A header that has such a name itself, or several fields without one, is held against that of this file.
+    let found = inferred("a.csv", "a,a,a#2,\n1,2,3,\n2,3,4,\n");
+    assert!(
+        found.contract.contains(r##"header = ["a", "a", "a#2", ""], columns = ["a", "a_2", "a#2", "column_4"] }"##),
+        "{}",
+        found.contract
+    );
+    assert!(
+        found.questions.iter().any(|it| it.contains("a file with another header is refused")),
+        "{:?}",
+        found.questions
+    );
+    let found = inferred("a.csv", "id,,\n1,x,y\n2,z,u\n");
+    assert!(found.contract.contains(r#"header = ["id", "", ""], columns = ["id", "column_2", "column_3"] }"#));
+    let found = inferred("a.csv", "id,name,name,,\n1,Lin,x,,\n2,Wu,y,,\n");
+    assert!(found.contract.contains("header = true }") && found.columns.len() == 3, "{}", found.contract);
+    assert_eq!(declared(&found, "name_2"), r##"{ type = "string", aliases = ["name#2"] }"##);
     // Names of fields that hold nothing may be alike: such fields are passed over.
     let found = inferred("a.csv", "id,name,,\n1,Lin,,\n2,Wu,,\n");
     assert!(found.contract.contains("header = true }") && found.columns.len() == 2, "{}", found.contract);
@@ -198,9 +216,11 @@ fn a_name_that_stands_twice_is_told_apart_by_its_place() {
 
 #[test]
 fn records_that_cannot_be_read_are_counted_and_allowed_for() {
-    let found = inferred("a.csv", "a,b\n1,2\n3\n4,5\n6,7\n8,\"9\"x\n");
+    let found = inferred("a.csv", "a,b\n1,\"2, 3\"\n3\n4,5\n6,7\n8,\"9\"x\n");
     assert_eq!((found.records, found.broken), (3, 2));
     assert!(found.contract.contains("rejected_share = 0.4"), "{}", found.contract);
+    let told = "2 of 5 records cannot be read with this `format`: line 3: E_FIELDS";
+    assert!(found.questions.iter().any(|it| it.starts_with(told) && it.contains("`rejected_share` is 0.4")));
 }
 
 #[test]
@@ -556,7 +576,7 @@ fn files_as_programs_export_them_are_read_or_asked_about() {
         walk(
             "trailing.csv",
             "id;name\n1;Lin;\n2;Wu;\n",
-            &["skip = 1, columns = [\"id\", \"name\", \"column_3\"]"],
+            &["header = [\"id\", \"name\"], columns = [\"id\", \"name\", \"column_3\"]"],
             &["2 names for 3 fields"],
             &["id,name", "1,Lin", "2,Wu"],
         ),
