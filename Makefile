@@ -37,6 +37,10 @@ schedulers: ## Let Airflow, cron, systemd and others read what is written for th
 bench: ## Time opsmart beside DuckDB; BENCH="--events 1000000 --pairs 3" for a short one (builds for speed first)
 	./tests/bench/run.sh $(BENCH)
 
+.PHONY: pollock
+pollock: ## Score proposed contracts on Pollock; POLLOCK=folder of a clone of it
+	POLLOCK=$(abspath $(POLLOCK)) $(CARGO) test --test it -- --ignored --nocapture pollock::
+
 .PHONY: law
 law: ## Hold runs against runs from nothing after a thousand random histories; LAW_HISTORIES=100 for fewer
 	LAW_HISTORIES=$${LAW_HISTORIES:-1000} $(CARGO) test --test it -- law::
