@@ -48,6 +48,16 @@ solves as (
 
 ),
 
+ratings as (
+
+    select * from fct_ticket_rating
+
+    where not is_deleted
+        and is_astray is not true
+        and agent_id is not null
+
+),
+
 ticket_changes as (
 
     select
@@ -142,14 +152,12 @@ acts as (
     select
         'rating' as act,
         cast(date_trunc('month', csat_answered_day) as date) as month,
-        coalesce(csat_agent_id, solver_id) as agent_id,
+        agent_id,
         ticket_id,
         cast(null as double) as minutes,
         csat_rating = 'good' as is_good,
         true as is_decided
-    from tickets
-    where csat_answered_day is not null
-        and coalesce(csat_agent_id, solver_id) is not null
+    from ratings
 
 ),
 

@@ -42,15 +42,26 @@ tickets as (
         group_id,
         first_reply_minutes,
         sla_first_reply_state,
-        csat_rating,
         created_day,
         cast(date_trunc('month', created_day) as date) as created_month,
-        csat_answered_day,
-        cast(date_trunc('month', csat_answered_day) as date)
-            as csat_answered_month,
         updated_at
 
     from fct_ticket
+
+    where not is_deleted
+        and is_astray is not true
+
+),
+
+ratings as (
+
+    select
+        group_id,
+        csat_rating,
+        cast(date_trunc('month', csat_answered_day) as date)
+            as csat_answered_month
+
+    from fct_ticket_rating
 
     where not is_deleted
         and is_astray is not true
@@ -151,6 +162,20 @@ tickets_scoped as (
         tickets.*
 
     from tickets
+
+    cross join scopes
+
+),
+
+ratings_scoped as (
+
+    select
+        scopes.scope_type,
+        case when scopes.by_group then ratings.group_id else 'all' end
+            as scope_group_id,
+        ratings.*
+
+    from ratings
 
     cross join scopes
 
@@ -281,9 +306,7 @@ ratings_summed_to_months as (
         count(*) filter (where csat_rating = 'good') as csat_pos,
         count(*) as csat_answered
 
-    from tickets_scoped
-
-    where csat_answered_month is not null
+    from ratings_scoped
 
     group by
         csat_answered_month,

@@ -13,10 +13,10 @@
 -- if that is older; else nobody knows it. The service level of the first reply
 -- holds the target that was valid on the day of creation for the first priority,
 -- and none where that is not known; its clock ends at the first reply, the first
--- solve or the closing, whichever comes first. The rating that counts is the
--- latest within $csat_answer_days of the offer, else the first one after it; an
--- answered survey goes before ratings in the history. A ticket created on a day
--- that dim_ticket_feed does not reach is astray, and counts in no KPI.
+-- solve or the closing, whichever comes first. The rating is the one given in the
+-- help desk: the latest within $csat_answer_days of the offer, else the first one
+-- after it; fct_ticket_rating has surveys as well. A ticket created on a day that
+-- dim_ticket_feed does not reach is astray, and counts in no KPI.
 with
 
 tickets as (
@@ -112,7 +112,6 @@ tickets_joined as (
         ) as group_id,
         resolved.solver_id,
         replied.first_reply_agent_id,
-        rated.csat_agent_id,
         coalesce(resolved.last_status, tickets.status) as status,
         coalesce(
             case
@@ -198,7 +197,6 @@ tickets_with_target as (
         tickets_joined.group_id,
         tickets_joined.solver_id,
         tickets_joined.first_reply_agent_id,
-        tickets_joined.csat_agent_id,
         tickets_joined.status,
         tickets_joined.priority,
         tickets_joined.first_priority,
@@ -271,7 +269,6 @@ final as (
         group_id,
         solver_id,
         first_reply_agent_id,
-        csat_agent_id,
 
         ---------- strings
         status,
