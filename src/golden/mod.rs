@@ -5,16 +5,23 @@
 //! leaves out are null. Models that it does not create are built from their SQL. `set <variable> = <value>` sets a
 //! variable of the project, or `as_of`.
 //!
-//! Knows nothing of the warehouse, and opens no file but the test.
+//! Knows nothing of the warehouse. A test is as closed as a model: it opens no file, runs no program, reads no variable of
+//! the environment, waits for nothing, and does not depend on when it runs. What it gives must fit the columns that it is
+//! given for, and it must ask something.
 
+mod fit;
+mod script;
 mod tables;
 
-use camino::Utf8PathBuf;
-use sqllogictest::Runner;
+use camino::{Utf8Path, Utf8PathBuf};
+use sqllogictest::runner::update_record_with_output;
+use sqllogictest::{DefaultColumnType, QueryExpect, Record, Runner, StatementExpect};
 
 use crate::diagnostic::did_you_mean;
 use crate::plan::Suite;
-use tables::GivenTables;
+use crate::project::read_inside;
+use crate::store::{Disk, LocalDisk, other_than_a_file};
+use tables::{GivenTables, Line};
 
 /// A file of golden tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,29 +81,60 @@ pub fn tests(suite: &Suite, models: &[String]) -> Result<Vec<GoldenTest>, Golden
 /// Runs one test; with `bless`, writes what the models return into it.
 ///
 /// # Errors
-/// What differs, and where.
+/// What differs or is not understood, and where.
 pub async fn run(suite: &Suite, test: &GoldenTest, bless: bool) -> Result<(), String> {
-    let start = || Runner::new(|| async { GivenTables::new(suite) });
-    let mut runner = start();
+    let root = &suite.project.root;
+    let shown = test.path.strip_prefix(root).unwrap_or(&test.path);
+    let text = read_inside(root, shown).map_err(|why| format!("`{shown}` cannot be read: {why}"))?;
+    let records = script::read(shown.as_str(), &text)?;
     if bless {
-        let validator = sqllogictest::default_validator;
-        let columns = sqllogictest::default_column_validator;
-        let before = std::fs::read_to_string(&test.path).map_err(|error| error.to_string())?;
-        let updated =
-            runner.update_test_file(&test.path, " ", validator, sqllogictest::default_normalizer, columns).await;
-        updated.map_err(|error| error.to_string())?;
-        let after = std::fs::read_to_string(&test.path).map_err(|error| error.to_string())?;
-        if errors(&after) <= errors(&before) {
-            return Ok(());
-        }
+        let (after, is_right) = blessed(suite, &records).await;
         // A mistake is nothing that a model returns: the test stays as it was, and says what is wrong.
-        std::fs::write(&test.path, before).map_err(|error| error.to_string())?;
-        runner = start();
+        if is_right {
+            return write(&test.path, shown, &text, &after);
+        }
     }
-    runner.run_file_async(&test.path).await.map_err(|error| error.display(false).to_string())
+    let line = Line::default();
+    let mut runner = Runner::new(|| async { GivenTables::new(suite, shown, &line) });
+    for (record, at) in records {
+        line.set(at);
+        runner.run_async(record).await.map_err(|error| error.display(false).to_string())?;
+    }
+    Ok(())
 }
 
-/// Returns how many records of a test expect a mistake.
-fn errors(text: &str) -> usize {
-    text.lines().filter(|line| line.starts_with("statement error") || line.starts_with("query error")).count()
+/// Returns the text of a test with what the models return, and whether nothing went wrong that was to go well.
+async fn blessed(suite: &Suite, records: &[(Record<DefaultColumnType>, u32)]) -> (String, bool) {
+    let (name, line) = (Utf8PathBuf::new(), Line::default());
+    let mut runner = Runner::new(|| async { GivenTables::new(suite, &name, &line) });
+    let mut text = String::new();
+    let mut is_right = true;
+    for (record, at) in records {
+        line.set(*at);
+        let output = runner.apply_record(record.clone()).await;
+        let (validator, columns) = (sqllogictest::default_validator, sqllogictest::default_column_validator);
+        let normalizer = sqllogictest::default_normalizer;
+        let updated = update_record_with_output(record, &output, " ", validator, normalizer, columns);
+        is_right &= updated.as_ref().is_none_or(|updated| expects_mistake(record) || !expects_mistake(updated));
+        text.push_str(&format!("{}\n", updated.as_ref().unwrap_or(record)));
+    }
+    (text.trim_end_matches('\n').to_owned() + "\n", is_right)
+}
+
+fn expects_mistake(record: &Record<DefaultColumnType>) -> bool {
+    matches!(
+        record,
+        Record::Statement { expected: StatementExpect::Error(_), .. }
+            | Record::Query { expected: QueryExpect::Error(_), .. }
+    )
+}
+
+fn write(path: &Utf8Path, shown: &Utf8Path, before: &str, after: &str) -> Result<(), String> {
+    if before == after {
+        return Ok(());
+    }
+    if let Some(kind) = other_than_a_file(path) {
+        return Err(format!("`{shown}` is {kind}, and nothing is put in its place: bless the file that it leads to"));
+    }
+    LocalDisk.replace(path, after.as_bytes()).map_err(|error| format!("cannot write `{shown}`: {error}"))
 }

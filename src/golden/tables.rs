@@ -2,21 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use camino::Utf8Path;
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
 use datafusion::datasource::MemTable;
+use datafusion::logical_expr::{DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectNamePart, SetExpr, Spanned, Statement as SqlStatement};
 use sqllogictest::{AsyncDB, DBOutput, DefaultColumnType};
 
+use super::fit::{Misfit, fit};
 use crate::diagnostic::SourceFile;
 use crate::engine::{self, Resources};
-use crate::plan::{CLOCK, Kind, Query, Suite, plan_query, plan_statement, source_schema, variable_value};
-use crate::project::Variable;
+use crate::plan::{CLOCK, Kind, Query, Suite, plan_query, plan_statement, source_schema, variable_value, volatile};
+use crate::project::{ColumnType, Variable};
 use crate::store::conform;
 
 /// The clock of tests that do not set one.
@@ -47,14 +52,90 @@ pub(super) struct GivenTables<'a> {
     given: BTreeSet<String>,
     /// Tables that were built from given ones, and have to be built again when those change.
     derived: BTreeSet<String>,
+    /// The test, for mistakes in it.
+    file: &'a Utf8Path,
+    /// Where its statement begins that runs.
+    line: &'a Line,
+}
+
+/// The line of a test on which the record begins that runs.
+#[derive(Debug, Default)]
+pub(super) struct Line(AtomicU32);
+
+impl Line {
+    pub(super) fn set(&self, line: u32) {
+        self.0.store(line, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How rows are given.
+const GIVE: &str = "write `create table name (column type, …) as values (…), (…)`";
+
+/// What a `create table` gives.
+struct Given {
+    name: String,
+    /// The rows, if it gives some.
+    query: Option<Statement>,
+    values: Values,
+}
+
+/// Where the values of a `values` list stand: the lines below the first of the record.
+#[derive(Default)]
+struct Values(Vec<Vec<u32>>);
+
+impl Values {
+    fn line(&self, row: usize, column: usize) -> Option<u32> {
+        self.0.get(row)?.get(column).copied().filter(|line| *line > 0)
+    }
+}
+
+impl Given {
+    fn parse(sql: &str) -> Result<Self, TestFailure> {
+        let mut statements = DFParser::parse_sql(sql)?;
+        let Some(Statement::Statement(statement)) = statements.pop_front().filter(|_| statements.is_empty()) else {
+            return Err(TestFailure(GIVE.to_owned()));
+        };
+        let SqlStatement::CreateTable(create) = *statement else { return Err(TestFailure(GIVE.to_owned())) };
+        let [ObjectNamePart::Identifier(name)] = create.name.0.as_slice() else {
+            return Err(TestFailure(GIVE.to_owned()));
+        };
+        // As the planner reads names.
+        let name = if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() };
+        let values = match create.query.as_deref().map(|query| &*query.body) {
+            Some(SetExpr::Values(values)) => {
+                let line = |value: &Expr| u32::try_from(value.span().start.line).unwrap_or_default();
+                Values(values.rows.iter().map(|row| row.iter().map(line).collect()).collect())
+            }
+            _ => Values::default(),
+        };
+        let query = create.query.map(|query| Statement::Statement(Box::new(SqlStatement::Query(query))));
+        Ok(Self { name, query, values })
+    }
+}
+
+/// Refuses what gives something else tomorrow.
+fn check_immutable(plan: &LogicalPlan) -> Result<(), TestFailure> {
+    match volatile(plan).first() {
+        Some(name) => Err(TestFailure(format!("`{name}` gives another result each time: write a value"))),
+        None => Ok(()),
+    }
+}
+
+/// Returns a type as contracts write it.
+fn type_words(kind: &DataType) -> String {
+    ColumnType::from_arrow(kind).map_or_else(|| kind.to_string().to_lowercase(), |kind| kind.to_string())
 }
 
 impl<'a> GivenTables<'a> {
-    pub(super) fn new(suite: &'a Suite) -> Result<Self, TestFailure> {
+    pub(super) fn new(suite: &'a Suite, file: &'a Utf8Path, line: &'a Line) -> Result<Self, TestFailure> {
         let session = engine::session(&Resources { memory_bytes: 1 << 30, threads: 2, ..Resources::for_binding() })?;
         let clock = CLOCK_DEFAULT.parse::<DateTime<Utc>>().map_err(|error| TestFailure(error.to_string()))?;
         let variables = BTreeMap::from([(CLOCK.to_owned(), Variable::Timestamp(clock))]);
-        Ok(Self { suite, session, variables, given: BTreeSet::new(), derived: BTreeSet::new() })
+        Ok(Self { suite, session, variables, given: BTreeSet::new(), derived: BTreeSet::new(), file, line })
     }
 
     fn value(&self, name: &str) -> Option<Variable> {
@@ -71,24 +152,75 @@ impl<'a> GivenTables<'a> {
 
     async fn create(&mut self, sql: &str) -> Result<(), TestFailure> {
         self.forget_derived()?;
-        let before = self.names();
-        self.session.sql(sql).await?.collect().await?;
-        let Some(name) = self.names().into_iter().find(|name| !before.contains(name)) else {
-            return Err(TestFailure("the statement creates no new table".to_owned()));
-        };
-        if let Some(schema) = self.schema_of(&name) {
-            let given = self.session.table(name.as_str()).await?.collect().await?;
-            let full = given.iter().map(|batch| fill(&name, batch, &schema)).collect::<Result<Vec<_>, _>>()?;
-            self.session.deregister_table(name.as_str())?;
-            self.session.register_table(name.as_str(), Arc::new(MemTable::try_new(schema, vec![full])?))?;
+        let Given { name, query, values } = Given::parse(sql)?;
+        if self.given.contains(&name) {
+            return Err(TestFailure(format!("table `{name}` is given already: `drop table {name}` takes it away")));
         }
+        let declared = self.declared(sql).await?;
+        let mut batches = Vec::new();
+        if let Some(query) = query {
+            let plan = plan_statement(&self.session.state(), query)?;
+            check_immutable(&plan)?;
+            for batch in self.session.execute_logical_plan(plan).await?.collect().await? {
+                batches.push(self.fitted(
+                    &name,
+                    &batch,
+                    &declared,
+                    &values,
+                    batches.iter().map(RecordBatch::num_rows).sum(),
+                )?);
+            }
+        }
+        let schema = self.schema_of(&name);
+        let schema = schema.unwrap_or_else(|| Arc::new(Schema::new(declared.fields().clone())));
+        if let Some(stray) = declared.fields().iter().find(|field| schema.field_with_name(field.name()).is_err()) {
+            return Err(TestFailure(format!("table `{name}` has no column `{}`", stray.name())));
+        }
+        self.session.register_table(name.as_str(), Arc::new(MemTable::try_new(schema, vec![batches])?))?;
         self.given.insert(name);
         Ok(())
     }
 
-    fn names(&self) -> BTreeSet<String> {
-        let schema = self.session.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
-        schema.map(|schema| schema.table_names().into_iter().collect()).unwrap_or_default()
+    /// Returns the columns that a test says a table has.
+    async fn declared(&self, sql: &str) -> Result<SchemaRef, TestFailure> {
+        match self.session.state().create_logical_plan(sql).await? {
+            LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(table)) => Ok(Arc::clone(table.input.schema().inner())),
+            _ => Err(TestFailure(GIVE.to_owned())),
+        }
+    }
+
+    /// Brings given rows, of which there were `before` already, to the types that the test declares and then to the
+    /// columns of the table that they stand for.
+    fn fitted(
+        &self,
+        table: &str,
+        given: &RecordBatch,
+        declared: &SchemaRef,
+        values: &Values,
+        before: usize,
+    ) -> Result<RecordBatch, TestFailure> {
+        let mut columns = BTreeMap::new();
+        for (number, (field, column)) in declared.fields().iter().zip(given.columns()).enumerate() {
+            let stored = self.schema_of(table).and_then(|schema| schema.field_with_name(field.name()).ok().cloned());
+            let mut fitted = Arc::clone(column);
+            for kind in [Some(field.data_type()), stored.as_ref().map(Field::data_type)].into_iter().flatten() {
+                fitted = fit(&fitted, kind)?.map_err(|Misfit { row, value }| {
+                    let line = values.line(before + row, number).map_or(self.line.get(), |line| self.line.get() + line);
+                    let (name, kind) = (field.name(), type_words(kind));
+                    TestFailure(format!(
+                        "{}:{line}: `{value}` is no value of column `{name}` of `{table}`, which is {kind}",
+                        self.file
+                    ))
+                })?;
+            }
+            columns.insert(field.name().clone(), fitted);
+        }
+        let schema = self.schema_of(table).unwrap_or_else(|| Arc::clone(declared));
+        let all = schema.fields().iter().map(|field| {
+            columns.remove(field.name()).unwrap_or_else(|| new_null_array(field.data_type(), given.num_rows()))
+        });
+        let all = all.collect();
+        Ok(RecordBatch::try_new(schema, all)?)
     }
 
     /// Returns the columns that a dataset or model has in the project.
@@ -163,6 +295,7 @@ impl<'a> GivenTables<'a> {
         let plan = plan_query(&self.session.state(), &file, &query).map_err(|mistakes| {
             TestFailure(mistakes.iter().map(|m| m.message.clone()).collect::<Vec<_>>().join("; "))
         })?;
+        check_immutable(&plan)?;
         let frame = self.session.execute_logical_plan(plan).await?;
         let types = frame.schema().fields().iter().map(|field| column_type(field.data_type())).collect();
         let options = FormatOptions::default();
@@ -207,22 +340,6 @@ impl AsyncDB for GivenTables<'_> {
     async fn run_command(_: std::process::Command) -> std::io::Result<std::process::Output> {
         Err(std::io::Error::new(std::io::ErrorKind::PermissionDenied, "golden tests run no programs"))
     }
-}
-
-/// Brings given rows to the columns of the table that they stand for.
-fn fill(table: &str, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, TestFailure> {
-    let given = batch.schema();
-    if let Some(stray) = given.fields().iter().find(|field| schema.field_with_name(field.name()).is_err()) {
-        return Err(TestFailure(format!("table `{table}` has no column `{}`", stray.name())));
-    }
-    let column = |field: &arrow::datatypes::FieldRef| -> Result<ArrayRef, TestFailure> {
-        match batch.column_by_name(field.name()) {
-            Some(column) => Ok(cast(column, field.data_type())?),
-            None => Ok(new_null_array(field.data_type(), batch.num_rows())),
-        }
-    };
-    let columns = schema.fields().iter().map(column).collect::<Result<Vec<_>, _>>()?;
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 /// A test may give a null where the project's own rows have none.

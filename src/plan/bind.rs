@@ -219,8 +219,9 @@ fn order_needed(at: crate::diagnostic::Place, name: &str) -> Diagnostic {
         .help(help)
 }
 
-/// Finds the functions of a plan whose result depends on more than their arguments.
-fn volatile_functions(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> Diagnostics {
+/// Returns the functions of a plan whose result depends on more than their arguments.
+#[must_use]
+pub fn volatile(plan: &LogicalPlan) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = BTreeSet::new();
     let _ = plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {
@@ -243,6 +244,12 @@ fn volatile_functions(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> D
             })
         })
     });
+    names
+}
+
+/// Tells where a query calls functions whose result depends on more than their arguments.
+fn volatile_functions(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> Diagnostics {
+    let names = volatile(plan);
     let mut mistakes = Diagnostics::default();
     let mut told = BTreeSet::new();
     let mut tell = |at: crate::diagnostic::Place, name: &str| {

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-pub use bind::{plan_query, plan_statement};
+pub use bind::{plan_query, plan_statement, volatile};
 pub use dataset::{
     DatasetInput, DatasetStep, FileLeft, FileStep, FileWhy, Listed, Unready, by_path, dataset_fingerprint, in_order,
     live_paths, shape, without_rows,

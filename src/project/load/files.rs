@@ -43,6 +43,17 @@ pub(super) fn read(root: &Utf8Path, path: Utf8PathBuf, found: &mut Diagnostics) 
     Leaf { path, file }
 }
 
+/// Returns the text of a file that is no part of the project as such, such as a test, by the same rules as any other: a
+/// plain file of 1 MiB of UTF-8 at most, to which no link leads out of the project.
+///
+/// # Errors
+/// Why it cannot be read, in words.
+pub fn read_inside(root: &Utf8Path, path: &Utf8Path) -> Result<String, String> {
+    let bytes = read_bytes(root, path)?;
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    str::from_utf8(bytes).map(str::to_owned).map_err(|_| "it is not UTF-8 text".to_owned())
+}
+
 /// Returns every file below `folder` whose name ends in `.` and `suffix`, sorted by path; none when the folder does
 /// not exist.
 pub(super) fn below(root: &Utf8Path, folder: &str, suffix: &str, found: &mut Diagnostics) -> Vec<Leaf> {
