@@ -25,6 +25,8 @@ except ImportError:  # Airflow 2.11
 # What ended so may end otherwise on the next try: temporary, or ended by a signal.
 TRY_AGAIN = {75, 130, 137, 143, -2, -9, -15}
 SKIPPED = 99
+# What was built waits for `opsmart release`: somebody has to look at it, and no try changes that.
+HELD = 3
 
 
 class OpsmartRun(BaseOperator):
@@ -46,6 +48,8 @@ class OpsmartRun(BaseOperator):
         if ended.exit_code == SKIPPED:
             raise AirflowSkipException("nothing new")
         said = f"opsmart ended with {ended.exit_code}: {ended.output}"
+        if ended.exit_code == HELD:
+            raise AirflowFailException(f"built, and held: readers stay on the tables of before; {said}")
         if ended.exit_code in TRY_AGAIN:
             raise AirflowException(said)
         raise AirflowFailException(said)
@@ -58,7 +62,6 @@ class OpsmartRun(BaseOperator):
 const DAG: &str = "    start_date=datetime(2024, 1, 1, tzinfo=timezone.utc),
     catchup=False,
     max_active_runs=1,
-    default_args={\"retries\": 3, \"retry_delay\": timedelta(minutes=5)},
     tags=[\"opsmart\"],
 ";
 
@@ -76,14 +79,30 @@ pub fn airflow(place: &Place<'_>, jobs: &[Scheduled<'_>]) -> Vec<File> {
     for job in jobs {
         // A plain text of cron would give runs an interval of no length, and others than ours would read it.
         text.push_str(&format!(
-            "\nwith DAG(\n    dag_id={},\n    description={},\n    schedule=CronDataIntervalTimetable({}, timezone={}),\n{DAG}):\n    \
-             OpsmartRun(task_id=\"run\", job={})\n",
+            "\nwith DAG(\n    dag_id={},\n    description={},\n    schedule=CronDataIntervalTimetable({}, timezone={}),\n    \
+             default_args={{{}}},\n{DAG}):\n    OpsmartRun(task_id=\"run\", job={})\n",
             quoted(&format!("{}_{}", place.prefix, job.name)),
             quoted(&job.description()),
             quoted(&job.fields()),
             quoted(job.job.schedule_zone.name()),
+            arguments(job),
             quoted(job.name),
         ));
     }
     vec![File { name: format!("{}_dags.py", place.prefix), text }]
+}
+
+/// Returns what the task of a job is given: whose it is, how often it is tried, how long it may take, whom to tell.
+fn arguments(job: &Scheduled<'_>) -> String {
+    let mut arguments = Vec::new();
+    arguments.extend(job.job.owner.iter().map(|owner| format!("\"owner\": {}", quoted(owner))));
+    arguments.push(format!("\"retries\": {}", job.job.retries.unwrap_or(3)));
+    arguments.push("\"retry_delay\": timedelta(minutes=5)".to_owned());
+    arguments.extend(job.seconds().map(|seconds| format!("\"execution_timeout\": timedelta(seconds={seconds})")));
+    if !job.job.notify.is_empty() {
+        let addresses: Vec<String> = job.job.notify.iter().map(|address| quoted(address)).collect();
+        arguments.push(format!("\"email\": [{}]", addresses.join(", ")));
+        arguments.push("\"email_on_failure\": True, \"email_on_retry\": False".to_owned());
+    }
+    arguments.join(", ")
 }

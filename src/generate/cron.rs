@@ -26,12 +26,21 @@ pub fn cron(place: &Place<'_>, jobs: &[Scheduled<'_>], machine: Tz) -> Result<Ve
         mark("cron")
     );
     let mut refused = Diagnostics::default();
-    for job in jobs {
+    // Whom cron tells is said for all lines that follow, and cannot be taken back.
+    let (told, others): (Vec<_>, Vec<_>) = jobs.iter().partition(|job| !job.job.notify.is_empty());
+    for job in others.into_iter().chain(told) {
         match lines(job, machine) {
             Ok(lines) => {
+                let seconds = job.seconds().map(|seconds| seconds.to_string());
+                let ended: Vec<&str> =
+                    seconds.iter().flat_map(|seconds| ["timeout", "--kill-after=30", seconds.as_str()]).collect();
                 let command = place.command(job.name, &["--quiet", "--on-locked", "wait=10m"]);
+                let command = [ended, command].concat();
                 let command = command.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ");
                 text.push_str(&format!("\n# {}: {}; {}\n", job.name, job.description(), job.when()));
+                if !job.job.notify.is_empty() {
+                    text.push_str(&format!("MAILTO={}\n", job.job.notify.join(",")));
+                }
                 lines.iter().for_each(|times| text.push_str(&format!("{times} {command}\n")));
             }
             Err(mistake) => refused.push(mistake),
@@ -232,8 +241,9 @@ mod tests {
         let last = text.lines().last().unwrap();
         assert_eq!(
             last,
-            r#"15 6 * * * '/opt/ops mart/bin/opsmart' --project-dir '/srv/50\% {{ "it'\''s" }} $HOME' --env prod run tickets --quiet --on-locked wait=10m"#
+            r#"15 6 * * * timeout --kill-after=30 7200 '/opt/ops mart/bin/opsmart' --project-dir '/srv/50\% {{ "it'\''s" }} $HOME' --env prod run tickets --quiet --on-locked wait=10m"#
         );
-        assert!(text.contains("\n# tickets: one * * * * * rm -rf /; `15 6 * * *` in UTC\n"), "{text}");
+        let head = "\n# tickets: one * * * * * rm -rf /; `15 6 * * *` in UTC; owner desk \"data\" 50 %\nMAILTO=desk@example.com,on-call@example.com\n";
+        assert!(text.contains(head), "{text}");
     }
 }

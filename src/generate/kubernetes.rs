@@ -15,14 +15,13 @@ const PROJECT_IN_CONTAINER: &str = "/project";
 const LONGEST_NAME: usize = 52;
 
 /// How a run is tried again: not when another try ends in the same way, and without count when the cluster ended it.
-const JOB: &str = "      backoffLimit: 5
-      podFailurePolicy:
+const JOB: &str = "      podFailurePolicy:
         rules:
           - action: FailJob
             onExitCodes:
               containerName: opsmart
               operator: In
-              values: [1, 2, 70]
+              values: [1, 2, 3, 4, 70]
           - action: Ignore
             onPodConditions:
               - type: DisruptionTarget
@@ -94,16 +93,19 @@ fn text(place: &Place<'_>, job: &Scheduled<'_>, name: &str, image: &str, volumes
         "---\n# {name}.yaml\n# {}: change the jobs, not this file.\n\
          apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: {name}\n  \
          labels:\n    app.kubernetes.io/name: opsmart\n    app.kubernetes.io/instance: {name}\n  \
-         annotations:\n    description: {}\n\
+         annotations:\n    description: {}\n{}\
          spec:\n  schedule: {}\n  timeZone: {}\n  concurrencyPolicy: Forbid\n  startingDeadlineSeconds: 3600\n  \
-         jobTemplate:\n    spec:\n{JOB}      template:\n        metadata:\n          labels:\n            \
-         app.kubernetes.io/name: opsmart\n            app.kubernetes.io/instance: {name}\n        spec:\n{POD}          \
+         jobTemplate:\n    spec:\n      backoffLimit: {}\n{JOB}      template:\n        metadata:\n          labels:\n            \
+         app.kubernetes.io/name: opsmart\n            app.kubernetes.io/instance: {name}\n        spec:\n{POD}{}          \
          containers:\n            - name: opsmart\n              image: {}\n              command:\n{}              \
          args:\n{}{CONTAINER}              volumeMounts:\n",
         mark("kubernetes"),
         quoted(&job.description()),
+        annotations(job),
         quoted(&job.fields()),
         quoted(job.job.schedule_zone.name()),
+        job.job.retries.unwrap_or(5),
+        job.seconds().map_or_else(String::new, |seconds| format!("          activeDeadlineSeconds: {seconds}\n")),
         quoted(image),
         list(program),
         list(arguments),
@@ -123,6 +125,13 @@ fn text(place: &Place<'_>, job: &Scheduled<'_>, name: &str, image: &str, volumes
         ));
     }
     text
+}
+
+/// Returns whose a job is and who has to know when it fails, for those who watch the cluster.
+fn annotations(job: &Scheduled<'_>) -> String {
+    let owner = job.job.owner.iter().map(|owner| format!("    owner: {}\n", quoted(owner)));
+    let notify = (!job.job.notify.is_empty()).then(|| format!("    notify: {}\n", quoted(&job.job.notify.join(", "))));
+    owner.chain(notify).collect()
 }
 
 /// Returns the folders of a container that are not its image's: the project, the warehouse, and those outside the

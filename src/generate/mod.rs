@@ -103,9 +103,15 @@ impl Scheduled<'_> {
         plain.collect::<Vec<_>>().join(" ")
     }
 
-    /// Returns the schedule as a person reads it.
+    /// Returns the schedule as a person reads it, and whose it is.
     fn when(&self) -> String {
-        format!("`{}` in {}", self.schedule.word.text.trim(), self.job.schedule_zone)
+        let owner = self.job.owner.as_ref().map_or_else(String::new, |owner| format!("; owner {owner}"));
+        format!("`{}` in {}{owner}", self.schedule.word.text.trim(), self.job.schedule_zone)
+    }
+
+    /// Returns how many seconds a run may take.
+    fn seconds(&self) -> Option<u64> {
+        self.job.timeout.map(|timeout| timeout.as_secs())
     }
 
     /// Returns the schedule as five fields of numbers, which mean the same to every program that reads such fields.
@@ -198,6 +204,10 @@ pub(crate) mod tests {
             schedule: Some(schedule),
             schedule_zone: zone,
             ingest: Vec::new(),
+            owner: Some("desk \"data\" 50 %".to_owned()),
+            timeout: Some(std::time::Duration::from_hours(2)),
+            retries: Some(1),
+            notify: vec!["desk@example.com".to_owned(), "on-call@example.com".to_owned()],
             tables: Vec::new(),
         }
     }

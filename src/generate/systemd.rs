@@ -11,9 +11,8 @@ const WEEK: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 /// How a run is started and ended. What is temporary is tried again, until it ends or is no longer temporary; a stop is
 /// given more time than a run takes to end.
 const SERVICE: &str = "SuccessExitStatus=99
-Restart=on-failure
 RestartSec=5min
-RestartPreventExitStatus=1 2 70
+RestartPreventExitStatus=1 2 3 4 70
 TimeoutStopSec=30
 NoNewPrivileges=yes
 PrivateTmp=yes
@@ -29,25 +28,49 @@ LockPersonality=yes
 /// Returns two units for each job. `warehouse` is the one folder that a run may write to, and must be there.
 #[must_use]
 pub fn systemd(place: &Place<'_>, jobs: &[Scheduled<'_>], user: &str, warehouse: &Utf8Path) -> Vec<File> {
-    let both = |job: &Scheduled<'_>| [service(place, job, user, warehouse), timer(place, job)];
-    jobs.iter().flat_map(both).collect()
+    let units = |job: &Scheduled<'_>| {
+        let both = [service(place, job, user, warehouse), timer(place, job)];
+        both.into_iter().chain((!job.job.notify.is_empty()).then(|| failed(place, job)))
+    };
+    jobs.iter().flat_map(units).collect()
 }
 
 fn service(place: &Place<'_>, job: &Scheduled<'_>, user: &str, warehouse: &Utf8Path) -> File {
     let name = format!("{}-{}.service", place.prefix, job.name);
     let command = place.command(job.name, &["--exit-on-skip"]);
     let command = command.iter().map(|word| word_of_command(word)).collect::<Vec<_>>().join(" ");
+    let told =
+        if job.job.notify.is_empty() { String::new() } else { format!("OnFailure={}\n", failed_name(place, job)) };
+    // It tries again as long as that is of use, or not at all; it cannot count the tries of one time of the timer.
+    let restart = if job.job.retries == Some(0) { "no" } else { "on-failure" };
+    let ended = job.seconds().map_or_else(String::new, |seconds| format!("TimeoutStartSec={seconds}\n"));
     let text = format!(
-        "{}[Service]\nType=oneshot\nUser={user}\nExecStart={command}\n{SERVICE}ReadWritePaths={}\n",
+        "{}{told}\n[Service]\nType=oneshot\nUser={user}\nExecStart={command}\nRestart={restart}\n{ended}{SERVICE}ReadWritePaths={}\n",
         head(&name, job),
         quoted(warehouse.as_str())
     );
     File { name, text }
 }
 
+fn failed_name(place: &Place<'_>, job: &Scheduled<'_>) -> String {
+    format!("{}-{}-failed.service", place.prefix, job.name)
+}
+
+/// Returns the unit that tells who has to know, by the mail program of the machine. No word in it needs quotes.
+fn failed(place: &Place<'_>, job: &Scheduled<'_>) -> File {
+    let name = failed_name(place, job);
+    let unit = format!("{}-{}.service", place.prefix, job.name);
+    let text = format!(
+        "{}\n[Service]\nType=oneshot\nExecStart=/bin/sh -c 'systemctl status --full --no-pager --lines=50 {unit} | mail -s \"{unit} failed\" {}'\n",
+        head(&name, job),
+        job.job.notify.join(" ")
+    );
+    File { name, text }
+}
+
 fn timer(place: &Place<'_>, job: &Scheduled<'_>) -> File {
     let name = format!("{}-{}.timer", place.prefix, job.name);
-    let mut text = format!("{}[Timer]\n", head(&name, job));
+    let mut text = format!("{}\n[Timer]\n", head(&name, job));
     for times in times(job.schedule) {
         text.push_str(&format!("OnCalendar={times} {}\n", job.job.schedule_zone));
     }
@@ -59,7 +82,7 @@ fn timer(place: &Place<'_>, job: &Scheduled<'_>) -> File {
 fn head(name: &str, job: &Scheduled<'_>) -> String {
     let description = job.description().replace('%', "%%");
     format!(
-        "# {name}\n# {}: change the jobs, not this file.\n# {}\n[Unit]\nDescription={}\n\n",
+        "# {name}\n# {}: change the jobs, not this file.\n# {}\n[Unit]\nDescription={}\n",
         mark("systemd"),
         job.when(),
         // At the end of a line a backslash goes on with the next.

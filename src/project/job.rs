@@ -1,6 +1,7 @@
 //! A scheduled job: when it runs, which datasets it takes in, which tables it refreshes.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::schedule::Schedule;
 use crate::diagnostic::SourceFile;
@@ -18,6 +19,14 @@ pub struct Job {
     pub schedule_zone: chrono_tz::Tz,
     /// The datasets that it takes in.
     pub ingest: Vec<Spelled>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// How long one run may take before its scheduler ends it.
+    pub timeout: Option<Duration>,
+    /// How often its scheduler tries again what is temporary.
+    pub retries: Option<u32>,
+    /// The addresses of those who are told when it fails.
+    pub notify: Vec<String>,
     /// Selectors of the tables that it refreshes; all tables downstream of its datasets when none is given.
     pub tables: Vec<Spelled>,
 }

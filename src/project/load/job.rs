@@ -1,6 +1,7 @@
 //! Reads `jobs/<name>.toml`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use camino::Utf8Path;
 use chrono_tz::Tz;
@@ -9,7 +10,7 @@ use toml::de::DeValue;
 
 use super::files;
 use super::names::{Names, check_spelling};
-use super::value::{plain, zone};
+use super::value::{duration, plain, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{Days, Job, Schedule, Spelled};
@@ -40,6 +41,10 @@ fn read(file: &SourceFile, names: &Names, found: &mut Diagnostics) -> Option<Job
         let description = plain(table.text("description"));
         let schedule = schedule(&mut table);
         let schedule_zone = zone(&mut table, "schedule_zone").unwrap_or(Tz::UTC);
+        let owner = owner(&mut table);
+        let timeout = timeout(&mut table);
+        let retries = retries(&mut table);
+        let notify = notify(&mut table);
         if names_nothing(table.take("ingest").as_ref()) && names_nothing(table.take("tables").as_ref()) {
             let message = "this job names no datasets and no tables";
             let help =
@@ -55,12 +60,68 @@ fn read(file: &SourceFile, names: &Names, found: &mut Diagnostics) -> Option<Job
         }
         let tables = table.distinct_texts("tables");
         table.finish();
-        Some(Job { file: file.clone(), description, schedule, schedule_zone, ingest, tables })
+        let file = file.clone();
+        Some(Job { file, description, schedule, schedule_zone, ingest, owner, timeout, retries, notify, tables })
     })
 }
 
 fn names_nothing(value: Option<&Value<'_>>) -> bool {
     value.is_none_or(|value| matches!(value.node(), DeValue::Array(items) if items.is_empty()))
+}
+
+fn owner(table: &mut Table<'_>) -> Option<String> {
+    let word = table.text("owner")?;
+    let is_name = !word.text.trim().is_empty() && word.text.len() <= 100 && !word.text.contains(char::is_control);
+    if !is_name {
+        table.reject(&word, "this names nobody", "write the name of a person or team on one line, 100 bytes at most");
+    }
+    is_name.then_some(word.text)
+}
+
+/// What is shorter would end runs that do nothing wrong.
+const SHORTEST: Duration = Duration::from_mins(1);
+
+fn timeout(table: &mut Table<'_>) -> Option<Duration> {
+    let value = table.take("timeout")?;
+    let timeout = duration(&value)?;
+    if timeout < SHORTEST {
+        value.reject("a run has a minute at least", "write a longer time, such as `2h`");
+        return None;
+    }
+    Some(timeout)
+}
+
+fn retries(table: &mut Table<'_>) -> Option<u32> {
+    const MOST: u32 = 100;
+    let value = table.take("retries")?;
+    let number = value.integer()?;
+    let retries = u32::try_from(number).ok().filter(|retries| *retries <= MOST);
+    if retries.is_none() {
+        value.reject(format!("{number} is no number of tries"), format!("write a number from 0 to {MOST}"));
+    }
+    retries
+}
+
+fn notify(table: &mut Table<'_>) -> Vec<String> {
+    let mut addresses = Vec::new();
+    for word in table.distinct_texts("notify") {
+        if is_address(&word.text) {
+            addresses.push(word.text);
+        } else {
+            let message = format!("`{}` is no address of mail", word.text);
+            table.reject(&word, message, "write one such as `support-data@example.com`");
+        }
+    }
+    addresses
+}
+
+/// Returns whether a text is an address of mail that every program reads as one, and as nothing else.
+fn is_address(text: &str) -> bool {
+    let is_of = |part: &str, more: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
+        part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(is_plain)
+    };
+    text.split_once('@').is_some_and(|(name, host)| is_of(name, "._+-") && is_of(host, ".-"))
 }
 
 fn schedule(table: &mut Table<'_>) -> Option<Schedule> {
@@ -164,6 +225,17 @@ mod tests {
             ("schedule_zone = \"Mars\"", "1:18 E0107 there is no time zone `Mars` @Mars"),
             ("ingest = [\"a\"]", "1:12 E0204 there is no dataset `a` @a"),
             ("tables = [\"x\", \"x\"]", "1:17 E0107 `x` stands in `tables` twice @x"),
+            ("owner = \" \"", "1:10 E0107 this names nobody @ "),
+            ("owner = \"a\\nb\"", "1:10 E0107 this names nobody @a\\nb"),
+            ("timeout = \"59s\"", "1:12 E0107 a run has a minute at least @59s"),
+            ("timeout = \"soon\"", "1:12 E0107 `soon` is not a time that passes @soon"),
+            ("timeout = 60", "1:11 E0106 expected a time such as `\"30s\"`, found an integer @60"),
+            ("retries = -1", "1:11 E0107 -1 is no number of tries @-1"),
+            ("retries = 101", "1:11 E0107 101 is no number of tries @101"),
+            ("notify = [\"desk\"]", "1:12 E0107 `desk` is no address of mail @desk"),
+            ("notify = [\"a@b -s x\"]", "1:12 E0107 `a@b -s x` is no address of mail @a@b -s x"),
+            ("notify = [\"-f@b\"]", "1:12 E0107 `-f@b` is no address of mail @-f@b"),
+            ("notify = [\"a@b.c\", \"a@b.c\"]", "1:21 E0107 `a@b.c` stands in `notify` twice @a@b.c"),
             ("publish = []", "1:1 E0104 there is no key `publish` here @publish"),
         ];
         for (text, expected) in cases {
