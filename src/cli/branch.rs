@@ -155,7 +155,7 @@ pub(super) fn publish(global: &Global, args: &PublishArgs, printer: &Printer) ->
         };
         document(&serde_json::json!({ "status": status, "from": args.from, "snapshot": id }));
     }
-    Ok(Exit::Done)
+    Ok(if status == "held" { Exit::Held } else { Exit::Done })
 }
 
 /// Makes sure that there is a branch of that name.

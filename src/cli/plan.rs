@@ -40,6 +40,7 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
         store: &store,
         reach: &reach,
         as_of,
+        allow_earlier: args.choice.clock.allow_earlier,
         resources,
         id: String::new(),
         project,

@@ -6,18 +6,20 @@ use super::print::{finding_text, strangers};
 use crate::diff::{Moved, Movement};
 use crate::run::{DatasetReport, LeftFile, RunReport, Status, TableReport};
 use crate::transform::Portion;
+use crate::visible;
 
 /// Returns the report as text: the row ledger, the tables, the headline numbers, and where the output lies.
 pub(super) fn text(report: &RunReport) -> String {
     if report.status == Status::NothingNew && report.tables.is_empty() {
         return format!(
-            "nothing new: the tables in {}/current are up to date ({:.2} s)\n{}{}{}{}",
+            "nothing new: the tables in {}/current are up to date ({:.2} s)\n{}{}{}{}{}",
             report.published,
             report.seconds,
             nothing_landed(report),
             left(report),
             standing(report),
-            held(report)
+            held(report),
+            clock(report)
         );
     }
     let mut text = String::new();
@@ -53,7 +55,31 @@ pub(super) fn text(report: &RunReport) -> String {
     text.push_str(&format!("{end}, as of {at}, {promises}, {:.2} s\n", report.seconds));
     text.push_str(&standing(report));
     text.push_str(&held(report));
+    text.push_str(&clock(report));
     text
+}
+
+/// Says in a line each what goes on from run to run until somebody does something: broken promises that only warn, tables
+/// that are held, a clock that cannot be right.
+pub(super) fn going_on(report: &RunReport) -> String {
+    let names = report.all_warnings();
+    let mut text = match names.as_slice() {
+        [] => String::new(),
+        names => format!(
+            "warning: {} that only warn{}, see opsmart show dq_check_result: {}\n",
+            counted(names.len(), "broken promise"),
+            if names.len() == 1 { "s" } else { "" },
+            names.join(", ")
+        ),
+    };
+    text.push_str(&held(report));
+    text.push_str(&clock(report));
+    text
+}
+
+/// Says why a clock can hardly be right.
+fn clock(report: &RunReport) -> String {
+    report.clock_warning.as_ref().map_or_else(String::new, |words| format!("warning: {words}\n"))
 }
 
 /// Lists the tables that were built, and of those with partitions how many were made.
@@ -112,6 +138,8 @@ pub(super) fn moved(report: &RunReport) -> String {
         let words = counted(rows, "row");
         text.push_str(&format!("moved[{table}.{column}]: {words} moved by more than {allowed}\n"));
         for Movement { key, before, after, by, relative, .. } in examples {
+            let key = key.to_string();
+            let key = visible::line(&key);
             text.push_str(&format!("  {key}: {before} -> {after} ({})\n", change_words(*by, *relative)));
         }
         if rows > examples.len() {
@@ -132,6 +160,7 @@ pub(super) fn change_words(by: f64, relative: Option<f64>) -> String {
 /// Says which datasets have no file at all, so that what is made from them is empty.
 pub(super) fn nothing_landed(report: &RunReport) -> String {
     let line = |(dataset, pattern): &(String, String)| {
+        let pattern = visible::line(pattern);
         format!("warning: no file of {dataset} has landed as `{pattern}`, so it counts as empty\n")
     };
     report.nothing_landed.iter().map(line).collect()
@@ -140,7 +169,7 @@ pub(super) fn nothing_landed(report: &RunReport) -> String {
 /// Says which files were left for a later run; of many, how many.
 fn left(report: &RunReport) -> String {
     const MOST: usize = 5;
-    let line = |file: &LeftFile| format!("Left for a later run: {} ({})\n", file.path, file.message);
+    let line = |file: &LeftFile| format!("Left for a later run: {} ({})\n", visible::line(&file.path), file.message);
     let mut text: String = report.left.iter().take(MOST).map(line).collect();
     if report.left.len() > MOST {
         text.push_str(&format!("Left for a later run: {} more\n", counted(report.left.len() - MOST, "file")));
@@ -207,9 +236,10 @@ pub(super) fn aligned(
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(head.to_vec());
+    let cells = |words: &str| visible::line(words).into_owned();
+    table.load_preset(presets::NOTHING).set_header(head.iter().map(|words| cells(words)));
     rows.into_iter().for_each(|row| {
-        table.add_row(row);
+        table.add_row(row.iter().map(|words| cells(words)));
     });
     for (_, column) in table.column_iter_mut().enumerate().filter(|(number, _)| is_number(*number)) {
         column.set_cell_alignment(CellAlignment::Right);

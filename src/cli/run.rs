@@ -6,9 +6,12 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
+use serde::Serialize;
 
 use super::branch::OnBranch;
+use super::page::check_file;
 use super::progress::Progress;
+pub(super) use super::signals::signal;
 use super::{Failure, Global, load, report, runtime, store_at};
 use crate::cli::print::{Printer, document, empty, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
@@ -16,10 +19,10 @@ use crate::engine::Resources;
 use crate::plan::{Forget, Reach, Suite, reach, select_all};
 use crate::project::{self, Job, Project};
 use crate::run::{
-    self, DatasetReport, Event, Exit, Measured, Memo, Receiver, Record, RunError, RunReport, Status, Surroundings,
-    Told, metrics,
+    self, DatasetReport, Event, Exit, Measured, Memo, Receiver, Record, RunError, RunReport, Standing, Status,
+    Surroundings, Told, metrics,
 };
-use crate::store::{Disk, LocalDisk, Lock, LockError, OnLocked, RUN_LINEAGE, Store, StoreError};
+use crate::store::{Disk, LocalDisk, Lock, LockError, OnLocked, RUN_LINEAGE, Store, StoreError, other_than_a_file};
 
 /// Take in what has landed, bring tables up to date and publish them
 ///
@@ -46,6 +49,10 @@ pub(super) struct RunArgs {
     #[arg(long, env = "OPSMART_EXIT_ON_SKIP", value_parser = clap::builder::FalseyValueParser::new())]
     exit_on_skip: bool,
 
+    /// End with 4 instead of 0 when a promise is broken that only warns
+    #[arg(long, env = "OPSMART_EXIT_ON_WARN", value_parser = clap::builder::FalseyValueParser::new())]
+    exit_on_warn: bool,
+
     /// File to write numbers about the run to, as the textfile collector of Prometheus' node exporter reads them
     #[arg(long, env = "OPSMART_METRICS", value_name = "FILE")]
     metrics: Option<Utf8PathBuf>,
@@ -56,7 +63,15 @@ impl RunArgs {
     pub(super) fn of_datasets(datasets: &[String], clock: &Clock, on: OnBranch) -> Self {
         let select = datasets.iter().map(|dataset| format!("source:{dataset}+")).collect();
         let choice = Choice { jobs: Vec::new(), select, exclude: Vec::new(), clock: clock.clone(), on };
-        Self { choice, memory: None, threads: None, on_locked: OnLocked::Fail, exit_on_skip: false, metrics: None }
+        Self {
+            choice,
+            memory: None,
+            threads: None,
+            on_locked: OnLocked::Fail,
+            exit_on_skip: false,
+            exit_on_warn: false,
+            metrics: None,
+        }
     }
 }
 
@@ -88,6 +103,10 @@ pub(super) struct Clock {
     /// The clock of the run, a date or an instant; by default now, cut to the project's tick
     #[arg(long, env = "OPSMART_AS_OF", value_name = "WHEN")]
     as_of: Option<String>,
+
+    /// Let the clock go back behind the one that the tables are published for, because that was wrong
+    #[arg(long, env = "OPSMART_ALLOW_EARLIER", value_parser = clap::builder::FalseyValueParser::new())]
+    pub(super) allow_earlier: bool,
 }
 
 impl Choice {
@@ -167,9 +186,8 @@ pub(super) fn run_and(
     forget: Option<&Forget>,
     printer: &Printer,
 ) -> Result<Exit, Failure> {
-    if let Some(file) = args.metrics.as_ref().filter(|file| file.is_dir()) {
-        let help = format!("name a file in it: --metrics {}", file.join("opsmart.prom"));
-        return Err(Failure::usage(format!("--metrics {file} is a folder, and numbers are one file"), Some(help)));
+    if let Some(file) = &args.metrics {
+        check_file("--metrics", file, "numbers are one file", "opsmart.prom")?;
     }
     let started = Instant::now();
     let ran = ran(global, args, forget, printer);
@@ -177,7 +195,7 @@ pub(super) fn run_and(
         measure(file, args, started, &ran);
     }
     match ran? {
-        Ran::Skipped(exit) | Ran::Ended(exit, _) => Ok(exit),
+        Ran::Skipped(exit) | Ran::Ended(exit, ..) => Ok(exit),
     }
 }
 
@@ -185,21 +203,27 @@ pub(super) fn run_and(
 enum Ran {
     /// Another run held a lock, and this one did nothing.
     Skipped(Exit),
-    /// It ended, and told of these datasets.
-    Ended(Exit, Vec<DatasetReport>),
+    /// It ended, and told of these datasets; what stands now is known if it came to its end.
+    Ended(Exit, Vec<DatasetReport>, Option<Standing>),
 }
 
 /// Writes numbers about a run. It is not failed for them.
 fn measure(file: &Utf8Path, args: &RunArgs, started: Instant, ran: &Result<Ran, Failure>) {
-    let (exit, datasets) = match ran {
+    let (exit, datasets, standing) = match ran {
         Ok(Ran::Skipped(_)) => return,
-        Ok(Ran::Ended(exit, datasets)) => (*exit, datasets.as_slice()),
+        Ok(Ran::Ended(exit, datasets, standing)) => (*exit, datasets.as_slice(), *standing),
         // What a failed run read is not what is published.
-        Err(failure) => (failure.exit(), [].as_slice()),
+        Err(failure) => (failure.exit(), [].as_slice(), None),
     };
     let job = run::chosen(&args.choice.jobs, &args.choice.select);
     let ended_at_ms = Utc::now().timestamp_millis();
-    let measured = Measured { job: &job, exit, ended_at_ms, seconds: started.elapsed().as_secs_f64(), datasets };
+    let seconds = started.elapsed().as_secs_f64();
+    let measured = Measured { job: &job, exit, ended_at_ms, seconds, datasets, standing };
+    if let Some(kind) = other_than_a_file(file) {
+        // It was none when the run began.
+        warn(&format!("warning: `{file}` is {kind}, and numbers are not put in its place\n"));
+        return;
+    }
     let before = std::fs::read_to_string(file).unwrap_or_default();
     let whole = camino::absolute_utf8(file).unwrap_or_else(|_| file.to_path_buf());
     if let Err(error) = LocalDisk.replace(&whole, metrics(&before, &measured).as_bytes()) {
@@ -214,10 +238,11 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     let memo = args.choice.memo(&root, global);
     let remembered = project::warehouse(&root, global.env.as_deref())
         // Whether main has moved on is no part of what is remembered.
-        .filter(|_| forget.is_none() && args.choice.on.is_main())
+        .filter(|_| forget.is_none() && args.choice.on.is_main() && !args.choice.clock.allow_earlier)
         .and_then(|folder| run::recall(&root, &store_at(&folder), &memo, &id));
     if let Some(report) = remembered {
-        return Ok(Ran::Ended(nothing_new(args, printer, &report), Vec::new()));
+        let exit = tell(args, printer, &report);
+        return Ok(Ran::Ended(exit, Vec::new(), Some(Standing::of(&report))));
     }
     let loaded = load(global)?;
     let digest = project::digest(&loaded, global.env.as_deref());
@@ -252,16 +277,17 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
         store: &store,
         reach: &reach,
         as_of,
+        allow_earlier: args.choice.clock.allow_earlier,
         resources: resources(args, &suite, store.spill_folder(&id)),
         id: id.clone(),
         project: digest.clone(),
-        memo: (forget.is_none() && args.choice.on.is_main()).then_some(&memo),
+        memo: (forget.is_none() && args.choice.on.is_main() && !args.choice.clock.allow_earlier).then_some(&memo),
         forget,
         record: Some(&record),
     };
     let runtime = runtime()?;
     let progress = Progress::new(printer);
-    let mut read = Vec::new();
+    let (mut read, mut standing) = (Vec::new(), None);
     let ended = runtime.block_on(async {
         let mut on = |event| {
             progress.event(&event);
@@ -273,8 +299,10 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
             }
         };
         tokio::select! {
-            outcome = run::run(&suite, &job, &mut on) => Ended::By(Box::new(outcome)),
+            // First, so that a signal is waited for before anything else is done.
+            biased;
             exit = signal() => Ended::Signal(exit),
+            outcome = run::run(&suite, &job, &mut on) => Ended::By(Box::new(outcome)),
         }
     });
     drop(progress);
@@ -283,11 +311,11 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     store.remove_spills(&id);
     let outcome = match ended {
         Ended::By(outcome) => match *outcome {
-            Ok(report) if report.status == Status::NothingNew => Ok(nothing_new(args, printer, &report)),
             Ok(report) => {
-                tell(printer, &report);
-                read = report.datasets;
-                Ok(Exit::Done)
+                standing = Some(Standing::of(&report));
+                let exit = tell(args, printer, &report);
+                read = if report.status == Status::NothingNew { Vec::new() } else { report.datasets };
+                Ok(exit)
             }
             Err(error) => {
                 // What was asked for in a wrong way is between us and whoever asked.
@@ -309,7 +337,7 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     drop(locks);
     send_lineage(&store, &id);
     match outcome {
-        Ok(exit) => Ok(Ran::Ended(exit, if exit == Exit::Done { read } else { Vec::new() })),
+        Ok(exit) => Ok(Ran::Ended(exit, if exit.is_good() { read } else { Vec::new() }, standing)),
         Err(error) => Err(Failure::Run { error, read }),
     }
 }
@@ -318,7 +346,8 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
 fn interrupted(record: &Record<'_>, exit: Exit, read: &[DatasetReport], printer: &Printer) {
     record.write("interrupted", exit, None, Told::Read(read));
     record.write_lineage(exit, None, Told::Read(read));
-    printer.say("interrupted, nothing published\n");
+    // Whoever ended it may be a scheduler whose patience was over, and not who reads this.
+    warn("interrupted, nothing published\n");
     if printer.is_json() {
         document(&serde_json::json!({ "status": "interrupted", "exit": exit as u8 }));
     }
@@ -380,38 +409,39 @@ enum Ended {
     Signal(Exit),
 }
 
-/// Waits for SIGINT or SIGTERM.
-pub(super) async fn signal() -> Exit {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => Exit::Interrupted,
-        _ = terminate.recv() => Exit::Terminated,
-    }
+/// What stdout tells machines of a run.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(flatten)]
+    report: &'a RunReport,
+    exit: u8,
 }
 
-fn nothing_new(args: &RunArgs, printer: &Printer, report: &RunReport) -> Exit {
-    tell(printer, report);
-    if args.exit_on_skip { Exit::NothingNew } else { Exit::Done }
-}
-
-fn tell(printer: &Printer, report: &RunReport) {
-    if printer.is_quiet() && report.status != Status::NothingNew {
-        // Tables were published as if there were no data; whoever hears of nothing else has to hear of this.
-        warn(&report::nothing_landed(report));
-        // So were tables put aside that are expected to be in force.
-        warn(&report::moved(report));
-        for dataset in &report.datasets {
-            empty(&dataset.dataset, &dataset.empty_files).iter().for_each(|words| warn(&format!("{words}\n")));
+/// Tells of a run that came to its end, and returns how it ends.
+fn tell(args: &RunArgs, printer: &Printer, report: &RunReport) -> Exit {
+    if printer.is_quiet() {
+        if report.status != Status::NothingNew {
+            // Tables were published as if there were no data; whoever hears of nothing else has to hear of this.
+            warn(&report::nothing_landed(report));
+            // So were tables put aside that are expected to be in force.
+            warn(&report::moved(report));
+            for dataset in &report.datasets {
+                empty(&dataset.dataset, &dataset.empty_files).iter().for_each(|words| warn(&format!("{words}\n")));
+            }
         }
+        // What goes on is told each time: nobody looks for it where everything looks healthy.
+        warn(&report::going_on(report));
     }
     printer.say(&report::text(report));
+    let exit = match report.exit() {
+        Exit::Done if args.exit_on_warn && !report.all_warnings().is_empty() => Exit::Warned,
+        Exit::Done if args.exit_on_skip && report.status == Status::NothingNew => Exit::NothingNew,
+        exit => exit,
+    };
     if printer.is_json() {
-        document(report);
+        document(&Document { report, exit: exit as u8 });
     }
+    exit
 }
 
 /// Returns a name for a run that sorts by time and that no other run has.

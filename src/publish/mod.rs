@@ -55,6 +55,8 @@ pub struct Publisher {
     pub project: Digest,
     /// The logical clock.
     pub as_of: DateTime<Utc>,
+    /// Whether the clock may go back, because the one that was published was wrong.
+    pub goes_back: bool,
 }
 
 /// What came of publishing.
@@ -141,6 +143,7 @@ fn put_on_top(
     if let Some(head) = &head.snapshot
         && head.tables == tables
         && head.checks == checks
+        && !(by.goes_back && by.as_of < head.as_of)
     {
         return Ok(Published::Unchanged);
     }
@@ -150,8 +153,11 @@ fn put_on_top(
         parent: head.reference.as_ref().map(|reference| reference.newest().clone()),
         run: by.run.clone(),
         project: by.project.clone(),
-        // On top of a run with a later clock, the clock does not go back.
-        as_of: head.snapshot.as_ref().map_or(by.as_of, |head| head.as_of.max(by.as_of)),
+        // On top of a run with a later clock, the clock does not go back, unless that is what is wanted.
+        as_of: match &head.snapshot {
+            Some(head) if !by.goes_back => head.as_of.max(by.as_of),
+            _ => by.as_of,
+        },
         tables,
         checks,
         warned: warned(&outcomes),

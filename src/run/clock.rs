@@ -4,6 +4,15 @@ use chrono::{DateTime, DurationRound, TimeDelta, TimeZone, Utc};
 
 use crate::project::{Settings, Tick};
 
+/// How far a clock may be ahead of another without anybody having to look: two machines are never quite together.
+const SKEW: TimeDelta = TimeDelta::hours(1);
+
+/// How long nothing may have landed or been published before a clock is said to have leapt.
+const LEAP: TimeDelta = TimeDelta::days(31);
+
+/// The same where nothing has been published yet: whoever begins with old files has done nothing wrong.
+const FIRST_LEAP: TimeDelta = TimeDelta::days(3660);
+
 /// Why a clock was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClockError {
@@ -47,6 +56,42 @@ pub fn as_of(
     }
 }
 
+/// Says of a clock that it is ahead of this machine's, so that one of them is or was wrong.
+#[must_use]
+pub(super) fn ahead(as_of: DateTime<Utc>, now: DateTime<Utc>) -> Option<String> {
+    (as_of > now + SKEW).then(|| {
+        format!(
+            "the tables are published as of {}, and the clock of this machine says {}: until then every run stays at that \
+             time; `opsmart run --allow-earlier` goes back to the clock of this machine",
+            minute(as_of),
+            minute(now)
+        )
+    })
+}
+
+/// Says of the clock of a machine that it leapt: it is long after all that was published before and all that landed.
+#[must_use]
+pub(super) fn leapt(
+    as_of: DateTime<Utc>,
+    published: Option<DateTime<Utc>>,
+    landed: Option<DateTime<Utc>>,
+) -> Option<String> {
+    let last = published.max(landed)?;
+    let leap = if published.is_some() { LEAP } else { FIRST_LEAP };
+    (as_of > last + leap).then(|| {
+        format!(
+            "the clock of this machine says {}, {} days after all that has landed and was published; if it is wrong, set \
+             it right and say `opsmart run --allow-earlier`",
+            minute(as_of),
+            (as_of - last).num_days()
+        )
+    })
+}
+
+fn minute(instant: DateTime<Utc>) -> String {
+    instant.format("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 /// Returns when a clock of `as_of` that was not asked for is over: the next tick.
 pub(super) fn next_tick(settings: &Settings, as_of: DateTime<Utc>) -> DateTime<Utc> {
     let step = match settings.tick {
@@ -70,5 +115,29 @@ fn cut(settings: &Settings, now: DateTime<Utc>) -> DateTime<Utc> {
                 .find_map(|hours| zone.from_local_datetime(&(midnight + TimeDelta::hours(hours))).earliest())
                 .map_or(now, |start| start.with_timezone(&Utc))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> DateTime<Utc> {
+        format!("{text}T00:00:00Z").parse().unwrap()
+    }
+
+    #[test]
+    fn a_clock_that_leaps_is_told_and_one_that_goes_on_is_not() {
+        let (published, landed) = (Some(day("2024-07-01")), Some(day("2024-07-03")));
+        assert_eq!(leapt(day("2024-08-03"), published, landed), None);
+        assert_eq!(leapt(day("2024-08-03"), Some(day("2024-08-02")), landed), None);
+        let told = leapt(day("2090-01-01"), published, landed).unwrap();
+        assert!(told.starts_with("the clock of this machine says 2090-01-01 00:00 UTC, 23923 days after"), "{told}");
+        // Nobody has published yet: the files may be old.
+        assert_eq!(leapt(day("2026-07-01"), None, Some(day("2019-01-01"))), None);
+        assert!(leapt(day("2090-01-01"), None, landed).is_some());
+        assert_eq!(leapt(day("2090-01-01"), None, None), None);
+        assert_eq!(ahead(day("2024-07-01"), day("2024-07-01")), None);
+        assert!(ahead(day("2090-01-01"), day("2024-07-01")).is_some());
     }
 }

@@ -25,6 +25,10 @@ pub enum Exit {
     Data = 1,
     /// The usage, the project or the selection is wrong: nothing ran.
     Usage = 2,
+    /// Built, and held: it waits for a release, and readers stay on the tables of before.
+    Held = 3,
+    /// Done, and a promise that only warns is broken, where that was to be told apart.
+    Warned = 4,
     /// A bug of ours.
     Bug = 70,
     /// Temporary: a lock, a full disk, a lost race. Try again.
@@ -35,6 +39,14 @@ pub enum Exit {
     Interrupted = 130,
     /// Ended by SIGTERM, cleaned up.
     Terminated = 143,
+}
+
+impl Exit {
+    /// Returns whether what was asked for was done.
+    #[must_use]
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Done | Self::Held | Self::Warned | Self::NothingNew)
+    }
 }
 
 /// Why a run stopped. Nothing was published, but for [`RunError::Behind`].
@@ -253,7 +265,11 @@ impl RunError {
             Self::Broken { record, .. } => format!(
                 "what was published before stands; mend the data or the SQL and run again; `{record}` keeps these rows"
             ),
-            Self::Clock(ClockError::Past { .. }) => "leave --as-of out, or give a later one".to_owned(),
+            Self::Clock(ClockError::Past { .. }) => {
+                "leave --as-of out, or give a later one; where the clock of the published tables was wrong, say \
+                 --allow-earlier"
+                    .to_owned()
+            }
             Self::Clock(ClockError::Future { .. }) => "leave --as-of out, or give an earlier one".to_owned(),
             Self::NoLandingFolder { folder, named_at, .. } => format!(
                 "mount it if it is a share; make it with `mkdir -p {folder}` if nothing has landed yet; or mend `from` in \

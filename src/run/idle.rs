@@ -30,6 +30,8 @@ struct Idle {
     nothing_landed: Vec<(String, String)>,
     standing_warnings: Vec<String>,
     published: Utf8PathBuf,
+    #[serde(with = "crate::instant")]
+    in_force_as_of: DateTime<Utc>,
 }
 
 /// Returns the report of a run that is known to have nothing to do.
@@ -51,7 +53,7 @@ pub fn recall(root: &Utf8Path, store: &Store, memo: &Memo, run: &str) -> Option<
     }
     let mut report = RunReport::new(run, idle.as_of);
     report.nothing_landed = idle.nothing_landed;
-    report.holds(&reference);
+    report.holds(&reference, idle.in_force_as_of);
     report.standing_warnings = idle.standing_warnings;
     report.published = idle.published;
     Some(report)
@@ -60,7 +62,7 @@ pub fn recall(root: &Utf8Path, store: &Store, memo: &Memo, run: &str) -> Option<
 /// Remembers that a run had nothing to do. `stamps` are those of the landing folders before they were listed.
 pub(super) fn remember(suite: &Suite, job: &Job<'_>, reference: &Reference, report: &RunReport, stamps: Stamps) {
     let Some(memo) = job.memo else { return };
-    let Some(landed) = stamps else { return };
+    let (Some(landed), Some(in_force_as_of)) = (stamps, report.in_force_as_of) else { return };
     let idle = Idle {
         reference: reference.clone(),
         until_micros: job.as_of.is_none().then(|| next_tick(&suite.project.settings, report.as_of).timestamp_micros()),
@@ -69,6 +71,7 @@ pub(super) fn remember(suite: &Suite, job: &Job<'_>, reference: &Reference, repo
         nothing_landed: report.nothing_landed.clone(),
         standing_warnings: report.standing_warnings.clone(),
         published: report.published.clone(),
+        in_force_as_of,
     };
     memo.remember(job.store, &idle);
 }

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{DatasetReport, Exit};
+use chrono::{DateTime, Utc};
+
+use super::{DatasetReport, Exit, RunReport};
 
 /// A kind of number: its name without the prefix, and what it is.
 type Kind = (&'static str, &'static str);
@@ -15,9 +17,12 @@ const EXIT: Kind = ("last_exit_code", "Exit code of the last run.");
 const ENDED: Kind = ("last_run_timestamp_seconds", "When the last run ended.");
 const SUCCEEDED: Kind = ("last_success_timestamp_seconds", "When the last run ended that did what it should.");
 const DURATION: Kind = ("duration_seconds", "How long the last run took.");
+const HELD: Kind = ("held", "1 if newer tables than readers see wait for a release, else 0.");
+const WARNINGS: Kind = ("warnings", "Promises that only warn and are broken.");
+const IN_FORCE: Kind = ("in_force_as_of_timestamp_seconds", "The clock of the tables that readers see.");
 const RECORDS: Kind = ("records", "Records of the landed files, by what became of them.");
 const ROWS: Kind = ("rows", "Rows that accepted records made, by what became of them.");
-const ALL: [Kind; 6] = [EXIT, ENDED, SUCCEEDED, DURATION, RECORDS, ROWS];
+const ALL: [Kind; 9] = [EXIT, ENDED, SUCCEEDED, DURATION, HELD, WARNINGS, IN_FORCE, RECORDS, ROWS];
 
 /// How a run of a job ended.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +37,31 @@ pub struct Measured<'a> {
     pub seconds: f64,
     /// The datasets that it told of, if it did something.
     pub datasets: &'a [DatasetReport],
+    /// What stood when it ended, if it came to its end.
+    pub standing: Option<Standing>,
+}
+
+/// What stands after a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// Whether newer tables wait for a release.
+    pub is_held: bool,
+    /// How many promises are broken that only warn.
+    pub warnings: usize,
+    /// The clock of the tables in force.
+    pub in_force_as_of: Option<DateTime<Utc>>,
+}
+
+impl Standing {
+    /// Returns what a run tells of it.
+    #[must_use]
+    pub fn of(report: &RunReport) -> Self {
+        Self {
+            is_held: report.held.is_some(),
+            warnings: report.all_warnings().len(),
+            in_force_as_of: report.in_force_as_of,
+        }
+    }
 }
 
 /// Returns the text of a file of metrics after a run. `before` is the text of the file as it was.
@@ -49,6 +79,13 @@ pub fn metrics(before: &str, run: &Measured<'_>) -> String {
     put(DURATION, job.clone(), format!("{:.3}", run.seconds));
     if matches!(run.exit, Exit::Done | Exit::NothingNew) {
         put(SUCCEEDED, job.clone(), ended);
+    }
+    if let Some(standing) = run.standing {
+        put(HELD, job.clone(), u8::from(standing.is_held).to_string());
+        put(WARNINGS, job.clone(), standing.warnings.to_string());
+        if let Some(as_of) = standing.in_force_as_of {
+            put(IN_FORCE, job.clone(), as_of.timestamp().to_string());
+        }
     }
     if !run.datasets.is_empty() {
         // Whatever was told of a dataset that the job takes in no longer goes.
@@ -120,7 +157,8 @@ mod tests {
     }
 
     fn after(before: &str, job: &str, exit: Exit, second: i64, datasets: &[DatasetReport]) -> String {
-        metrics(before, &Measured { job, exit, ended_at_ms: second * 1000 + 7, seconds: 1.5, datasets })
+        let (ended_at_ms, standing) = (second * 1000 + 7, None);
+        metrics(before, &Measured { job, exit, ended_at_ms, seconds: 1.5, datasets, standing })
     }
 
     fn value<'a>(text: &'a str, series: &str) -> Option<&'a str> {
@@ -146,6 +184,27 @@ mod tests {
         assert_eq!(value(&text, "opsmart_job_last_success_timestamp_seconds{job=\"prices\"}"), Some("300.007"));
         assert_eq!(value(&text, clean), Some("6"));
         assert!(!text.contains("\"old\""), "{text}");
+    }
+
+    #[test]
+    fn a_run_whose_tables_are_held_is_no_success_and_moves_nothing_that_readers_see() {
+        let run = |before: &str, exit, second: i64, is_held, as_of: i64| {
+            let in_force_as_of = DateTime::from_timestamp(as_of, 0);
+            let standing = Some(Standing { is_held, warnings: 2, in_force_as_of });
+            let ended_at_ms = second * 1000;
+            metrics(before, &Measured { job: "a", exit, ended_at_ms, seconds: 1.5, datasets: &[], standing })
+        };
+        let text = run("", Exit::Done, 100, false, 50);
+        let text = run(&text, Exit::Held, 200, true, 50);
+        let number = |name: &str| value(&text, &format!("opsmart_job_{name}{{job=\"a\"}}"));
+        assert_eq!(number("held"), Some("1"));
+        assert_eq!(number("warnings"), Some("2"));
+        assert_eq!(number("in_force_as_of_timestamp_seconds"), Some("50"));
+        assert_eq!(number("last_exit_code"), Some("3"));
+        assert_eq!(number("last_success_timestamp_seconds"), Some("100.000"));
+        // What failed does not know.
+        let text = after(&text, "a", Exit::Data, 300, &[]);
+        assert_eq!(value(&text, "opsmart_job_held{job=\"a\"}"), Some("1"));
     }
 
     #[test]

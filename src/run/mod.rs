@@ -21,11 +21,12 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use datafusion::prelude::SessionContext;
 
+use clock::leapt;
 pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
 pub use idle::recall;
 pub use memo::Memo;
-pub use metrics::{Measured, metrics};
+pub use metrics::{Measured, Standing, metrics};
 pub use openlineage::Surroundings;
 pub use receiver::{Receiver, SendError};
 pub use record::{Record, Told, chosen};
@@ -57,6 +58,8 @@ pub struct Job<'a> {
     pub reach: &'a Reach,
     /// The clock, if it was given.
     pub as_of: Option<DateTime<Utc>>,
+    /// Whether the clock may go back behind the published one, because that was wrong.
+    pub allow_earlier: bool,
     /// What queries may use.
     pub resources: Resources,
     /// The run's name.
@@ -93,12 +96,12 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     report.seconds = started.elapsed().as_secs_f64();
     if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
         // Before readers get to see the tables, because those about the warehouse tell of this run too.
-        record.write(report.status, Exit::Done, None, Told::All(&report));
+        record.write(report.status, report.exit(), None, Told::All(&report));
     }
     // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
     job.store.refresh_published().map_err(RunError::Behind)?;
     if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
-        record.write_lineage(Exit::Done, None, Told::All(&report));
+        record.write_lineage(report.exit(), None, Told::All(&report));
     }
     report.seconds = started.elapsed().as_secs_f64();
     tracing::info!(
@@ -119,13 +122,23 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
 /// When the store or the landed files cannot be looked at, or the clock is refused.
 pub fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
     let base = Base::beginning(job.store)?;
-    Ok(look(suite, job, &base)?.0)
+    Ok(look(suite, job, &base)?.plan)
+}
+
+/// What a run sees before it does anything.
+struct Seen {
+    plan: Plan,
+    /// The states of the datasets.
+    states: BTreeMap<String, TableState>,
+    /// When the newest file landed that is known or listed, of those that are not in the future.
+    newest: Option<DateTime<Utc>>,
 }
 
 /// Looks at what is published and what has landed, and plans.
-fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<String, TableState>), RunError> {
+fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<Seen, RunError> {
     let snapshot = base.snapshot.as_ref();
-    let as_of = as_of(&suite.project.settings, job.as_of, snapshot.map(|snapshot| snapshot.as_of))?;
+    let published = snapshot.map(|snapshot| snapshot.as_of).filter(|_| !job.allow_earlier);
+    let as_of = as_of(&suite.project.settings, job.as_of, published)?;
     // The tables that a contract is asked of count as they are, in reach or not.
     let is_query = |name: &&String| suite.tables.get(*name).is_some_and(|table| table.kind == Kind::Check);
     let queries = job.reach.checks.iter().filter(is_query);
@@ -167,7 +180,13 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<(Plan, BTreeMap<Str
         }
         inputs.datasets.insert(name.clone(), input);
     }
-    Ok((plan(suite, job.reach, &inputs), states))
+    let landed = inputs.datasets.values().flat_map(|input| {
+        let known = input.landed.iter().flat_map(|landed| &landed.paths).map(|path| path.landed_at);
+        known.chain(input.listed.iter().flatten().map(|file| file.landed_at))
+    });
+    let now = Utc::now();
+    let newest = landed.filter(|landed_at| *landed_at <= now).max();
+    Ok(Seen { plan: plan(suite, job.reach, &inputs), states, newest })
 }
 
 async fn attempt(
@@ -180,14 +199,16 @@ async fn attempt(
     let base = Base::read(job.store)?;
     // Before the listing: what lands in between is new to the next run.
     let stamps = job.memo.and_then(|_| idle::stamps(suite, job));
-    let (plan, states) = look(suite, job, &base)?;
+    let Seen { plan, states, newest } = look(suite, job, &base)?;
     let mut report = RunReport::new(&job.id, plan.as_of);
+    let before = base.snapshot.as_ref().map(|snapshot| snapshot.as_of);
+    let goes_back = job.allow_earlier && before.is_some_and(|before| plan.as_of < before);
     let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));
     report.nothing_landed = nothing_landed.collect();
     report.left = plan.datasets.iter().flat_map(|step| left(&step.name, &step.left)).collect();
-    base.reference.iter().for_each(|reference| report.holds(reference));
+    report.shows(job.store)?;
     let warned_before = base.snapshot.as_ref().map(|snapshot| snapshot.warned.clone()).unwrap_or_default();
-    if plan.is_idle() && !words_changed(suite, job, &base, &states)? {
+    if plan.is_idle() && !goes_back && !words_changed(suite, job, &base, &states)? {
         report.status = Status::NothingNew;
         report.published = job.store.published();
         report.standing_warnings = warned_before.into_iter().collect();
@@ -237,7 +258,7 @@ async fn attempt(
     // Asked before the flip: once the tables are in force nothing can interrupt the run any more.
     report.headline = work.headline().await;
     on(Event::Publishing);
-    let by = Publisher { run: job.id.clone(), project: job.project.clone(), as_of: plan.as_of };
+    let by = Publisher { run: job.id.clone(), project: job.project.clone(), as_of: plan.as_of, goes_back };
     let moved: Vec<String> = report.moved.iter().map(|moved| format!("{}.{}", moved.table, moved.column)).collect();
     let published = publish(job.store, suite, &base, &read, &checked, &moved, &by)?;
     report.status = match &published {
@@ -245,8 +266,9 @@ async fn attempt(
         Published::Waiting(_) => Status::Held,
         Published::Unchanged => Status::NothingNew,
     };
-    if report.status == Status::Held {
-        job.store.reference()?.iter().for_each(|reference| report.holds(reference));
+    report.shows(job.store)?;
+    if report.status != Status::NothingNew && job.as_of.is_none() {
+        report.clock_warning = report.clock_warning.take().or_else(|| leapt(plan.as_of, before, newest));
     }
     report.snapshot = match published {
         Published::Flipped(id) | Published::Waiting(id) => Some(id),

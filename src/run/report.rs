@@ -8,15 +8,17 @@ use camino::Utf8PathBuf;
 use chrono::{DateTime, Utc};
 use datafusion::common::Result;
 use datafusion::prelude::SessionContext;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
+use super::Exit;
+use super::clock::ahead;
 use crate::check::Finding;
 use crate::diff::Moved;
 use crate::digest::Digest;
 use crate::engine::read_only;
 use crate::plan::{DatasetStep, FileLeft, Need, Why};
 use crate::quote::identifier;
-use crate::store::{CleanCounts, Ledger, Reference, TableState};
+use crate::store::{CleanCounts, Ledger, Reference, Store, StoreError, TableState};
 use crate::transform::Portion;
 
 /// Something that happened in a run.
@@ -104,6 +106,11 @@ pub struct RunReport {
     pub held: Option<Digest>,
     /// The columns, each as `table.column`, whose numbers are why it waits; none after a rollback.
     pub held_for: Vec<String>,
+    /// The clock of the tables in force, which readers see.
+    #[serde(serialize_with = "instant_or_null")]
+    pub in_force_as_of: Option<DateTime<Utc>>,
+    /// Why the clock of this machine or that of the tables can hardly be right.
+    pub clock_warning: Option<String>,
     /// Labels and values of the headline model.
     pub headline: Vec<(String, String)>,
     /// What BI tools open.
@@ -216,18 +223,50 @@ impl RunReport {
             moved: Vec::new(),
             held: None,
             held_for: Vec::new(),
+            in_force_as_of: None,
+            clock_warning: None,
             headline: Vec::new(),
             published: Utf8PathBuf::new(),
             seconds: 0.0,
         }
     }
 
-    /// Says what a reference holds in force, and why.
-    pub(super) fn holds(&mut self, reference: &Reference) {
-        let Some(held) = &reference.held else { return };
-        self.held = Some(reference.snapshot.clone());
-        self.held_for.clone_from(&held.moved);
+    /// Says what readers see by now: what is in force, whether it is held there, and why.
+    pub(super) fn shows(&mut self, store: &Store) -> std::result::Result<(), StoreError> {
+        if let Some((reference, snapshot)) = store.in_force()? {
+            self.holds(&reference, snapshot.as_of);
+        }
+        Ok(())
     }
+
+    /// Says what a reference holds in force, and why.
+    pub(super) fn holds(&mut self, reference: &Reference, as_of: DateTime<Utc>) {
+        self.in_force_as_of = Some(as_of);
+        self.held = reference.held.as_ref().map(|_| reference.snapshot.clone());
+        self.held_for = reference.held.as_ref().map(|held| held.moved.clone()).unwrap_or_default();
+        self.clock_warning = ahead(self.as_of.max(as_of), Utc::now());
+    }
+
+    /// Returns how the run ended. What is held is no failure of the run, and nothing that may go unseen: readers stay on
+    /// the tables of before.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        if self.held.is_some() { Exit::Held } else { Exit::Done }
+    }
+
+    /// Returns the promises that are broken and only warn: those found by this run, and those of before that still stand.
+    #[must_use]
+    pub fn all_warnings(&self) -> Vec<&str> {
+        let found = self.warnings.iter().map(|finding| finding.check.as_str());
+        found.chain(self.standing_warnings.iter().map(String::as_str)).collect()
+    }
+}
+
+fn instant_or_null<S: Serializer>(
+    instant: &Option<DateTime<Utc>>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    instant.as_ref().map(crate::instant::text).serialize(serializer)
 }
 
 impl DatasetReport {

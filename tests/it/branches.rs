@@ -100,7 +100,7 @@ fn a_branch_is_held_and_released_by_itself() {
     let _ = scratch.run(&["rollback"]).exits(0);
     scratch.write("sql/kpi/kpi_order_daily.sql", &MOST.replace("max", "min"));
     run(&scratch, &["--branch", "least"]);
-    let said = scratch.run(&["publish", "--from", "least"]).exits(0).stderr;
+    let said = scratch.run(&["publish", "--from", "least"]).exits(3).stderr;
     assert!(said.contains("of `least` waits for `opsmart release`"), "{said}");
     assert_eq!(rows(&scratch, &[]), "day,amount\n2024-03-01,30.00\n");
     let _ = scratch.run(&["release"]).exits(0);

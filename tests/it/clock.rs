@@ -43,6 +43,13 @@ fn a_clock_that_goes_back_stands_where_it_was_published() {
         let as_of: DateTime<Utc> = report["as_of"].as_str().unwrap().parse().unwrap();
         assert_eq!(as_of.timestamp_micros(), published.timestamp_micros());
     }
+    // Each run says so, also to who asked for quiet, and machines are told.
+    for _ in 0..2 {
+        let said = scratch.run(&["run", "--quiet"]).exits(0).stderr;
+        assert!(said.starts_with("warning: the tables are published as of 20"), "{said}");
+        assert!(said.contains("`opsmart run --allow-earlier` goes back to the clock of this machine"), "{said}");
+    }
+    assert!(report(&scratch)["clock_warning"].as_str().unwrap().starts_with("the tables are published as of "));
     scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T09:00:00Z,5.00\n");
     assert_eq!(report(&scratch)["status"], "published");
     assert_eq!(count(&scratch), ["3"]);
@@ -56,6 +63,57 @@ fn a_clock_that_goes_back_stands_where_it_was_published() {
     let _ = scratch.run(&["gc", "--keep", "1d", "--quiet"]).exits(0);
     let _ = scratch.run(&["rollback", "--quiet"]).exits(0);
     assert_eq!(count(&scratch), ["2"]);
+}
+
+#[test]
+fn a_clock_that_was_wrong_is_left_when_somebody_says_so() {
+    let scratch = Scratch::orders();
+    scratch.write("sql/kpi/kpi_clock.sql", "select count(*) as n, cast($as_of as text) as at from fct_order\n");
+    let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
+    let right = scratch.rows("select at from kpi_clock");
+    let _ = ahead(&scratch, Duration::from_hours(24 * 365 * 64));
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    assert!(scratch.rows("select at from kpi_clock")[0].starts_with("209"));
+    let said = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(2).stderr;
+    assert!(said.contains("say --allow-earlier"), "{said}");
+    // All is as if the wrong clock had never been there, and stays so without the flag.
+    let said = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01", "--allow-earlier"]).exits(0).stderr;
+    assert_eq!(said, "");
+    assert_eq!(scratch.rows("select at from kpi_clock"), right);
+    let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01", "--exit-on-skip"]).exits(99);
+    let _ = scratch.run(&["verify", "--files", "--quiet"]).exits(0);
+    // Without a time it is that of the machine, even where no table uses it.
+    std::fs::remove_file(scratch.path("sql/kpi/kpi_clock.sql")).unwrap();
+    let published = ahead(&scratch, Duration::from_hours(24 * 40));
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    let said = scratch.run(&["run", "--quiet", "--allow-earlier", "--output", "json"]).exits(0);
+    let told: Value = serde_json::from_str(&said.stdout).unwrap();
+    let as_of: DateTime<Utc> = told["as_of"].as_str().unwrap().parse().unwrap();
+    assert!(as_of < published && told["in_force_as_of"] == told["as_of"], "{told}");
+    assert_eq!((&told["clock_warning"], said.stderr.as_str()), (&Value::Null, ""));
+    let report = report(&scratch);
+    assert_eq!((&report["status"], &report["clock_warning"]), (&Value::from("nothing-new"), &Value::Null), "{report}");
+}
+
+#[test]
+fn a_clock_that_leaps_is_told_when_it_publishes() {
+    let scratch = Scratch::orders();
+    scratch.write("sql/kpi/kpi_clock.sql", "select count(*) as n, cast($as_of as text) as at from fct_order\n");
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_719_800_000);
+    let land = |name: &str, id: u32| {
+        scratch.write(name, &format!("id,at,amount\n{id},2024-03-02T09:00:00Z,5.00\n"));
+        File::options().write(true).open(scratch.path(name)).unwrap().set_modified(long_ago).unwrap();
+    };
+    land("landing/orders-1.csv", 1);
+    // Whoever says which time it is has thought of it.
+    let said = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0).stderr;
+    assert_eq!(said, "");
+    let said = scratch.run(&["run", "--quiet"]).exits(0).stderr;
+    assert!(said.starts_with("warning: the clock of this machine says 20"), "{said}");
+    assert!(said.contains(" days after all that has landed and was published; "), "{said}");
+    // The next one goes on from there.
+    land("landing/orders-2.csv", 2);
+    assert_eq!(scratch.run(&["run", "--quiet"]).exits(0).stderr, "");
 }
 
 #[test]

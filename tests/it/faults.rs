@@ -109,6 +109,7 @@ pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Resu
     let resources = Resources { memory_bytes: 256 << 20, threads: 2, group_rows: 4, ..Resources::for_binding() };
     let as_of = "2024-07-01T00:00:00Z".parse().ok();
     let job = Job {
+        allow_earlier: false,
         store: &store,
         reach: &reach,
         as_of,

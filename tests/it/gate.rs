@@ -25,14 +25,18 @@ fn run(scratch: &Scratch) -> Said {
 /// Lands a second file with these records, and runs.
 fn land(scratch: &Scratch, records: &str) -> Said {
     scratch.write("landing/orders-2.csv", &format!("id,at,amount\n{records}"));
-    run(scratch).exits(0)
+    run(scratch)
 }
 
 /// Lands a second file with these records; returns what the run tells machines.
 fn told(scratch: &Scratch, records: &str) -> Value {
     scratch.write("landing/orders-2.csv", &format!("id,at,amount\n{records}"));
-    let said = scratch.run(&["run", "--quiet", "--output", "json", "--as-of", "2024-07-01"]).exits(0);
-    serde_json::from_str(&said.stdout).unwrap()
+    let said = scratch.run(&["run", "--quiet", "--output", "json", "--as-of", "2024-07-01"]);
+    let told: Value = serde_json::from_str(&said.stdout).unwrap();
+    // What waits is seen by whoever looks at exit codes alone.
+    let exit = if told["held"].is_null() { 0 } else { 3 };
+    assert_eq!((said.exit, &told["exit"]), (exit, &json!(exit)), "{told}");
+    told
 }
 
 fn amounts(scratch: &Scratch) -> Vec<String> {
@@ -46,7 +50,7 @@ const TO_36_01: &str = "3,2024-03-01T12:00:00Z,6.01\n";
 #[test]
 fn what_moved_too_far_waits_is_shown_and_is_released() {
     let scratch = published("\"20%\"");
-    let said = land(&scratch, TO_36_01).stderr;
+    let said = land(&scratch, TO_36_01).exits(3).stderr;
     assert!(
         said.contains(
             "moved[kpi_order_daily.amount]: 1 row moved by more than 20%\n  day 2024-03-01: 30.00 -> 36.01 (+20.0%)\n"
@@ -74,7 +78,7 @@ fn what_moved_too_far_waits_is_shown_and_is_released() {
     assert_eq!(amounts(&scratch), ["36.01"]);
     // It is in force now, and what comes next is held against it.
     assert!(scratch.run(&["history"]).exits(0).stdout.lines().nth(1).unwrap().ends_with("in force"));
-    let said = land(&scratch, "3,2024-03-01T12:00:00Z,10.00\n").stderr;
+    let said = land(&scratch, "3,2024-03-01T12:00:00Z,10.00\n").exits(0).stderr;
     assert!(said.contains("Published to "), "{said}");
     assert_eq!(amounts(&scratch), ["40.00"]);
 }
@@ -102,12 +106,12 @@ fn machines_are_told_why_it_waits_as_long_as_it_does() {
     assert_eq!((&later["held"], &later["held_for"]), (&in_force, &json!(["kpi_order_daily.amount"])));
     // The second time it is remembered.
     scratch.age();
-    let _ = run(&scratch).exits(0);
+    let _ = run(&scratch).exits(3);
     for _ in 0..2 {
-        let idle: Value = serde_json::from_str(
-            &scratch.run(&["run", "--quiet", "--output", "json", "--as-of", "2024-07-01"]).exits(0).stdout,
-        )
-        .unwrap();
+        let said = scratch.run(&["run", "--quiet", "--output", "json", "--as-of", "2024-07-01"]).exits(3);
+        assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
+        assert!(said.stderr.contains(" stays in force until `opsmart release`, because of "), "{}", said.stderr);
+        let idle: Value = serde_json::from_str(&said.stdout).unwrap();
         assert_eq!((&idle["status"], &idle["held"]), (&json!("nothing-new"), &in_force));
         assert_eq!(idle["held_for"], json!(["kpi_order_daily.amount"]));
     }
@@ -120,7 +124,7 @@ fn machines_are_told_why_it_waits_as_long_as_it_does() {
 fn whoever_asks_for_quiet_hears_of_it() {
     let scratch = published("\"20%\"");
     scratch.write("landing/orders-2.csv", &format!("id,at,amount\n{TO_36_01}"));
-    let said = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0).stderr;
+    let said = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(3).stderr;
     assert!(said.starts_with("moved[kpi_order_daily.amount]: 1 row moved by more than 20%\n"), "{said}");
 }
 
@@ -176,7 +180,7 @@ fn another_limit_builds_nothing() {
         "sql/kpi/kpi_order_daily.sql",
         "select day, count(*) as orders, sum(amount) * 2 as amount from fct_order group by day\n",
     );
-    let said = run(&scratch).exits(0).stderr;
+    let said = run(&scratch).exits(3).stderr;
     assert!(said.contains("(+100.0%)"), "{said}");
     assert_eq!(amounts(&scratch), ["30.00"]);
 }
@@ -188,7 +192,7 @@ fn after_a_rollback_nothing_is_asked() {
     let _ = scratch.run(&["rollback", "--quiet"]).exits(0);
     let report = told(&scratch, "3,2024-03-01T12:00:00Z,600.00\n");
     assert_eq!((&report["status"], &report["moved"], &report["held_for"]), (&json!("held"), &json!([]), &json!([])));
-    let said = run(&scratch).exits(0).stderr;
+    let said = run(&scratch).exits(3).stderr;
     assert!(said.contains("A rollback holds snapshot "), "{said}");
 }
 
@@ -201,7 +205,7 @@ fn a_rollback_takes_the_place_of_what_waits() {
     let reference: Value = serde_json::from_str(&said.stdout).unwrap();
     assert_eq!(reference["held"].as_object().unwrap().keys().collect::<Vec<_>>(), ["waiting"]);
     assert_eq!(amounts(&scratch), ["30.00"]);
-    let said = run(&scratch).exits(0).stderr;
+    let said = run(&scratch).exits(3).stderr;
     assert!(said.contains("A rollback holds snapshot "), "{said}");
     let _ = scratch.run(&["release"]).exits(0);
     assert_eq!(amounts(&scratch), ["630.00"]);
@@ -215,10 +219,70 @@ fn the_greatest_movements_are_shown_and_the_others_counted() {
         "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n[limits]\nfinding_rows = 1\n",
     );
     assert_eq!(told(&scratch, "3,2024-03-02T12:00:00Z,10\n")["status"], "published");
-    let said = land(&scratch, "1,2024-03-01T12:00:00Z,40\n3,2024-03-02T12:00:00Z,1\n").stderr;
+    let said = land(&scratch, "1,2024-03-01T12:00:00Z,40\n3,2024-03-02T12:00:00Z,1\n").exits(3).stderr;
     // From 30 to 60, and from 10 to 1.
     assert!(
         said.contains("2 rows moved by more than 20%\n  day 2024-03-01: 30.00 -> 60.00 (+100.0%)\n  and 1 more\n"),
         "{said}"
     );
+}
+
+#[test]
+fn a_rollback_is_seen_at_each_run_and_moves_no_number_of_success() {
+    let scratch = published("\"900%\"");
+    let _ = land(&scratch, TO_36).exits(0);
+    let numbers = || std::fs::read_to_string(scratch.path("orders.prom")).unwrap();
+    let number = |name: &str| {
+        let text = numbers();
+        let line = text.lines().find(|line| line.starts_with(&format!("opsmart_job_{name}{{"))).unwrap();
+        line.rsplit_once(' ').unwrap().1.to_owned()
+    };
+    let run = |as_of: &str, flags: &[&str], exit: i32| {
+        let arguments = [&["run", "orders", "--metrics", "orders.prom", "--as-of", as_of][..], flags].concat();
+        scratch.run(&arguments).exits(exit)
+    };
+    let _ = run("2024-07-01", &["--quiet"], 0);
+    assert_eq!((number("held"), number("warnings")), ("0".to_owned(), "0".to_owned()));
+    let (succeeded, in_force) = (number("last_success_timestamp_seconds"), number("in_force_as_of_timestamp_seconds"));
+    assert_eq!(in_force, "1719792000");
+    let _ = scratch.run(&["rollback", "--quiet"]).exits(0);
+    // One that builds, and one with nothing to do; the second time that is remembered.
+    scratch.write("landing/orders-3.csv", "id,at,amount\n4,2024-03-01T12:00:00Z,1.00\n");
+    for _ in 0..3 {
+        scratch.age();
+        let said = run("2024-07-02", &["--quiet", "--exit-on-skip"], 3).stderr;
+        assert!(said.starts_with("A rollback holds snapshot "), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!((number("held"), number("last_exit_code")), ("1".to_owned(), "3".to_owned()));
+        assert_eq!(number("last_success_timestamp_seconds"), succeeded);
+        assert_eq!(number("in_force_as_of_timestamp_seconds"), in_force);
+    }
+    let newest: Value = serde_json::from_str(&scratch.run(&["history", "--output", "json"]).exits(0).stdout).unwrap();
+    assert_eq!(newest[0]["exit"], 3);
+    let _ = scratch.run(&["release", "--quiet"]).exits(0);
+    assert_eq!(run("2024-07-02", &["--quiet"], 0).stderr, "");
+    assert_eq!((number("held"), number("in_force_as_of_timestamp_seconds")), ("0".to_owned(), "1719878400".to_owned()));
+    assert_ne!(number("last_success_timestamp_seconds"), succeeded);
+}
+
+#[test]
+fn a_promise_that_only_warns_is_seen_at_each_run_and_by_exit_code_where_that_is_asked_for() {
+    let scratch = Scratch::orders();
+    scratch.write("schemas/models/fct_order.toml", "[columns]\namount = { max = 15, severity = \"warn\" }\n");
+    let words = "warning: 1 broken promise that only warns, see opsmart show dq_check_result: fct_order.amount.max\n";
+    for flags in [&[][..], &["--exit-on-skip"], &[]] {
+        scratch.age();
+        let arguments = [&["run", "--quiet", "--as-of", "2024-07-01"][..], flags].concat();
+        let said = scratch.run(&arguments);
+        assert_eq!((said.exit, said.stderr.as_str()), (if flags.is_empty() { 0 } else { 99 }, words));
+    }
+    for flags in [&["--exit-on-warn"][..], &["--exit-on-warn", "--exit-on-skip"]] {
+        let said = scratch.run(&[&["run", "--as-of", "2024-07-01", "--metrics", "m.prom"], flags].concat());
+        assert_eq!(said.exit, 4, "{}", said.stderr);
+        assert!(said.stderr.contains("1 warning of an earlier run still stands"), "{}", said.stderr);
+        let numbers = std::fs::read_to_string(scratch.path("m.prom")).unwrap();
+        assert!(numbers.contains("\nopsmart_job_warnings{job=\"all\"} 1\n"), "{numbers}");
+    }
+    scratch.write("schemas/models/fct_order.toml", "[columns]\namount = { max = 20, severity = \"warn\" }\n");
+    assert_eq!(scratch.run(&["run", "--quiet", "--exit-on-warn", "--as-of", "2024-07-01"]).exits(0).stderr, "");
 }

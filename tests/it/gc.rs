@@ -149,7 +149,7 @@ fn what_is_in_force_and_what_waits_both_stay() {
     let before = line(&scratch);
     let _ = scratch.run(&["rollback", &before[3]]).exits(0);
     land(&scratch, 5);
-    let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
+    let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(3);
     let newest = line(&scratch)[0].clone();
     let _ = scratch.run(&["gc", "--keep", "0d"]).exits(0);
     assert_only(&scratch, &[&newest, &before[3]]);
