@@ -43,4 +43,5 @@ pub mod starter;
 pub mod store;
 pub mod transform;
 pub mod verify;
+pub mod visible;
 pub mod why;

@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::Cli;
-use crate::cli::print::answer;
+use crate::cli::print::data;
 
 /// Print a script that completes commands in a shell
 ///
@@ -19,5 +19,5 @@ pub(super) struct CompletionsArgs {
 pub(super) fn completions(args: &CompletionsArgs) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "opsmart", &mut script);
-    answer(&String::from_utf8_lossy(&script));
+    data(&script);
 }

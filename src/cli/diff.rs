@@ -10,7 +10,6 @@ use super::branch::OnBranch;
 use super::print::{Printer, answer, document};
 use super::report::{aligned, change_words, counted, grouped};
 use super::run::signal;
-use super::show::printable;
 use super::{Failure, Global, load, nothing_published, runtime, snapshots};
 use crate::diagnostic::did_you_mean;
 use crate::diff::{ChangedRow, ChangedValue, Movement, Pair, Shown, TableDiff, Versions, diff};
@@ -20,6 +19,7 @@ use crate::least::Row;
 use crate::project::{Layer, Project};
 use crate::run::{Exit, RunError};
 use crate::store::{MAIN, Reference, Snapshot, Store};
+use crate::visible;
 
 /// How many movements are shown if nothing is said.
 const MOVEMENTS: usize = 20;
@@ -82,8 +82,10 @@ pub(super) fn diff_snapshots(global: &Global, args: &DiffArgs, printer: &Printer
             Ok::<_, RunError>(found)
         };
         tokio::select! {
-            found = all => Ended::By(found),
+            // First, so that a signal is waited for before anything else is done.
+            biased;
             exit = signal() => Ended::Signal(exit),
+            found = all => Ended::By(found),
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(10));
@@ -251,7 +253,7 @@ fn listed(table: &TableDiff) -> String {
         return String::new();
     }
     let mut text = format!("\n{}\n", table.table);
-    let mut line = |word: &str, words: &str| text.push_str(&format!("  {word:<7}  {}\n", printable(words)));
+    let mut line = |word: &str, words: &str| text.push_str(&format!("  {word:<7}  {}\n", visible::line(words)));
     let whole = |row: &Row| row.to_string();
     rows.added.iter().for_each(|row| line("added", &whole(row)));
     rows.removed.iter().for_each(|row| line("removed", &whole(row)));
@@ -281,15 +283,7 @@ fn movements(found: &[TableDiff]) -> String {
 fn movement_row(table: &str, movement: &Movement) -> Vec<String> {
     let Movement { key, column, before, after, by, relative } = movement;
     let share = relative.map_or_else(|| "from 0".to_owned(), |_| change_words(*by, *relative));
-    vec![
-        table.to_owned(),
-        printable(&key.to_string()),
-        column.clone(),
-        before.clone(),
-        after.clone(),
-        format!("{by:+}"),
-        share,
-    ]
+    vec![table.to_owned(), key.to_string(), column.clone(), before.clone(), after.clone(), format!("{by:+}"), share]
 }
 
 fn counted_that(count: usize, noun: &str, one: &str, many: &str) -> String {

@@ -16,7 +16,7 @@ use crate::plan::{Suite, lineage};
 use crate::project::Settings;
 use crate::run::{Exit, RunError};
 use crate::site::{File, Published, PublishedTable, pages};
-use crate::store::{Disk, LocalDisk, Store, StoreError};
+use crate::store::{Disk, LocalDisk, Store, StoreError, other_than_a_file};
 use crate::transform::register_stored;
 
 /// Lists the files that a folder holds because of us.
@@ -104,6 +104,9 @@ fn put(folder: &Utf8Path, files: &[File]) -> Result<usize, Failure> {
         let help = "name a folder that is empty or does not exist yet, with --to DIR";
         Failure::usage(message, Some(help.to_owned()))
     };
+    if let Some(kind) = other_than_a_file(&at) {
+        return Err(refused(format!("`{at}` is {kind}, and does not list the files of an earlier `opsmart docs`")));
+    }
     let before = if let Ok(bytes) = LocalDisk.read(&at) {
         serde_json::from_slice::<Manifest>(&bytes)
             .map_err(|error| refused(format!("`{at}` does not list the files of an earlier `opsmart docs`: {error}")))?
@@ -123,7 +126,8 @@ fn put(folder: &Utf8Path, files: &[File]) -> Result<usize, Failure> {
     let mut removed = 0;
     for gone in before.files.difference(&now).filter(|path| is_inside(path)) {
         let path = folder.join(gone);
-        if path.is_file() {
+        // Somebody put something else there.
+        if path.is_file() && other_than_a_file(&path).is_none() {
             LocalDisk.remove(&path).map_err(|source| StoreError::Write { path, source })?;
             removed += 1;
         }

@@ -16,7 +16,7 @@ use crate::engine::Resources;
 use crate::ingest::{Sought, meant, quoted, seek};
 use crate::project::{ERASED, Project, SourceContract, subject};
 use crate::run::Exit;
-use crate::store::{Disk, LocalDisk, MAIN, Store};
+use crate::store::{Disk, LocalDisk, MAIN, Store, other_than_a_file};
 
 /// Erase the records of one person or thing from everything
 ///
@@ -78,7 +78,7 @@ pub(super) fn erase(global: &Global, args: &EraseArgs, printer: &Printer) -> Res
     let datasets: Vec<String> = touched.keys().map(|name| (*name).to_owned()).collect();
     let run = || run::run(global, &RunArgs::of_datasets(&datasets, &args.clock, OnBranch::default()), printer);
     let exit = remember(&project, &store, &there, run)?;
-    let Some(reference) = store.reference()?.filter(|_| exit == Exit::Done) else { return Ok(exit) };
+    let Some(reference) = store.reference()?.filter(|_| exit.is_good()) else { return Ok(exit) };
     if reference.held.is_some() {
         // Until then the tables in force have the records.
         let help =
@@ -199,6 +199,10 @@ fn remember(
     }
     let path = project.root.join(ERASED);
     let failed = |error| Failure::usage(format!("cannot write `{path}`: {error}"), None);
+    if let Some(kind) = other_than_a_file(&path) {
+        let help = "put a plain file in its place: it is written anew".to_owned();
+        return Err(Failure::usage(format!("`{path}` is {kind}"), Some(help)));
+    }
     let before = match LocalDisk.read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -207,7 +211,7 @@ fn remember(
     let reference = store.reference()?;
     LocalDisk.replace(&path, text(&erased).as_bytes()).map_err(failed)?;
     let ran = run();
-    if !matches!(ran, Ok(Exit::Done)) && store.reference()? == reference {
+    if !matches!(ran, Ok(exit) if exit.is_good()) && store.reference()? == reference {
         before.map_or_else(|| LocalDisk.remove(&path), |bytes| LocalDisk.replace(&path, &bytes)).map_err(failed)?;
     }
     ran

@@ -8,10 +8,11 @@ use super::page::write;
 use super::report::counted;
 use super::run::job;
 use super::{Failure, Global, load};
-use crate::cli::print::{Printer, answer, document};
+use crate::cli::print::{Printer, data, document};
 use crate::generate::{File, Place, Scheduled, airflow, cron, is_ours, kubernetes, systemd, whole};
 use crate::project::{NAME_RULE, Project, is_name};
 use crate::run::Exit;
+use crate::store::other_than_a_file;
 
 /// Write what a scheduler needs to run the jobs
 ///
@@ -148,7 +149,7 @@ pub(super) fn generate(global: &Global, args: &GenerateArgs, printer: &Printer) 
             let texts: Vec<_> = texts.collect();
             document(&serde_json::json!({ "status": "generated", "files": texts, "left_out": left_out }));
         } else {
-            answer(&files.iter().map(|file| file.text.as_str()).collect::<Vec<_>>().join("\n"));
+            data(files.iter().map(|file| file.text.as_str()).collect::<Vec<_>>().join("\n").as_bytes());
         }
         return Ok(Exit::Done);
     };
@@ -205,7 +206,8 @@ fn refuse_unspeakable(target: &Target, place: &Place<'_>) -> Result<(), Failure>
 fn put(folder: &Utf8Path, files: &[File], target: &str) -> Result<Vec<Utf8PathBuf>, Failure> {
     let paths: Vec<Utf8PathBuf> = files.iter().map(|file| folder.join(&file.name)).collect();
     let is_of_others = |path: &&Utf8PathBuf| {
-        path.symlink_metadata().is_ok() && !std::fs::read_to_string(path).is_ok_and(|text| is_ours(&text, target))
+        let is_ours = || std::fs::read_to_string(path).is_ok_and(|text| is_ours(&text, target));
+        path.symlink_metadata().is_ok() && (other_than_a_file(path).is_some() || !is_ours())
     };
     if let Some(path) = paths.iter().find(is_of_others) {
         let message = format!("`{path}` is there, and `opsmart generate {target}` did not write it");

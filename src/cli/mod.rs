@@ -25,6 +25,7 @@ mod report;
 mod rollback;
 mod run;
 mod show;
+mod signals;
 mod snapshots;
 mod test;
 mod verify;
@@ -35,14 +36,19 @@ use std::process::ExitCode;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::project::{self, Project};
 use crate::run::{DatasetReport, Exit, RunError};
 use crate::starter::StarterError;
 use crate::store::{LocalDisk, Store, StoreError};
 use print::Printer;
+use tracing::Metadata;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// Batch data pipelines for operations support
 ///
@@ -183,18 +189,29 @@ impl Failure {
 
 /// Runs the command that `args` spell, and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to stdout with 0, mistakes to stderr with 2.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8));
+        Err(said) => {
+            let exit = if said.use_stderr() { Exit::Usage } else { Exit::Done };
+            print::usage(&near_commands(said, &args));
+            let is_lost = print::tell_unwritten() && exit.is_good();
+            return ExitCode::from(if is_lost { Exit::Temporary } else { exit } as u8);
         }
     };
     start_log(cli.global.log_format);
-    let printer = Printer::new(cli.global.quiet, cli.global.output == Output::Json);
     panics::hold_back();
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(&cli, &printer)));
+    let exit = signals::until_done_or_told(move || ended(&cli));
+    if exit == Exit::Bug {
+        panics::tell();
+    }
+    ExitCode::from(exit as u8)
+}
+
+/// Does what was asked, and returns how it ended.
+fn ended(cli: &Cli) -> Exit {
+    let printer = Printer::new(cli.global.quiet, cli.global.output == Output::Json);
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(cli, &printer)));
     let exit = match ended {
         Ok(Ok(exit)) => exit,
         Ok(Err(failure)) => {
@@ -205,10 +222,29 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         // Nothing was published, because publishing is the last step.
         Err(_) => Exit::Bug,
     };
-    if exit == Exit::Bug {
-        panics::tell();
+    // What was asked for did not arrive, so that it was not done, whatever else was.
+    if print::tell_unwritten() && exit.is_good() { Exit::Temporary } else { exit }
+}
+
+/// Lets clap propose a command that is near what was written, or else say which there are. What it takes for near by itself
+/// may be a command that destroys something and has two letters in common.
+fn near_commands(mut said: clap::Error, args: &[OsString]) -> clap::Error {
+    let Some(ContextValue::String(wrong)) = said.get(ContextKind::InvalidSubcommand) else { return said };
+    let (wrong, root) = (wrong.clone(), Cli::command());
+    let words = args.iter().skip(1).filter_map(|word| word.to_str()).take_while(|word| *word != wrong);
+    let command = words.fold(&root, |command, word| command.find_subcommand(word).unwrap_or(command));
+    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    said.remove(ContextKind::SuggestedSubcommand);
+    match nearest(&wrong, names.iter().copied()) {
+        Some(near) => {
+            said.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near.to_owned()]));
+        }
+        None => {
+            let list = format!("there are: {}", names.join(", "));
+            said.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![list.into()]));
+        }
     }
-    ExitCode::from(exit as u8)
+    said
 }
 
 fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
@@ -275,26 +311,28 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     })
 }
 
+/// Libraries whose log lines hold what goes over the wire: keys, passwords in addresses, whole requests. They are never
+/// shown, whatever `OPSMART_LOG` says; what we send and to whom we log ourselves, without what nobody should see.
+const SECRETIVE: [&str; 6] = ["ureq", "ureq_proto", "rustls", "rustls_platform_verifier", "hyper", "http"];
+
 fn start_log(format: LogFormat) {
     // Whoever asks for JSON feeds a machine, and a machine wants to know what an operator wants to know tomorrow.
     let level = if format == LogFormat::Json { "info,datafusion=warn" } else { "warn" };
-    // It tells of a certificate that is not trusted, and so do we, with whose it is.
-    let level = format!("{level},rustls_platform_verifier=off");
-    let filter = tracing_subscriber::EnvFilter::try_from_env("OPSMART_LOG").unwrap_or_else(|_| level.into());
+    let wanted = EnvFilter::try_from_env("OPSMART_LOG").unwrap_or_else(|_| level.into());
+    let is_shown = |log: &Metadata<'_>| !SECRETIVE.contains(&log.target().split("::").next().unwrap_or_default());
+    let is_json = format == LogFormat::Json;
     // A reader of the log that goes away must not end a run.
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(move || print::LogWriter { is_json })
+        .log_internal_errors(false);
+    let lines = if is_json { lines.json().boxed() } else { lines.boxed() };
     // A second start in one process, as tests do it, keeps the first.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(print::colour_allowed()).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
+    let _ = tracing_subscriber::registry().with(lines.with_filter(wanted).with_filter(filter_fn(is_shown))).try_init();
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -15,7 +15,7 @@ use crate::cli::report::counted;
 use crate::engine::{self, Resources};
 use crate::page::{Language, Published, RUNS, gather, render};
 use crate::run::{Exit, RunError};
-use crate::store::{Disk, LocalDisk, METADATA};
+use crate::store::{Disk, LocalDisk, METADATA, other_than_a_file};
 use crate::transform::register_stored;
 
 /// Write one HTML page about everything that is published
@@ -45,11 +45,7 @@ enum Tongue {
 }
 
 pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Result<Exit, Failure> {
-    if args.to.is_dir() || args.to.as_str().ends_with('/') {
-        let file = args.to.join("report.html");
-        let help = format!("name a file in it: --to {file}");
-        return Err(Failure::usage(format!("--to {} is a folder, and the report is one file", args.to), Some(help)));
-    }
+    check_file("--to", &args.to, "the report is one file", "report.html")?;
     let project = load(global)?;
     let store = args.on.open(&project);
     let (reference, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
@@ -102,8 +98,24 @@ pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Resul
     Ok(Exit::Done)
 }
 
-/// Writes a file whole: whoever reads it meanwhile sees the old content or the new.
+/// Refuses a name under which something stands that is no plain file, or that ends like that of a folder.
+pub(super) fn check_file(flag: &str, path: &Utf8Path, but: &str, example: &str) -> Result<(), Failure> {
+    if path.is_dir() || path.as_str().ends_with('/') {
+        let help = format!("name a file in it: {flag} {}", path.join(example));
+        return Err(Failure::usage(format!("{flag} {path} is a folder, and {but}"), Some(help)));
+    }
+    let Some(kind) = other_than_a_file(path) else { return Ok(()) };
+    let help = format!("name a plain file, or one that is not there yet: {flag} {example}");
+    Err(Failure::usage(format!("{flag} {path} is {kind}, and {but}: nothing is put in its place"), Some(help)))
+}
+
+/// Writes a file whole where somebody said: whoever reads it meanwhile sees the old content or the new. Puts it in the
+/// place of nothing but a plain file.
 pub(super) fn write(path: &Utf8Path, bytes: &[u8]) -> Result<(), Failure> {
+    if let Some(kind) = other_than_a_file(path) {
+        let help = "move it away, or choose another place with --to".to_owned();
+        return Err(Failure::usage(format!("`{path}` is {kind}, and nothing is put in its place"), Some(help)));
+    }
     let whole = camino::absolute_utf8(path).unwrap_or_else(|_| path.to_path_buf());
     LocalDisk.replace(&whole, bytes).map_err(|error| Failure::Other {
         exit: if is_temporary(&error) { Exit::Temporary } else { Exit::Usage },

@@ -1,6 +1,10 @@
 //! Printing: the one place that writes to stdout and stderr.
+//!
+//! Promises: nothing that comes out of a file steers a terminal, hides in a line or passes for a line of ours; what stdout
+//! does not take is remembered, so that no command says it is done whose answer was lost.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -10,6 +14,7 @@ use crate::clean::CleanError;
 use crate::ingest::IngestError;
 use crate::project::Severity;
 use crate::run::{DatasetReport, Exit, RunError};
+use crate::visible;
 
 /// Writes what commands say.
 #[derive(Debug)]
@@ -23,22 +28,84 @@ pub(super) fn colour_allowed() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Writes what was asked for to stdout. A reader that went away is no mistake of ours.
+/// The first reason why stdout did not take something; of the process, as stdout is.
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Writes a text for people that was asked for to stdout.
 pub(super) fn answer(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    data(visible::lines(text).as_bytes());
+}
+
+/// Writes what was asked for to stdout as it is, for machines.
+pub(super) fn data(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    note(out.write_all(bytes).and_then(|()| out.flush()));
+}
+
+/// Remembers that stdout did not take something. A reader that went away is no mistake of ours.
+pub(super) fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// Says on stderr if stdout did not take everything, and returns whether that was so.
+pub(super) fn tell_unwritten() -> bool {
+    let error = UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner).take();
+    error.iter().for_each(|error| warn(&format!("error: cannot write to stdout: {error}\n")));
+    error.is_some()
 }
 
 /// Tells people what they have to know even if they asked for quiet.
 pub(super) fn warn(text: &str) {
-    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    as_it_is(&visible::lines(text));
+}
+
+/// Writes to stderr. Nobody can be told if that fails.
+fn as_it_is(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// Writes a JSON document as the last line of stdout, after everything on stderr.
 pub(super) fn document(value: &impl Serialize) {
-    let _ = std::io::stderr().flush();
-    if let Ok(text) = serde_json::to_string(value) {
-        answer(&format!("{text}\n"));
+    let _ = io::stderr().flush();
+    match serde_json::to_string(value) {
+        Ok(text) => data(format!("{}\n", visible::json(&text)).as_bytes()),
+        Err(error) => note(Err(error.into())),
+    }
+}
+
+/// Writes what clap says: help and versions to stdout, mistakes to stderr.
+pub(super) fn usage(said: &clap::Error) {
+    if said.use_stderr() {
+        warn(&said.render().to_string());
+    } else {
+        note(said.print().and_then(|()| io::stdout().flush()));
+    }
+}
+
+/// Where log lines go: to stderr, one event at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LogWriter {
+    /// Whether lines are JSON objects.
+    pub(super) is_json: bool,
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        if self.is_json {
+            as_it_is(&visible::json(&text));
+        } else {
+            as_it_is(&format!("{}\n", visible::indented(&text)));
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -60,18 +127,20 @@ impl Printer {
     /// Tells people something, unless they asked for quiet.
     pub(super) fn say(&self, text: &str) {
         if !self.quiet {
-            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            warn(text);
         }
     }
 
     /// Tells people what went wrong, and machines as well where they are listening.
     pub(super) fn failure(&self, failure: &Failure, exit: Exit) {
-        let text = match failure {
-            Failure::Project(mistakes) => mistakes.render(colour_allowed()),
-            Failure::Run { error, read } => run_error(error, read),
-            Failure::Other { message, help, .. } => with_help(&format!("error: {message}\n"), help.as_deref()),
-        };
-        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+        match failure {
+            // Of its colours we know that they are our own.
+            Failure::Project(mistakes) => as_it_is(&mistakes.render(colour_allowed())),
+            Failure::Run { error, read } => warn(&run_error(error, read)),
+            Failure::Other { message, help, .. } => {
+                warn(&with_help(&format!("error: {}\n", visible::indented(message)), help.as_deref()));
+            }
+        }
         if self.json {
             document(&failure_document(failure, exit));
         }
@@ -84,28 +153,31 @@ fn run_error(error: &RunError, read: &[DatasetReport]) -> String {
         findings.iter().for_each(|finding| text.push_str(&finding_text(finding)));
     }
     strangers(read).iter().for_each(|words| text.push_str(&format!("note: {words}\n")));
-    text.push_str(&format!("error: {error}\n"));
+    text.push_str(&format!("error: {}\n", visible::indented(&error.to_string())));
     if let RunError::Ingest(IngestError::Rejected { examples, .. })
     | RunError::Clean(CleanError::Rejected { examples, .. }) = error
     {
-        examples.iter().for_each(|example| text.push_str(&format!("  {example}\n")));
+        examples.iter().for_each(|example| text.push_str(&format!("  {}\n", visible::line(&example.to_string()))));
     }
-    error.reasons().iter().for_each(|reason| text.push_str(&format!("  because {reason}\n")));
+    let reasons = error.reasons();
+    reasons.iter().for_each(|reason| text.push_str(&format!("  because {}\n", visible::indented(reason))));
     with_help(&text, error.help().as_deref())
 }
 
 /// Returns in words which names of files and of contracts did not meet.
 pub(super) fn strangers(datasets: &[DatasetReport]) -> Vec<String> {
     let mut words = Vec::new();
+    let list = |names: &[String]| names.iter().map(|name| visible::line(name)).collect::<Vec<_>>().join(", ");
     for DatasetReport { dataset, unknown_columns, missing_columns, outdated, empty_files, .. } in datasets {
         if !unknown_columns.is_empty() {
-            words.push(format!("{dataset}: the contract does not know {}", unknown_columns.join(", ")));
+            words.push(format!("{dataset}: the contract does not know {}", list(unknown_columns)));
         }
         if !missing_columns.is_empty() {
-            words.push(format!("{dataset}: a file that was read has no column {}", missing_columns.join(", ")));
+            words.push(format!("{dataset}: a file that was read has no column {}", list(missing_columns)));
         }
         if let [first, others @ ..] = outdated.as_slice() {
             let others = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            let first = visible::line(first);
             words.push(format!(
                 "warning: {dataset}: this version reads {first}{others} differently, but cannot read it again because it is \
                  gone: its rows stay as they were read"
@@ -130,12 +202,12 @@ pub(super) fn finding_text(finding: &Finding) -> String {
         Severity::Error => "broken",
         Severity::Warn => "warned",
     };
-    let mut text = format!("{word}[{}]: {}\n", finding.check, finding.message);
+    let mut text = format!("{word}[{}]: {}\n", finding.check, visible::line(&finding.message));
     if let Some(threshold) = &finding.threshold {
         let of = finding.tested.map_or_else(String::new, |tested| format!(" of {tested}"));
         text.push_str(&format!("  {}{of} rows break it ({threshold})\n", finding.rows));
     }
-    finding.examples.iter().for_each(|row| text.push_str(&format!("  {row}\n")));
+    finding.examples.iter().for_each(|row| text.push_str(&format!("  {}\n", visible::line(&row.to_string()))));
     let more = finding.rows.saturating_sub(finding.examples.len() as u64);
     if more > 0 {
         text.push_str(&format!("  and {more} more\n"));
@@ -144,7 +216,7 @@ pub(super) fn finding_text(finding: &Finding) -> String {
 }
 
 fn with_help(text: &str, help: Option<&str>) -> String {
-    help.map_or_else(|| text.to_owned(), |help| format!("{text}help: {help}\n"))
+    help.map_or_else(|| text.to_owned(), |help| format!("{text}help: {}\n", visible::indented(help)))
 }
 
 fn failure_document(failure: &Failure, exit: Exit) -> serde_json::Value {

@@ -14,7 +14,7 @@ use datafusion::prelude::SessionContext;
 
 use super::branch::OnBranch;
 use super::{Failure, Global, load, nothing_published, report, runtime};
-use crate::cli::print::{Printer, answer};
+use crate::cli::print::{Printer, answer, data};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::{self, Resources};
 use crate::plan::{Kind, Query, Suite, plan_query};
@@ -23,6 +23,7 @@ use crate::quote::identifier;
 use crate::run::{Exit, RunError};
 use crate::store::{ABOUT, Snapshot, Store};
 use crate::transform::{TransformError, register_stored, register_view};
+use crate::visible;
 
 /// How many rows people want to see at once.
 const TABLE_ROWS: usize = 50;
@@ -78,7 +79,11 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let (batches, is_cut) = cut(batches, limit);
     let batches = batches.iter().map(readable).collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.into()))?;
     let text = write(&batches, form).map_err(|error| failed(error.into()))?;
-    answer(&text);
+    match form {
+        Form::Table => answer(&text),
+        Form::Csv => data(text.as_bytes()),
+        Form::Json => data(visible::json(&text).as_bytes()),
+    }
     if let Some(pattern) = landing.filter(|_| batches.is_empty()) {
         printer.say(&format!("what lands as `{pattern}` becomes its rows\n"));
     }
@@ -247,13 +252,8 @@ pub(super) fn as_table(batches: &[RecordBatch]) -> Result<String, arrow::error::
             .map(|column| ArrayFormatter::try_new(column, &options))
             .collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
-            rows.push(formatters.iter().map(|formatter| printable(&formatter.value(row).to_string())).collect());
+            rows.push(formatters.iter().map(|formatter| formatter.value(row).to_string()).collect());
         }
     }
     Ok(report::aligned(&head, |column| schema.field(column).data_type().is_numeric(), rows))
-}
-
-/// Data may hold what steers a terminal; a table for people shows it and does not send it.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }

@@ -70,8 +70,10 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
             Ok::<_, RunError>(verified)
         };
         tokio::select! {
-            verified = all => Ended::By(verified),
+            // First, so that a signal is waited for before anything else is done.
+            biased;
             exit = signal() => Ended::Signal(exit),
+            verified = all => Ended::By(verified),
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(10));

@@ -8,6 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 use ureq::Agent;
+use ureq::http::HeaderValue;
+use ureq::http::header::InvalidHeaderValue;
 use ureq::tls::{RootCerts, TlsConfig};
 use url::Url;
 
@@ -73,11 +75,22 @@ impl Receiver {
             .tls_config(tls)
             .build()
             .into();
-        let refused = |reason| SendError::Refused { address: self.shown(), reason };
+        let refused =
+            |reason: String| SendError::Refused { address: self.shown(), reason: self.without_secrets(&reason) };
+        let key = self.key.as_ref().map(|key| {
+            let mut value = HeaderValue::try_from(format!("Bearer {key}"))?;
+            // Whatever prints headers does not print this one.
+            value.set_sensitive(true);
+            Ok(value)
+        });
+        let key = key.transpose().map_err(|_: InvalidHeaderValue| {
+            refused("cannot be told OPENLINEAGE_API_KEY: it has a character that no header can hold".to_owned())
+        })?;
+        tracing::debug!(to = self.shown(), "lineage is sent");
         for event in events.lines() {
             let mut request = agent.post(self.address.as_str()).content_type("application/json");
-            if let Some(key) = &self.key {
-                request = request.header("Authorization", format!("Bearer {key}"));
+            if let Some(key) = &key {
+                request = request.header("Authorization", key);
             }
             let answer = request.send(event).map_err(|error| refused(format!("was not reached: {error}")))?;
             if !answer.status().is_success() {
@@ -85,6 +98,14 @@ impl Receiver {
             }
         }
         Ok(())
+    }
+
+    /// Returns what somebody else says without what nobody should see.
+    fn without_secrets(&self, said: &str) -> String {
+        let password = self.address.password();
+        let secrets = [self.key.as_deref(), password, self.address.query(), self.address.fragment()];
+        let secrets = secrets.into_iter().flatten().chain([self.address.username()]);
+        secrets.filter(|secret| !secret.is_empty()).fold(said.to_owned(), |said, secret| said.replace(secret, "…"))
     }
 
     /// Returns the address without what nobody should see.

@@ -7,6 +7,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::FileTypeExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -109,6 +110,28 @@ impl Disk for LocalDisk {
 
     fn remove(&self, path: &Utf8Path) -> io::Result<()> {
         if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    }
+}
+
+/// Returns what stands under a name if it is no plain file, in words; nothing if it is one, or nothing is there.
+///
+/// To put a file under such a name would destroy it: a link or a device is not written to but replaced. To read one may
+/// never end.
+#[must_use]
+pub fn other_than_a_file(path: &Utf8Path) -> Option<&'static str> {
+    let kind = fs::symlink_metadata(path).ok()?.file_type();
+    if kind.is_file() {
+        None
+    } else if kind.is_symlink() {
+        Some("a link")
+    } else if kind.is_dir() {
+        Some("a folder")
+    } else if kind.is_fifo() {
+        Some("a pipe")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else {
+        Some("a device")
     }
 }
 

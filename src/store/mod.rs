@@ -52,7 +52,7 @@ use leases::Leases;
 pub use about::{ABOUT, METADATA};
 pub use branches::MAIN;
 pub use crash::crash_point;
-pub use disk::{Disk, LocalDisk, NewFile};
+pub use disk::{Disk, LocalDisk, NewFile, other_than_a_file};
 pub use garbage::{Garbage, Keep};
 pub use key_range::KeyRange;
 pub use ledger::{CleanCounts, Ledger};

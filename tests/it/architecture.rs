@@ -4,12 +4,13 @@ use std::path::Path;
 
 /// Which modules each may name; what is not listed here may not exist.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("diagnostic", &[]),
+    ("diagnostic", &["visible"]),
     ("canonical", &[]),
     ("digest", &[]),
     ("instant", &[]),
     ("quote", &[]),
     ("least", &[]),
+    ("visible", &[]),
     ("stamp", &["digest"]),
     ("project", &["canonical", "diagnostic", "digest", "stamp"]),
     ("functions", &["project"]),

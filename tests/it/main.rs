@@ -21,6 +21,7 @@ mod forgetting;
 mod gate;
 mod gc;
 mod histories;
+mod hostile;
 mod infer;
 mod ingest;
 mod inside;

@@ -204,3 +204,29 @@ fn numbers_about_runs_are_in_a_file_that_is_whole_after_each() {
     let said = scratch.run(&["run", "--metrics", "metrics"]).exits(2);
     assert!(said.stderr.contains("name a file in it: --metrics metrics/opsmart.prom"), "{}", said.stderr);
 }
+
+#[test]
+fn a_run_that_cannot_look_at_a_signal_ends_at_the_second_one() {
+    let scratch = Scratch::orders();
+    let _ = scratch.run(&["run", "--quiet"]).exits(0);
+    // Whoever reads the state of the dataset waits until somebody writes it: nobody does.
+    let [(state, _)] = scratch.files("warehouse/tables/orders").try_into().unwrap();
+    std::fs::remove_file(&state).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&state).status().unwrap().success());
+    let log = scratch.path("log");
+    let mut command = scratch.command(&["run", "--quiet"]);
+    command.env("OPSMART_LOG", "info").stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap());
+    let mut child = command.spawn().unwrap();
+    while !std::fs::read_to_string(&log).unwrap().contains("run started") {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // It waits for the signal before it begins, in a thread that does nothing else.
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(500));
+        let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(std::fs::read_to_string(&log).unwrap().contains("ended in the middle of its work"));
+}
