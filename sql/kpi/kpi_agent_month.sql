@@ -18,11 +18,9 @@ agents as (
 
 ),
 
-bots as (
+people_and_robots as (
 
-    select agent_id from dim_agent
-
-    where is_bot
+    select * from dim_agent
 
 ),
 
@@ -166,7 +164,7 @@ acts_of_agents as (
     select
         acts.act,
         acts.month,
-        coalesce(agents.agent_id, 'unknown') as agent_id,
+        coalesce(people_and_robots.agent_id, 'unknown') as agent_id,
         acts.ticket_id,
         acts.minutes,
         acts.is_good,
@@ -174,13 +172,10 @@ acts_of_agents as (
 
     from acts
 
-    left join agents
-        on acts.agent_id = agents.agent_id
+    left join people_and_robots
+        on acts.agent_id = people_and_robots.agent_id
 
-    left join bots
-        on acts.agent_id = bots.agent_id
-
-    where bots.agent_id is null
+    where people_and_robots.is_bot is not true
 
 ),
 
