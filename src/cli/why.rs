@@ -15,12 +15,13 @@ use crate::engine::Resources;
 use crate::plan::Suite;
 use crate::run::{Exit, RunError};
 use crate::store::schema_of;
-use crate::why::{Asked, Condition, Part, why};
+use crate::why::{Asked, Condition, How, Part, Unfollowed, why};
 
 /// Tell which rows a row was made of, down to file and line
 ///
 /// Follows a condition on the columns of a table through its query to the rows that it reads, and on to the landed records;
-/// with them are told the records that were set aside and could have counted.
+/// where no condition leads further, the query is evaluated step by step. With them are told the records that were set
+/// aside and could have counted.
 #[derive(Debug, Args)]
 pub(super) struct WhyArgs {
     /// Table in force
@@ -34,6 +35,10 @@ pub(super) struct WhyArgs {
     /// Rows and records to print of each table at most
     #[arg(long, env = "OPSMART_LIMIT", value_name = "ROWS", default_value_t = 10)]
     limit: usize,
+
+    /// Rows that the steps of one query may have together where it is evaluated; 0 follows conditions only
+    #[arg(long, env = "OPSMART_EVALUATE", value_name = "ROWS", default_value_t = 5_000_000)]
+    evaluate: u64,
 
     #[command(flatten)]
     on: OnBranch,
@@ -55,31 +60,56 @@ pub(super) fn tell_why(global: &Global, args: &WhyArgs, printer: &Printer) -> Re
         .map_err(|error| Failure::usage(error.message, error.help))?;
     let spills = camino::Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, spills);
-    let asked = Asked { store: &store, suite: &suite, snapshot: &snapshot, resources: &resources, rows: args.limit };
+    let (rows, evaluate) = (args.limit, args.evaluate);
+    let asked = Asked { store: &store, suite: &suite, snapshot: &snapshot, resources: &resources, rows, evaluate };
     let parts = runtime()?.block_on(why(asked, &args.table, &condition))?;
     if printer.is_json() {
         let documents = parts.iter().map(json).collect::<Result<Vec<_>, _>>();
         document(&documents.map_err(|error| RunError::Engine(error.into()))?);
     } else {
-        let texts = parts.iter().map(text).collect::<Result<Vec<_>, _>>();
+        // What no row came from is left out, unless it was asked for.
+        let is_told = |part: &&Part| part.read_by.is_empty() || part.count + part.aside_count > 0;
+        let texts = parts.iter().filter(is_told).map(text).collect::<Result<Vec<_>, _>>();
         answer(&texts.map_err(|error| RunError::Engine(error.into()))?.join("\n"));
     }
     Ok(Exit::Done)
 }
 
 fn json(part: &Part) -> Result<serde_json::Value, ArrowError> {
+    let (found, condition, over, is_enough, not_followed) = match &part.how {
+        How::Conditions(condition) => ("conditions", Some(condition), None, None, None),
+        How::Evaluation { over, is_enough } => ("evaluation", None, Some(over), Some(is_enough), None),
+        How::Nothing(why) => ("nothing", None, None, None, Some(reason(*why))),
+    };
     Ok(serde_json::json!({
-        "table": part.table, "read_by": part.read_by, "condition": part.condition, "count": part.count,
+        "table": part.table, "read_by": part.read_by, "found": found, "condition": condition,
+        "evaluated_rows": over, "is_enough": is_enough, "not_followed": not_followed, "count": part.count,
         "rows": rows_as_json(&part.rows)?, "set_aside_count": part.aside_count, "set_aside": part.aside,
     }))
+}
+
+/// Says why a table is not followed further, and what helps.
+fn reason(why: Unfollowed) -> String {
+    match why {
+        Unfollowed::Rows(0) => "conditions lead no further, and --evaluate 0 evaluates nothing".to_owned(),
+        Unfollowed::Rows(most) => {
+            format!("an evaluation has more than {} rows in its steps; --evaluate ROWS allows more", grouped(most))
+        }
+        Unfollowed::Memory => "an evaluation takes more than `memory` of opsmart.toml".to_owned(),
+        Unfollowed::OtherRows => "its query returns other rows now than when it was published".to_owned(),
+    }
 }
 
 fn text(part: &Part) -> Result<String, ArrowError> {
     let rows = counted(usize::try_from(part.count).unwrap_or(usize::MAX), "row");
     let by = if part.read_by.is_empty() { String::new() } else { format!(", for {}", part.read_by.join(", ")) };
-    let mut text = match &part.condition {
-        Some(condition) => format!("{}: {rows} where {condition}{by}\n", part.table),
-        None => format!("{}: any of its {rows}{by}\n", part.table),
+    let mut text = match &part.how {
+        How::Conditions(condition) => format!("{}: {rows} where {condition}{by}\n", part.table),
+        How::Evaluation { over, is_enough } => {
+            let alone = if *is_enough { "" } else { "\n which alone do not make it again" };
+            format!("{}: {rows}, by evaluation over {}{by}{alone}\n", part.table, grouped(*over) + " rows")
+        }
+        How::Nothing(why) => format!("{}: any of its {rows}{by}\n {}\n", part.table, reason(*why)),
     };
     let shown: usize = part.rows.iter().map(RecordBatch::num_rows).sum();
     if shown > 0 {

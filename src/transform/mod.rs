@@ -24,7 +24,7 @@ pub use keys::are_among;
 pub use memory::{Operator, is_out_of_memory};
 pub use partitions::{Making, Portion};
 pub use tables::{
-    Scene, Slices, narrowed, register_part, register_stored, register_view, register_views, register_with,
+    Scene, Slices, narrowed, register_part, register_stored, register_view, register_views, register_with, rows_of_file,
 };
 
 use crate::digest::Digest;

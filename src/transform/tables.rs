@@ -47,6 +47,21 @@ pub fn register_with(session: &SessionContext, store: &Store, state: &TableState
     Ok(())
 }
 
+/// Returns the rows of one file of a stored table in their order, with columns that lie `behind` its own in the file.
+///
+/// # Errors
+/// As [`register_stored`].
+pub fn rows_of_file(
+    store: &Store,
+    state: &TableState,
+    behind: &[Field],
+    file: &DataFile,
+) -> Result<Arc<dyn TableProvider>> {
+    let own = schema_of(&state.columns);
+    let fields = own.fields().iter().map(|field| Field::clone(field)).chain(behind.iter().cloned());
+    rows_of(store, state, Arc::new(Schema::new(fields.collect::<Vec<_>>())), &[file])
+}
+
 /// What it takes to make tables known to a session beside another.
 #[derive(Clone, Copy)]
 #[expect(missing_debug_implementations, reason = "a session has none")]

@@ -5,25 +5,36 @@
 //! landed datasets, whose rows know their file and line. Where it holds no further, at joins and windows, values of the
 //! rows that count are read and carried on.
 //!
-//! Promises: a row of an input that counts is told, and a record that was set aside and could have counted is told too. It
-//! may tell rows that do not count: of an input on which the query lets neither say anything (under a LIMIT, joined by no
-//! equality, or by very many values) all rows may, and it is told as read as a whole and not followed.
+//! Such a condition may hold for rows that do not count, and of some inputs there is none. So the query is evaluated as
+//! well ([`evaluate`]): step by step, each of its rows with the rows that it was made of. Where a condition picks out the
+//! same rows, it is told with them.
+//!
+//! Promises: the rows of the inputs that evaluation tells are enough to make the row again, which is tried, and it is said
+//! where they are not. Where an evaluation would take more than it may, the rows that fulfil the conditions are told, some
+//! of which may not count, and an input without a condition is told as read as a whole and not followed. A record that
+//! was set aside and could have counted is told too: one that could fulfil the conditions.
 
 mod aside;
 mod carry;
 mod condition;
+mod evaluate;
+mod numbered;
+mod same;
+mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{DataType, Field};
-use datafusion::common::DataFusionError;
-use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
-use datafusion::prelude::{DataFrame, SessionContext};
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::prelude::{DataFrame, SessionContext, lit};
 
 pub use aside::AsideRecord;
 pub use condition::{Condition, ConditionError};
 
+use self::evaluate::{Bounds, Evaluation, Halt};
+use self::numbered::{Numbers, Stored};
+use self::trace::{Effort, Found, traced};
 use crate::engine::{self, Resources};
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN};
 use crate::plan::{Suite, Table};
@@ -44,6 +55,35 @@ pub struct Asked<'a> {
     pub resources: &'a Resources,
     /// How many rows of each table are told.
     pub rows: usize,
+    /// How many rows the evaluation of one query may keep; none where it is zero.
+    pub evaluate: u64,
+}
+
+/// How it was found which rows of a table count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum How {
+    /// By a condition, in SQL, that all of them fulfil, and maybe some that do not count.
+    Conditions(String),
+    /// By evaluating the queries of the tables that read it.
+    Evaluation {
+        /// How many rows their steps had.
+        over: u64,
+        /// Whether these rows alone made the rows of those tables again.
+        is_enough: bool,
+    },
+    /// Not: all rows may count.
+    Nothing(Unfollowed),
+}
+
+/// Why it was not found which rows of a table count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfollowed {
+    /// The query takes more steps than may be kept; so many rows may be.
+    Rows(u64),
+    /// They take more memory than queries may use.
+    Memory,
+    /// The query does not return the rows any more that it returned when they were stored.
+    OtherRows,
 }
 
 /// The rows of one table that were asked for, or that they were made of.
@@ -53,8 +93,8 @@ pub struct Part {
     pub table: String,
     /// The tables that read it, among those told before; none of the one that was asked.
     pub read_by: Vec<String>,
-    /// What is known of the rows that count, in SQL; nothing if all of them may.
-    pub condition: Option<String>,
+    /// How the rows were found.
+    pub how: How,
     /// How many there are.
     pub count: u64,
     /// The first of them; none where the table is read as a whole.
@@ -66,10 +106,54 @@ pub struct Part {
 }
 
 /// What is known of the rows of a table that count.
+#[derive(Default)]
 struct Known {
-    /// Nothing if all of them may.
+    /// Why all of them may.
+    unfollowed: Option<Unfollowed>,
+    /// Those that fulfil a condition.
     condition: Option<Expr>,
+    /// And these.
+    numbers: Option<Numbers>,
+    /// What rows that are not there would have to fulfil to count; nothing if any could.
+    possible: Option<Expr>,
+    over: u64,
+    is_enough: bool,
     read_by: Vec<String>,
+}
+
+/// What a table says of one of its inputs.
+struct Arrived {
+    which: Which,
+    possible: Option<Expr>,
+}
+
+/// Which rows of an input count.
+enum Which {
+    Fulfilling(Expr),
+    Evaluated { numbers: Numbers, over: u64, is_enough: bool },
+    Any(Unfollowed),
+}
+
+impl Known {
+    fn add(&mut self, reader: &str, arrived: Arrived) {
+        let is_first = self.read_by.is_empty();
+        self.read_by.push(reader.to_owned());
+        self.possible = if is_first { arrived.possible } else { either(self.possible.take(), arrived.possible) };
+        match arrived.which {
+            Which::Any(why) => self.unfollowed = Some(self.unfollowed.unwrap_or(why)),
+            Which::Fulfilling(condition) => {
+                self.condition = match self.condition.take() {
+                    None => Some(condition),
+                    known => either(known, Some(condition)),
+                }
+            }
+            Which::Evaluated { numbers, over, is_enough } => {
+                self.is_enough = is_enough && (self.numbers.is_none() || self.is_enough);
+                self.numbers.get_or_insert_default().extend(numbers);
+                self.over += over;
+            }
+        }
+    }
 }
 
 /// Tells which rows of `table` fulfil `condition`, and of which rows of other tables they were made: those closest first,
@@ -79,52 +163,194 @@ struct Known {
 /// When a table cannot be read, or the engine does not do what it has done before.
 pub async fn why(asked: Asked<'_>, table: &str, condition: &Condition) -> Result<Vec<Part>, RunError> {
     let session = engine::session(asked.resources).map_err(RunError::Engine)?;
-    let mut known = BTreeMap::new();
-    let first = Known { condition: Some(condition.expression().clone()), read_by: Vec::new() };
+    let in_order = in_order(asked.resources).map_err(RunError::Engine)?;
+    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+    let condition = Some(condition.expression().clone());
+    let first = Known { condition: condition.clone(), possible: condition, ..Known::default() };
     known.insert(table.to_owned(), first);
     let mut parts = Vec::new();
     // Whoever reads a table stands behind it.
-    let datasets = asked.suite.project.sources.keys().rev();
-    let order: Vec<&String> = asked.suite.order.iter().rev().chain(datasets).collect();
+    let order: Vec<&String> = asked.suite.order.iter().rev().chain(asked.suite.datasets.iter().rev()).collect();
     for name in order {
-        let Some(of) = known.remove(name) else { continue };
+        let Some(mut of) = known.remove(name) else { continue };
         let Some(entry) = asked.snapshot.tables.get(name) else { continue };
         let state = asked.store.table(name, &entry.state)?;
-        if let (Some(expression), Some(made)) = (&of.condition, asked.suite.tables.get(name)) {
-            for (input, condition) in arriving(asked, &session, made, expression).await? {
-                let entry = known.entry(input).or_insert(Known { condition: condition.clone(), read_by: Vec::new() });
-                if !entry.read_by.is_empty() {
-                    entry.condition = either(entry.condition.take(), condition);
-                }
-                entry.read_by.push(name.clone());
+        let is_landed = asked.suite.project.sources.contains_key(name);
+        let stored = Stored { store: asked.store, state: &state, is_landed };
+        if let (Some(condition), Some(numbers)) = (&of.condition, &mut of.numbers) {
+            numbers.extend(fulfilling(&in_order, &stored, condition).await.map_err(RunError::engine)?);
+            of.condition = None;
+        }
+        let rows = match &of.numbers {
+            Some(numbers) if of.unfollowed.is_none() => {
+                Some(stored.rows(&in_order, numbers).await.map_err(RunError::engine)?)
+            }
+            _ => None,
+        };
+        if let (None, Some(made)) = (of.unfollowed, asked.suite.tables.get(name)) {
+            let wanted = match (&rows, &of.condition) {
+                (Some(rows), _) => Wanted::Rows(rows),
+                (None, Some(condition)) => Wanted::Fulfilling(condition),
+                (None, None) => continue,
+            };
+            for (input, arrived) in arriving(asked, [&session, &in_order], made, wanted, of.possible.as_ref()).await? {
+                known.entry(input).or_default().add(name, arrived);
             }
         }
-        parts.push(part(asked, &session, &state, of).await?);
+        if let Some(contract) = asked.suite.project.sources.get(name).filter(|_| of.unfollowed.is_none()) {
+            let counting = match (&rows, &of.condition) {
+                (Some(rows), _) => rows.clone(),
+                (None, condition) => {
+                    let condition = condition.clone().unwrap_or_else(|| lit(true));
+                    let numbers = fulfilling(&in_order, &stored, &condition).await.map_err(RunError::engine)?;
+                    stored.rows(&in_order, &numbers).await.map_err(RunError::engine)?
+                }
+            };
+            for (column, reference) in contract.references() {
+                let Some(values) = counting.column_by_name(column) else { continue };
+                let Some(entry) = asked.snapshot.tables.get(&reference.dataset) else { continue };
+                let state = asked.store.table(&reference.dataset, &entry.state)?;
+                let other = Stored { store: asked.store, state: &state, is_landed: true };
+                let found = found_in(&in_order, &other, &reference.column, values).await.map_err(RunError::engine)?;
+                let which = Which::Evaluated { numbers: found, over: state.rows(), is_enough: true };
+                // It is there already, so that no other record has to be.
+                let arrived = Arrived { which, possible: Some(lit(false)) };
+                known.entry(reference.dataset.clone()).or_default().add(name, arrived);
+            }
+        }
+        let as_much = match (&of.possible, &of.numbers) {
+            (Some(possible), Some(numbers)) => {
+                fulfilling(&in_order, &stored, possible).await.map_err(RunError::engine)? == *numbers
+            }
+            _ => false,
+        };
+        if as_much && of.unfollowed.is_none() {
+            of.condition.clone_from(&of.possible);
+        }
+        parts.push(part(asked, &session, &state, of, rows).await?);
     }
     Ok(parts)
 }
 
-/// Returns what arrives at each input of a table of a condition on its rows.
+/// Returns of each value the first row of a table that has it.
+async fn found_in(
+    session: &SessionContext,
+    table: &Stored<'_>,
+    column: &str,
+    values: &ArrayRef,
+) -> Result<Numbers, DataFusionError> {
+    let mut missing = HashSet::new();
+    for row in (0..values.len()).filter(|&row| values.is_valid(row)) {
+        missing.insert(ScalarValue::try_from_array(values, row)?);
+    }
+    let mut found = Numbers::new();
+    let pick = |first: u64, batch: RecordBatch| {
+        for (number, row) in (first..).zip(0..batch.num_rows()) {
+            if missing.remove(&ScalarValue::try_from_array(batch.column(0), row)?) {
+                found.insert(number);
+            }
+        }
+        Ok::<(), DataFusionError>(())
+    };
+    table.read(session, &[column.to_owned()], pick).await?;
+    Ok(found)
+}
+
+/// Opens a session that returns rows in the order in which it reads them, and makes joins of subqueries.
+fn in_order(resources: &Resources) -> Result<SessionContext, DataFusionError> {
+    let session = engine::session(&Resources { threads: 1, ..resources.clone() })?;
+    session.state_ref().write().config_mut().options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    Ok(session)
+}
+
+/// Rows of a table.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Fulfilling(&'a Expr),
+    Rows(&'a RecordBatch),
+}
+
+/// Returns what arrives at each input of a table of what is known of its rows: by evaluation, or by conditions where that
+/// would take too much.
 async fn arriving(
+    asked: Asked<'_>,
+    [session, in_order]: [&SessionContext; 2],
+    table: &Table,
+    wanted: Wanted<'_>,
+    possible: Option<&Expr>,
+) -> Result<BTreeMap<String, Arrived>, RunError> {
+    let mut states = BTreeMap::new();
+    for input in &table.inputs {
+        if let Some(entry) = asked.snapshot.tables.get(input) {
+            states.insert(input.clone(), asked.store.table(input, &entry.state)?);
+        }
+    }
+    for session in [session, in_order] {
+        for state in states.values() {
+            register_stored(session, asked.store, state).map_err(RunError::engine)?;
+        }
+        register_views(session, asked.suite, &table.reads, asked.snapshot.as_of).map_err(RunError::Engine)?;
+    }
+    let all_inputs = |condition: Option<Expr>| table.inputs.iter().map(|input| (input.clone(), condition.clone())).collect();
+    let possible: BTreeMap<String, Option<Expr>> = match possible {
+        Some(condition) if *condition == lit(false) => all_inputs(Some(lit(false))),
+        Some(condition) => conditions(asked, session, table, condition).await?,
+        None => all_inputs(None),
+    };
+    let mut found = BTreeMap::new();
+    let evaluated = if matches!(wanted, Wanted::Rows(rows) if rows.num_rows() == 0) {
+        Ok(Evaluated { rows: Found::new(), over: 0, is_enough: true })
+    } else if asked.evaluate == 0 {
+        Err(Unfollowed::Rows(0))
+    } else {
+        let stored = states.iter().map(|(name, state)| {
+            let is_landed = asked.suite.project.sources.contains_key(name);
+            (name.clone(), Stored { store: asked.store, state, is_landed })
+        });
+        evaluated(asked, in_order, table, wanted, &stored.collect()).await?
+    };
+    match evaluated {
+        Ok(Evaluated { mut rows, over, is_enough }) => {
+            for (input, possible) in possible {
+                let numbers = rows.remove(&input).unwrap_or_default();
+                found.insert(input, Arrived { which: Which::Evaluated { numbers, over, is_enough }, possible });
+            }
+        }
+        Err(why) => {
+            let told = match wanted {
+                Wanted::Fulfilling(_) => possible.clone(),
+                Wanted::Rows(rows) => conditions(asked, session, table, &same::necessary(rows, table)).await?,
+            };
+            for (input, condition) in told {
+                let which = match condition {
+                    Some(condition) => Which::Fulfilling(condition),
+                    None if states.get(&input).is_none_or(|state| state.rows() == 0) => Which::Fulfilling(lit(false)),
+                    None => Which::Any(why),
+                };
+                let possible = possible.get(&input).cloned().flatten();
+                found.insert(input, Arrived { which, possible });
+            }
+        }
+    }
+    for view in table.reads.iter().filter(|read| !table.inputs.contains(*read)) {
+        for session in [session, in_order] {
+            session.deregister_table(view.as_str()).map_err(RunError::Engine)?;
+        }
+    }
+    Ok(found)
+}
+
+/// Returns what arrives at each input of a table of a condition on its rows; nothing where all rows of the input may count.
+async fn conditions(
     asked: Asked<'_>,
     session: &SessionContext,
     table: &Table,
     condition: &Expr,
 ) -> Result<BTreeMap<String, Option<Expr>>, RunError> {
-    for input in &table.inputs {
-        if let Some(entry) = asked.snapshot.tables.get(input) {
-            let state = asked.store.table(input, &entry.state)?;
-            register_stored(session, asked.store, &state).map_err(RunError::engine)?;
-        }
-    }
     let arrive = async {
-        register_views(session, asked.suite, &table.reads, asked.snapshot.as_of)?;
         let plan = query_of(session, asked.suite, table, asked.snapshot.as_of)?;
-        let filtered =
-            LogicalPlanBuilder::from(plan.clone()).filter(condition::on(condition, &plan, table)?)?.build()?;
-        let state = session.state();
-        let without = state.optimize(&plan)?;
-        let with = carry::carried(session, state.optimize(&filtered)?, &without).await?;
+        let without = session.state().optimize(&plan)?;
+        let with = narrowed(session, plan, &without, table, condition).await?;
         Ok::<_, DataFusionError>((condition::of_scans(&with), condition::of_scans(&without)))
     };
     let (mut with, without) = arrive.await.map_err(RunError::Engine)?;
@@ -132,58 +358,181 @@ async fn arriving(
     for input in &table.inputs {
         // An input that is not read at all any more has no row that counts.
         let Some(condition) = with.remove(input) else {
-            found.insert(input.clone(), Some(datafusion::prelude::lit(false)));
+            found.insert(input.clone(), Some(lit(false)));
             continue;
         };
         // What the query says of itself does not come of what was asked.
         let is_asked = without.get(input) != Some(&condition);
         found.insert(input.clone(), condition.filter(|_| is_asked));
     }
-    for view in &table.reads {
-        if !table.inputs.contains(view) {
-            session.deregister_table(view.as_str()).map_err(RunError::Engine)?;
+    Ok(found)
+}
+
+/// Returns the optimised plan of a query of which only rows that fulfil a condition are wanted.
+async fn narrowed(
+    session: &SessionContext,
+    plan: LogicalPlan,
+    without: &LogicalPlan,
+    table: &Table,
+    condition: &Expr,
+) -> Result<LogicalPlan, DataFusionError> {
+    let filtered = session.state().optimize(&filtered(plan, table, condition)?)?;
+    carry::carried(session, filtered, without).await
+}
+
+/// Returns the plan of a query of which only rows that fulfil a condition are wanted.
+fn filtered(plan: LogicalPlan, table: &Table, condition: &Expr) -> Result<LogicalPlan, DataFusionError> {
+    let condition = condition::on(condition, &plan, table)?;
+    LogicalPlanBuilder::from(plan).filter(condition)?.build()
+}
+
+/// What the evaluation of a query came to.
+struct Evaluated {
+    rows: Found,
+    over: u64,
+    is_enough: bool,
+}
+
+/// Evaluates the query of a table and returns the rows of its inputs that the wanted ones were made of.
+async fn evaluated(
+    asked: Asked<'_>,
+    session: &SessionContext,
+    table: &Table,
+    wanted: Wanted<'_>,
+    stored: &HashMap<String, Stored<'_>>,
+) -> Result<Result<Evaluated, Unfollowed>, RunError> {
+    let bounds = Bounds { rows: asked.evaluate, bytes: asked.resources.memory_bytes };
+    let mut halted = Halt::Rows;
+    // To carry values takes long where a query has many parts, and spares rows where there are many.
+    for is_carried in [false, true] {
+        let mut evaluation = Evaluation::new(session, stored, bounds);
+        let evaluate = async {
+            let plan = query_of(session, asked.suite, table, asked.snapshot.as_of)?;
+            let necessary = match wanted {
+                Wanted::Fulfilling(condition) => condition.clone(),
+                Wanted::Rows(rows) => same::necessary(rows, table),
+            };
+            let plan = if is_carried {
+                let without = session.state().optimize(&plan)?;
+                narrowed(session, plan, &without, table, &necessary).await?
+            } else {
+                session.state().optimize(&filtered(plan, table, &necessary)?)?
+            };
+            traced_to_inputs(&mut evaluation, &plan, wanted, table).await
+        };
+        match evaluate.await {
+            Ok(found) => return Ok(found),
+            Err(Halt::Failed(error)) => return Err(RunError::engine(error)),
+            Err(halt) => halted = halt,
         }
     }
+    Ok(Err(if matches!(halted, Halt::Memory) { Unfollowed::Memory } else { Unfollowed::Rows(asked.evaluate) }))
+}
+
+/// Evaluates a plan and returns the rows of its inputs that the wanted ones were made of: as few as make them again.
+async fn traced_to_inputs(
+    evaluation: &mut Evaluation<'_>,
+    plan: &LogicalPlan,
+    wanted: Wanted<'_>,
+    table: &Table,
+) -> Result<Result<Evaluated, Unfollowed>, Halt> {
+    let node = evaluation.node(plan).await?;
+    let is_wanted = match wanted {
+        Wanted::Fulfilling(_) => vec![true; node.rows.num_rows()],
+        Wanted::Rows(rows) => match same::among(&node.rows, rows, table)? {
+            Some(is_wanted) => is_wanted,
+            None => return Ok(Err(Unfollowed::OtherRows)),
+        },
+    };
+    let over = evaluation.rows;
+    let mut all = Found::new();
+    for effort in [Effort::Made, Effort::KeptOut, Effort::Whole] {
+        all = traced(&node, &is_wanted, effort);
+        let of = |table: &str, number: u64| all.get(table).is_some_and(|numbers| numbers.contains(&number));
+        let again = evaluation.again(plan, of).await?;
+        if same::are_among(&node.rows, &is_wanted, &again)? {
+            return Ok(Ok(Evaluated { rows: all, over, is_enough: true }));
+        }
+    }
+    Ok(Ok(Evaluated { rows: all, over, is_enough: false }))
+}
+
+/// Returns the numbers of the rows of a table that fulfil a condition.
+async fn fulfilling(
+    session: &SessionContext,
+    stored: &Stored<'_>,
+    condition: &Expr,
+) -> Result<Numbers, DataFusionError> {
+    let columns: Vec<String> = stored.state.columns.iter().map(|column| column.name.clone()).collect();
+    let schema = crate::store::schema_of(&stored.state.columns);
+    let schema = datafusion::common::DFSchema::try_from(schema.as_ref().clone())?;
+    let condition = session.create_physical_expr(condition.clone(), &schema)?;
+    let mut found = Numbers::new();
+    let pick = |first: u64, batch: RecordBatch| {
+        let passes = condition.evaluate(&batch)?.into_array(batch.num_rows())?;
+        let passes = arrow::array::AsArray::as_boolean(&passes);
+        found.extend((first..).zip(passes).filter(|(_, passes)| *passes == Some(true)).map(|(number, _)| number));
+        Ok::<(), DataFusionError>(())
+    };
+    stored.read(session, &columns, pick).await?;
     Ok(found)
 }
 
 /// Returns a condition that holds where one of two does; nothing if one of them is always true.
 fn either(one: Option<Expr>, other: Option<Expr>) -> Option<Expr> {
     match (one, other) {
-        (Some(one), Some(other)) if one == other => Some(one),
+        (Some(one), Some(other)) if one == other || other == lit(false) => Some(one),
+        (Some(one), Some(other)) if one == lit(false) => Some(other),
         (Some(one), Some(other)) => Some(one.or(other)),
         _ => None,
     }
 }
 
-/// Reads the rows of a table of which something is known.
-async fn part(asked: Asked<'_>, session: &SessionContext, state: &TableState, known: Known) -> Result<Part, RunError> {
+/// Returns what is told of a table: the first of `rows`, or of those that fulfil a condition.
+async fn part(
+    asked: Asked<'_>,
+    session: &SessionContext,
+    state: &TableState,
+    known: Known,
+    rows: Option<RecordBatch>,
+) -> Result<Part, RunError> {
     let name = state.table.as_str();
+    let how = match (known.unfollowed, &known.condition) {
+        (Some(why), _) => How::Nothing(why),
+        (None, Some(condition)) => How::Conditions(condition::text(condition)),
+        _ => How::Evaluation { over: known.over, is_enough: known.is_enough },
+    };
     let mut part = Part {
         table: name.to_owned(),
         read_by: known.read_by,
-        condition: known.condition.as_ref().map(condition::text),
+        how,
         count: state.rows(),
         rows: Vec::new(),
         aside_count: 0,
         aside: Vec::new(),
     };
-    let Some(condition) = known.condition else { return Ok(part) };
     let contract = asked.suite.project.sources.get(name);
-    // Where each row came from stands behind its columns, and no query sees it.
-    let origin = [Field::new(FILE_COLUMN, DataType::Utf8, true), Field::new(LINE_COLUMN, DataType::Int64, true)];
-    let behind = if contract.is_some() { &origin[..] } else { &[] };
-    register_with(session, asked.store, state, behind).map_err(RunError::engine)?;
+    let stored = Stored { store: asked.store, state, is_landed: contract.is_some() };
+    let frame = match (rows, known.condition) {
+        _ if known.unfollowed.is_some() => return Ok(part),
+        (Some(rows), _) => session.read_batch(rows).map_err(RunError::Engine)?,
+        (None, condition) => {
+            // Where each row came from stands behind its columns, and no query sees it.
+            register_with(session, asked.store, state, &stored.behind()).map_err(RunError::engine)?;
+            let read = async { session.table(name).await?.filter(condition.unwrap_or_else(|| lit(true))) };
+            read.await.map_err(RunError::engine)?
+        }
+    };
     let read = async {
-        let rows = session.table(name).await?.filter(condition.clone())?;
-        let count = rows.clone().count().await?;
-        Ok((count, first(rows, state, contract.is_some(), asked.rows).await?))
+        let count = frame.clone().count().await?;
+        Ok((count, first(frame, state, contract.is_some(), asked.rows).await?))
     };
     let (count, rows) = read.await.map_err(RunError::engine)?;
     part.count = u64::try_from(count).unwrap_or(u64::MAX);
     part.rows = rows;
     if let Some(contract) = contract {
-        (part.aside_count, part.aside) = aside::records(asked, session, contract, &condition).await?;
+        let possible = known.possible.unwrap_or_else(|| lit(true));
+        (part.aside_count, part.aside) = aside::records(asked, session, contract, &possible).await?;
     }
     Ok(part)
 }
