@@ -96,6 +96,7 @@ fn reason(why: Unfollowed) -> String {
             format!("an evaluation has more than {} rows in its steps; --evaluate ROWS allows more", grouped(most))
         }
         Unfollowed::Memory => "an evaluation takes more than `memory` of opsmart.toml".to_owned(),
+        Unfollowed::Steps => "a step of its query cannot be evaluated by itself".to_owned(),
         Unfollowed::OtherRows => "its query returns other rows now than when it was published".to_owned(),
     }
 }

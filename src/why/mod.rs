@@ -82,6 +82,8 @@ pub enum Unfollowed {
     Rows(u64),
     /// They take more memory than queries may use.
     Memory,
+    /// A step of the query cannot be run for itself.
+    Steps,
     /// The query does not return the rows any more that it returned when they were stored.
     OtherRows,
 }
@@ -422,7 +424,13 @@ async fn evaluated(
         };
         match evaluate.await {
             Ok(found) => return Ok(found),
-            Err(Halt::Failed(error)) => return Err(RunError::engine(error)),
+            Err(Halt::Failed(error)) => match RunError::engine(error) {
+                store @ RunError::Store(_) => return Err(store),
+                error => {
+                    tracing::debug!("the steps of a query cannot be evaluated: {error}");
+                    return Ok(Err(Unfollowed::Steps));
+                }
+            },
             Err(halt) => halted = halt,
         }
     }
