@@ -47,7 +47,7 @@ struct SourceArgs {
 
 /// Write a model with its contract and its test
 ///
-/// The name's prefix tells the layer: stg_, int_, dim_ or fct_, kpi_, perf_, risk_.
+/// The name's prefix tells the layer: base_, stg_, int_, dim_ or fct_, kpi_, perf_, risk_.
 #[derive(Debug, Args)]
 struct ModelArgs {
     /// Name of the new table

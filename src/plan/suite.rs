@@ -543,15 +543,17 @@ fn check_names(project: &Project, model: &Model, query: &Query, mistakes: &mut D
     for read in query.reads() {
         check_read(project, model, read, mistakes);
     }
-    let sources = query.reads().iter().filter(|read| project.sources.contains_key(&read.text));
+    let is_base = |name: &str| project.models.get(name).is_some_and(|model| model.layer == Layer::Base);
+    let is_tidied = |read: &&Spelled| project.sources.contains_key(&read.text) || is_base(&read.text);
     if model.layer == Layer::Staging
-        && let Some(second) = sources.clone().nth(1)
+        && let Some(second) = query.reads().iter().filter(is_tidied).nth(1)
     {
         let at = model.file.at(second.bytes.clone());
-        let message = format!("`{}` reads more than one landed dataset", model.name);
+        let what = if query.reads().iter().any(|read| is_base(&read.text)) { "table" } else { "landed dataset" };
+        let message = format!("`{}` reads more than one {what}", model.name);
         mistakes.push(
             Diagnostic::new(Code::LayerReads, at, message)
-                .help("a staging model tidies one dataset; join in `sql/intermediate/`"),
+                .help("a staging model tidies one dataset; join feeds that are one dataset in `sql/base/`, all else in `sql/intermediate/`"),
         );
     }
     for variable in query.variables() {
@@ -577,7 +579,7 @@ fn check_read(project: &Project, model: &Model, read: &Spelled, mistakes: &mut D
     let at = model.file.at(read.bytes.clone());
     let name = read.text.as_str();
     if project.sources.contains_key(name) {
-        if !matches!(model.layer, Layer::Staging | Layer::Checks) {
+        if !model.layer.reads_landed() {
             mistakes.push(
                 Diagnostic::new(
                     Code::LayerReads,
@@ -604,10 +606,12 @@ fn check_read(project: &Project, model: &Model, read: &Spelled, mistakes: &mut D
         if !model.layer.may_read(other.layer) {
             let allowed: Vec<&str> =
                 Layer::ALL.into_iter().filter(|layer| model.layer.may_read(*layer)).map(Layer::folder).collect();
-            let help = if allowed.is_empty() {
-                "a staging model reads one landed dataset and nothing else".to_owned()
-            } else {
-                format!("models in `sql/{}/` read {}", model.layer.folder(), allowed.join(", "))
+            let help = match model.layer {
+                Layer::Base => "a base model reads landed datasets and other base models".to_owned(),
+                Layer::Staging => {
+                    "a staging model reads one landed dataset, or one base model, and nothing else".to_owned()
+                }
+                layer => format!("models in `sql/{}/` read {}", layer.folder(), allowed.join(", ")),
             };
             let message =
                 format!("`{}` must not read `{name}`, which is in `sql/{}/`", model.name, other.layer.folder());

@@ -16,6 +16,8 @@ pub struct Model {
 /// The layers of a project, in the order in which data flows through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Layer {
+    /// Several landed datasets made the one that staging tidies.
+    Base,
     /// Names and types of one landed dataset made tidy.
     Staging,
     /// Joins and re-graining with one purpose each.
@@ -34,8 +36,16 @@ pub enum Layer {
 
 impl Layer {
     /// Every layer, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Staging, Self::Intermediate, Self::Marts, Self::Kpi, Self::Performance, Self::Risk, Self::Checks];
+    pub const ALL: [Self; 8] = [
+        Self::Base,
+        Self::Staging,
+        Self::Intermediate,
+        Self::Marts,
+        Self::Kpi,
+        Self::Performance,
+        Self::Risk,
+        Self::Checks,
+    ];
 
     /// Returns the layer that the prefix of a name tells.
     #[must_use]
@@ -47,6 +57,7 @@ impl Layer {
     #[must_use]
     pub fn folder(self) -> &'static str {
         match self {
+            Self::Base => "base",
             Self::Staging => "staging",
             Self::Intermediate => "intermediate",
             Self::Marts => "marts",
@@ -61,6 +72,7 @@ impl Layer {
     #[must_use]
     pub fn prefixes(self) -> &'static [&'static str] {
         match self {
+            Self::Base => &["base_"],
             Self::Staging => &["stg_"],
             Self::Intermediate => &["int_"],
             Self::Marts => &["dim_", "fct_"],
@@ -71,11 +83,12 @@ impl Layer {
         }
     }
 
-    /// Returns whether models of this layer may read models of `other`. Landed datasets are read by staging alone.
+    /// Returns whether models of this layer may read models of `other`. Landed datasets are read where
+    /// [`reads_landed`](Self::reads_landed) says so.
     #[must_use]
     pub fn may_read(self, other: Self) -> bool {
         match self {
-            Self::Staging => false,
+            Self::Base | Self::Staging => other == Self::Base,
             Self::Intermediate => matches!(other, Self::Staging | Self::Intermediate),
             Self::Marts => matches!(other, Self::Staging | Self::Intermediate | Self::Marts),
             Self::Kpi => matches!(other, Self::Marts | Self::Kpi),
@@ -83,6 +96,12 @@ impl Layer {
             Self::Risk => matches!(other, Self::Marts | Self::Kpi | Self::Risk),
             Self::Checks => other != Self::Checks,
         }
+    }
+
+    /// Returns whether models of this layer may read landed datasets.
+    #[must_use]
+    pub fn reads_landed(self) -> bool {
+        matches!(self, Self::Base | Self::Staging | Self::Checks)
     }
 
     /// Returns whether tables of this layer are stored and published.
@@ -99,6 +118,7 @@ mod tests {
     #[test]
     fn a_prefix_tells_the_layer() {
         assert_eq!(Layer::of("fct_orders"), Some(Layer::Marts));
+        assert_eq!(Layer::of("base_orders"), Some(Layer::Base));
         assert_eq!(Layer::of("orders"), None);
     }
 }

@@ -636,6 +636,7 @@ fn rules(rules: &Rules) -> Vec<String> {
 
 fn layer_word(layer: Layer) -> Both {
     let (en, zh) = match layer {
+        Layer::Base => ("Base", "基础层"),
         Layer::Staging => ("Staging", "暂存层"),
         Layer::Intermediate => ("Intermediate", "中间层"),
         Layer::Marts => ("Marts", "集市层"),

@@ -93,7 +93,13 @@ pub fn staging(read: &Read) -> Vec<NewFile> {
 fn guess(suite: &Suite, layer: Layer, name: &str) -> Option<String> {
     let stem = stem(layer, name);
     match layer {
-        Layer::Staging => Some(stem.to_owned()).filter(|stem| suite.project.sources.contains_key(stem)),
+        Layer::Base => Some(stem.to_owned()).filter(|stem| suite.project.sources.contains_key(stem)),
+        Layer::Staging => {
+            let tables = [format!("base_{stem}"), stem.to_owned()];
+            let is_known =
+                |table: &String| suite.tables.contains_key(table) || suite.project.sources.contains_key(table);
+            tables.into_iter().find(is_known)
+        }
         Layer::Intermediate | Layer::Marts => {
             let tables = [format!("stg_{stem}"), format!("stg_{stem}s")];
             tables.into_iter().find(|table| suite.tables.contains_key(table))
@@ -110,16 +116,19 @@ fn check_may_read(suite: &Suite, layer: Layer, name: &str, table: &str) -> Resul
     let read = suite.project.models.get(table).map(|model| model.layer);
     let may = match read {
         Some(read) => layer.may_read(read),
-        None => layer == Layer::Staging,
+        None => matches!(layer, Layer::Base | Layer::Staging),
     };
     if may {
         return Ok(());
     }
-    let rule = if layer == Layer::Staging {
-        "staging reads landed datasets".to_owned()
-    } else {
-        let folders = Layer::ALL.into_iter().filter(|other| layer.may_read(*other)).map(Layer::folder);
-        format!("a model of `{}` reads {}", layer.folder(), folders.collect::<Vec<_>>().join(", "))
+    let rule = match layer {
+        Layer::Base | Layer::Staging => {
+            format!("a model of `{}` reads landed datasets and base models", layer.folder())
+        }
+        _ => {
+            let folders = Layer::ALL.into_iter().filter(|other| layer.may_read(*other)).map(Layer::folder);
+            format!("a model of `{}` reads {}", layer.folder(), folders.collect::<Vec<_>>().join(", "))
+        }
     };
     let what = read.map_or("a landed dataset".to_owned(), |read| format!("of layer `{}`", read.folder()));
     let message = format!("`{name}` may not read `{table}`, which is {what}");
@@ -144,7 +153,7 @@ fn model(layer: Layer, name: &str, read: &Read) -> Vec<NewFile> {
     let table = &read.table;
     let grain = read.grain.clone().unwrap_or_else(|| grain(&read.key, table));
     let import = import_name(table);
-    let last = if layer == Layer::Staging { "renamed" } else { "final" };
+    let last = if matches!(layer, Layer::Base | Layer::Staging) { "renamed" } else { "final" };
     let sql = format!(
         "-- {}.\nwith\n\n{import} as (\n\n    select * from {}\n\n),\n\n{last} as (\n\n    select\n{}\n    from \
          {import}\n\n)\n\nselect * from {last}\n",

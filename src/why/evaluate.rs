@@ -9,7 +9,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array, new_null_array,
+};
 use arrow::compute::{cast, concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, UInt64Type};
 use arrow::row::{OwnedRow, RowConverter, SortField};
@@ -26,8 +28,7 @@ use datafusion::logical_expr::expr::{
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, GroupingSet, Join, LogicalPlan, LogicalPlanBuilder, Projection, RecursiveQuery,
-    TableScan, Window,
-    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
+    TableScan, Window, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SessionContext, when};
@@ -405,15 +406,26 @@ impl<'a> Evaluation<'a> {
         match join.join_type {
             JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => {
                 let (from_left, from_right) = both(&rows);
-                let columns: Vec<ArrayRef> =
-                    (0..rows.num_columns()).filter(|&at| at != of_left && at != of_left + 1 + of_right).map(|at| Arc::clone(rows.column(at))).collect();
-                let kept = (join.join_type != JoinType::Inner && join.join_type != JoinType::Right, matches!(join.join_type, JoinType::Right | JoinType::Full));
+                let columns: Vec<ArrayRef> = (0..rows.num_columns())
+                    .filter(|&at| at != of_left && at != of_left + 1 + of_right)
+                    .map(|at| Arc::clone(rows.column(at)))
+                    .collect();
+                let kept = (
+                    join.join_type != JoinType::Inner && join.join_type != JoinType::Right,
+                    matches!(join.join_type, JoinType::Right | JoinType::Full),
+                );
                 let rows = positional(&columns, rows.num_rows())?;
                 let is_row_local = is_row_local && join.join_type == JoinType::Inner;
-                let origin = Origin::Joined { left: Box::new(left), right: Box::new(right), from_left, from_right, stays: kept };
+                let origin =
+                    Origin::Joined { left: Box::new(left), right: Box::new(right), from_left, from_right, stays: kept };
                 Ok(node(plan.schema(), rows, origin, is_row_local))
             }
-            JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
+            JoinType::LeftSemi
+            | JoinType::LeftAnti
+            | JoinType::LeftMark
+            | JoinType::RightSemi
+            | JoinType::RightAnti
+            | JoinType::RightMark => {
                 let is_left = matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark);
                 let width = if is_left { of_left } else { of_right };
                 let from = numbers(rows.column(width));
@@ -471,7 +483,8 @@ impl<'a> Evaluation<'a> {
         } else {
             vec![0; rows.num_rows()]
         };
-        let mut types: Vec<SortField> = (0..keys.len()).map(|at| SortField::new(rows.column(at).data_type().clone())).collect();
+        let mut types: Vec<SortField> =
+            (0..keys.len()).map(|at| SortField::new(rows.column(at).data_type().clone())).collect();
         types.push(SortField::new(DataType::UInt64));
         let converter = RowConverter::new(types)?;
         let mut key_columns: Vec<ArrayRef> = (0..keys.len()).map(out).collect();
@@ -501,7 +514,8 @@ impl<'a> Evaluation<'a> {
             self.rows += from.len() as u64;
         }
         let deciding = is_decided.then(|| {
-            let found: Vec<Vec<Option<usize>>> = (width..rows.num_columns()).map(|at| some_numbers(rows.column(at))).collect();
+            let found: Vec<Vec<Option<usize>>> =
+                (width..rows.num_columns()).map(|at| some_numbers(rows.column(at))).collect();
             let of_group = |group: usize| {
                 let mut rows: Vec<usize> = found.iter().filter_map(|column| column[group]).collect();
                 if rows.is_empty() && !keys.is_empty() {
@@ -738,7 +752,14 @@ fn grouping(group_by: &[Expr]) -> (Vec<Expr>, Vec<Vec<bool>>) {
 /// Returns an aggregate that has the number of the row that comes first in an order, among those that pass.
 fn first_row(order: Vec<SortExpr>, filter: Option<Expr>) -> Expr {
     let filter = filter.map(Box::new);
-    Expr::AggregateFunction(AggregateFunction::new_udf(first_value_udaf(), vec![column(ROW)], false, filter, order, None))
+    Expr::AggregateFunction(AggregateFunction::new_udf(
+        first_value_udaf(),
+        vec![column(ROW)],
+        false,
+        filter,
+        order,
+        None,
+    ))
 }
 
 /// Returns an aggregate that has the number of the row whose value another one returns; nothing if it makes its value
@@ -762,14 +783,8 @@ fn deciding(aggregate: &Expr) -> Option<Expr> {
         }
         "last_value" if !params.order_by.is_empty() => {
             let filter = if ignores { not_null() } else { filter }.map(Box::new);
-            let last = AggregateFunction::new_udf(
-                last_value_udaf(),
-                vec![column(ROW)],
-                false,
-                filter,
-                params.order_by,
-                None,
-            );
+            let last =
+                AggregateFunction::new_udf(last_value_udaf(), vec![column(ROW)], false, filter, params.order_by, None);
             Some(Expr::AggregateFunction(last))
         }
         _ => None,
@@ -817,7 +832,8 @@ fn counts_rows(frame: &WindowFrame) -> bool {
 
 /// Returns whether the value of a function is that of one row of its frame.
 fn decides(function: &WindowFunction) -> bool {
-    let is_one = matches!(&function.fun, WindowFunctionDefinition::AggregateUDF(fun) if ["min", "max"].contains(&fun.name()));
+    let is_one =
+        matches!(&function.fun, WindowFunctionDefinition::AggregateUDF(fun) if ["min", "max"].contains(&fun.name()));
     is_one && !counts_rows(&function.params.window_frame)
 }
 

@@ -261,7 +261,8 @@ async fn found_in(
 /// Opens a session that returns rows in the order in which it reads them, and makes joins of subqueries.
 fn in_order(resources: &Resources) -> Result<SessionContext, DataFusionError> {
     let session = engine::session(&Resources { threads: 1, ..resources.clone() })?;
-    session.state_ref().write().config_mut().options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery = false;
+    session.state_ref().write().config_mut().options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery =
+        false;
     Ok(session)
 }
 
@@ -293,7 +294,8 @@ async fn arriving(
         }
         register_views(session, asked.suite, &table.reads, asked.snapshot.as_of).map_err(RunError::Engine)?;
     }
-    let all_inputs = |condition: Option<Expr>| table.inputs.iter().map(|input| (input.clone(), condition.clone())).collect();
+    let all_inputs =
+        |condition: Option<Expr>| table.inputs.iter().map(|input| (input.clone(), condition.clone())).collect();
     let possible: BTreeMap<String, Option<Expr>> = match possible {
         Some(condition) if *condition == lit(false) => all_inputs(Some(lit(false))),
         Some(condition) => conditions(asked, session, table, condition).await?,

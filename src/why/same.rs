@@ -80,7 +80,8 @@ pub(super) fn are_among(result: &RecordBatch, is_wanted: &[bool], other: &Record
     let mut left: HashMap<OwnedRow, usize> = HashMap::new();
     others.into_iter().for_each(|key| *left.entry(key).or_default() += 1);
     let mut wanted = rows.into_iter().zip(is_wanted).filter(|(_, is_wanted)| **is_wanted);
-    Ok(wanted.all(|(key, _)| left.get_mut(&key).is_some_and(|left| left.checked_sub(1).map(|less| *left = less).is_some())))
+    Ok(wanted
+        .all(|(key, _)| left.get_mut(&key).is_some_and(|left| left.checked_sub(1).map(|less| *left = less).is_some())))
 }
 
 /// Returns what rows are compared by; nothing if there is no such column.

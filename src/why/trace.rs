@@ -220,9 +220,13 @@ impl Frames {
                     let other = place.saturating_add_signed(by).min(last_place);
                     Some((place.min(other), place.max(other)))
                 }
-                Reach::Deciding => framed().filter(|&(first, last)| decided.insert((partition, first, last), ()).is_none()),
+                Reach::Deciding => {
+                    framed().filter(|&(first, last)| decided.insert((partition, first, last), ()).is_none())
+                }
             };
-            let Some((first, last)) = range.filter(|(first, last)| first <= last && *last <= last_place) else { continue };
+            let Some((first, last)) = range.filter(|(first, last)| first <= last && *last <= last_place) else {
+                continue;
+            };
             match (&self.values, self.reach) {
                 (Some((given, results)), Reach::Deciding) if effort < Effort::Whole => {
                     let decides = |other: &&usize| given.row(**other) == results.row(row);

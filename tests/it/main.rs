@@ -3,6 +3,7 @@
 
 mod across;
 mod architecture;
+mod base_models;
 mod behaviour;
 mod branches;
 mod broken_projects;

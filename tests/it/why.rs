@@ -258,7 +258,8 @@ fn steps_that_no_condition_passes_are_evaluated() {
                  select s.id, s.day < clock.last_day as is_over from stg_sales as s cross join clock\n";
     assert_eq!(lines(clock, "id=1"), some([2, 0, 0]));
     assert_eq!(lines(clock, "id=4"), some([1, 0, 0]));
-    let total = "select s.id, t.amount from stg_sales as s cross join (select sum(amount) as amount from stg_sales) as t\n";
+    let total =
+        "select s.id, t.amount from stg_sales as s cross join (select sum(amount) as amount from stg_sales) as t\n";
     assert_eq!(lines(total, "id=1"), some([8, 0, 0]));
     // Each branch of a union by itself.
     let union = "select 'sale' as kind, count(*) as n from stg_sales union all \
@@ -304,7 +305,8 @@ fn an_evaluation_keeps_within_its_bound_and_says_so() {
     let reason = "an evaluation has more than 10 rows in its steps; --evaluate ROWS allows more";
     assert_eq!(parts[1]["not_followed"], json!(reason));
     let said = scratch.run(&["why", "fct_answer", "id=2", "--evaluate", "0"]).exits(0).stdout;
-    let none = "sales: any of its 8 rows, for fct_answer\n conditions lead no further, and --evaluate 0 evaluates nothing\n";
+    let none =
+        "sales: any of its 8 rows, for fct_answer\n conditions lead no further, and --evaluate 0 evaluates nothing\n";
     assert!(said.contains(none), "{said}");
     let said = scratch.run(&["why", "fct_answer", "id=2"]).exits(0).stdout;
     assert!(said.contains("sales: 2 rows, by evaluation over "), "{said}");
@@ -316,7 +318,10 @@ fn an_evaluation_keeps_within_its_bound_and_says_so() {
 #[test]
 fn a_row_leads_to_what_it_references() {
     let scratch = published();
-    scratch.write("schemas/sources/shops.toml", "from = \"{landing}/shops.csv\"\nformat = { type = \"csv\" }\n[columns]\nshop = \"string!\"\n");
+    scratch.write(
+        "schemas/sources/shops.toml",
+        "from = \"{landing}/shops.csv\"\nformat = { type = \"csv\" }\n[columns]\nshop = \"string!\"\n",
+    );
     scratch.write("schemas/sources/visits.toml", "from = \"{landing}/visits.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\nshop = { type = \"string\", references = \"shops.shop\" }\n");
     scratch.write("landing/shops.csv", "shop\na\nb\nb\n");
     scratch.write("landing/visits.csv", "id,shop\n1,b\n2,\n");
@@ -346,7 +351,8 @@ fn middle_row(scratch: &Scratch, table: &str) -> Vec<String> {
     let contract = std::fs::read_to_string(scratch.path(&format!("schemas/models/{table}.toml"))).unwrap();
     let keys = contract.lines().find_map(|line| line.strip_prefix("key = [")?.strip_suffix(']')).unwrap();
     let keys = keys.replace('"', "");
-    let order = format!("select row_number() over (order by {keys}) as place, count(*) over () as rows, * from {table}");
+    let order =
+        format!("select row_number() over (order by {keys}) as place, count(*) over () as rows, * from {table}");
     let sql = format!("select {keys} from ({order}) where place = rows / 2 + 1");
     let said = scratch.run(&["show", &sql, "--output", "json"]).exits(0);
     let found: Value = serde_json::from_str(&said.stdout).unwrap();
@@ -377,8 +383,10 @@ fn every_shipped_table_is_followed_to_landed_lines() {
     let ask = |tables: &[String]| {
         for table in tables {
             let row = middle_row(&scratch, table);
-            let arguments: Vec<&str> =
-                std::iter::once(table.as_str()).chain(row.iter().map(String::as_str)).chain(["--limit", "100000"]).collect();
+            let arguments: Vec<&str> = std::iter::once(table.as_str())
+                .chain(row.iter().map(String::as_str))
+                .chain(["--limit", "100000"])
+                .collect();
             let parts = told(&scratch, &arguments);
             assert_eq!(parts[0]["count"], json!(1), "{table} {row:?}");
             let mut lines = 0;
@@ -414,7 +422,11 @@ fn landed_alone(parts: &[Value], sql: &str) -> Vec<String> {
     use std::io::{Read, Write};
     let scratch = crate::sample::shipped();
     let mut told: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
-    for row in parts.iter().filter(|part| part["rows"][0]["_file"].is_string()).flat_map(|part| part["rows"].as_array().unwrap()) {
+    for row in parts
+        .iter()
+        .filter(|part| part["rows"][0]["_file"].is_string())
+        .flat_map(|part| part["rows"].as_array().unwrap())
+    {
         let line = usize::try_from(row["_line"].as_u64().unwrap()).unwrap();
         told.entry(row["_file"].as_str().unwrap().to_owned()).or_default().insert(line);
     }

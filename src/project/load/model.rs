@@ -104,7 +104,7 @@ fn sample_needed(table: &Table<'_>, contract: &ModelContract) {
 /// Only a view can be chosen to be stored; what is published always is.
 fn stored(table: &mut Table<'_>, layer: Option<Layer>) -> bool {
     let Some(value) = table.take("stored") else { return false };
-    if let Some(layer) = layer.filter(|layer| !matches!(layer, Layer::Staging | Layer::Intermediate)) {
+    if let Some(layer) = layer.filter(|layer| !matches!(layer, Layer::Base | Layer::Staging | Layer::Intermediate)) {
         let always = if layer.is_published() { "always" } else { "never" };
         let message = format!("tables in `sql/{}/` are {always} stored", layer.folder());
         value.reject(message, "remove `stored`");

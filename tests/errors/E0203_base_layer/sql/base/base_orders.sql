@@ -1,0 +1,3 @@
+select id, at, amount from orders
+union all
+select id, at, -amount from refunds

@@ -1,0 +1,2 @@
+select id
+from base_orders

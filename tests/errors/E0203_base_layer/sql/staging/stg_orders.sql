@@ -1,0 +1,1 @@
+select id, at, amount from base_orders
