@@ -80,6 +80,12 @@ codes! {
     OrderNeeded = "E0307",
     /// An output column that cannot be stored: without a name, named twice, or of a type that BI tools cannot read.
     OutputColumn = "E0308",
+    /// A column that an outer join with USING merges, where the text does not say from which side it comes.
+    MergedColumn = "E0309",
+    /// A length of time of which the engine says something else than it is.
+    LengthOfTime = "E0310",
+    /// SQL to which the engine is known to give a wrong answer.
+    EngineFault = "E0311",
 
     /// A column type that does not exist.
     UnknownType = "E0401",

@@ -5,6 +5,7 @@
 //! registered it finds wrong with it. Only SELECTs get through
 //! [`read_only`]. Knows nothing of projects or the warehouse.
 
+mod checked;
 mod inspection;
 mod one_row;
 mod running_window;
@@ -128,6 +129,7 @@ fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
         .build();
     let session = SessionContext::new_with_state(state);
     session.add_analyzer_rule(Arc::new(one_row::OneRowStaysOne));
+    session.add_analyzer_rule(Arc::new(checked::ArithmeticIsChecked));
     functions::register(&session);
     session
 }

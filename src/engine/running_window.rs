@@ -14,7 +14,10 @@ use arrow::array::{
     make_comparator,
 };
 use arrow::compute::{SortOptions, concat, partition, take};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, Schema, SchemaRef, UInt64Type};
+use arrow::datatypes::{
+    ArrowNativeType, DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Float64Type, Int64Type, Schema, SchemaRef,
+    UInt64Type,
+};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result};
@@ -30,6 +33,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Inp
 use futures::StreamExt;
 
 use super::replaced;
+use crate::functions::sum;
 
 /// How many rows back a function may look; so many are kept.
 const FARTHEST: usize = 1024;
@@ -64,8 +68,8 @@ enum Function {
     Number,
     /// How many values there have been.
     Count(Arc<dyn PhysicalExpr>),
-    /// The sum of the values.
-    Sum(Arc<dyn PhysicalExpr>),
+    /// The sum of the values, and what it is called.
+    Sum(Arc<dyn PhysicalExpr>, String),
     /// The value so many rows before.
     Before(Arc<dyn PhysicalExpr>, usize),
 }
@@ -123,7 +127,7 @@ impl Function {
                 [value],
                 sum @ (DataType::Int64 | DataType::UInt64 | DataType::Float64 | DataType::Decimal128(..)),
             ) if std::mem::discriminant(&value.data_type(input)?) == std::mem::discriminant(sum) => {
-                Some(Self::Sum(Arc::clone(value)))
+                Some(Self::Sum(Arc::clone(value), aggregate.name().to_owned()))
             }
             _ => None,
         })
@@ -140,22 +144,22 @@ impl Function {
         let values = |expression: &Arc<dyn PhysicalExpr>| expression.evaluate(batch)?.into_array(batch.num_rows());
         Ok(match self {
             Self::Number => {
-                running::<UInt64Type>(partitions, kept, kind, |before, _| Some(before.unwrap_or_default() + 1))
+                running::<UInt64Type>(partitions, kept, kind, |before, _| Ok(Some(before.unwrap_or_default() + 1)))?
             }
             Self::Count(value) => {
                 let nulls = values(value)?.logical_nulls();
                 let counts = |row| i64::from(nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)));
                 running::<Int64Type>(partitions, kept, kind, |before, row| {
-                    Some(before.unwrap_or_default() + counts(row))
-                })
+                    Ok(Some(before.unwrap_or_default() + counts(row)))
+                })?
             }
-            Self::Sum(value) => {
+            Self::Sum(value, name) => {
                 let values = values(value)?;
                 match kind {
-                    DataType::Int64 => sums::<Int64Type>(&values, partitions, kept, kind),
-                    DataType::UInt64 => sums::<UInt64Type>(&values, partitions, kept, kind),
-                    DataType::Float64 => sums::<Float64Type>(&values, partitions, kept, kind),
-                    _ => sums::<Decimal128Type>(&values, partitions, kept, kind),
+                    DataType::Int64 => sums::<Int64Type>(&values, partitions, kept, kind, name)?,
+                    DataType::UInt64 => sums::<UInt64Type>(&values, partitions, kept, kind, name)?,
+                    DataType::Float64 => sums::<Float64Type>(&values, partitions, kept, kind, name)?,
+                    _ => sums::<Decimal128Type>(&values, partitions, kept, kind, name)?,
                 }
             }
             Self::Before(value, distance) => before(&values(value)?, *distance, partitions, kept)?,
@@ -169,10 +173,22 @@ fn sums<T: ArrowPrimitiveType<Native: ArrowNativeTypeOp>>(
     partitions: &Partitions,
     kept: &mut Option<ArrayRef>,
     kind: &DataType,
-) -> ArrayRef {
+    name: &str,
+) -> Result<ArrayRef> {
     let values = values.as_primitive::<T>();
+    // Of decimals 38 digits end before their 128 bits do.
+    let end = match kind {
+        DataType::Decimal128(..) => T::Native::usize_as(10).pow_checked(u32::from(DECIMAL128_MAX_PRECISION)).ok(),
+        _ => None,
+    };
+    let is_beyond =
+        |sum: T::Native| end.is_some_and(|end| sum.is_ge(end) || sum.is_le(T::Native::ZERO.sub_wrapping(end)));
     running::<T>(partitions, kept, kind, |before, row| {
-        if values.is_valid(row) { Some(before.unwrap_or_default().add_wrapping(values.value(row))) } else { before }
+        if values.is_null(row) {
+            return Ok(before);
+        }
+        let sum = before.unwrap_or_default().add_checked(values.value(row)).ok().filter(|sum| !is_beyond(*sum));
+        sum.map(Some).ok_or_else(|| sum::does_not_fit(name, kind))
     })
 }
 
@@ -181,8 +197,8 @@ fn running<T: ArrowPrimitiveType>(
     partitions: &Partitions,
     kept: &mut Option<ArrayRef>,
     kind: &DataType,
-    step: impl Fn(Option<T::Native>, usize) -> Option<T::Native>,
-) -> ArrayRef {
+    step: impl Fn(Option<T::Native>, usize) -> Result<Option<T::Native>>,
+) -> Result<ArrayRef> {
     let mut results = PrimitiveBuilder::<T>::with_capacity(partitions.rows()).with_data_type(kind.clone());
     let open = kept.take().filter(|_| partitions.goes_on);
     let mut result = open.and_then(|open| open.is_valid(0).then(|| open.as_primitive::<T>().value(0)));
@@ -191,14 +207,14 @@ fn running<T: ArrowPrimitiveType>(
             result = None;
         }
         for row in rows.clone() {
-            result = step(result, row);
+            result = step(result, row)?;
             results.append_option(result);
         }
     }
     let mut last = PrimitiveBuilder::<T>::with_capacity(1).with_data_type(kind.clone());
     last.append_option(result);
     *kept = Some(Arc::new(last.finish()));
-    Arc::new(results.finish())
+    Ok(Arc::new(results.finish()))
 }
 
 /// Returns for every row the value `distance` rows before it. Keeps the last values of the partition.
@@ -375,7 +391,7 @@ mod tests {
         union all select 5, null, null, null, 0.3
         union all select 6, 'b', null, null, null
         union all select 7, 'b', 9223372036854775807, 4, 0.4
-        union all select 8, 'b', 1, 0.25, 0.5
+        union all select 8, 'b', -1, 0.25, 0.5
         union all select 9, 'c', 2, 3, 0.6";
 
     const RUNS: &str = "rows between unbounded preceding and current row";
@@ -407,7 +423,6 @@ mod tests {
              from t window w as (partition by key order by place)",
             format_args!("partition by key order by place {RUNS}"),
         );
-        // The largest number and one more is the least: DataFusion's sums wrap around.
         let expected = [
             "1 1 - - 1 5",
             "2 2 5 - 1 5",
@@ -416,11 +431,26 @@ mod tests {
             "5 2 1 - 1 1",
             "6 1 - - 0 -",
             "7 2 - - 1 9223372036854775807",
-            "8 3 9223372036854775807 - 2 -9223372036854775808",
+            "8 3 9223372036854775807 - 2 9223372036854775806",
             "9 1 - - 1 2",
         ];
         for batch_rows in [1, 2, 3, 4, 8192] {
             assert_eq!(lines(&here(), batch_rows, &select).await, expected, "{batch_rows}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sum_that_does_not_fit_is_an_error() {
+        for (values, kind) in [
+            ("(1, '9223372036854775807'), (2, '1')", "bigint"),
+            ("(1, '-9223372036854775807'), (2, '-2')", "bigint"),
+            ("(1, '99999999999999999999999999999999999999'), (2, '1')", "decimal(38, 0)"),
+        ] {
+            let sql = format!(
+                "select sum(cast(n as {kind})) over (order by place {RUNS}) as s from (values {values}) as t(place, n)"
+            );
+            let error = here().sql(&sql).await.unwrap().collect().await.unwrap_err().strip_backtrace();
+            assert!(error.contains("overflow in `sum("), "{error}");
         }
     }
 
@@ -435,7 +465,7 @@ mod tests {
             (true, format!("sum(price) over (partition by key order by place {RUNS})")),
             (true, format!("sum(share) over (order by place {RUNS}), count(*) over (order by place {RUNS})")),
             (true, format!("sum(n % 5) over (order by place {RUNS})")),
-            (false, format!("sum(n) filter (where n > 1) over (order by place {RUNS})")),
+            (false, format!("sum(n % 5) filter (where n > 1) over (order by place {RUNS})")),
             (false, "sum(n) over (order by key)".to_owned()),
             (false, format!("min(n) over (order by place {RUNS})")),
             (false, "sum(n) over (order by place rows between 1 preceding and current row)".to_owned()),

@@ -8,6 +8,7 @@ mod json_text;
 mod local_day;
 mod seconds_between;
 mod session_start;
+pub(crate) mod sum;
 mod wilson;
 
 use datafusion::prelude::SessionContext;
@@ -33,6 +34,7 @@ pub fn register(session: &SessionContext) {
     session.register_udf(local_day::local_day());
     session.register_udf(seconds_between::seconds_between());
     session.register_udf(wilson::wilson_lower());
+    session.register_udaf(sum::sum());
     session.register_udwf(ema::ema());
     session.register_udwf(session_start::session_start());
 }

@@ -19,6 +19,8 @@ use datafusion::sql::parser::Statement;
 use futures::FutureExt;
 
 use super::query::{FunctionCall, Query};
+use super::refuse::{self, Refusal};
+use super::using;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::engine::read_only;
 use crate::project::{Model, Variable, timestamp};
@@ -36,7 +38,8 @@ const ORDERED_AGGREGATES: [&str; 9] = [
     "string_agg",
 ];
 
-/// Binds one SELECT against the tables known to `session`.
+/// Binds one SELECT against the tables known to `session`. Also returns whether it merges columns in another way than the
+/// engine does.
 ///
 /// # Errors
 /// Everything that the binder finds wrong with it, each with its place.
@@ -45,7 +48,7 @@ pub(super) fn bind(
     file: &SourceFile,
     query: &Query,
     value: impl Fn(&str) -> Option<Variable>,
-) -> Result<LogicalPlan, Diagnostics> {
+) -> Result<(LogicalPlan, bool), Diagnostics> {
     let mut mistakes = Diagnostics::default();
     for call in query.functions().iter().filter(|call| order_is_missing(call)) {
         mistakes.push(order_needed(file.at(call.name.bytes.clone()), &call.name.text));
@@ -63,11 +66,12 @@ pub(super) fn bind(
                 .help(help),
         );
     }
-    match plan_statement(session, query.statement(value)) {
-        Ok(plan) => {
+    match plan_merged(session, query.statement(value)) {
+        Ok((plan, merges)) => {
             mistakes.extend(volatile_functions(file, query, &plan));
             mistakes.extend(unordered_windows(file, query, &plan));
-            mistakes.into_result(plan)
+            mistakes.extend(refuse::refused(file, query, &plan));
+            mistakes.into_result((plan, merges))
         }
         Err(error) => {
             mistakes.extend(translate(session, file, query, &error));
@@ -82,10 +86,19 @@ pub(super) fn bind(
 /// # Errors
 /// What the planner or the analyser says.
 pub fn plan_statement(session: &SessionState, statement: Statement) -> BinderResult<LogicalPlan> {
+    plan_merged(session, statement).map(|(plan, _)| plan)
+}
+
+fn plan_merged(session: &SessionState, mut statement: Statement) -> BinderResult<(LogicalPlan, bool)> {
+    let merges = match &mut statement {
+        Statement::Statement(statement) => using::rewrite(session, statement)?,
+        _ => false,
+    };
     let planned = session.statement_to_plan(statement).now_or_never();
     let plan = planned.unwrap_or_else(|| Err(DataFusionError::Internal("a table had to be waited for".to_owned())))?;
     read_only().verify_plan(&plan)?;
-    session.analyzer().execute_and_check(plan, session.config_options(), |_, _| {})
+    let plan = session.analyzer().execute_and_check(plan, session.config_options(), |_, _| {})?;
+    Ok((plan, merges))
 }
 
 /// Makes an empty table known under `name`.
@@ -292,6 +305,10 @@ fn translate(session: &SessionState, file: &SourceFile, query: &Query, error: &D
             .and_then(|told| told.span)
             .map_or_else(|| file.whole(), |span| file.at(offset(file, span.start)..offset(file, span.end)));
         let root = error.find_root();
+        if let Some(refusal) = Refusal::of(root) {
+            mistakes.push(refusal.diagnostic(file));
+            continue;
+        }
         let text = told.map_or_else(|| root.strip_backtrace(), |told| told.message.clone());
         let diagnostic = if let DataFusionError::SchemaError(schema, _) = root {
             schema_mistake(schema, at, &text)
@@ -417,5 +434,7 @@ pub fn plan_query(session: &SessionState, file: &SourceFile, query: &Query) -> R
             .help("variables belong to models; write the value")
             .into());
     }
-    plan_statement(session, query.statement(|_| None)).map_err(|error| translate(session, file, query, &error))
+    let plan =
+        plan_statement(session, query.statement(|_| None)).map_err(|error| translate(session, file, query, &error))?;
+    refuse::refused(file, query, &plan).into_result(plan)
 }

@@ -15,8 +15,10 @@ mod own;
 mod partition;
 mod promise;
 mod query;
+mod refuse;
 mod select;
 mod suite;
+mod using;
 mod version;
 
 use std::collections::{BTreeMap, BTreeSet};

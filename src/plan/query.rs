@@ -135,6 +135,11 @@ impl Query {
         &self.variables
     }
 
+    /// Returns the syntax tree.
+    pub(super) fn tree(&self) -> &Statement {
+        &self.statement
+    }
+
     pub(super) fn functions(&self) -> &[FunctionCall] {
         &self.functions
     }
@@ -217,7 +222,7 @@ fn literal(value: &Variable, span: Span) -> Expr {
     }
 }
 
-fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
     let unnamed = |argument| ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(argument));
     Expr::Function(ast::Function {
         name: ast::ObjectName::from(vec![ast::Ident::new(name)]),

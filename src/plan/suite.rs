@@ -77,6 +77,8 @@ struct Bound {
     schema: SchemaRef,
     /// What is proved of its partitions, where anybody asks.
     proof: Option<Proof>,
+    /// Whether an outer join of it merges columns as the standard says, and not as the engine does.
+    merges: bool,
 }
 
 /// What is made of a model's rows.
@@ -199,7 +201,7 @@ impl Suite {
                     Err(found) => mistakes.extend(found),
                 }
             }
-            for (name, query, Bound { kind, schema, proof }) in tables {
+            for (name, query, Bound { kind, schema, proof, merges }) in tables {
                 let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
                 if kind != Kind::Check && bind::register_empty(&session, &name, &plain).is_err() {
                     continue;
@@ -207,6 +209,12 @@ impl Suite {
                 let Some((known, reads)) = reads.get_key_value(&name) else { continue };
                 usable.insert(known);
                 let mut table = self.describe(&name, kind, query, schema, reads);
+                if merges {
+                    // Programs that left it to the engine made other rows of the same text.
+                    let mut meaning = Parts::of("merged columns");
+                    meaning.add(table.meaning.as_str());
+                    table.meaning = meaning.digest();
+                }
                 let reads_unfollowed = reads.iter().any(|read| unfollowed.contains(read));
                 if kind == Kind::View && (nothing_followed || reads_unfollowed) {
                     unfollowed.insert(name.clone());
@@ -243,7 +251,7 @@ impl Suite {
         proofs: &Proofs,
     ) -> Result<Bound, Diagnostics> {
         let value = |variable: &str| variable_value(&self.project.settings, variable);
-        let plan = bind::bind(state, &model.file, query, value)?;
+        let (plan, merges) = bind::bind(state, &model.file, query, value)?;
         let kind = self.kind_of(model);
         let schema = if kind.is_stored() {
             bind::stored_schema(model, query, plan.schema().as_arrow())?
@@ -257,7 +265,7 @@ impl Suite {
             Kind::Check => false,
         };
         let proof = wants_proof.then(|| proofs.prove(&plan, self.project.settings.reporting_zone));
-        Ok(Bound { kind, schema, proof })
+        Ok(Bound { kind, schema, proof, merges })
     }
 
     /// Returns what is known of the datasets that have partitions.

@@ -14,6 +14,7 @@ mod data_model;
 mod dead_ends;
 mod dialects;
 mod diff;
+mod engine_faults;
 mod erasing;
 mod evolve;
 mod faults;

@@ -97,7 +97,7 @@ impl Scope<'_> {
         }
         let value = |name: &str| variable_value(self.settings, name);
         match bind::bind(self.state, &probe, &parsed, value) {
-            Ok(plan) => Some(Expression {
+            Ok((plan, _)) => Some(Expression {
                 sql: format!("({}\n)", word.text),
                 kind: plan.schema().fields().first().map_or(DataType::Null, |field| field.data_type().clone()),
                 variables: parsed.variables().iter().map(|variable| variable.text.clone()).collect(),

@@ -1,0 +1,3 @@
+select id from stg_orders
+except all
+select id from stg_orders where amount > 1
