@@ -116,7 +116,7 @@ fn place(file: &SourceFile, expression: &Expr) -> Range<usize> {
 }
 
 /// Makes a mistake at the columns of an expression.
-fn mistake(code: Code, file: &SourceFile, expression: &Expr, message: impl Into<String>) -> Diagnostic {
+pub(super) fn mistake(code: Code, file: &SourceFile, expression: &Expr, message: impl Into<String>) -> Diagnostic {
     let at = place(file, expression);
     Diagnostic::new(code, if at.is_empty() { file.whole() } else { file.at(at) }, message)
 }
