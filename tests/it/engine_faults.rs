@@ -167,6 +167,12 @@ const FAULTS: &[Fault] = &[
         ours: Refused("E0311"),
     },
     Fault {
+        about: "a part of a length of time is whole, the seconds of its epoch too",
+        sql: "select extract(epoch from b - a) as r from spans order by b",
+        wrong: &["12.0", "90000.0"],
+        ours: Refused("E0310"),
+    },
+    Fault {
         about: "a comparison of intervals goes by days before hours",
         sql: "select b - a > interval '1 day' as r from spans order by b",
         wrong: &["false", "false"],

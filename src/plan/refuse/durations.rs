@@ -20,6 +20,10 @@ pub(super) fn check(file: &SourceFile, plan: &LogicalPlan, mistakes: &mut Diagno
         };
         match expression {
             Expr::ScalarFunction(call) if call.args.iter().any(is_duration) => match call.func.name() {
+                "date_part" => tell(
+                    "the engine cuts a part of a difference of two instants to a whole number",
+                    "use seconds_between(start, end), the exact seconds with their fraction, and divide",
+                ),
                 "to_char" => tell(
                     "the engine does not use the pattern for a difference of two instants",
                     "use seconds_between(start, end), and make the text of that",
