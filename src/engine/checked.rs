@@ -68,6 +68,26 @@ fn checked(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(Transformed::yes(ScalarUDF::from(Checked { operator, text, signature }).call(arguments)))
 }
 
+/// Returns an expression with its operators as they were written, for its text.
+#[must_use]
+pub fn unchecked(expression: &Expr) -> Expr {
+    let plain = |expression: Expr| {
+        let operator = match &expression {
+            Expr::ScalarFunction(call) => match (call.func.inner().downcast_ref::<Checked>(), &call.args[..]) {
+                (Some(checked), [left, right]) => {
+                    let (left, right) = (Box::new(left.clone()), Box::new(right.clone()));
+                    Some(Expr::BinaryExpr(BinaryExpr::new(left, checked.operator.operator(), right)))
+                }
+                (Some(_), [value]) => Some(Expr::Negative(Box::new(value.clone()))),
+                _ => None,
+            },
+            _ => None,
+        };
+        Ok(operator.map_or_else(|| Transformed::no(expression), Transformed::yes))
+    };
+    expression.clone().transform_up(plain).map_or_else(|_| expression.clone(), |transformed| transformed.data)
+}
+
 /// Returns an expression as it is written, what was made functions before included.
 fn text_of(expression: &Expr, operator: Arithmetic) -> String {
     let text = |side: &Expr| match side {

@@ -24,6 +24,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+pub use checked::unchecked;
 pub use inspection::{Inspect, Inspection, inspected};
 
 use crate::functions;

@@ -12,6 +12,7 @@ use datafusion::prelude::lit;
 use datafusion::sql::unparser::expr_to_sql;
 
 use crate::diagnostic::did_you_mean;
+use crate::engine::unchecked;
 use crate::plan::Table;
 
 /// How many values of a list are written down.
@@ -158,7 +159,8 @@ fn reads_more(condition: &Expr) -> bool {
 /// Returns a condition in SQL, of long lists the first values and how many more there are.
 pub(super) fn text(condition: &Expr) -> String {
     let sql = |condition: &Expr| {
-        let sql = expr_to_sql(condition).map_or_else(|_| condition.to_string(), |sql| sql.to_string());
+        let condition = unchecked(condition);
+        let sql = expr_to_sql(&condition).map_or_else(|_| condition.to_string(), |sql| sql.to_string());
         without_brackets(&sql).to_owned()
     };
     let one = |condition: &Expr| match condition {
