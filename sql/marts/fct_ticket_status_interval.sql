@@ -15,9 +15,9 @@ tickets as (
 
     select
         ticket_id,
-        status = 'deleted' as is_deleted
+        last_status = 'deleted' as is_deleted
 
-    from stg_tickets
+    from int_tickets_resolved
 
 ),
 
