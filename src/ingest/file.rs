@@ -232,11 +232,11 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
     fn look<F: Records>(mut self, mut records: F) -> Seen<S::Error> {
         let walked = self.walk(&mut records);
         let columns = self.table.fits().map(|(name, fit)| (name.to_owned(), fit.clone()));
-        let (strangers, columns) = (records.strangers().clone(), columns.collect());
+        let (mut strangers, columns) = (records.strangers().clone(), columns.collect());
         // A file that was read to its end is judged as a run would.
         let judged = walked.and_then(|()| {
             self.judge(true, &strangers)?;
-            records.finish()?;
+            strangers = records.finish()?;
             self.judge_names(&strangers.unknown)?;
             Ok(())
         });

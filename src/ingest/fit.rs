@@ -8,7 +8,7 @@ use super::problem::Unfit;
 use super::quarantine::Reason;
 
 /// Fewer values than this say nothing about a column.
-const LEAST: u64 = 20;
+pub(super) const LEAST: u64 = 20;
 
 /// After so many values of which none fits, nothing that follows is waited for, so that what a file sets aside stays
 /// small however large it is.

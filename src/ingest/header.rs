@@ -73,6 +73,11 @@ impl Wanted {
         self.columns.len()
     }
 
+    /// Returns the name of a column that may be missing from a file.
+    pub(super) fn optional(&self, column: usize) -> Option<&str> {
+        self.columns.get(column).filter(|column| !column.required).map(|column| column.name.as_str())
+    }
+
     /// Returns the cell of each column in a file without a header: the contract's order, without what is no field.
     pub(super) fn in_order(&self) -> Vec<Option<usize>> {
         let mut cells = 0..;

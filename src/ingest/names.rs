@@ -31,6 +31,8 @@ pub(super) struct Names {
     levels: Vec<Level>,
     strangers: Strangers,
     seen: HashSet<Vec<u8>>,
+    /// The cells whose name some record had, with a value or without.
+    met: HashSet<usize>,
 }
 
 /// The names that matter inside one object.
@@ -92,6 +94,11 @@ impl Names {
         &self.strangers
     }
 
+    /// Returns whether some record had a name of the cell, with a value or without.
+    pub(super) fn has_met(&self, cell: usize) -> bool {
+        self.met.contains(&cell)
+    }
+
     /// Returns what the name at `place` of an object means, nothing if it is unknown.
     #[inline]
     pub(super) fn meaning(&mut self, level: usize, place: usize, name: &[u8]) -> Meaning {
@@ -114,6 +121,8 @@ impl Names {
             }
         }
         let meaning = found.unwrap_or_default();
+        // Every name is looked up before it is guessed, so none is missed.
+        self.met.extend(meaning.target.map(|target| target.cell));
         if let Some(guess) = guesses.get_mut(place) {
             guess.0.clear();
             guess.0.extend_from_slice(name);

@@ -4,6 +4,7 @@
 //! of its text, so that numbers of any size keep all their digits. Most lines are plain and are cut up by
 //! [`super::object`]; what that does not take is left to `serde_json`, which has the last word on what JSON is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::cells::{Cell, Cells, Held, most_made};
 use super::explode::Explode;
+use super::fit::LEAST;
 use super::header::Wanted;
 use super::names::{Meaning, Names, Target};
 use super::object;
@@ -35,6 +37,10 @@ pub(super) struct Ndjson {
     rest: Option<Rest>,
     /// Few files have one, and it is large.
     explode: Option<Box<Explode>>,
+    /// The columns that a file can do without, by their cells.
+    optional: BTreeMap<usize, String>,
+    /// How many records were read.
+    records: u64,
 }
 
 /// Why a record is none.
@@ -212,19 +218,23 @@ impl Ndjson {
         let width = width.max(1);
         let mut names = Names::none();
         let mut explode = Explode::new(&format.explode, width).map(Box::new);
+        let (mut optional, mut of_elements) = (BTreeMap::new(), BTreeSet::new());
         for (path, column, rank) in wanted.paths() {
             let Some(cell) = slots[column] else { continue };
             let target = Target { cell, rank };
-            let is_of_elements = explode.as_mut().is_some_and(|explode| explode.claim(path, target));
-            if !is_of_elements {
+            if explode.as_mut().is_some_and(|explode| explode.claim(path, target)) {
+                of_elements.insert(cell);
+            } else {
                 names.add(path, target);
+                optional.extend(wanted.optional(column).map(|name| (cell, name.to_owned())));
             }
         }
+        optional.retain(|cell, _| !of_elements.contains(cell));
         if let Some(explode) = &mut explode {
             explode.cut_off(&mut names);
         }
         let (blank, ranks) = (Blank::of(width), vec![UNFILLED; width]);
-        Self { names, width, slots, blank, ranks, most_depth, encoding, rest, explode }
+        Self { names, width, slots, blank, ranks, most_depth, encoding, rest, explode, optional, records: 0 }
     }
 
     /// Reads the record in the line at `place` of the bytes in memory, and returns how many rows it makes.
@@ -279,7 +289,10 @@ impl Records for Ndjson {
         }
         let mark = cells.mark();
         Ok(match self.read(view.bytes, at..end, most_made(view.limit), cells) {
-            Ok(rows) => Step::Record { end, lines: 1, rows },
+            Ok(rows) => {
+                self.records += 1;
+                Step::Record { end, lines: 1, rows }
+            }
             Err((reason, message)) => {
                 cells.return_to(mark);
                 Step::Broken { end, lines: 1, reason, message }
@@ -300,7 +313,13 @@ impl Records for Ndjson {
     }
 
     fn finish(self) -> Result<Strangers, FileProblem> {
-        Ok(self.names.strangers().clone())
+        let mut strangers = self.names.strangers().clone();
+        // A name is often left out where it has no value, so a few records say nothing.
+        if self.records >= LEAST {
+            let missing = self.optional.into_iter().filter(|(cell, _)| !self.names.has_met(*cell));
+            strangers.missing = missing.map(|(_, name)| name).collect();
+        }
+        Ok(strangers)
     }
 }
 

@@ -149,8 +149,8 @@ pub(super) enum Step {
 pub(super) struct Strangers {
     /// Those that the file has and the contract does not know.
     pub(super) unknown: Vec<String>,
-    /// Columns of the contract that the file's header lacks; none of them is required. Without a header there is no
-    /// telling a column that is missing from one that has no value.
+    /// Columns of the contract that the file's header lacks, or that no object of many has a name for; none of them is
+    /// required. In CSV without a header there is no telling a column that is missing from one that has no value.
     pub(super) missing: Vec<String>,
 }
 

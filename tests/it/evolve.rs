@@ -100,6 +100,32 @@ fn a_required_path_that_no_record_has_is_one_finding() {
 }
 
 #[test]
+fn a_column_that_is_gone_is_told_of_objects_as_of_headers() {
+    let scratch = orders_of_json();
+    let records = |count: u64, amount: &str| {
+        (1..=count).fold(String::new(), |mut text, id| {
+            writeln!(text, "{{\"id\":{id},\"times\":{{\"made\":\"2024-03-01T10:00:00Z\"}}{amount}}}").unwrap();
+            text
+        })
+    };
+    let told = |scratch: &Scratch| {
+        let plan = planned(scratch)["datasets"][0]["drift"].clone();
+        let said = scratch.run(&["run"]).exits(0).stderr;
+        (plan, said.contains("orders: a file that was read has no column amount"))
+    };
+    scratch.write("landing/orders-1.ndjson", &records(40, ",\"amount\":1.00"));
+    assert_eq!(told(&scratch), (serde_json::json!([]), false));
+    scratch.write("landing/orders-2.ndjson", &records(20, ""));
+    let (plan, is_told) = told(&scratch);
+    assert_eq!((plan[0]["missing_columns"].clone(), is_told), (serde_json::json!(["amount"]), true));
+    // No value is a value, and so few records say nothing.
+    scratch.write("landing/orders-2.ndjson", &records(20, ",\"amount\":null"));
+    assert_eq!(told(&scratch), (serde_json::json!([]), false));
+    scratch.write("landing/orders-2.ndjson", &records(19, ""));
+    assert_eq!(told(&scratch), (serde_json::json!([]), false));
+}
+
+#[test]
 fn a_required_column_that_the_header_lacks_is_one_finding() {
     let scratch = Scratch::orders();
     scratch.write("landing/orders-2.csv", &orders(300, "5.00").replace("id,at,amount", "id,made,amount"));

@@ -146,3 +146,24 @@ fn the_documentation_tells_what_is_asked_of_times() {
         assert!(page.contains(words), "{words}");
     }
 }
+
+#[test]
+fn bounds_of_times_are_of_iso_8601_whatever_the_files_write() {
+    let scratch = Scratch::orders();
+    scratch.write(
+        "schemas/sources/orders.toml",
+        "from = \"{landing}/orders-*.csv\"\nformat = { type = \"csv\" }\nrejected_share = 0.9\nparse_zone = \"Asia/Shanghai\"\n\
+         [columns]\nid = \"int64!\"\nat = { type = \"timestamp!\", format = \"%d.%m.%Y %H:%M\", min = \
+         \"2024-01-01T00:00:00Z\", max = \"2024-01-31T00:00:00+08:00\" }\nday = { type = \"date\", format = \"%d/%m/%Y\", \
+         min = \"2024-01-02\" }\namount = \"decimal(10,2)\"\n",
+    );
+    // Eight in the morning in Shanghai is midnight of UTC.
+    scratch.write(
+        "landing/orders-1.csv",
+        "id,at,day,amount\n1,01.01.2024 08:00,02/01/2024,1\n2,01.01.2024 07:59,,1\n3,31.01.2024 00:00,,1\n\
+         4,31.01.2024 00:01,,1\n5,02.01.2024 00:00,01/01/2024,1\n",
+    );
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(scratch.rows("select id from orders order by id"), ["1", "3"]);
+    assert_eq!(scratch.rows(REASONS), ["3,E_RANGE,at", "5,E_RANGE,at", "6,E_RANGE,day"]);
+}

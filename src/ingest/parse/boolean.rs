@@ -3,7 +3,7 @@
 use super::{Fault, Parse};
 
 /// `true`, `t`, `yes`, `y`, `1`, `是` and their opposites, in any case.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Booleans;
 
 impl Parse for Booleans {

@@ -6,7 +6,7 @@ use super::number::{digit, split_sign};
 use super::{Fault, Parse};
 
 /// Numbers of `precision` digits, `scale` of them after the point. Exponents are understood; nothing is rounded.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Decimals {
     pub(super) precision: u8,
     pub(super) scale: u8,

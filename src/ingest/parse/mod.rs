@@ -162,8 +162,10 @@ impl Column {
             ColumnType::Decimal { precision, scale } => Kind::Decimal(typed(Decimals { precision, scale }, rules)?),
             ColumnType::Boolean => Kind::Boolean(typed(Booleans, rules)?),
             ColumnType::String => Kind::String(Strings::new(rules)),
-            ColumnType::Date => Kind::Date(typed(Dates::new(formats)?, rules)?),
-            ColumnType::Timestamp => Kind::Timestamp(typed(Stamps::new(formats, zone)?, rules)?),
+            ColumnType::Date => Kind::Date(bounded(Dates::new(formats)?, &Dates::new(&[])?, rules)?),
+            ColumnType::Timestamp => {
+                Kind::Timestamp(bounded(Stamps::new(formats, zone)?, &Stamps::new(&[], Tz::UTC)?, rules)?)
+            }
             ColumnType::Bytes => return Err("no text stands for bytes".to_owned()),
         };
         let pattern = rules.pattern.as_deref().map(Regex::new).transpose().map_err(|error| error.to_string())?;
@@ -368,12 +370,17 @@ impl Reader {
     }
 }
 
-/// Makes a type and the rules on its values ready.
-fn typed<P: Parse>(parse: P, rules: &Rules) -> Result<Typed<P>, String> {
+/// Makes a type and the rules on its values ready, which are written as its values are.
+fn typed<P: Parse + Clone>(parse: P, rules: &Rules) -> Result<Typed<P>, String> {
+    bounded(parse.clone(), &parse, rules)
+}
+
+/// Makes a type and the rules on its values ready, of which `rule` reads the values: those of dates and timestamps are
+/// always of ISO 8601, whatever the files write.
+fn bounded<P: Parse>(parse: P, rule: &P, rules: &Rules) -> Result<Typed<P>, String> {
     let value = |text: &String| {
-        parse
-            .parse(text.trim_ascii().as_bytes())
-            .map_err(|fault| format!("a rule has {}, expected {}", quoted(text.as_bytes()), parse.expected(fault)))
+        rule.parse(text.trim_ascii().as_bytes())
+            .map_err(|fault| format!("a rule has {}, expected {}", quoted(text.as_bytes()), rule.expected(fault)))
     };
     let bounds = Bounds {
         values: rules.values.iter().map(value).collect::<Result<_, _>>()?,

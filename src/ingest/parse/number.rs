@@ -3,7 +3,7 @@
 use super::{Fault, Parse};
 
 /// Decimal digits with an optional sign: `1.0` and `1e3` are no whole numbers.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Integers;
 
 impl Parse for Integers {
@@ -42,7 +42,7 @@ impl Parse for Integers {
 }
 
 /// Finite numbers; the nearest one of 64 bits is taken.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Floats;
 
 impl Parse for Floats {
