@@ -1,7 +1,8 @@
 //! Where files land: a path with wildcards and captures.
 //!
 //! `{landing}/tickets/{region}/tickets-*.ndjson.gz` names a folder from `[paths]`, captures a column's value and
-//! matches any run of characters inside one folder. `**` crosses folders. Nothing else is special.
+//! matches any run of characters inside one folder. `{#}` matches a number or a date, `**` crosses folders. Nothing else
+//! is special.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,6 +21,10 @@ pub struct LandingPattern {
     regex: Regex,
     captures: Vec<String>,
 }
+
+/// What stands in braces for digits, with single `-`, `_` or `T` between them and a `Z` after them: `2024-01`,
+/// `20240131T0800Z`, `7`.
+const NUMBER: &str = "#";
 
 /// Why a pattern cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +77,11 @@ impl LandingPattern {
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('{') {
                 let (name, after) = after.split_once('}').ok_or(PatternError::Brace)?;
+                if name == NUMBER {
+                    regex.push_str("[0-9]+(?:[-_T][0-9]+)*Z?");
+                    rest = after;
+                    continue;
+                }
                 if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
                     return Err(PatternError::Brace);
                 }
@@ -196,6 +206,20 @@ mod tests {
         assert!(LandingPattern::parse("in/**/a.csv").unwrap().matches("in/x/y/a.csv").is_some());
         assert!(LandingPattern::parse("in/**/a.csv").unwrap().matches("in/a.csv").is_some());
         assert!(LandingPattern::parse("in/**/a*.csv").unwrap().matches("in/x\ny/a\n.csv").is_some());
+    }
+
+    #[test]
+    fn a_number_or_a_date_is_no_word() {
+        let pattern = LandingPattern::parse("in/{region}/t_{#}.csv").unwrap();
+        assert_eq!((pattern.folder().as_str(), pattern.captures()), ("in", &["region".to_owned()][..]));
+        for name in ["7", "2024-01", "2024_01_31", "20240131T0800Z", "2024-01-31T08-00-00_2"] {
+            assert_eq!(pattern.matches(&format!("in/eu/t_{name}.csv")), Some(vec!["eu".to_owned()]), "{name}");
+        }
+        for name in ["", "comments_2024-01", "2024-01_comments", "x", "2024--01", "-1", "1-", "1Z2", "1/2"] {
+            assert_eq!(pattern.matches(&format!("in/eu/t_{name}.csv")), None, "{name}");
+        }
+        let twice = LandingPattern::parse("in/{#}/{#}.csv").unwrap();
+        assert!(twice.matches("in/2024/01.csv").is_some() && twice.matches("in/a/01.csv").is_none());
     }
 
     #[test]
