@@ -57,7 +57,7 @@ fn the_ledger_of_the_samples_closes_and_every_table_is_told_in_words() {
             "kri_thresholds,10,0,10",
             "market_prices,12259,3,12249",
             "own_prices,14,1,13",
-            "risk_register,30,3,29",
+            "risk_register,29,4,28",
             "ticket_events,14531,6,14519",
             "tickets,1165,6,1020",
             "user_events,31255,4,31255"

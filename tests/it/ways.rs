@@ -28,6 +28,54 @@ fn a_new_project_runs_and_every_published_column_has_words() {
 }
 
 #[test]
+fn the_tests_of_a_new_project_hold_in_every_zone() {
+    let scratch = desk();
+    let settings = std::fs::read_to_string(scratch.path("opsmart.toml")).unwrap();
+    for zone in
+        ["UTC", "Asia/Shanghai", "America/Los_Angeles", "Pacific/Kiritimati", "Pacific/Pago_Pago", "Asia/Kolkata"]
+    {
+        let changed = settings.replace("reporting_zone = \"UTC\"", &format!("reporting_zone = \"{zone}\""));
+        assert_eq!(changed == settings, zone == "UTC");
+        scratch.write("opsmart.toml", &changed);
+        let _ = scratch.run(&["test"]).exits(0);
+    }
+}
+
+#[test]
+fn a_stray_time_moves_no_number_of_a_new_project() {
+    let kpis =
+        "select day, metric_id, scope_id, value, rag, is_complete from kpi_daily order by day, metric_id, scope_id";
+    let day = |n: u32| format!("2024-06-{n:02}T08:05:00Z");
+    let usual = (1..=28).map(|n| format!("{},{1},{1},,email,normal,open\n", 2000 + n, day(n))).collect::<String>();
+    let file = |strays: &str| format!("id,created_at,updated_at,solved_at,channel,priority,status\n{usual}{strays}");
+    let scratch = desk();
+    scratch.write("landing/tickets-2024-07.csv", &file(""));
+    let _ = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
+    let expected = scratch.rows(kpis);
+    let other = desk();
+    let (first, last, usual) = ("1970-01-01T00:00:00Z", "2124-01-01T00:00:00Z", "2024-06-06T08:00:00Z");
+    other.write(
+        "landing/tickets-2024-07.csv",
+        &file(&format!(
+            "1,{first},{usual},,email,normal,open\n2,{usual},{last},,email,normal,open\n\
+             3,{usual},{usual},{last},email,normal,solved\n"
+        )),
+    );
+    let said = other.run(&["run", "--as-of", "2024-07-01"]).exits(0);
+    assert_eq!(other.rows(kpis), expected);
+    assert_eq!(
+        other.rows("select line, reason, column_name from dq_quarantine where file like '%07.csv' order by line"),
+        ["30,E_RANGE,created_at", "31,E_FUTURE,updated_at", "32,E_FUTURE,solved_at"]
+    );
+    // The sample's own record besides.
+    assert!(
+        said.stderr.lines().any(|line| line.starts_with(" tickets      2       46        40          4")),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
 fn a_new_project_gets_a_folder_to_itself() {
     let scratch =
         Scratch::with(&[("desk/notes/a.txt", "mine"), ("desk/.git/config", "mine"), ("hidden/.gitignore", "mine")]);
