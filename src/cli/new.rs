@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::report::{counted, grouped};
 use super::{Failure, Global, load};
-use crate::cli::print::{Printer, document};
+use crate::cli::print::{Printer, document, warn};
 use crate::infer::{InferError, Inferred, infer};
 use crate::plan::Suite;
 use crate::project::Project;
@@ -83,11 +83,13 @@ struct JobArgs {
 pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
     let root = project.root.clone();
+    let mut questions = 0;
     let mut facts = serde_json::json!({ "status": "written" });
     let (files, next) = match &args.what {
         What::Source(args) => {
             let (files, found) = source(&project, args)?;
             printer.say(&about(&args.from, &found));
+            questions = found.questions.len();
             facts["records"] = found.records.into();
             facts["unreadable"] = found.broken.into();
             facts["questions"] = found.questions.clone().into();
@@ -110,6 +112,10 @@ pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<
     write(&root, &files)?;
     printer.say(&told(&files));
     printer.say(&format!("\nNext:\n{next}"));
+    if let (true, 1.., Some(contract)) = (printer.is_quiet(), questions, files.first()) {
+        // Whoever wants no words is told all the same that something was not decided.
+        warn(&format!("{}: {} to be decided by you\n", contract.path, counted(questions, "question")));
+    }
     if printer.is_json() {
         facts["files"] = files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>().into();
         document(&facts);

@@ -1,5 +1,7 @@
 //! The ways in which the texts of a column could be read, and how each fares.
 
+use std::sync::Arc;
+
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
@@ -152,6 +154,17 @@ impl Reading {
         Reader::new(self.kind(), &formats, zone).ok()
     }
 
+    /// Returns whether a time is one that programs write where they know none: the day on which counting begins or ends.
+    fn stands_in(self, rank: Rank) -> bool {
+        let day = match (self, rank) {
+            (Self::Date(_), Rank::Whole(day)) => day,
+            (Self::Timestamp(_), Rank::Whole(micros)) => micros.div_euclid(86_400_000_000),
+            _ => return false,
+        };
+        // 1899-12-30 to 1900-01-01, 1969-12-31 to 1970-01-01, and what lies before 1800 or after 2200.
+        matches!(day, -25_569..=-25_567 | -1..=0) || !(-62_091..=84_006).contains(&day)
+    }
+
     /// Returns the least value that is believed: with `%Y` a year of two digits would be one of the first century.
     fn least(self) -> Option<Rank> {
         let format = self.format().filter(|format| format.contains("%Y"))?;
@@ -168,78 +181,123 @@ pub(super) struct Seen {
     pub(super) text: String,
 }
 
-/// How one way to read texts fares.
+/// One way to read texts, ready to be tried; all columns of a file share it.
 #[derive(Debug)]
-pub(super) struct Candidate {
-    pub(super) reading: Reading,
+struct Trial {
+    reading: Reading,
     reader: Reader,
     /// Reads local times as the project's zone has them; none where that makes no difference.
     in_zone: Option<Reader>,
     least: Option<Rank>,
-    pub(super) fits: u64,
-    pub(super) fails: u64,
-    pub(super) first_failure: Option<Seen>,
-    /// The first time that no clock of the project's zone has shown.
-    pub(super) gap: Option<Seen>,
-    pub(super) min: Option<(Rank, String)>,
-    pub(super) max: Option<(Rank, String)>,
 }
 
-/// Returns every way to read texts; `zone` is that of stamps without an offset.
-pub(super) fn candidates(zone: Tz) -> Vec<Candidate> {
-    candidates_of(Reading::all(), zone)
-}
-
-/// Returns the ways to read a column whose first text names a zone.
-pub(super) fn zoned(text: &str, zone: Tz) -> Vec<Candidate> {
-    candidates_of(formats(text).into_iter().map(|format| Reading::Timestamp(Some(format))), zone)
-}
-
-fn candidates_of(readings: impl Iterator<Item = Reading>, zone: Tz) -> Vec<Candidate> {
-    let made = readings.filter_map(|reading| {
+impl Trial {
+    fn of(reading: Reading, zone: Tz) -> Option<Arc<Self>> {
         let is_local = matches!(reading, Reading::Timestamp(_)) && zone != Tz::UTC;
-        Some(Candidate {
+        Some(Arc::new(Self {
             reading,
             reader: reading.reader(Tz::UTC)?,
             in_zone: if is_local { reading.reader(zone) } else { None },
             least: reading.least(),
+        }))
+    }
+}
+
+/// All ways to read texts, and the zone of stamps without an offset.
+#[derive(Debug, Clone)]
+pub(super) struct Trials(Arc<[Arc<Trial>]>, Tz);
+
+impl Trials {
+    /// Makes all ways ready; `zone` is that of stamps without an offset.
+    pub(super) fn new(zone: Tz) -> Self {
+        Self(Reading::all().filter_map(|reading| Trial::of(reading, zone)).collect(), zone)
+    }
+
+    /// Returns them for a column that has seen nothing before its first text, with those of the zone that it names.
+    pub(super) fn candidates(&self, text: &str) -> Vec<Candidate> {
+        let zoned = formats(text).into_iter().map(|format| Reading::Timestamp(Some(format)));
+        let zoned = zoned.filter_map(|reading| Trial::of(reading, self.1));
+        let fresh = |trial: Arc<Trial>| Candidate {
+            reading: trial.reading,
+            trial,
             fits: 0,
             fails: 0,
             first_failure: None,
-            gap: None,
-            min: None,
-            max: None,
-        })
-    });
-    made.collect()
+            found: None,
+        };
+        self.0.iter().map(Arc::clone).chain(zoned).map(fresh).collect()
+    }
+}
+
+/// How one way to read texts fares. There are many of them for every column, so what few have is on the heap.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) reading: Reading,
+    trial: Arc<Trial>,
+    pub(super) fits: u64,
+    pub(super) fails: u64,
+    pub(super) first_failure: Option<Box<Seen>>,
+    /// What the texts that can be read so are, once there is one.
+    pub(super) found: Option<Box<Extremes>>,
+}
+
+/// What texts that can be read in one way are.
+#[derive(Debug, Clone)]
+pub(super) struct Extremes {
+    pub(super) min: (Rank, String),
+    pub(super) max: (Rank, String),
+    /// The first time that no clock of the project's zone has shown.
+    pub(super) gap: Option<Seen>,
+    /// How many are times that stand for none, such as 1970-01-01, and the first of them.
+    pub(super) stand_ins: u64,
+    pub(super) first_stand_in: Option<Seen>,
+    /// The least and greatest of the others.
+    pub(super) span: Option<(Rank, Rank)>,
 }
 
 impl Candidate {
     /// Tries a text, which has no white space around it. Returns whether the candidate is still worth trying.
     pub(super) fn try_text(&mut self, text: &[u8], line: i64) -> bool {
         let seen = || Seen { line, text: String::from_utf8_lossy(text).into_owned() };
+        let trial = &self.trial;
         let is_number = matches!(
             self.reading,
             Reading::Int64 | Reading::Decimal | Reading::Float64 | Reading::Timestamp(Some(EPOCH))
         );
         let refused = is_number && is_code(text) || self.reading == Reading::Decimal && !is_plain_decimal(text);
-        let rank = if refused { None } else { self.reader.rank(text) };
-        let Some(rank) = rank.filter(|rank| self.least.is_none_or(|least| *rank >= least)) else {
+        let rank = if refused { None } else { trial.reader.rank(text) };
+        let Some(rank) = rank.filter(|rank| trial.least.is_none_or(|least| *rank >= least)) else {
             self.fails += 1;
-            self.first_failure.get_or_insert_with(seen);
+            self.first_failure.get_or_insert_with(|| Box::new(seen()));
             // Evidence of a few strange values is worth having; of a way that does not fit at all it is not.
             return self.fails <= 16 + self.fits / 8;
         };
         self.fits += 1;
-        if self.gap.is_none() && self.in_zone.as_ref().is_some_and(|reader| reader.rank(text).is_none()) {
-            self.gap = Some(seen());
-        }
         let shown = || seen().text;
-        if self.min.as_ref().is_none_or(|(min, _)| rank < *min) {
-            self.min = Some((rank, shown()));
+        let found = self.found.get_or_insert_with(|| {
+            let (min, max) = ((rank, shown()), (rank, shown()));
+            Box::new(Extremes { min, max, gap: None, stand_ins: 0, first_stand_in: None, span: None })
+        });
+        if found.gap.is_none() && trial.in_zone.as_ref().is_some_and(|reader| reader.rank(text).is_none()) {
+            found.gap = Some(seen());
         }
-        if self.max.as_ref().is_none_or(|(max, _)| rank > *max) {
-            self.max = Some((rank, shown()));
+        if rank < found.min.0 {
+            found.min = (rank, shown());
+        }
+        if rank > found.max.0 {
+            found.max = (rank, shown());
+        }
+        if self.reading.stands_in(rank) {
+            found.stand_ins += 1;
+            found.first_stand_in.get_or_insert_with(seen);
+        } else {
+            let (least, most) = found.span.get_or_insert((rank, rank));
+            if rank < *least {
+                *least = rank;
+            }
+            if rank > *most {
+                *most = rank;
+            }
         }
         true
     }
@@ -286,7 +344,7 @@ mod tests {
 
     /// Returns the ways in which all of `texts` can be read.
     fn fitting(texts: &[&str]) -> Vec<Reading> {
-        let mut all = candidates(Tz::UTC);
+        let mut all = Trials::new(Tz::UTC).candidates("");
         for candidate in &mut all {
             for text in texts {
                 candidate.try_text(text.as_bytes(), 1);
@@ -327,13 +385,32 @@ mod tests {
     }
 
     #[test]
+    fn times_that_stand_for_none_are_told_from_others() {
+        let stamp = Reading::Timestamp(None);
+        let day = |text: &str| Rank::Whole(text.parse::<NaiveDate>().unwrap().to_epoch_days().into());
+        let instant = |text: &str| {
+            let instant = text.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+            Rank::Whole(instant.timestamp_micros())
+        };
+        for text in ["1899-12-30", "1900-01-01", "1970-01-01", "0001-01-01", "9999-12-31", "2999-01-01"] {
+            assert!(Reading::Date(None).stands_in(day(text)), "{text}");
+        }
+        for text in ["1900-01-02", "1970-01-02", "1800-01-02", "2024-02-29", "2124-01-01"] {
+            assert!(!Reading::Date(None).stands_in(day(text)), "{text}");
+        }
+        assert!(stamp.stands_in(instant("1970-01-01T00:00:00Z")) && stamp.stands_in(instant("1969-12-31T16:00:00Z")));
+        assert!(!stamp.stands_in(instant("1970-01-02T00:00:00Z")) && !Reading::Int64.stands_in(Rank::Whole(0)));
+    }
+
+    #[test]
     fn a_time_that_clocks_skipped_is_noticed() {
-        let mut all = candidates(Tz::Europe__Berlin);
+        let mut all = Trials::new(Tz::Europe__Berlin).candidates("");
         let stamp = all.iter_mut().find(|c| c.reading == Reading::Timestamp(None)).unwrap();
         stamp.try_text(b"2024-03-31 01:30:00", 2);
-        assert_eq!(stamp.gap, None);
+        assert_eq!(stamp.found.as_ref().unwrap().gap, None);
         stamp.try_text(b"2024-03-31 02:30:00", 3);
-        assert_eq!(stamp.gap, Some(Seen { line: 3, text: "2024-03-31 02:30:00".to_owned() }));
+        let gap = Some(Seen { line: 3, text: "2024-03-31 02:30:00".to_owned() });
+        assert_eq!(stamp.found.as_ref().unwrap().gap, gap);
         assert!(stamp.fits_all(2));
     }
 }

@@ -48,6 +48,10 @@ pub(super) fn write(
     text.push_str(&format!("description = {}\n", toml(&format!("Records of {name}, as they land"))));
     let grain = keys.written.as_ref().map_or("one row per record".to_owned(), |key| format!("one row per {key}"));
     text.push_str(&format!("grain = {}\n", toml(&grain)));
+    for told in &landing.questions {
+        comment(&mut text, &capital(told));
+        questions.push(told.clone());
+    }
     text.push_str(&format!("from = {}\n", toml(&landing.from)));
     for told in &dialect.questions {
         comment(&mut text, &capital(told));
@@ -59,19 +63,23 @@ pub(super) fn write(
         let times =
             if found.repeated_headers == 1 { "once".to_owned() } else { counted(found.repeated_headers, "time") };
         let told = format!("the header comes again further down, {times}, and is passed over there");
-        comment(&mut text, &format!("{}.", capital(&told)));
-        questions.push(format!("{told}: were files put behind each other?"));
+        let told = format!("{told}: were files put behind each other?");
+        comment(&mut text, &capital(&told));
+        questions.push(told);
     }
     for nameless in &found.nameless {
         comment(&mut text, &format!("Field {nameless} has no name and holds nothing, so no column reads it."));
     }
     text.push_str(&format!("format = {}\n", format(&found.format, input.encoding)));
     text.push_str("files = \"replace\"\n");
-    write_keys(&mut text, keys, &mut questions);
+    write_keys(&mut text, name, keys, &mut questions);
     write_zone(&mut text, input, columns, &mut questions);
     write_share(&mut text, found, &dialect.hints, &mut questions);
     text.push_str("\n[columns]\n");
-    questions.extend(unnamed(found));
+    for told in [unnamed(found), codes(columns), believed(columns)].into_iter().flatten() {
+        comment(&mut text, &capital(&told));
+        questions.push(told);
+    }
     for (field, column) in found.fields.iter().zip(columns) {
         comment(&mut text, &evidence(field, column).join("; "));
         for asked in &column.asked {
@@ -79,7 +87,11 @@ pub(super) fn write(
             comment(&mut text, &told);
             questions.push(told);
         }
-        questions.extend(column.nearly.as_ref().map(|nearly| format!("`{}`: {nearly}", column.name)));
+        if let Some(nearly) = &column.nearly {
+            let told = format!("`{}`: {nearly}", column.name);
+            comment(&mut text, &told);
+            questions.push(told);
+        }
         column.choices.iter().for_each(|choice| comment(&mut text, &format!("  {choice}")));
         text.push_str(&definition(field, column, &found.format));
     }
@@ -106,20 +118,45 @@ fn write_doubled(text: &mut String, found: &Found, questions: &mut Vec<String>) 
         comment(text, &format!("{}: {second} is the second field of that name, wherever it stands.", capital(&told)));
         return;
     }
-    let how =
-        "so `columns` gives each field a name of its own, in the order of this file, and another header is refused";
-    comment(text, &format!("{}, {how}.", capital(&told)));
-    questions.push(format!("{told}: fields are named in their order, and a file with another header is refused"));
+    let told = format!("{told}: fields are named in their order, and a file with another header is refused");
+    comment(text, &capital(&told));
+    questions.push(told);
 }
 
-fn write_keys(text: &mut String, keys: &Keys, questions: &mut Vec<String>) {
+fn write_keys(text: &mut String, dataset: &str, keys: &Keys, questions: &mut Vec<String>) {
+    let mut ask = |text: &mut String, told: String| {
+        comment(text, &capital(&told));
+        questions.push(told);
+    };
     if let Some(key) = &keys.written {
-        let how = keys.candidates.iter().find(|(columns, _)| columns[0] == *key).map_or("", |(_, how)| how);
+        let how = keys.candidates.iter().find(|(columns, _)| columns[..] == [key.clone()]).map_or("", |(_, how)| how);
         comment(text, &format!("`{key}` is unique here and never null ({how}); of rows with one key, one stays."));
+        if keys.is_count {
+            let told = format!(
+                "`{key}` counts the records of this file: if every file begins anew, records of different files would \
+                 take each other's place; remove `key` then"
+            );
+            ask(text, told);
+        }
         text.push_str(&format!("key = [{}]\n", toml(key)));
         if let Some(order) = &keys.order {
             text.push_str(&format!("keep = {{ latest = {} }}\n", toml(order)));
+        } else if let Some(order) = &keys.other_order {
+            let told = format!(
+                "of rows with one key the last to arrive stays: does `{order}` tell the latest change of a whole row? then \
+                 keep = {{ latest = {} }}",
+                toml(order)
+            );
+            ask(text, told);
         }
+    }
+    if let Some((column, one, other)) = &keys.in_case {
+        let told = format!(
+            "`{column}` has {} and {}, which are two: if they are one, they have to be written alike before they land",
+            shown(one),
+            shown(other)
+        );
+        ask(text, told);
     }
     for (columns, how) in &keys.candidates {
         if keys.written.as_ref().is_some_and(|key| columns == std::slice::from_ref(key)) {
@@ -128,12 +165,13 @@ fn write_keys(text: &mut String, keys: &Keys, questions: &mut Vec<String>) {
         let list = columns.iter().map(|column| toml(column)).collect::<Vec<_>>().join(", ");
         comment(text, &format!("key = [{list}]: unique here and never null ({how})."));
     }
-    if let (Some(id), Some(order)) = (&keys.versions_of, &keys.order) {
+    let order = keys.order.as_ref().or(keys.other_order.as_ref());
+    if let (Some(id), Some(order)) = (&keys.versions_of, order) {
         let lines = format!("key = [{}] and keep = {{ latest = {} }}", toml(id), toml(order));
         comment(text, &format!("`{id}` repeats. If its rows are versions of one thing: {lines}."));
     }
     if keys.given_up > 0 {
-        comment(text, &format!("Too many values to tell whether {} more could be a key.", keys.given_up));
+        ask(text, format!("too many values to tell whether {} more could be a key", keys.given_up));
     }
     if keys.written.is_none() {
         let first = keys.candidates.first().map(|(columns, _)| {
@@ -141,8 +179,46 @@ fn write_keys(text: &mut String, keys: &Keys, questions: &mut Vec<String>) {
             format!(" ({} would, in this file)", names.join(" with "))
         });
         let first = first.unwrap_or_default();
-        questions.push(format!("what tells two rows apart{first}? no key is written, so every record stays"));
+        let foreign = keys.foreign.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let is_told = keys.candidates.iter().any(|(columns, _)| columns.iter().any(|name| keys.foreign.contains(name)));
+        let repeated =
+            keys.versions_of.as_ref().map(|id| format!("; `{id}` repeats: are its rows versions of one thing?"));
+        let foreign = if is_told {
+            format!("; {foreign} may name other things than {dataset}, and many of these then belong to one")
+        } else {
+            repeated.unwrap_or_default()
+        };
+        ask(text, format!("what tells two rows apart{first}? no key is written, so every record stays{foreign}"));
     }
+}
+
+/// Asks about columns that are taken for codes.
+fn codes(columns: &[Decided]) -> Option<String> {
+    let listed = columns.iter().filter_map(|column| Some(format!("`{}` ({})", column.name, column.as_code.as_ref()?)));
+    let listed = listed.collect::<Vec<_>>();
+    (!listed.is_empty()).then(|| {
+        format!("{}: taken for codes, so they stay text, though all values can be read so; are they?", some(&listed))
+    })
+}
+
+/// Asks about the times that are not believed.
+fn believed(columns: &[Decided]) -> Option<String> {
+    let of = |holds: &dyn Fn(&Decided) -> bool| {
+        columns.iter().filter(|column| holds(column)).map(|column| format!("`{}`", column.name)).collect::<Vec<_>>()
+    };
+    let early = of(&|column| column.believed.min.is_some());
+    let late = of(&|column| column.believed.not_future.is_some());
+    let early = (!early.is_empty()).then(|| format!("before `min` ({})", some(&early)));
+    let late = (!late.is_empty()).then(|| format!("more than a day after their file landed ({})", some(&late)));
+    let parts = [early, late].into_iter().flatten().collect::<Vec<_>>();
+    (!parts.is_empty()).then(|| format!("records with a time {} are set aside: is that right?", parts.join(" or ")))
+}
+
+/// Returns the first few of a list, and how many more there are.
+fn some(list: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let first = list.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if list.len() > SHOWN { format!("{first} and {} more", list.len() - SHOWN) } else { first }
 }
 
 fn write_zone(text: &mut String, input: &Input<'_>, columns: &[Decided], questions: &mut Vec<String>) {
@@ -159,9 +235,10 @@ fn write_zone(text: &mut String, input: &Input<'_>, columns: &[Decided], questio
         text.push_str("parse_zone = \"UTC\"\n");
         questions.push(told);
     } else if !local.is_empty() {
-        comment(text, &format!("{} without an offset: read as local time of this zone.", local.join(", ")));
+        let told = format!("{}: were they written in {zone}? they say no offset", local.join(", "));
+        comment(text, &told);
         text.push_str(&format!("parse_zone = {}\n", toml(zone)));
-        questions.push(format!("{}: were they written in {zone}? they say no offset", local.join(", ")));
+        questions.push(told);
     }
 }
 
@@ -212,16 +289,12 @@ fn definition(field: &Field, column: &Decided, format: &Format) -> String {
     if let Some(format) = column.reading.and_then(Reading::format) {
         rest.push(format!("format = {}", toml(format)));
     }
-    if !column.null_texts.is_empty() {
+    if !column.null_texts.is_empty() && !column.is_required() {
         let texts = std::iter::once("").chain(column.null_texts.iter().map(|(text, _)| *text));
         rest.push(format!("null = [{}]", texts.map(toml).collect::<Vec<_>>().join(", ")));
     }
-    if !column.values.is_empty() {
-        rest.push(format!(
-            "values = [{}]",
-            column.values.iter().map(|value| toml(value)).collect::<Vec<_>>().join(", ")
-        ));
-    }
+    rest.extend(column.believed.min.as_ref().map(|min| format!("min = {}", toml(min))));
+    rest.extend(column.believed.not_future.map(|apart| format!("not_future = {}", toml(apart))));
     if is_chinese(&field.name) {
         rest.push(format!("zh = {}", toml(&field.name)));
     }
@@ -238,16 +311,17 @@ fn evidence(field: &Field, column: &Decided) -> Vec<String> {
     let mut told = vec![values(profile)];
     if column.nulls > 0 {
         let mut details = share(column.nulls, profile.records).into_iter().collect::<Vec<_>>();
-        details.extend(column.null_texts.iter().map(|(text, count)| format!("{} {}", shown(text), grouped(*count))));
+        let seen = column.null_texts.iter().filter(|(_, count)| *count > 0);
+        details.extend(seen.map(|(text, count)| format!("{} {}", shown(text), grouped(*count))));
         let of = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
         told.push(format!("{} of {} null{of}", grouped(column.nulls), grouped(profile.records)));
     }
     let candidate = column.reading.and_then(|reading| of(profile, reading));
-    if let Some(Candidate { min: Some((_, min)), max: Some((_, max)), .. }) = candidate
-        && min != max
+    if let Some(found) = candidate.and_then(|candidate| candidate.found.as_ref())
+        && found.min.1 != found.max.1
         && column.kind != ColumnType::Boolean
     {
-        told.push(format!("from {} to {}", shown(min), shown(max)));
+        told.push(format!("from {} to {}", shown(&found.min.1), shown(&found.max.1)));
     }
     if let Some(step) = column.normalise {
         let fare = [&profile.numbers.point, &profile.numbers.comma].into_iter().find(|fare| fare.step == step);
@@ -276,8 +350,11 @@ fn evidence(field: &Field, column: &Decided) -> Vec<String> {
         if profile.padded > 0 {
             told.push(format!("{} with white space around it, which stays", counted(profile.padded, "text")));
         }
-        if column.values.is_empty()
-            && let Some(values) = profile.distinct.values().filter(|values| (2..=12).contains(&values.len()))
+        if !column.values.is_empty() {
+            let values = column.values.iter().map(|value| toml(value)).collect::<Vec<_>>().join(", ");
+            told.push(format!("`values = [{values}]` would set all others aside"));
+        }
+        if let Some(values) = profile.distinct.values().filter(|values| (2..=12).contains(&values.len()))
             && profile.distinct.repeats
         {
             let values = values.iter().map(|(text, count)| format!("{} {}", shown(text), grouped(*count)));

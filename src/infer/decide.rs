@@ -2,19 +2,30 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use chrono_tz::Tz;
 
 use super::candidate::{Candidate, EPOCH, Reading, Seen, has_offset};
 use super::column::{NULLS, Profile, Tally, WEAK_NULLS};
 use super::dialect::Dialect;
-use super::names::{is_identifier, is_time};
+use super::exact::Exact;
+use super::names::{Expected, expected, is_code, is_identifier, is_measure, is_time, names_things};
 use super::numbers::{Fare, precision};
 use super::pass::{Field, Found};
-use crate::ingest::{Rank, normalised, quoted};
+use crate::ingest::{Rank, Reader, normalised, quoted};
 use crate::project::{ColumnType, Format, Normaliser};
 
 /// Digits after the point of amounts; what has more was measured or computed.
 const AMOUNT_DIGITS: usize = 9;
+
+/// Of so many records without a null, fewer than one in three hundred has one, with 95 % confidence: enough to say that
+/// records without a value are to be set aside.
+const ENOUGH: u64 = 1000;
+
+/// How far a clock may be ahead of the landing, and a zone be mistaken, before a time counts as one of the future.
+const AHEAD: &str = "1d";
+
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// What a column is to be.
 #[derive(Debug)]
@@ -37,6 +48,14 @@ pub(super) struct Decided {
     pub(super) may_lack: bool,
     /// How many records have no value.
     pub(super) nulls: u64,
+    /// How many records there are.
+    records: u64,
+    /// Whether it is part of the key, so that each record has a value.
+    pub(super) is_key: bool,
+    /// As what all its values can be read, though it is taken for a code and stays text.
+    pub(super) as_code: Option<String>,
+    /// Before which day and how long after the landing of its file a time is not believed.
+    pub(super) believed: Believed,
     /// Texts other than the empty one that mean "no value", with how often they came.
     pub(super) null_texts: Vec<(&'static str, u64)>,
     /// The only values, where that is clear.
@@ -49,23 +68,39 @@ pub(super) struct Decided {
     pub(super) notes: Vec<String>,
 }
 
+/// Between which times a time is believed, as a contract says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Believed {
+    pub(super) min: Option<String>,
+    pub(super) not_future: Option<&'static str>,
+}
+
 impl Decided {
+    /// Returns whether records without a value are set aside.
     pub(super) fn is_required(&self) -> bool {
-        self.nulls == 0 && !self.may_lack
+        self.is_key || self.nulls == 0 && !self.may_lack && self.records >= ENOUGH
+    }
+
+    /// Returns the mark of a type that is required.
+    fn mark(&self) -> &'static str {
+        if self.is_required() { "!" } else { "" }
     }
 }
 
-/// Decides about every column.
-pub(super) fn columns(found: &Found, dialect: &Dialect, zone: Tz) -> Vec<Decided> {
+/// Decides about every column of a file that landed at that time.
+pub(super) fn columns(found: &Found, dialect: &Dialect, zone: Tz, landed_at: DateTime<Utc>) -> Vec<Decided> {
     let mut columns: Vec<Decided> = found.fields.iter().map(decide).collect();
     settle_unclear(&mut columns);
     for column in &mut columns {
-        column.choices = column.unclear.iter().map(|reading| dated(*reading)).collect();
+        column.choices.extend(column.unclear.iter().map(|reading| dated(*reading)));
         if let [first, second, ..] = column.unclear.as_slice() {
             let formats = [first, second].map(|reading| reading.format().unwrap_or_default());
             let told = format!("`{}` and `{}` fit every value and mean different days", formats[0], formats[1]);
             column.asked.push(format!("{told}; it stays text until you choose"));
         }
+    }
+    for (field, column) in found.fields.iter().zip(&mut columns) {
+        believe(field, column, landed_at);
     }
     let marks = Marks::of(found, dialect);
     for (field, column) in found.fields.iter().zip(&mut columns) {
@@ -75,6 +110,7 @@ pub(super) fn columns(found: &Found, dialect: &Dialect, zone: Tz) -> Vec<Decided
         column.asked.extend(inside(field, &dialect.format));
         ask_zone(field, column);
     }
+    share_nulls(&mut columns);
     if zone == Tz::UTC {
         columns.iter_mut().for_each(|column| column.gap = None);
     }
@@ -101,37 +137,118 @@ fn dated(reading: Reading) -> String {
 
 fn decide(field: &Field) -> Decided {
     let Field { column, profile, .. } = field;
-    let mut notes = Vec::new();
-    let (kind, reading, unclear) = kind(field, &mut notes);
+    let mut told = Told::default();
+    let (kind, reading, unclear) = kind(field, &mut told);
     let (null_texts, nulls) = nulls(profile, kind == ColumnType::String);
     let is_text = kind == ColumnType::String;
     let candidate = reading.and_then(|reading| of(profile, reading));
     let is_local = matches!(reading, Some(Reading::Timestamp(_)))
         && candidate
-            .and_then(|candidate| candidate.max.as_ref())
-            .is_some_and(|(_, text)| !has_offset(text, reading.and_then(Reading::format)));
+            .and_then(|candidate| candidate.found.as_ref())
+            .is_some_and(|found| !has_offset(&found.max.1, reading.and_then(Reading::format)));
     let values = if is_text { clear_values(column, profile) } else { Vec::new() };
-    let gap = candidate.and_then(|candidate| candidate.gap.clone());
-    let (name, normalise, nearly) = (column.clone(), None, None);
-    let (choices, asked) = (Vec::new(), Vec::new());
+    let gap = candidate.and_then(|candidate| candidate.found.as_ref()?.gap.clone());
     Decided {
-        name,
+        name: column.clone(),
         kind,
         reading,
-        normalise,
+        normalise: None,
         unclear,
-        choices,
-        asked,
-        nearly,
+        choices: told.choices,
+        asked: told.asked,
+        nearly: None,
         may_lack: field.is_repeat,
         nulls,
+        records: profile.records,
+        is_key: false,
+        as_code: told.as_code,
+        believed: Believed::default(),
         null_texts,
         values,
         gap,
         is_local,
-        notes,
+        notes: told.notes,
     }
 }
+
+/// What is told of a column while its type is found.
+#[derive(Debug, Default)]
+struct Told {
+    notes: Vec<String>,
+    asked: Vec<String>,
+    choices: Vec<String>,
+    as_code: Option<String>,
+}
+
+/// Texts that stand for no value among the numbers and times of one column do so among those of the others, which may
+/// have such a record in another file.
+fn share_nulls(columns: &mut [Decided]) {
+    let is_typed = |column: &&Decided| column.kind != ColumnType::String;
+    let mut seen: Vec<&'static str> = Vec::new();
+    for (text, _) in columns.iter().filter(is_typed).flat_map(|column| &column.null_texts) {
+        if !seen.contains(text) {
+            seen.push(text);
+        }
+    }
+    for column in columns.iter_mut().filter(|column| column.kind != ColumnType::String) {
+        let missing = seen.iter().filter(|text| column.null_texts.iter().all(|(known, _)| known != *text));
+        let missing = missing.map(|text| (*text, 0)).collect::<Vec<_>>();
+        column.null_texts.extend(missing);
+    }
+}
+
+/// Decides between which times those of a column are believed: a record of 1970 or of next century is set aside, and
+/// moves no number.
+fn believe(field: &Field, column: &mut Decided, landed_at: DateTime<Utc>) {
+    let Some(reading) = column.reading.filter(|_| matches!(column.kind, ColumnType::Date | ColumnType::Timestamp))
+    else {
+        return;
+    };
+    let Some(found) = of(&field.profile, reading).and_then(|candidate| candidate.found.as_ref()) else { return };
+    let unit = if column.kind == ColumnType::Date { 1 } else { DAY_MICROS };
+    let day = |rank: &Rank| if let Rank::Whole(value) = rank { value.div_euclid(unit) } else { 0 };
+    let when = expected(&field.column, &field.name);
+    let is_stand_in_ahead = |seen: &Seen| when != Expected::Past && seen.text.contains("99");
+    if let Some(stand_in) = found.first_stand_in.as_ref().filter(|seen| !is_stand_in_ahead(seen)) {
+        let many = if found.stand_ins == 1 { "is a time" } else { "and others like it are times" };
+        column.asked.push(format!(
+            "{} on line {} {many} that programs write where they know none; `null` makes it no value, `min` and `max` set such \
+             records aside",
+            quoted(stand_in.text.as_bytes()),
+            stand_in.line
+        ));
+        return;
+    }
+    let Some((least, most)) = found.span.as_ref().map(|(least, most)| (day(least), day(most))) else { return };
+    let years = |count: i64| count * 365;
+    let span = most - least;
+    let floor = match when {
+        Expected::LongAgo => None,
+        _ => FLOORS.iter().find(|(_, floor)| least - span.max(years(1)) >= *floor),
+    };
+    column.believed.min = floor.map(|(text, _)| match column.kind {
+        ColumnType::Date => (*text).to_owned(),
+        _ => format!("{text}T00:00:00Z"),
+    });
+    // What reaches over a lifetime is no record of what happens now.
+    if when != Expected::Past || span > years(30) {
+        return;
+    }
+    let landed = landed_at.timestamp().div_euclid(86_400);
+    if most <= landed + 1 {
+        column.believed.not_future = Some(AHEAD);
+    } else {
+        column.asked.push(format!(
+            "{} lies after {}, when the file landed: may it? otherwise `not_future = \"{AHEAD}\"` sets such records aside",
+            quoted(found.max.1.as_bytes()),
+            landed_at.to_rfc3339_opts(SecondsFormat::Secs, true)
+        ));
+    }
+}
+
+/// Days before which no record of today is believed, the later first, with their numbers since 1970. The second keeps
+/// out what stands for no time at all.
+const FLOORS: [(&str, i64); 2] = [("2000-01-01", 10_957), ("1971-01-01", 365)];
 
 /// Returns the texts that mean "no value", and how many records have none.
 fn nulls(profile: &Profile, is_text: bool) -> (Vec<(&'static str, u64)>, u64) {
@@ -159,15 +276,88 @@ fn of(profile: &Profile, reading: Reading) -> Option<&Candidate> {
 }
 
 /// Returns the type, how it is read, and formats between which nothing decides.
-fn kind(field: &Field, notes: &mut Vec<String>) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+fn kind(field: &Field, told: &mut Told) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
-    let text = (ColumnType::String, None, Vec::new());
+    let text = || (ColumnType::String, None, Vec::new());
     let fitting: Vec<&Candidate> =
         profile.candidates.iter().filter(|candidate| candidate.fits_all(profile.values)).collect();
+    let (kind, reading, unclear) = narrowest(field, &fitting, told);
+    let is_code_like = {
+        let is_named_time = is_time(&field.column, &field.name);
+        let is_text_of_json = profile.is_quoted == Some(true);
+        // In a file of texts whole numbers are the usual identifiers; what else looks like one there is a code.
+        let is_odd = kind != ColumnType::Int64 || is_text_of_json;
+        !is_named_time && profile.is_quoted != Some(false) && {
+            is_code(&field.column) || names_things(&field.column) && is_odd
+        }
+    };
+    if kind == ColumnType::String && unclear.is_empty() || !is_code_like {
+        return mergeless(field, (kind, reading, unclear), told);
+    }
+    let as_what = reading.or(unclear.first().copied()).map_or_else(|| kind.to_string(), Reading::words);
+    told.notes = vec![format!("taken for a code: {as_what} reads every value, too")];
+    told.asked.clear();
+    told.choices.clear();
+    told.as_code = Some(as_what);
+    text()
+}
+
+/// Keeps texts apart that would become one value.
+fn mergeless(
+    field: &Field,
+    decided: (ColumnType, Option<Reading>, Vec<Reading>),
+    told: &mut Told,
+) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+    let profile = &field.profile;
+    let (kind, reading, _) = &decided;
+    // Of numbers as JSON has them it does not matter how they are written.
+    let merged = match kind {
+        _ if profile.is_quoted == Some(false) => None,
+        ColumnType::Boolean => {
+            let reader = Reader::new(ColumnType::Boolean, &[], Tz::UTC).ok();
+            let answer = |text: &str| Some(format!("{:?}", reader.as_ref()?.rank(text.as_bytes())?));
+            profile.distinct.merged(answer).ok().flatten().map(Some)
+        }
+        ColumnType::Int64 | ColumnType::Decimal { .. } | ColumnType::Float64 => profile.merged(),
+        _ => None,
+    };
+    let is_float = *kind == ColumnType::Float64;
+    let accident = profile.first_accident.as_ref().filter(|_| is_float && profile.exponents == 0);
+    let lossy = profile.lossy.as_ref().filter(|_| is_float);
+    let what = if let Some(same) = merged {
+        let shown = same.map_or_else(
+            || "different texts".to_owned(),
+            |(one, other)| format!("{} and {}", quoted(one.as_bytes()), quoted(other.as_bytes())),
+        );
+        let noun = if *kind == ColumnType::Boolean { "value" } else { "number" };
+        format!("{shown} would be one {noun}")
+    } else if let Some(seen) = accident {
+        format!("{} on line {} may be a code", quoted(seen.text.as_bytes()), seen.line)
+    } else if let Some(seen) = lossy {
+        format!("{} on line {} has more digits than a float64 holds", quoted(seen.text.as_bytes()), seen.line)
+    } else {
+        return decided;
+    };
+    told.asked.push(format!("{what}, so it stays text; `{}` reads every value", type_words(*kind, *reading)));
+    told.choices.push(format!("\"{kind}\""));
+    (ColumnType::String, None, Vec::new())
+}
+
+fn type_words(kind: ColumnType, reading: Option<Reading>) -> String {
+    match reading.and_then(Reading::format) {
+        Some(_) => reading.map_or_else(String::new, dated),
+        None => kind.to_string(),
+    }
+}
+
+/// Returns the narrowest type that reads every value.
+fn narrowest(field: &Field, fitting: &[&Candidate], told: &mut Told) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+    let profile = &field.profile;
+    let text = (ColumnType::String, None, Vec::new());
     let fits = |reading: Reading| fitting.iter().any(|candidate| candidate.reading == reading);
     let plain = |kind, reading| (kind, Some(reading), Vec::new());
     if fits(Reading::Int64) {
-        return whole(field, &fitting, notes);
+        return whole(field, fitting, told);
     }
     if fits(Reading::Boolean) && says_yes_and_no(profile) {
         return plain(ColumnType::Boolean, Reading::Boolean);
@@ -175,17 +365,18 @@ fn kind(field: &Field, notes: &mut Vec<String>) -> (ColumnType, Option<Reading>,
     if fits(Reading::Decimal) {
         let (whole, fraction) = (profile.whole_digits, profile.fraction_digits);
         if fraction == 0 {
-            notes.push("whole numbers beyond 64 bits, so they stay text".to_owned());
+            told.notes.push("whole numbers beyond 64 bits, so they stay text".to_owned());
+            told.asked
+                .push("whole numbers beyond 64 bits, so they stay text; is nobody to reckon with them?".to_owned());
             return text;
         }
-        if let Some(time) = fraction_time(field, &fitting) {
+        if let Some(time) = fraction_time(field, fitting) {
             return plain(ColumnType::Timestamp, time);
         }
-        if let Some((precision, scale)) = precision(whole, fraction) {
-            if fraction <= AMOUNT_DIGITS {
-                return plain(ColumnType::Decimal { precision, scale }, Reading::Decimal);
-            }
-            notes.push(format!("decimal({precision},{scale}) would keep every digit"));
+        if let Some((precision, scale)) = precision(whole, fraction)
+            && (fraction <= AMOUNT_DIGITS || profile.lossy.is_some())
+        {
+            return plain(ColumnType::Decimal { precision, scale }, Reading::Decimal);
         }
     }
     if fits(Reading::Float64) {
@@ -197,8 +388,18 @@ fn kind(field: &Field, notes: &mut Vec<String>) -> (ColumnType, Option<Reading>,
     if fits(Reading::Timestamp(None)) {
         return plain(ColumnType::Timestamp, Reading::Timestamp(None));
     }
-    let formats: Vec<Reading> =
+    let mut formats: Vec<Reading> =
         fitting.iter().map(|candidate| candidate.reading).filter(|reading| reading.format().is_some()).collect();
+    // `1.10.24` is a version as well as a day, unless it is called like one.
+    let is_short = |reading: &Reading| matches!(reading, Reading::Date(Some(format)) if format.contains("%y"));
+    let named = is_time(&field.column, &field.name) || expected(&field.column, &field.name) != Expected::Past;
+    if !named && formats.iter().any(is_short) {
+        let shown = profile.distinct.examples.first().map(|text| quoted(text.as_bytes())).unwrap_or_default();
+        told.asked
+            .push(format!("{shown} may be a day with a year of two digits, or a code; it stays text until you choose"));
+        told.choices.extend(formats.iter().map(|reading| dated(*reading)));
+        formats.clear();
+    }
     let orders: BTreeSet<String> = formats.iter().map(|reading| order(*reading)).collect();
     match formats.first() {
         Some(_) if orders.len() > 1 => {
@@ -226,10 +427,8 @@ const BELIEVED: (i64, i64) = (946_684_800, 4_102_444_800);
 
 /// Returns whether all values of a candidate lie between two ranks.
 fn is_between(candidate: &Candidate, least: i64, most: i64) -> bool {
-    let within = |bound: &Option<(Rank, String)>| {
-        bound.as_ref().is_some_and(|(rank, _)| *rank >= Rank::Whole(least) && *rank <= Rank::Whole(most))
-    };
-    within(&candidate.min) && within(&candidate.max)
+    let within = |(rank, _): &(Rank, String)| *rank >= Rank::Whole(least) && *rank <= Rank::Whole(most);
+    candidate.found.as_ref().is_some_and(|found| within(&found.min) && within(&found.max))
 }
 
 /// Counts since 1970 with a fraction are times, if the column is called so.
@@ -240,11 +439,7 @@ fn fraction_time(field: &Field, fitting: &[&Candidate]) -> Option<Reading> {
 }
 
 /// Whole numbers may be times, if they are called so and look so.
-fn whole(
-    field: &Field,
-    fitting: &[&Candidate],
-    notes: &mut Vec<String>,
-) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+fn whole(field: &Field, fitting: &[&Candidate], told: &mut Told) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
     let day_seconds = 86_400;
     let as_time = fitting.iter().find(|candidate| match candidate.reading {
@@ -256,14 +451,22 @@ fn whole(
         if is_time(&field.column, &field.name) {
             return (type_of(time.reading), Some(time.reading), Vec::new());
         }
-        notes.push(format!("could be times: `{}` reads them too", dated(time.reading)));
+        told.notes.push(format!("could be times: `{}` reads them too", dated(time.reading)));
+        told.asked
+            .push(format!("taken for numbers, though `{}` reads all of them: are they times?", dated(time.reading)));
     }
     let is_flag = |values: Vec<(String, u64)>| {
         let texts: Vec<&str> = values.iter().map(|(text, _)| text.as_str()).collect();
         texts == ["0", "1"]
     };
     if profile.distinct.values().is_some_and(is_flag) {
-        notes.push("only 0 and 1: boolean reads them too".to_owned());
+        told.notes.push("only 0 and 1: boolean reads them too".to_owned());
+    } else if is_measure(&field.column)
+        && profile.values < ENOUGH
+        && let Some((precision, scale)) = precision(profile.whole_digits, 0)
+    {
+        told.notes.push("whole so far, with room for a fraction, as it is called like an amount".to_owned());
+        return (ColumnType::Decimal { precision, scale }, Some(Reading::Decimal), Vec::new());
     }
     (ColumnType::Int64, Some(Reading::Int64), Vec::new())
 }
@@ -320,6 +523,7 @@ fn settle_unclear(columns: &mut [Decided]) {
         let others = column.unclear.iter().filter(|it| **it != chosen).filter_map(|it| it.format());
         let others = others.map(|format| quoted(format.as_bytes())).collect::<Vec<_>>().join(" and ");
         column.notes.push(format!("{others} would fit as well; taken to be written like `{name}`"));
+        column.asked.push(format!("{others} would fit as well; taken to be written like `{name}`: is it?"));
         column.kind = type_of(chosen);
         column.reading = Some(chosen);
         column.unclear.clear();
@@ -354,6 +558,10 @@ impl Marks {
 fn settle_numbers(field: &Field, column: &mut Decided, marks: &Marks) {
     let Profile { numbers, values, .. } = &field.profile;
     let (fits_point, fits_comma) = (numbers.fit_point(*values), numbers.fit_comma(*values));
+    // What stays text for a reason is not to become a number in another way.
+    if column.as_code.is_some() || column.kind == ColumnType::String && !column.choices.is_empty() {
+        return;
+    }
     let is_plain = matches!(column.reading, Some(Reading::Decimal | Reading::Float64));
     if !(fits_point || fits_comma) || !(is_plain || column.kind == ColumnType::String) {
         return;
@@ -403,7 +611,7 @@ fn settle_numbers(field: &Field, column: &mut Decided, marks: &Marks) {
         return;
     }
     let kind = |fare: &Fare| fare.kind().unwrap_or(ColumnType::String);
-    let required = if column.is_required() { "!" } else { "" };
+    let required = column.mark();
     let declared =
         |fare: &Fare, step: &str| format!("{{ type = \"{}{required}\", normalise = [\"{step}\"] }}", kind(fare));
     let is_dot = unclear.text.contains('.');
@@ -442,12 +650,36 @@ fn read_as(text: &str, is_thousands: bool) -> String {
 
 fn normalise(field: &Field, column: &mut Decided, fare: &Fare, note: String) {
     let Some(kind) = fare.kind() else { return };
+    let step = Normaliser::NAMES.iter().find(|(_, known)| *known == fare.step).map_or("", |(name, _)| name);
+    let declared = format!("{{ type = \"{kind}{}\", normalise = [\"{step}\"] }}", column.mark());
+    if names_things(&field.column) {
+        column.as_code = Some(format!("`{declared}`"));
+        column.notes.push(format!("taken for a code: `{declared}` reads every value, too"));
+        return make_text(field, column);
+    }
+    let number = |text: &str| Some(Exact::of(&normalised(fare.step, text)?)?.key());
+    if let Ok(Some((one, other))) = field.profile.distinct.merged(number)
+        && numbers_differ(&one, &other)
+    {
+        let (one, other) = (quoted(one.as_bytes()), quoted(other.as_bytes()));
+        column
+            .asked
+            .push(format!("{one} and {other} would be one number, so it stays text; `{declared}` reads every value"));
+        column.choices.push(declared);
+        return make_text(field, column);
+    }
     column.kind = kind;
     column.reading = None;
     column.normalise = Some(fare.step);
     column.values.clear();
     (column.null_texts, column.nulls) = nulls(&field.profile, false);
     column.notes.extend(Some(note).filter(|note| !note.is_empty()));
+}
+
+/// Returns whether two texts of one number differ in more than the sign of its currency.
+fn numbers_differ(one: &str, other: &str) -> bool {
+    let plain = |text: &str| text.chars().filter(|c| c.is_ascii_digit() || matches!(c, '.' | ',')).collect::<String>();
+    plain(one) != plain(other)
 }
 
 fn make_text(field: &Field, column: &mut Decided) {

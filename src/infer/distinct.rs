@@ -41,6 +41,10 @@ enum Texts {
     AtLeast(usize),
 }
 
+/// There are too many texts to know them all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooMany;
+
 /// How many different texts there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Count {
@@ -99,6 +103,23 @@ impl Distinct {
             self.text_bytes = count * ENTRY_BYTES;
             *memory = memory.saturating_sub(self.text_bytes);
         }
+    }
+
+    /// Returns two texts that `value` makes one of, the same two whatever order they came in.
+    ///
+    /// # Errors
+    /// There are too many texts to know them all.
+    pub(super) fn merged(&self, value: impl Fn(&str) -> Option<String>) -> Result<Option<(String, String)>, TooMany> {
+        let Texts::Themselves(texts) = &self.texts else { return Err(TooMany) };
+        let mut known: HashMap<String, &str> = HashMap::new();
+        let mut found: Vec<(String, String)> = Vec::new();
+        for text in texts.iter().filter_map(|text| std::str::from_utf8(text).ok()) {
+            if let Some(other) = value(text).and_then(|value| known.insert(value, text)) {
+                let (one, other) = if text < other { (text, other) } else { (other, text) };
+                found.push((one.to_owned(), other.to_owned()));
+            }
+        }
+        Ok(found.into_iter().min())
     }
 
     fn len(&self) -> usize {
@@ -181,6 +202,18 @@ mod tests {
         distinct.push(b"00000000000000000000000000000007", &mut memory);
         assert_eq!((distinct.count(), distinct.is_unique()), (Count::AtLeast(200_000), Some(false)));
         assert_eq!(memory, MEMORY_BYTES);
+    }
+
+    #[test]
+    fn texts_of_one_value_are_found() {
+        let (mut distinct, mut memory) = (Distinct::default(), MEMORY_BYTES);
+        for text in ["a", "B", "b", "A", "c"] {
+            distinct.push(text.as_bytes(), &mut memory);
+        }
+        let lower = |text: &str| Some(text.to_lowercase());
+        assert_eq!(distinct.merged(lower), Ok(Some(("A".to_owned(), "a".to_owned()))));
+        assert_eq!(distinct.merged(|text| Some(text.to_owned())), Ok(None));
+        assert_eq!(distinct.merged(|_| None), Ok(None));
     }
 
     #[test]

@@ -6,17 +6,21 @@ use std::convert::Infallible;
 use arrow::array::{AsArray, RecordBatch};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::candidate::Reading;
 use super::decide::Decided;
 use super::dialect::Dialect;
 use super::distinct::Count;
-use super::names::{is_change, is_identifier, is_time};
+use super::names::{is_change, is_identifier, is_own_change, is_own_identifier, is_time};
 use super::pass::{Field, Found, walk};
 use super::{InferError, Input};
-use crate::ingest::{SetAside, Sink};
+use crate::ingest::{Rank, SetAside, Sink};
 use crate::project::ColumnType;
 
 /// How many pairs of columns are tried.
 const MOST_PAIRS: usize = 100;
+
+/// How many columns are paired.
+const MOST_PAIRED: usize = 300;
 
 /// How many hashes all pairs may keep, some 40 bytes each.
 const MOST_HASHES: usize = 6_000_000;
@@ -35,46 +39,87 @@ pub(super) struct Keys {
     pub(super) given_up: usize,
     /// A column that tells the later of two rows.
     pub(super) order: Option<String>,
+    /// A column that may tell it, but is called like the change of something else, or has no value in some records.
+    pub(super) other_order: Option<String>,
     /// An identifier that repeats, as that of things with several versions does.
     pub(super) versions_of: Option<String>,
+    /// Identifiers that are called like those of other things, with which records belong together.
+    pub(super) foreign: Vec<String>,
+    /// Whether the key that is written counts the records, as programs do anew in every file.
+    pub(super) is_count: bool,
+    /// Two texts of a key that differ only in the case of their letters: column and texts.
+    pub(super) in_case: Option<(String, String, String)>,
 }
 
 /// Finds the columns that are unique, or else the pairs that are.
 pub(super) fn find(
     input: &Input<'_>,
+    dataset: &str,
     dialect: &Dialect,
     found: &Found,
     columns: &[Decided],
 ) -> Result<Keys, InferError> {
-    let mut keys = Keys { order: order(columns), ..Keys::default() };
+    let mut keys = Keys { order: order(dataset, columns), ..Keys::default() };
+    keys.other_order = other_order(columns).filter(|name| keys.order.as_ref() != Some(name));
     if found.records < 2 {
         return Ok(keys);
     }
     let usable: Vec<usize> = (0..columns.len()).filter(|at| is_usable(&found.fields[*at], &columns[*at])).collect();
+    let mut unique = Vec::new();
     let mut unknown = Vec::new();
     for &at in &usable {
-        let distinct = &found.fields[at].profile.distinct;
-        let how = match distinct.count() {
-            Count::Exact(_) => "every text compared",
-            _ => "by hashes of 128 bits",
-        };
-        match distinct.is_unique() {
-            Some(true) => keys.candidates.push((vec![columns[at].name.clone()], how)),
+        match found.fields[at].profile.distinct.is_unique() {
+            Some(true) => unique.push(at),
             Some(false) => {}
             None => unknown.push(at),
         }
     }
     keys.given_up = unknown.len();
-    // A key takes rows away, so only what is called like one is taken for one.
-    let named = |columns: &Vec<String>| columns.iter().all(|name| is_identifier(name));
-    keys.written = keys.candidates.iter().find(|(columns, _)| named(columns)).map(|(columns, _)| columns[0].clone());
-    if keys.candidates.is_empty() && unknown.is_empty() {
+    let name = |at: usize| columns[at].name.clone();
+    let names = || columns.iter().map(|column| column.name.as_str());
+    let is_own = |at: usize| is_own_identifier(dataset, &columns[at].name, names());
+    // A key takes rows away, so only what is called like that of these very records is taken for one.
+    let written = unique.iter().copied().find(|at| is_own(*at));
+    keys.written = written.map(name);
+    keys.is_count = written.is_some_and(|at| is_count(&found.fields[at], found.records));
+    keys.in_case = unique.iter().filter(|at| is_identifier(&columns[**at].name)).find_map(|&at| {
+        let lower = |text: &str| Some(text.to_lowercase());
+        let (one, other) = found.fields[at].profile.distinct.merged(lower).ok().flatten()?;
+        Some((name(at), one, other))
+    });
+    let identifiers: Vec<usize> = usable.iter().copied().filter(|at| is_identifier(&columns[*at].name)).collect();
+    keys.foreign = identifiers.iter().copied().filter(|at| !is_own(*at)).map(name).collect();
+    // What several identifiers tell apart together stands first: each alone may be that of something else.
+    if written.is_none() && (2..=MOST_TOGETHER).contains(&identifiers.len()) {
+        let is_told = identifiers.iter().any(|at| unique.contains(at));
+        if is_told {
+            keys.candidates.push((identifiers.iter().map(|at| name(*at)).collect(), "as one of them is"));
+        }
+    }
+    let how = |at: usize| match found.fields[at].profile.distinct.count() {
+        Count::Exact(_) => "every text compared",
+        _ => "by hashes of 128 bits",
+    };
+    keys.candidates.extend(unique.iter().map(|at| (vec![name(*at)], how(*at))));
+    if unique.is_empty() && unknown.is_empty() {
         pairs(input, dialect, found, columns, &usable, &mut keys)?;
-        let repeated = usable.iter().find(|at| is_identifier(&columns[**at].name));
-        keys.versions_of = repeated.map(|at| columns[*at].name.clone());
+        let repeated = identifiers.iter().copied().find(|at| is_own(*at)).or(identifiers.first().copied());
+        keys.versions_of = repeated.map(name);
     }
     keys.candidates.truncate(SHOWN);
     Ok(keys)
+}
+
+/// How many identifiers are taken for a key together.
+const MOST_TOGETHER: usize = 4;
+
+/// Returns whether a column has the numbers from 0 or 1 on, one for each record, as many as no accident makes.
+fn is_count(field: &Field, records: u64) -> bool {
+    const ENOUGH: u64 = 20;
+    let whole = field.profile.candidates.iter().find(|candidate| candidate.reading == Reading::Int64);
+    let Some(found) = whole.filter(|it| it.fits_all(records)).and_then(|it| it.found.as_ref()) else { return false };
+    let (Rank::Whole(min), Rank::Whole(max)) = (found.min.0, found.max.0) else { return false };
+    records >= ENOUGH && matches!(min, 0 | 1) && u64::try_from(max - min).is_ok_and(|apart| apart + 1 == records)
 }
 
 /// A column can be in a key if each record has a value, and equal values have equal texts.
@@ -83,14 +128,22 @@ fn is_usable(field: &Field, column: &Decided) -> bool {
     let is_plain = profile.padded + profile.blank == 0 && profile.values == profile.records;
     let kinds = [ColumnType::Int64, ColumnType::String, ColumnType::Date, ColumnType::Timestamp];
     let is_settled = column.choices.is_empty() && column.normalise.is_none();
-    is_plain && column.is_required() && is_settled && kinds.contains(&column.kind)
+    is_plain && column.nulls == 0 && is_settled && kinds.contains(&column.kind)
 }
 
-/// Returns the column that tells when a row changed.
-fn order(columns: &[Decided]) -> Option<String> {
-    let kinds = [ColumnType::Timestamp, ColumnType::Date];
-    let mut times = columns.iter().filter(|column| kinds.contains(&column.kind) && column.is_required());
-    times.find(|column| is_change(&column.name)).map(|column| column.name.clone())
+/// Returns the column that tells when a record of the dataset changed.
+fn order(dataset: &str, columns: &[Decided]) -> Option<String> {
+    let mut times = times(columns).filter(|column| column.nulls == 0);
+    times.find(|column| is_own_change(dataset, &column.name)).map(|column| column.name.clone())
+}
+
+/// Returns a column that is called like the time of a change, of whatever.
+fn other_order(columns: &[Decided]) -> Option<String> {
+    times(columns).find(|column| is_change(&column.name)).map(|column| column.name.clone())
+}
+
+fn times(columns: &[Decided]) -> impl Iterator<Item = &Decided> {
+    columns.iter().filter(|column| matches!(column.kind, ColumnType::Timestamp | ColumnType::Date))
 }
 
 /// Two columns, and the hashes of their texts so far.
@@ -107,11 +160,16 @@ fn pairs(
     usable: &[usize],
     keys: &mut Keys,
 ) -> Result<(), InferError> {
+    let is_likely = |at: usize| is_identifier(&columns[at].name) || is_time(&columns[at].name, &found.fields[at].name);
+    // Of very many columns those that are called like one, or all pairs of them would be more than memory holds.
+    let mut usable = usable.to_vec();
+    usable.sort_by_key(|&at| (!is_likely(at), at));
+    usable.truncate(MOST_PAIRED);
+    usable.sort_unstable();
     let mut wanted = Vec::new();
     for (place, &a) in usable.iter().enumerate() {
         wanted.extend(usable[place + 1..].iter().map(|&b| (a, b)).filter(|&(a, b)| could_tell_apart(found, a, b)));
     }
-    let is_likely = |at: usize| is_identifier(&columns[at].name) || is_time(&columns[at].name, &found.fields[at].name);
     // What is nearly unique by itself is unique with anything, and says nothing.
     wanted.retain(|&(a, b)| [a, b].into_iter().all(|at| is_likely(at) || !is_nearly_unique(found, at)));
     wanted.sort_by_key(|&(a, b)| (usize::from(!is_likely(a)) + usize::from(!is_likely(b)), a, b));

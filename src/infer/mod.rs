@@ -12,12 +12,14 @@ mod decide;
 mod dialect;
 mod distinct;
 mod encoding;
+mod exact;
 mod json;
 mod key;
 mod landing;
 mod names;
 mod numbers;
 mod pass;
+mod quotes;
 mod trial;
 mod zones;
 
@@ -26,10 +28,12 @@ use std::fs::File;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use chrono::{DateTime, Utc};
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::ingest::{Beginning, Compression, FileProblem, ReadError, beginning};
 use crate::project::{ColumnType, Project};
+use crate::stamp;
 
 use encoding::Wide;
 use pass::Pass;
@@ -196,10 +200,35 @@ pub fn infer(project: &Project, name: &str, path: &Utf8Path) -> Result<Inferred,
         }
     };
     found.words = words;
-    let columns = decide::columns(&found, &dialect, project.settings.reporting_zone);
-    let keys = key::find(&input, &dialect, &found, &columns)?;
-    let landing = Landing::of(project, name, path);
+    let zone = project.settings.reporting_zone;
+    let mut columns = decide::columns(&found, &dialect, zone, landed_at(path)?);
+    let keys = key::find(&input, name, &dialect, &found, &columns)?;
+    for column in columns.iter_mut().filter(|column| keys.written.as_ref() == Some(&column.name)) {
+        column.is_key = true;
+    }
+    let fields = found.fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
+    let landing = Landing::of(project, name, path, &fields, &|path| names_of(project, path));
     Ok(contract::write(&input, name, &dialect, &found, &columns, &keys, landing))
+}
+
+/// Returns when a file landed, as runs will know it.
+fn landed_at(path: &Utf8Path) -> Result<DateTime<Utc>, InferError> {
+    let found = std::fs::metadata(path).map_err(|source| InferError::Read { path: path.to_owned(), source })?;
+    Ok(stamp::modified(&found))
+}
+
+/// Returns what another file calls its fields, told by its beginning; nothing if that cannot be told.
+fn names_of(project: &Project, path: &Utf8Path) -> Option<Vec<String>> {
+    check_plain(path).ok()?;
+    let mut input = Input { path, compression: Compression::of(path.as_str()), project, encoding: UTF_8 };
+    let mut begun = input.beginning();
+    if let Err(ReadError::File(FileProblem::Undeclared { encoding })) = &begun {
+        input.encoding = Encoding::for_label(encoding.as_bytes()).unwrap_or(UTF_8);
+        begun = input.beginning();
+    }
+    let sample = begun.ok()?.bytes;
+    let dialect = dialect::tell(path, &sample, sample.len() < SAMPLE_BYTES).ok()?;
+    pass::names(&input, &dialect, &sample).ok()
 }
 
 /// Opening a pipe would wait for a writer, so the kind is asked for first.

@@ -95,14 +95,19 @@ impl Fare {
     }
 }
 
-/// Returns the digits of a decimal: as many as Parquet stores in 4, 8 or 16 bytes, so that numbers have room to grow.
+/// Returns the digits of a decimal that holds numbers of so many digits before and after their point, with room for
+/// longer ones in other files: as many as Parquet stores in 8 or 16 bytes, and at least four after the point.
 pub(super) fn precision(whole: usize, fraction: usize) -> Option<(u8, u8)> {
-    let digits = whole + fraction;
-    let precision = [9, 18, 38].into_iter().find(|most| digits < *most).unwrap_or(38);
-    if digits > 38 {
+    const ROOM: usize = 4;
+    const MOST: usize = 38;
+    if whole + fraction > MOST {
         return None;
     }
-    Some((u8::try_from(precision).ok()?, u8::try_from(fraction).ok()?))
+    let scale = if fraction <= 2 { ROOM } else { fraction + ROOM };
+    // Where not all of that fits, what is left is for both sides.
+    let scale = scale.min(fraction + (MOST - whole - fraction) / 2);
+    let precision = if whole + ROOM + scale <= 18 { 18 } else { MOST };
+    Some((u8::try_from(precision).ok()?, u8::try_from(scale).ok()?))
 }
 
 /// What a mark in a number shows.
@@ -255,12 +260,30 @@ mod tests {
     fn numbers_of_a_kind_are_known_with_their_digits() {
         let german = numbers(&["1.200,50", "12", "(3,5)"]);
         assert!(german.fit_comma(3) && !german.fit_point(3));
-        assert_eq!(german.comma.kind(), Some(ColumnType::Decimal { precision: 9, scale: 2 }));
+        assert_eq!(german.comma.kind(), Some(ColumnType::Decimal { precision: 18, scale: 4 }));
         assert_eq!(german.comma.min.as_ref().map(|(_, text)| text.as_str()), Some("(3,5)"));
         let money = numbers(&["$1,200", "$5"]);
         assert!(money.fit_point(2));
         assert_eq!(money.point.kind(), Some(ColumnType::Int64));
         assert_eq!(money.currencies.iter().copied().collect::<Vec<_>>(), ["$"]);
+    }
+
+    #[test]
+    fn decimals_have_room_for_longer_numbers() {
+        for (digits, expected) in [
+            ((1, 1), (18, 4)),
+            ((10, 2), (18, 4)),
+            ((11, 2), (38, 4)),
+            ((3, 3), (18, 7)),
+            ((3, 9), (38, 13)),
+            ((10, 10), (38, 14)),
+            ((30, 6), (38, 7)),
+            ((38, 0), (38, 0)),
+            ((0, 38), (38, 38)),
+        ] {
+            assert_eq!(precision(digits.0, digits.1), Some(expected), "{digits:?}");
+        }
+        assert_eq!(precision(30, 9), None);
     }
 
     #[test]

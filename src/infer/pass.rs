@@ -8,10 +8,12 @@ use chrono_tz::Tz;
 use encoding_rs::{Encoding, UTF_8};
 use indexmap::IndexMap;
 
+use super::candidate::Trials;
 use super::column::Profile;
 use super::dialect::Dialect;
 use super::distinct::MEMORY_BYTES;
 use super::encoding::Wide;
+use super::quotes;
 use super::names::column_names;
 use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
@@ -20,9 +22,6 @@ use crate::project::{
     ColumnType, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Readiness, SourceColumn,
     SourceContract, occurrence,
 };
-
-/// More columns than this are data in the place of names.
-const MOST_COLUMNS: usize = 1000;
 
 /// What a file holds.
 #[derive(Debug)]
@@ -70,8 +69,8 @@ pub(super) struct Field {
 
 /// Reads the whole file.
 pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Result<Pass, InferError> {
-    let zone = input.project.settings.reporting_zone;
-    let mut fields = if dialect.is_ndjson() { ndjson_names(input, sample)? } else { dialect.fields.clone() };
+    let trials = Trials::new(input.project.settings.reporting_zone);
+    let mut fields = names(input, dialect, sample)?;
     loop {
         if fields.is_empty() {
             let help = match dialect.format {
@@ -80,12 +79,13 @@ pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Resul
             };
             return Err(InferError::content(input.path, "has no column that a contract could name", help));
         }
-        if fields.len() > MOST_COLUMNS {
-            let what = format!("has more than {MOST_COLUMNS} columns");
+        let most = input.project.settings.limits.columns;
+        if fields.len() > most {
+            let what = format!("has more than {most} columns, as many as `limits.columns` allows");
             let help = "names that are data belong into values: land one row for each of them";
             return Err(InferError::content(input.path, what, help));
         }
-        let mut profiles = Profiles::new(fields.len(), zone);
+        let mut profiles = Profiles::new(fields.len(), &trials);
         let outcome = walk(input, dialect, &fields, &mut profiles)?;
         // Names that only later records have: the file is read again with them.
         if dialect.is_ndjson() && !outcome.unknown_columns.is_empty() {
@@ -95,6 +95,12 @@ pub(super) fn read(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Resul
         let encoding = profiles.wide.tell();
         if input.encoding == UTF_8 && encoding != UTF_8 {
             return Ok(Pass::Encoded(encoding, profiles.wide));
+        }
+        if dialect.is_ndjson() {
+            let quoted = quotes::quoted(sample);
+            for (field, profile) in fields.iter().zip(&mut profiles.columns) {
+                profile.is_quoted = quoted.get(field).copied();
+            }
         }
         return found(input, dialect, fields, profiles, &outcome).map(Pass::Done);
     }
@@ -112,6 +118,11 @@ pub(super) fn walk<S: Sink<Error = Infallible>>(
     let file =
         FileInput { contract: &contract, limits, captures: &[], compression: input.compression, landed_at: None };
     read_file(&file, input.open()?, sink).map_err(|error| input.error(error))
+}
+
+/// Returns the names of fields that the beginning of a file shows.
+pub(super) fn names(input: &Input<'_>, dialect: &Dialect, sample: &[u8]) -> Result<Vec<String>, InferError> {
+    if dialect.is_ndjson() { ndjson_names(input, sample) } else { Ok(dialect.fields.clone()) }
 }
 
 /// Returns the names in the first objects of a file, in the order of their appearance.
@@ -132,7 +143,7 @@ fn ndjson_names(input: &Input<'_>, sample: &[u8]) -> Result<Vec<String>, InferEr
             landed_at: None,
         };
         let outcome = read_file(&file, whole, &mut Nothing).map_err(|error| input.error(error))?;
-        if outcome.unknown_columns.is_empty() || names.len() > MOST_COLUMNS {
+        if outcome.unknown_columns.is_empty() || names.len() > input.project.settings.limits.columns {
             return Ok(names);
         }
         names.extend(outcome.unknown_columns);
@@ -271,6 +282,7 @@ fn told_apart(dialect: &Dialect, nameless: &[usize], fields: &mut [Field]) -> (F
 /// Gathers what goes by.
 struct Profiles {
     columns: Vec<Profile>,
+    trials: Trials,
     memory: usize,
     broken_examples: Vec<String>,
     /// Texts beyond ASCII, and records that are not of the encoding.
@@ -278,9 +290,15 @@ struct Profiles {
 }
 
 impl Profiles {
-    fn new(count: usize, zone: Tz) -> Self {
-        let columns = (0..count).map(|_| Profile::new(zone)).collect();
-        Self { columns, memory: MEMORY_BYTES, broken_examples: Vec::new(), wide: Wide::default() }
+    fn new(count: usize, trials: &Trials) -> Self {
+        let columns = (0..count).map(|_| Profile::new()).collect();
+        Self {
+            columns,
+            trials: trials.clone(),
+            memory: MEMORY_BYTES,
+            broken_examples: Vec::new(),
+            wide: Wide::default(),
+        }
     }
 }
 
@@ -296,7 +314,7 @@ impl Sink for Profiles {
             }
             for row in 0..texts.len() {
                 let text = texts.is_valid(row).then(|| texts.value(row));
-                profile.push(text, lines.value(row), &mut self.memory);
+                profile.push(text, lines.value(row), &self.trials, &mut self.memory);
             }
         }
         Ok(())

@@ -24,7 +24,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("check", &["diagnostic", "digest", "least", "partition", "plan", "project", "store", "transform"]),
     ("diff", &["engine", "least", "partition", "project", "store", "transform"]),
     ("publish", &["check", "digest", "plan", "store"]),
-    ("infer", &["diagnostic", "ingest", "project"]),
+    ("infer", &["diagnostic", "ingest", "project", "stamp"]),
     ("starter", &["diagnostic", "plan", "project"]),
     ("page", &["digest", "engine", "instant", "project", "quote", "store"]),
     ("site", &["page", "plan", "project"]),
