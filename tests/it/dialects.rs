@@ -23,7 +23,8 @@ fn propose(scratch: &Scratch, name: &str, file: &str, bytes: impl AsRef<[u8]>) -
     let said = scratch.run(&["new", "source", name, "--from", &from, "--output", "json", "--quiet"]).exits(0);
     let told: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
     let questions = told["questions"].as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned());
-    let questions = questions.filter(|it| !it.starts_with("what tells two rows apart") && !it.starts_with("records with a time"));
+    let questions =
+        questions.filter(|it| !it.starts_with("what tells two rows apart") && !it.starts_with("records with a time"));
     let questions = questions.collect();
     (contract(scratch, name), questions)
 }
@@ -373,7 +374,7 @@ fn headers_above_each_other_are_one() {
         "sales.csv",
         ",Q1,,Q2,\nregion,sales,cost,sales,cost\nNorth,1,2,3,4\nSouth,5,6,7,8\n",
         &["header_rows = 2, header = true", "q1_sales = { type = \"int64\", aliases = [\"Q1 sales\"] }"],
-        &["region,q1_sales,q1_cost,q2_sales,q2_cost", "North,1,2,3,4", "South,5,6,7,8"],
+        &["region,q1_sales,q1_cost,q2_sales,q2_cost", "North,1,2.0000,3,4.0000", "South,5,6.0000,7,8.0000"],
     );
 }
 
