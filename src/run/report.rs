@@ -262,6 +262,7 @@ impl RunReport {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde hands it over so")]
 fn instant_or_null<S: Serializer>(
     instant: &Option<DateTime<Utc>>,
     serializer: S,
