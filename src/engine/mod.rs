@@ -34,6 +34,10 @@ use crate::functions;
 /// that text stays, or every warehouse would be rebuilt for a word.
 pub const QUERY_VERSION: &str = "opsmart-0.1.0/datafusion-55.2";
 
+/// The least memory with which a thread is worth having: a sort that is dealt out to threads holds a batch of each of its
+/// runs in each of them while it merges, and finds no memory where there are many threads and little of it.
+const THREAD_BYTES: usize = 64 << 20;
+
 /// Enough for all cores to work on, and few enough for most windows to fit into memory.
 const GROUP_ROWS: u64 = 1 << 20;
 
@@ -63,13 +67,14 @@ impl Resources {
         Self { memory_bytes: usize::MAX, threads: 1, spill: None, group_rows: GROUP_ROWS }
     }
 
-    /// Returns what this machine offers: its cores, and `memory_bytes` or else 60 % of what it or the control group
+    /// Returns what this machine offers: its cores, fewer where there is little memory for each, and `memory_bytes` or else 60 % of what it or the control group
     /// that we run in allows.
     #[must_use]
     pub fn of_this_machine(memory_bytes: Option<u64>, spill: Option<Utf8PathBuf>) -> Self {
         let memory = memory_bytes.unwrap_or_else(|| allowed_memory() / 10 * 6);
         let memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = cores.min(memory_bytes / THREAD_BYTES).max(1);
         Self { memory_bytes, threads, spill, group_rows: GROUP_ROWS }
     }
 }

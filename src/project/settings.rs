@@ -1,5 +1,7 @@
 //! What `opsmart.toml` says, for one environment.
 
+use std::time::Duration;
+
 use camino::Utf8PathBuf;
 use chrono_tz::Tz;
 use indexmap::IndexMap;
@@ -22,6 +24,8 @@ pub struct Settings {
     pub reporting_zone: Tz,
     /// Memory for queries, in bytes. Default: told by the machine when a run starts.
     pub memory_bytes: Option<u64>,
+    /// How long the query of one table may take in a run. Default: as long as it wants.
+    pub query_timeout: Option<Duration>,
     /// The model whose rows end the report of a run.
     pub headline: Option<String>,
     /// Folders that a contract's `from` can name as `{name}`.

@@ -118,6 +118,6 @@ fn no_project(folder: &Utf8Path) -> Diagnostics {
     let folder = if folder == "." { "this folder".to_owned() } else { format!("`{folder}`") };
     let message = format!("there is no `{SETTINGS}` in {folder} or any folder above it");
     Diagnostic::new(Code::NoProject, SourceFile::new(SETTINGS, "").whole(), message)
-        .help("change into a project's folder, or name one with --project-dir")
+        .help("change into a project's folder, name one with --project-dir, or begin one with `opsmart init`")
         .into()
 }

@@ -1,5 +1,7 @@
 //! Reads `opsmart.toml` and applies the chosen environment.
 
+use std::time::Duration;
+
 use chrono::{FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use chrono_tz::Tz;
 use indexmap::IndexMap;
@@ -7,7 +9,7 @@ use toml::de::DeValue;
 use toml::value::{Date, Datetime, Offset, Time};
 
 use super::names::Names;
-use super::value::{NAME_RULE, is_name, size, zone};
+use super::value::{NAME_RULE, duration, is_name, size, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile, did_you_mean};
 use crate::project::settings::WAREHOUSE;
 use crate::project::toml_reader::{self, Table, Value, float, integer, listed};
@@ -81,6 +83,7 @@ fn check_headline(table: &Table<'_>, word: &Spelled, names: &Names) {
 struct Part {
     warehouse: Option<String>,
     memory_bytes: Option<u64>,
+    query_timeout: Option<Duration>,
     paths: IndexMap<String, String>,
     vars: IndexMap<String, (Variable, Place)>,
     record_bytes: Option<u64>,
@@ -96,12 +99,13 @@ impl Part {
     fn read(table: &mut Table<'_>) -> Self {
         let mut part = Self::default();
         if let Some(word) = table.text("warehouse") {
-            if word.text.is_empty() {
-                table.reject(&word, "`warehouse` is empty", "write a folder, such as `warehouse`");
+            if let Some((why, help)) = no_folder(&word.text).or_else(|| no_warehouse(&word.text)) {
+                table.reject(&word, format!("`warehouse` {why}"), help);
             }
             part.warehouse = Some(word.text);
         }
         part.memory_bytes = table.take("memory").and_then(|value| size(&value));
+        part.query_timeout = table.take("query_timeout").and_then(|value| duration(&value));
         for entry in table.names("paths") {
             // A path that is wrong stays known, so that contracts that use it are not wrong as well.
             let path = path(&entry).unwrap_or_else(|| entry.name.text.clone());
@@ -144,6 +148,7 @@ impl Part {
     fn change(&mut self, changed: Self) {
         self.warehouse = changed.warehouse.or(self.warehouse.take());
         self.memory_bytes = changed.memory_bytes.or(self.memory_bytes);
+        self.query_timeout = changed.query_timeout.or(self.query_timeout);
         self.paths.extend(changed.paths);
         self.vars.extend(changed.vars);
         self.record_bytes = changed.record_bytes.or(self.record_bytes);
@@ -164,6 +169,7 @@ impl Part {
             tick,
             reporting_zone,
             memory_bytes: self.memory_bytes,
+            query_timeout: self.query_timeout,
             headline: headline.map(|word| word.text),
             paths: self.paths,
             vars: self.vars.into_iter().map(|(name, (variable, _))| (name, variable)).collect(),
@@ -201,19 +207,46 @@ fn depth(value: &Value<'_>) -> Option<u64> {
 fn path(entry: &Value<'_>) -> Option<String> {
     check_free_name(entry, "path");
     let path = entry.text()?.text;
-    let why = if path.is_empty() {
-        "is empty"
-    } else if path.contains(['{', '}']) {
-        "has braces, which only a contract's `from` can have"
-    } else if path.split('/').any(|part| part == "..") {
-        "leads through `..`"
-    } else {
+    let braces = || path.contains(['{', '}']).then_some(("has braces, which only a contract's `from` can have", A_FOLDER));
+    let Some((why, help)) = no_folder(&path).or_else(braces) else {
         // A slash stands behind its name in `from`.
         return Some(path.trim_end_matches('/').to_owned());
     };
-    entry
-        .reject(format!("the path `{}` {why}", entry.name.text), "write a folder, relative to the project or absolute");
+    entry.reject(format!("the path `{}` {why}", entry.name.text), help);
     None
+}
+
+const A_FOLDER: &str = "write a folder, relative to the project or absolute";
+
+/// Returns why a text names no folder of this machine, and what to write.
+fn no_folder(path: &str) -> Option<(&'static str, &'static str)> {
+    Some(if path.is_empty() {
+        ("is empty", A_FOLDER)
+    } else if path.contains("://") {
+        ("is a URL, and only folders of this machine can be used", "mount it, or copy files beside the run, and write the folder")
+    } else if path.split('/').any(|part| part == "..") {
+        ("leads through `..`", A_FOLDER)
+    } else if path.starts_with('~') || path.starts_with('$') || path.contains("${") {
+        ("has what only a shell would replace", "write the whole path")
+    } else if path.contains('\\') {
+        ("has a backslash", "write `/` between folders")
+    } else if path.contains(char::is_control) {
+        ("has a character that cannot be seen", A_FOLDER)
+    } else {
+        return None;
+    })
+}
+
+/// Returns why the warehouse cannot lie in a folder: it is removed and made anew as runs need it.
+fn no_warehouse(path: &str) -> Option<(&'static str, &'static str)> {
+    let mut parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+    match parts.next() {
+        None => Some(("would be where other files are", "write a folder of its own, such as `warehouse`")),
+        Some("sql" | "schemas" | "jobs" | "tests") if !path.starts_with('/') => {
+            Some(("lies among the project's own files", "write a folder of its own, such as `warehouse`"))
+        }
+        Some(_) => None,
+    }
 }
 
 fn check_free_name(entry: &Value<'_>, what: &str) {
