@@ -130,11 +130,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns the damage that led to an error, if it was one.
+    /// Returns the damage that led to an error, or the refusal to let a file be read, if it was one.
     #[must_use]
     pub fn damage_behind(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         match error.downcast_ref() {
             Some(Self::Damaged { path, reason }) => Some(Self::Damaged { path: path.clone(), reason: reason.clone() }),
+            Some(Self::Read { path, source }) => {
+                let source = match source.raw_os_error() {
+                    Some(number) => io::Error::from_raw_os_error(number),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                };
+                Some(Self::Read { path: path.clone(), source })
+            }
             _ => Self::damage_behind(error.source()?),
         }
     }

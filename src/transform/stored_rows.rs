@@ -92,6 +92,10 @@ impl Inspect for StoredFile {
         self.store.inspect(&self.file, &self.schema, self.by.as_ref()).map_err(external)
     }
 
+    fn is_proof(&self) -> bool {
+        self.file.hash.is_some()
+    }
+
     fn undecodable(&self, why: &str) -> DataFusionError {
         external(self.store.undecodable(&self.file, why))
     }
