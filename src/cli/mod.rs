@@ -40,6 +40,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
+use crate::plan::STACK_BYTES;
 use crate::project::{self, Project};
 use crate::run::{DatasetReport, Exit, RunError};
 use crate::starter::StarterError;
@@ -247,6 +248,14 @@ fn near_commands(mut said: clap::Error, args: &[OsString]) -> clap::Error {
     said
 }
 
+fn no_threads(error: &std::io::Error) -> Failure {
+    Failure::Other {
+        exit: Exit::Temporary,
+        message: format!("cannot start threads: {error}"),
+        help: Some("`ulimit -u` and `ulimit -v` say how many processes and how much memory are allowed".to_owned()),
+    }
+}
+
 fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
     let global = &cli.global;
     match &cli.command {
@@ -304,11 +313,7 @@ fn store_at(folder: &Utf8Path) -> Store {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| Failure::Other {
-        exit: Exit::Temporary,
-        message: format!("cannot start threads: {error}"),
-        help: None,
-    })
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build().map_err(|error| no_threads(&error))
 }
 
 /// Libraries whose log lines hold what goes over the wire: keys, passwords in addresses, whole requests. They are never

@@ -450,7 +450,7 @@ fn run_id(started: DateTime<Utc>) -> String {
     format!("{}-{}", started.format("%Y%m%dT%H%M%S%3fZ"), &unique[unique.len() - 6..])
 }
 
-fn parse_memory(text: &str) -> Result<u64, String> {
+pub(super) fn parse_memory(text: &str) -> Result<u64, String> {
     project::parse_size(text).ok_or_else(|| "write a size such as 512MB or 2GB".to_owned())
 }
 

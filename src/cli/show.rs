@@ -1,24 +1,30 @@
 //! `opsmart show`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::csv::WriterBuilder;
 use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
 use datafusion::datasource::MemTable;
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
+use futures::StreamExt;
 
 use super::branch::OnBranch;
+use super::run::parse_memory;
 use super::{Failure, Global, load, nothing_published, report, runtime};
 use crate::cli::print::{Printer, answer, data};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::{self, Resources};
-use crate::plan::{Kind, Query, Suite, plan_query};
-use crate::project::{Project, SourceContract};
+use crate::plan::{Kind, Query, Suite, plan_query, try_query};
+use crate::project::{Project, SourceContract, parse_duration};
 use crate::quote::identifier;
 use crate::run::{Exit, RunError};
 use crate::store::{ABOUT, Snapshot, Store};
@@ -27,6 +33,12 @@ use crate::visible;
 
 /// How many rows people want to see at once.
 const TABLE_ROWS: usize = 50;
+
+/// How many rows of a table for people are set in columns together; a longer one is printed in parts.
+const PART_ROWS: usize = 10_000;
+
+/// How many batches may wait to be printed.
+const WAITING_BATCHES: usize = 2;
 
 /// Print a table, or the result of a SELECT over the tables in force
 ///
@@ -45,8 +57,20 @@ pub(super) struct ShowArgs {
     #[arg(long, env = "OPSMART_LIMIT", value_name = "ROWS")]
     limit: Option<usize>,
 
+    /// Memory for the query, such as 512MB or 2GB; by default `memory` of opsmart.toml, or 60 % of what there is
+    #[arg(long, env = "OPSMART_MEMORY", value_name = "SIZE", value_parser = parse_memory)]
+    memory: Option<u64>,
+
+    /// How long the query may take, such as 30s, 10m or 2h; 0s for as long as it wants
+    #[arg(long, env = "OPSMART_TIMEOUT", value_name = "DURATION", value_parser = parse_timeout, default_value = "10m")]
+    timeout: Option<Duration>,
+
     #[command(flatten)]
     on: OnBranch,
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| "write a duration such as 30s, 10m or 2h".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -75,19 +99,20 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let form = if printer.is_json() { Form::Json } else { args.format };
     let limit = args.limit.unwrap_or(if form == Form::Table { TABLE_ROWS } else { 0 });
     let landing = project.sources.get(args.what.as_str()).map(|dataset| dataset.from.to_string());
-    let batches = rows(project, &store, &snapshot, &query, &file, if limit > 0 { limit + 1 } else { 0 })?;
-    let (batches, is_cut) = cut(batches, limit);
-    let batches = batches.iter().map(readable).collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.into()))?;
-    let text = write(&batches, form).map_err(|error| failed(error.into()))?;
-    match form {
-        Form::Table => answer(&text),
-        Form::Csv => data(text.as_bytes()),
-        Form::Json => data(visible::json(&text).as_bytes()),
-    }
-    if let Some(pattern) = landing.filter(|_| batches.is_empty()) {
+    let memory = args.memory.or(project.settings.memory_bytes);
+    let (session, plan) = planned(project, &store, &snapshot, &query, &file, memory)?;
+    let running = Running { session, plan, most: if limit > 0 { limit.saturating_add(1) } else { 0 } };
+    let mut rows = Rows { form, limit, printed: 0, waiting: Vec::new(), is_cut: false, has_begun: false };
+    let runtime = runtime()?;
+    let ended = runtime.block_on(running.each(args.timeout.filter(|timeout| !timeout.is_zero()), |batch| rows.take(batch)));
+    // A query whose time is over may not come to look whether anybody still wants it.
+    runtime.shutdown_background();
+    ended?;
+    rows.finish().map_err(|error| failed(error.into()))?;
+    if let Some(pattern) = landing.filter(|_| rows.printed == 0) {
         printer.say(&format!("what lands as `{pattern}` becomes its rows\n"));
     }
-    if is_cut {
+    if rows.is_cut {
         printer.say(&format!("the first {limit} rows; --limit 0 prints all\n"));
     }
     Ok(Exit::Done)
@@ -102,24 +127,155 @@ pub(super) fn rows(
     file: &SourceFile,
     limit: usize,
 ) -> Result<Vec<RecordBatch>, Failure> {
-    let resources = Resources::of_this_machine(
-        project.settings.memory_bytes,
-        Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok(),
-    );
-    let session = engine::session(&resources).map_err(RunError::Engine)?;
-    know_tables(&session, project, store, snapshot, query, file)?;
-    let plan = plan_query(&session.state(), file, query)?;
-    let batches = runtime()?.block_on(async {
-        let mut frame = session.execute_logical_plan(plan).await?;
-        if limit > 0 {
-            frame = frame.limit(0, Some(limit))?;
-        }
-        frame.collect().await
-    });
-    batches.map_err(failed)
+    let memory = project.settings.memory_bytes;
+    let (session, plan) = planned(project, store, snapshot, query, file, memory)?;
+    let mut batches = Vec::new();
+    let keep = |batch: RecordBatch| {
+        batches.push(batch);
+        Ok(())
+    };
+    runtime()?.block_on(Running { session, plan, most: limit }.each(None, keep))?;
+    Ok(batches)
 }
 
-fn failed(error: datafusion::error::DataFusionError) -> Failure {
+/// Plans a query over the tables in force, and makes sure that it does not fail whatever they hold.
+fn planned(
+    project: Project,
+    store: &Store,
+    snapshot: &Snapshot,
+    query: &Query,
+    file: &SourceFile,
+    memory: Option<u64>,
+) -> Result<(SessionContext, LogicalPlan), Failure> {
+    let spills = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
+    let session = engine::session(&Resources::of_this_machine(memory, spills)).map_err(RunError::Engine)?;
+    know_tables(&session, project, store, snapshot, query, file)?;
+    let plan = plan_query(&session.state(), file, query)?;
+    try_query(&session.state(), file, query, &plan)?;
+    Ok((session, plan))
+}
+
+/// A query to run.
+struct Running {
+    session: SessionContext,
+    plan: LogicalPlan,
+    /// How many rows it makes at most; 0 stands for all.
+    most: usize,
+}
+
+impl Running {
+    /// Hands on each batch of its rows as it comes, and ends it when its time is over.
+    async fn each(
+        self,
+        timeout: Option<Duration>,
+        mut take: impl FnMut(RecordBatch) -> Result<(), ArrowError>,
+    ) -> Result<(), Failure> {
+        let (sender, mut batches) = tokio::sync::mpsc::channel(WAITING_BATCHES);
+        // In a task of its own, so that one that never pauses cannot keep its time from ending.
+        tokio::spawn(async move {
+            let Self { session, plan, most } = self;
+            let run = async {
+                let mut frame = session.execute_logical_plan(plan).await?;
+                if most > 0 {
+                    frame = frame.limit(0, Some(most))?;
+                }
+                let mut stream = frame.execute_stream().await?;
+                // Also of no rows there is something to say: their columns.
+                let _ = sender.send(Ok(RecordBatch::new_empty(stream.schema()))).await;
+                while let Some(batch) = stream.next().await {
+                    if sender.send(Ok(batch?)).await.is_err() {
+                        break;
+                    }
+                }
+                Ok::<_, DataFusionError>(())
+            };
+            if let Err(error) = run.await {
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        let mut printing = async || {
+            while let Some(batch) = batches.recv().await {
+                take(batch.map_err(failed)?).map_err(|error| failed(error.into()))?;
+            }
+            Ok(())
+        };
+        let Some(timeout) = timeout else { return printing().await };
+        tokio::time::timeout(timeout, printing()).await.unwrap_or_else(|_| {
+            Err(Failure::Other {
+                exit: Exit::Data,
+                message: format!("the query took longer than {} s, and was ended", timeout.as_secs()),
+                help: Some(
+                    "give it more time with --timeout, or none to keep to with --timeout 0s; `with recursive` needs a condition that ends it"
+                        .to_owned(),
+                ),
+            })
+        })
+    }
+}
+
+/// Prints rows as they come.
+struct Rows {
+    form: Form,
+    limit: usize,
+    printed: usize,
+    /// Rows of a table for people, until there are enough of them to see how wide its columns are.
+    waiting: Vec<RecordBatch>,
+    is_cut: bool,
+    /// Whether the columns have been named.
+    has_begun: bool,
+}
+
+impl Rows {
+    fn take(&mut self, batch: RecordBatch) -> Result<(), ArrowError> {
+        let room = if self.limit == 0 { usize::MAX } else { self.limit.saturating_sub(self.printed) };
+        self.is_cut |= batch.num_rows() > room;
+        let batch = readable(&batch.slice(0, batch.num_rows().min(room)))?;
+        self.printed += batch.num_rows();
+        match self.form {
+            Form::Table => {
+                self.waiting.push(batch);
+                let rows: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
+                if rows >= PART_ROWS { self.print_part() } else { Ok(()) }
+            }
+            Form::Csv => {
+                let mut bytes = Vec::new();
+                WriterBuilder::new().with_header(!self.has_begun).build(&mut bytes).write(&batch)?;
+                self.has_begun = true;
+                data(&bytes);
+                Ok(())
+            }
+            Form::Json => {
+                let mut bytes = Vec::new();
+                let mut writer = LineDelimitedWriter::new(&mut bytes);
+                writer.write(&batch)?;
+                writer.finish()?;
+                data(visible::json(&String::from_utf8_lossy(&bytes)).as_bytes());
+                Ok(())
+            }
+        }
+    }
+
+    fn print_part(&mut self) -> Result<(), ArrowError> {
+        let batches = std::mem::take(&mut self.waiting);
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if rows > 0 {
+            answer(&as_table(&batches)?);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), ArrowError> {
+        if self.form == Form::Table {
+            self.print_part()?;
+            if self.printed == 0 {
+                answer(&as_table(&[])?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn failed(error: DataFusionError) -> Failure {
     RunError::from(TransformError::query("query", error)).into()
 }
 
@@ -187,7 +343,7 @@ fn not_taken_in(dataset: &SourceContract) -> Failure {
 }
 
 /// Turns bytes into the text that they most likely are: the records in `dq_quarantine` are read by people.
-fn readable(batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError> {
+fn readable(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     let text = |column: &ArrayRef| -> ArrayRef {
         let Some(bytes) = column.as_binary_opt::<i32>() else { return Arc::clone(column) };
         let words =
@@ -207,39 +363,7 @@ fn readable(batch: &RecordBatch) -> Result<RecordBatch, arrow::error::ArrowError
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
 }
 
-fn cut(batches: Vec<RecordBatch>, limit: usize) -> (Vec<RecordBatch>, bool) {
-    let total: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    if limit == 0 || total <= limit {
-        return (batches, false);
-    }
-    let mut room = limit;
-    let mut kept = Vec::new();
-    for batch in batches {
-        let here = batch.num_rows().min(room);
-        kept.push(batch.slice(0, here));
-        room -= here;
-    }
-    (kept, true)
-}
-
-fn write(batches: &[RecordBatch], form: Form) -> Result<String, arrow::error::ArrowError> {
-    let mut bytes = Vec::new();
-    match form {
-        Form::Table => return as_table(batches),
-        Form::Csv => {
-            let mut writer = WriterBuilder::new().with_header(true).build(&mut bytes);
-            batches.iter().try_for_each(|batch| writer.write(batch))?;
-        }
-        Form::Json => {
-            let mut writer = LineDelimitedWriter::new(&mut bytes);
-            batches.iter().try_for_each(|batch| writer.write(batch))?;
-            writer.finish()?;
-        }
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-pub(super) fn as_table(batches: &[RecordBatch]) -> Result<String, arrow::error::ArrowError> {
+pub(super) fn as_table(batches: &[RecordBatch]) -> Result<String, ArrowError> {
     let Some(first) = batches.first() else { return Ok("no rows\n".to_owned()) };
     let schema = first.schema();
     let head: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();

@@ -11,13 +11,11 @@ use std::thread;
 use std::time::Duration;
 
 use super::print::warn;
+use crate::plan::STACK_BYTES;
 use crate::run::Exit;
 
 /// How long a command may take to clean up. Schedulers kill it after 30 seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The stack of the thread in which a command works: SQL may nest deep.
-const STACK_BYTES: usize = 128 << 20;
 
 /// Whoever waits for the command to end.
 static WAITING: OnceLock<Sender<Exit>> = OnceLock::new();
