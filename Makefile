@@ -45,6 +45,10 @@ pollock: ## Score proposed contracts on Pollock; POLLOCK=folder of a clone of it
 law: ## Hold runs against runs from nothing after a thousand random histories; LAW_HISTORIES=100 for fewer
 	LAW_HISTORIES=$${LAW_HISTORIES:-1000} $(CARGO) test --test it -- law::
 
+.PHONY: stress
+stress: ## Check projects of random SQL, long and deep; OPSMART_STRESS=1000 projects instead of 200
+	OPSMART_STRESS=$${OPSMART_STRESS:-200} $(CARGO) test --test it -- deep::
+
 .PHONY: faults
 faults: ## Kill opsmart, or let the disk refuse, at every call that changes it; FAULTS=short for some (needs strace)
 	./tests/faults/run.sh

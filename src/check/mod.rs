@@ -25,7 +25,7 @@ use crate::least::Row;
 use crate::plan::{PUBLISHED_ROWS, Promise, Query, Tested, plan_statement};
 use crate::project::{Severity, Variable};
 use crate::store::{Outcome, OutcomeState, Outcomes, TableState};
-use crate::transform::{Scene, value_at};
+use crate::transform::{Blame, Scene, blame_of, value_at};
 
 /// A promise that the data broke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,12 +89,14 @@ pub struct Question<'a> {
 
 /// Why a check could not be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("check `{check}` failed to run: {}", error.find_root().strip_backtrace().lines().next().unwrap_or_default())]
+#[error("check `{check}` failed to run{}", blame.words())]
 pub struct CheckError {
     /// The check.
     pub check: String,
     /// What DataFusion says.
     pub error: DataFusionError,
+    /// What made it fail.
+    pub blame: Box<Blame>,
 }
 
 /// Asks `questions`. Everything that they read must be known to the session, `tables` among it.
@@ -117,7 +119,13 @@ pub async fn check(
     let mut errors = Vec::new();
     for question in questions {
         let promise = question.promise;
-        let answer = ask(scene, &question).await.map_err(|error| CheckError { check: promise.name.clone(), error })?;
+        let answer = match ask(scene, &question).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let blame = Box::new(blame_of(scene, &promise.name, &error).await);
+                return Err(CheckError { check: promise.name.clone(), error, blame });
+            }
+        };
         match answer.state {
             State::Kept => checked.kept += 1,
             State::NotJudged => checked.not_judged += 1,

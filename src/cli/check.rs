@@ -6,16 +6,20 @@ use serde::{Deserialize, Serialize};
 use super::report::counted;
 use super::{Failure, Global, load, open_store, store_at};
 use crate::cli::print::{Printer, document};
-use crate::plan::{Kind, Suite};
+use crate::plan::{Kind, Suite, Tried};
 use crate::project;
-use crate::run::{Exit, Memo};
+use crate::run::{Exit, Memo, recall_always, remember_always};
 
 /// Check the whole project without running anything
 ///
-/// Reads every file of the project, binds every SELECT, and reports every mistake at its place. A project that was found
+/// Reads every file of the project, binds every SELECT and plans it as a run would, computes what needs no data, and
+/// reports every mistake at its place. A project that was found
 /// right is remembered in its warehouse, and asked again in a moment.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {}
+
+/// The name under which it is remembered which queries have been tried.
+const TRIED: &str = "tried";
 
 /// What a project that is right has.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,7 +39,16 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
         tell(printer, &counts);
         return Ok(Exit::Done);
     }
-    let suite = Suite::compile(load(global)?)?;
+    let project = load(global)?;
+    let store = open_store(&project);
+    let tried = Tried::with(recall_always(&store, TRIED).unwrap_or_default());
+    let compiled = Suite::compile_and_try(project, &tried);
+    // Whoever only checks a project, as a review does, wants no warehouse made.
+    let has_warehouse = store.root().is_dir();
+    if has_warehouse {
+        remember_always(&store, TRIED, tried.sound());
+    }
+    let suite = compiled?;
     let checks = suite.tables.values().filter(|table| table.kind == Kind::Check).count();
     let counts = Counts {
         jobs: suite.project.jobs.len(),
@@ -43,9 +56,7 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
         models: suite.tables.len() - checks,
         checks,
     };
-    let store = open_store(&suite.project);
-    // Whoever only checks a project, as a review does, wants no warehouse made.
-    if store.root().is_dir() {
+    if has_warehouse {
         memo.remember(&store, &counts);
     }
     tell(printer, &counts);

@@ -87,6 +87,17 @@ codes! {
     /// SQL to which the engine is known to give a wrong answer.
     EngineFault = "E0311",
 
+    /// A subquery that depends on the rows around it in a way that cannot be computed.
+    Correlated = "E0320",
+    /// A literal or an argument with which an expression fails whatever the data.
+    NeverWorks = "E0321",
+    /// SQL that goes deeper, or names more tables, than can be planned.
+    TooDeep = "E0322",
+    /// SQL of other engines that this one does not have.
+    Unsupported = "E0323",
+    /// A query that means something but cannot be planned.
+    NotPlanned = "E0324",
+
     /// A column type that does not exist.
     UnknownType = "E0401",
     /// A contract names a column that the table does not have.

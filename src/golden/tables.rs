@@ -34,7 +34,7 @@ pub(super) struct TestFailure(String);
 
 impl From<DataFusionError> for TestFailure {
     fn from(error: DataFusionError) -> Self {
-        Self(error.strip_backtrace())
+        Self(crate::plan::plain(&error).message)
     }
 }
 

@@ -4,7 +4,7 @@
 //! binds in the run.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
@@ -17,10 +17,15 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility, WindowFunctionDefi
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use futures::FutureExt;
+use regex::Regex;
 
+use super::elsewhere::unsupported;
 use super::query::{FunctionCall, Query};
+use super::places::{self, InnerKind};
 use super::refuse::{self, Refusal};
 use super::using;
+use super::trial::{Trial, Tried};
+use super::words::{instead_of, kind, of_arguments, of_side, plain_text};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::engine::read_only;
 use crate::project::{Model, Variable, timestamp};
@@ -65,6 +70,11 @@ pub(super) fn bind(
                 .label("no ORDER BY fixes it")
                 .help(help),
         );
+    }
+    let unsupported = unsupported(file, query);
+    if !unsupported.is_empty() {
+        mistakes.extend(unsupported);
+        return Err(mistakes);
     }
     match plan_merged(session, query.statement(value)) {
         Ok((plan, merges)) => {
@@ -141,7 +151,7 @@ pub(super) fn stored_schema(model: &Model, query: &Query, schema: &Schema) -> Re
         match stored_type(field.data_type()) {
             Some(kind) => fields.push(Field::new(name, kind, true)),
             None => mistakes.push(
-                mistake(format!("output column `{name}` is of type {}, which BI tools cannot read", field.data_type()))
+                mistake(format!("output column `{name}` is a {}, which BI tools cannot read", kind(&field.data_type().to_string())))
                     .maybe_help(match field.data_type() {
                         DataType::Null => Some("cast the null to the type that the column should have".to_owned()),
                         DataType::Duration(_) | DataType::Interval(_) => {
@@ -311,11 +321,23 @@ fn translate(session: &SessionState, file: &SourceFile, query: &Query, error: &D
         }
         let text = told.map_or_else(|| root.strip_backtrace(), |told| told.message.clone());
         let diagnostic = if let DataFusionError::SchemaError(schema, _) = root {
+            let at = match schema.as_ref() {
+                SchemaError::FieldNotFound { field, .. } if at.bytes.is_empty() => {
+                    places::of_word(query, file, &field.name).map_or(at, |bytes| file.at(bytes))
+                }
+                _ if at.bytes.is_empty() => place_of_quoted(file, query, &text).unwrap_or(at),
+                _ => at,
+            };
             schema_mistake(schema, at, &text)
         } else if let Some(name) = text.strip_prefix("Invalid function '").and_then(|rest| rest.strip_suffix('\'')) {
             unknown_function(session, name, at)
         } else {
-            let at = if at.bytes.is_empty() { place_of_quoted(file, query, &text).unwrap_or(at) } else { at };
+            let subquery = || {
+                let inner = places::inner(query, file).into_iter().find(|inner| inner.kind == InnerKind::Expression)?;
+                text.contains("Too many columns").then(|| file.at(inner.bytes))
+            };
+            let found = || place_of_quoted(file, query, &text).or_else(subquery);
+            let at = if at.bytes.is_empty() { found().unwrap_or(at) } else { at };
             binding_mistake(file, at, &text, told)
         };
         mistakes.push(diagnostic);
@@ -355,6 +377,11 @@ fn schema_mistake(error: &SchemaError, at: crate::diagnostic::Place, text: &str)
 }
 
 fn unknown_function(session: &SessionState, name: &str, at: crate::diagnostic::Place) -> Diagnostic {
+    if session.window_functions().contains_key(name) {
+        return Diagnostic::new(Code::UnknownFunction, at, format!("`{name}` looks at other rows, and needs to be told which"))
+            .label("no OVER clause")
+            .help(format!("write `{name}(…) over (partition by … order by …)`"));
+    }
     let known = session
         .scalar_functions()
         .keys()
@@ -363,7 +390,7 @@ fn unknown_function(session: &SessionState, name: &str, at: crate::diagnostic::P
         .map(String::as_str);
     Diagnostic::new(Code::UnknownFunction, at, format!("function `{name}` does not exist"))
         .label("no such function")
-        .maybe_help(did_you_mean(name, known))
+        .maybe_help(instead_of(name).or_else(|| did_you_mean(name, known)))
 }
 
 fn binding_mistake(
@@ -386,41 +413,58 @@ fn binding_mistake(
         .and_then(|(_, rest)| rest.split_once(". No function matches"))
         .map(|(own, _)| own);
     if let Some(own) = own {
-        return Diagnostic::new(code, at, own.trim_start_matches("Error during planning: "));
+        let words = plain_text(own);
+        return Diagnostic::new(code, at, words.message).maybe_help(words.help);
     }
-    let first = text.lines().next().unwrap_or(text).trim_start_matches("Error during planning: ");
-    let mut letters = first.chars();
-    let message: String = letters.next().map_or_else(String::new, |c| c.to_lowercase().chain(letters).collect());
-    let mut help: Vec<String> =
-        text.lines().skip(1).map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
-    let mut mistake = Diagnostic::new(code, at, message);
+    if let Some(words) = of_arguments(text) {
+        return Diagnostic::new(code, at, words.message).maybe_help(words.help);
+    }
+    let words = plain_text(text);
+    let mut help: Vec<String> = words.help.into_iter().collect();
+    let mut mistake = Diagnostic::new(code, at, words.message);
     if let Some(told) = told {
         for note in &told.notes {
             match note.span {
                 Some(span) => {
-                    mistake = mistake.related(file.at(offset(file, span.start)..offset(file, span.end)), &note.message);
+                    mistake = mistake.related(file.at(offset(file, span.start)..offset(file, span.end)), of_side(&note.message));
                 }
-                None if note.message.starts_with("has type") => help.push(format!("the other side {}", note.message)),
+                None if note.message.starts_with("has type") => help.push(format!("the other side {}", of_side(&note.message))),
                 None => help.push(note.message.clone()),
             }
         }
         // What the engine proposes depends on the order of rows, and is refused.
         help.extend(told.helps.iter().map(|help| help.message.replace("like ANY_VALUE(", "like min(")));
     }
-    let help = if help.is_empty() { None } else { Some(help.join("\n")) };
+    let help = if help.is_empty() { None } else { Some(help.join("\n").replace("ANY_VALUE(", "min(")) };
     mistake.maybe_help(help)
 }
 
-/// The analyser's errors have no place, but quote the function that they speak of.
-fn place_of_quoted(file: &SourceFile, query: &Query, text: &str) -> Option<crate::diagnostic::Place> {
+/// The analyser's errors have no place, but quote what they speak of: a function, a literal, a column, an expression.
+pub(super) fn place_of_quoted(file: &SourceFile, query: &Query, text: &str) -> Option<crate::diagnostic::Place> {
+    static QUOTED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(
+            r#"'([^']+)'|`([^`]+)`|"([^"]+)"|SQL type (\S+)|[Ww]indow (\S+) is|qualifier (\S+)|position (\d+) in|specified: (\d+)|expected (LIMIT|OFFSET) |references: (.+) must|the (WHERE) clause|in (I?LIKE) expr"#,
+        )
+        .ok()
+    });
     let lower = text.to_lowercase();
-    query
-        .functions()
-        .iter()
-        .find(|call| {
-            lower.contains(&format!("'{}'", call.name.text)) || lower.contains(&format!("{}(", call.name.text))
-        })
-        .map(|call| file.at(call.name.bytes.clone()))
+    let call = query.functions().iter().find(|call| {
+        lower.contains(&format!("'{}'", call.name.text)) || lower.contains(&format!("{}(", call.name.text))
+    });
+    if let Some(call) = call {
+        return Some(file.at(call.name.bytes.clone()));
+    }
+    let quoted = QUOTED.as_ref()?.captures_iter(text);
+    let words = quoted.filter_map(|found| found.iter().skip(1).flatten().next().map(|word| word.as_str().to_owned()));
+    for word in words {
+        let bare = word.rsplit(['.', ' ']).next().unwrap_or_default();
+        if let Some(at) = places::of_word(query, file, &word).or_else(|| places::of_word(query, file, bare)) {
+            return Some(file.at(at));
+        }
+    }
+    let is_named = |name: &str| lower.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name);
+    let call = query.functions().iter().find(|call| is_named(&call.name.text))?;
+    Some(file.at(call.name.bytes.clone()))
 }
 
 /// Plans a SELECT that a person typed, against the tables that `session` knows. What need not come out the same every
@@ -435,7 +479,21 @@ pub fn plan_query(session: &SessionState, file: &SourceFile, query: &Query) -> R
             .help("variables belong to models; write the value")
             .into());
     }
+    unsupported(file, query).into_result(())?;
     let plan =
         plan_statement(session, query.statement(|_| None)).map_err(|error| translate(session, file, query, &error))?;
     refuse::refused(file, query, &plan).into_result(plan)
+}
+
+/// Makes sure that a query that somebody typed does not fail whatever the tables hold.
+///
+/// # Errors
+/// What fails, each at its place in `file`.
+pub fn try_query(
+    session: &SessionState,
+    file: &SourceFile,
+    query: &Query,
+    plan: &LogicalPlan,
+) -> Result<(), Diagnostics> {
+    Trial { session, file, query, tried: &Tried::default() }.run(plan, plan).into_result(())
 }

@@ -8,36 +8,45 @@
 
 mod bind;
 mod dataset;
+mod depth;
+mod elsewhere;
 mod forget;
 mod graph;
 mod lineage;
 mod own;
 mod partition;
+mod places;
 mod promise;
 mod query;
 mod refuse;
 mod select;
 mod suite;
+mod trial;
 mod using;
 mod version;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-pub use bind::{plan_query, plan_statement, volatile};
+pub use bind::{plan_query, plan_statement, try_query, volatile};
 pub use dataset::{
     DatasetInput, DatasetStep, FileLeft, FileStep, FileWhy, Listed, Unready, by_path, dataset_fingerprint, in_order,
     live_paths, shape, without_rows,
 };
+pub use depth::STACK_BYTES;
 pub use forget::Forget;
 pub use lineage::{Lineage, Origin, lineage};
 pub use own::OwnTable;
 pub use partition::Partitioned;
+pub use places::{WrittenAt, locate, said_of};
 pub use promise::{PUBLISHED_ROWS, Promise, Tested};
 pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};
 pub use suite::{CLOCK, Kind, Suite, Table, source_schema, variable_value};
+pub use trial::{Tried, computable, is_of_the_query};
+pub use words::{Told, plain};
 
 use crate::digest::{Digest, Parts};
 use crate::store::Snapshot;

@@ -1,6 +1,6 @@
 //! The text of a model, parsed: what it reads, which variables it uses, and its canonical form.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
@@ -15,10 +15,12 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::{
     ALL_KEYWORDS, ALL_KEYWORDS_INDEX, RESERVED_FOR_COLUMN_ALIAS, RESERVED_FOR_IDENTIFIER, RESERVED_FOR_TABLE_ALIAS,
 };
-use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 use regex::Regex;
 
+use super::depth;
+use super::words::plain_text;
 use crate::diagnostic::{Code, Diagnostic, SourceFile};
 use crate::project::{Spelled, Variable};
 use crate::quote::identifier;
@@ -81,7 +83,8 @@ impl Query {
     /// # Errors
     /// The place of a syntax error, or of whatever is not one SELECT.
     pub fn parse(file: &SourceFile) -> Result<Self, Diagnostic> {
-        let statements = DFParserBuilder::new(&*file.text)
+        let statements = DFParserBuilder::new(depth::words(file)?)
+            .with_recursion_limit(depth::PARSER_LEVELS)
             .build()
             .and_then(|mut parser| parser.parse_statements())
             .map_err(|error| syntax_error(file, &error))?;
@@ -135,6 +138,26 @@ impl Query {
         &self.variables
     }
 
+    /// Returns how many tables it reads, each as often as it is read, also by what WITH names; `of` tells it of a view.
+    pub(super) fn tables_read(&self, of: impl Fn(&str) -> usize) -> usize {
+        let Statement::Query(query) = self.statement.as_ref() else { return 0 };
+        let mut named: BTreeMap<String, usize> = BTreeMap::new();
+        let read = |body: &dyn Fn(&mut dyn FnMut(&ast::ObjectName)), named: &BTreeMap<String, usize>| {
+            let mut sum = 0_usize;
+            body(&mut |name| {
+                let name = name.to_string().to_lowercase();
+                sum = sum.saturating_add(named.get(&name).copied().unwrap_or_else(|| of(&name)));
+            });
+            sum
+        };
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            let body = |take: &mut dyn FnMut(&ast::ObjectName)| each_relation(&cte.query, take);
+            let sum = read(&body, &named);
+            named.insert(cte.alias.name.value.to_lowercase(), sum);
+        }
+        read(&|take: &mut dyn FnMut(&ast::ObjectName)| each_relation(&query.body, take), &named)
+    }
+
     /// Returns the syntax tree.
     pub(super) fn tree(&self) -> &Statement {
         &self.statement
@@ -181,11 +204,23 @@ impl Query {
 /// # Errors
 /// The place of a syntax error, or of what follows the expression.
 pub(super) fn expression(file: &SourceFile) -> Result<(), Diagnostic> {
-    let parsed = Parser::new(&GenericDialect {}).try_with_sql(&file.text).and_then(|mut parser| {
-        parser.parse_expr()?;
-        parser.expect_token(&Token::EOF)
+    let mut parser = Parser::new(&GenericDialect {})
+        .with_recursion_limit(depth::PARSER_LEVELS)
+        .with_tokens_with_locations(depth::words(file)?);
+    let parsed = parser.parse_expr().and_then(|_| parser.expect_token(&Token::EOF));
+    parsed.map(|_| ()).map_err(|error| parser_error(file, error))
+}
+
+/// Turns what the parser says into a diagnostic.
+pub(super) fn parser_error(file: &SourceFile, error: ParserError) -> Diagnostic {
+    syntax_error(file, &DataFusionError::SQL(Box::new(error), None))
+}
+
+fn each_relation(of: &impl Visit, take: &mut dyn FnMut(&ast::ObjectName)) {
+    let _ = visit_relations(of, |name| {
+        take(name);
+        ControlFlow::<()>::Continue(())
     });
-    parsed.map(|_| ()).map_err(|error| syntax_error(file, &DataFusionError::SQL(Box::new(error), None)))
 }
 
 fn placeholder(expression: &Expr) -> Option<(&str, Span)> {
@@ -488,8 +523,6 @@ fn syntax_error(file: &SourceFile, error: &DataFusionError) -> Diagnostic {
         None if words.contains("EOF") => (words.to_owned(), file.text.trim_end().len()..file.text.trim_end().len()),
         None => (words.to_owned(), 0..0),
     };
-    let message = message.trim_start_matches("ParserError(\"").trim_end_matches("\")");
-    let mut letters = message.chars();
-    let message = letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect());
-    Diagnostic::new(Code::SqlSyntax, file.at(bytes), format!("this is not SQL: {message}"))
+    let told = plain_text(message.trim_start_matches("ParserError(\"").trim_end_matches("\")"));
+    Diagnostic::new(Code::SqlSyntax, file.at(bytes), format!("this is not SQL: {}", told.message)).maybe_help(told.help)
 }

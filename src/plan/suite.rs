@@ -11,12 +11,14 @@ use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 
 use super::bind;
+use super::depth::{MOST_TABLES, STACK_BYTES, too_many_tables};
 use super::graph;
 use super::own::OwnTable;
 use super::partition::{Partitioned, Proof, Proofs};
 use super::promise::{self, Promise};
 use super::query::Query;
 use super::select;
+use super::trial::{Trial, Tried, with_views};
 use crate::canonical::canonical;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, did_you_mean};
 use crate::digest::{Digest, Parts};
@@ -79,6 +81,18 @@ struct Bound {
     proof: Option<Proof>,
     /// Whether an outer join of it merges columns as the standard says, and not as the engine does.
     merges: bool,
+    /// Its query over stored tables, where it was tried.
+    whole: Option<LogicalPlan>,
+}
+
+/// What it takes to try queries.
+#[derive(Clone, Copy)]
+struct Trying<'a> {
+    tried: &'a Tried,
+    /// The queries of views over stored tables.
+    views: &'a BTreeMap<String, Arc<LogicalPlan>>,
+    /// The names that models read.
+    read: &'a BTreeSet<&'a str>,
 }
 
 /// What is made of a model's rows.
@@ -108,6 +122,19 @@ impl Suite {
     /// # Errors
     /// Every mistake, sorted by file and place. A model that reads a broken one is not judged.
     pub fn compile(project: Project) -> Result<Self, Diagnostics> {
+        Self::make(project, None)
+    }
+
+    /// Reads and binds all SQL of `project`, and tries each query without data, so that none fails in a run for what is
+    /// written in it.
+    ///
+    /// # Errors
+    /// As [`Suite::compile`], and what fails whatever the data.
+    pub fn compile_and_try(project: Project, tried: &Tried) -> Result<Self, Diagnostics> {
+        Self::make(project, Some(tried))
+    }
+
+    fn make(project: Project, tried: Option<&Tried>) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::default();
         let datasets = in_order_of_references(&project, &mut mistakes);
         let mut queries = BTreeMap::new();
@@ -141,7 +168,7 @@ impl Suite {
         };
         let mut suite =
             Self { project, datasets, order: waves.concat(), tables: BTreeMap::new(), proofs: Proofs::default() };
-        suite.bind(queries, &waves, &reads, &mut mistakes);
+        suite.bind(queries, &waves, &reads, tried, &mut mistakes);
         select::check_jobs(&suite, &mut mistakes);
         mistakes.into_result(suite)
     }
@@ -151,6 +178,7 @@ impl Suite {
         mut queries: BTreeMap<String, Query>,
         waves: &[Vec<String>],
         reads: &BTreeMap<String, BTreeSet<String>>,
+        tried: Option<&Tried>,
         mistakes: &mut Diagnostics,
     ) {
         let resources = engine::Resources::for_binding();
@@ -179,6 +207,11 @@ impl Suite {
         let state = session.state();
         // Views that 0.1.0 did not follow: tables by partitions that read them did not notice when their inputs changed.
         let mut unfollowed: BTreeSet<String> = BTreeSet::new();
+        // The queries of views over stored tables, where queries are tried.
+        let mut views: BTreeMap<String, Arc<LogicalPlan>> = BTreeMap::new();
+        let read_by_models: BTreeSet<&str> = reads.values().flatten().map(String::as_str).collect();
+        // How many tables each view reads.
+        let mut read: BTreeMap<String, usize> = BTreeMap::new();
         let mut usable: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
         for wave in waves {
             let mut candidates = Vec::new();
@@ -186,6 +219,17 @@ impl Suite {
                 let (Some(query), Some(model)) = (queries.remove(name), self.project.models.get(name)) else {
                     continue;
                 };
+                let of = |name: &str| read.get(name).copied().unwrap_or(1);
+                let tables = query.tables_read(of);
+                if tables > MOST_TABLES {
+                    let most = query.reads().iter().max_by_key(|read| of(&read.text));
+                    let at = most.map_or(0..0, |read| read.bytes.clone());
+                    mistakes.push(too_many_tables(&model.file, at));
+                    continue;
+                }
+                if self.kind_of(model) == Kind::View {
+                    read.insert(name.clone(), tables);
+                }
                 let is_known = |variable: &Spelled| variable_value(&self.project.settings, &variable.text).is_some();
                 let is_whole = reads[name].iter().all(|input| usable.contains(input.as_str()));
                 if is_whole && query.variables().iter().all(is_known) {
@@ -193,7 +237,8 @@ impl Suite {
                 }
             }
             let nothing_followed = proofs.is_empty();
-            let bound = in_parallel(&candidates, |(model, query)| self.bind_one(&state, model, query, &proofs));
+            let trying = tried.map(|tried| Trying { tried, views: &views, read: &read_by_models });
+            let bound = in_parallel(&candidates, |(model, query)| self.bind_one(&state, model, query, &proofs, trying));
             let mut tables = Vec::new();
             for ((model, query), outcome) in candidates.into_iter().zip(bound) {
                 match outcome {
@@ -201,7 +246,10 @@ impl Suite {
                     Err(found) => mistakes.extend(found),
                 }
             }
-            for (name, query, Bound { kind, schema, proof, merges }) in tables {
+            for (name, query, Bound { kind, schema, proof, whole, merges }) in tables {
+                if let (Kind::View, Some(whole)) = (kind, whole) {
+                    views.insert(name.clone(), Arc::new(whole));
+                }
                 let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
                 if kind != Kind::Check && bind::register_empty(&session, &name, &plain).is_err() {
                     continue;
@@ -239,7 +287,7 @@ impl Suite {
             }
         }
         self.proofs = proofs;
-        self.promise(&state, mistakes);
+        self.promise(&state, tried, mistakes);
     }
 
     /// Binds one SELECT, all of whose inputs are known to `state`.
@@ -249,6 +297,7 @@ impl Suite {
         model: &Model,
         query: &Query,
         proofs: &Proofs,
+        trying: Option<Trying<'_>>,
     ) -> Result<Bound, Diagnostics> {
         let value = |variable: &str| variable_value(&self.project.settings, variable);
         let (plan, merges) = bind::bind(state, &model.file, query, value)?;
@@ -265,7 +314,42 @@ impl Suite {
             Kind::Check => false,
         };
         let proof = wants_proof.then(|| proofs.prove(&plan, self.project.settings.reporting_zone));
-        Ok(Bound { kind, schema, proof, merges })
+        let whole = trying.map(|trying| self.try_one(trying, state, model, query, &plan)).transpose()?;
+        Ok(Bound { kind, schema, proof, whole, merges })
+    }
+
+    /// Tries a bound query, and returns it with the queries of views in it.
+    fn try_one(
+        &self,
+        trying: Trying<'_>,
+        state: &SessionState,
+        model: &Model,
+        query: &Query,
+        plan: &LogicalPlan,
+    ) -> Result<LogicalPlan, Diagnostics> {
+        let Trying { tried, views, read } = trying;
+        let whole = with_views(plan, |view| views.get(view).cloned()).unwrap_or_else(|_| plan.clone());
+        let trial = Trial { session: state, file: &model.file, query, tried };
+        if self.kind_of(model) == Kind::View && read.contains(model.name.as_str()) {
+            // It is planned where it is read.
+            trial.values(plan).into_result(())?;
+            return Ok(whole);
+        }
+        if tried.has(query.canonical(), &whole) {
+            return Ok(whole);
+        }
+        let mistakes = trial.run(plan, &whole);
+        if mistakes.is_empty() {
+            return Ok(whole);
+        }
+        // What cannot be planned may stand in a view.
+        let upstream = self.sql_upstream(&query.reads().iter().map(|read| read.text.clone()).collect());
+        for (name, view) in views.iter().filter(|(name, _)| upstream.contains(*name)) {
+            let (Some(model), Some(table)) = (self.project.models.get(name), self.tables.get(name)) else { continue };
+            let trial = Trial { session: state, file: &model.file, query: &table.query, tried };
+            trial.run(view, view).into_result(())?;
+        }
+        Err(mistakes)
     }
 
     /// Returns what is known of the datasets that have partitions.
@@ -387,9 +471,9 @@ impl Suite {
     }
 
     /// Makes the promises of every table, now that all tables that they may lead to are known.
-    fn promise(&mut self, state: &SessionState, mistakes: &mut Diagnostics) {
+    fn promise(&mut self, state: &SessionState, tried: Option<&Tried>, mistakes: &mut Diagnostics) {
         let made: Vec<_> =
-            self.tables.keys().map(|name| (name.clone(), promise::of(self, state, name, mistakes))).collect();
+            self.tables.keys().map(|name| (name.clone(), promise::of(self, state, name, tried, mistakes))).collect();
         for (name, promises) in made {
             if let Some(table) = self.tables.get_mut(&name) {
                 table.promises = promises;
@@ -533,7 +617,9 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
             }
             answers
         };
-        let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
+        // Where no thread is to be had, those that there are do it all.
+        let helper = |_| std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, take).ok();
+        let helpers: Vec<_> = (1..threads).filter_map(helper).collect();
         let mut answers = take();
         for helper in helpers {
             match helper.join() {

@@ -11,6 +11,7 @@ use crate::check::{CheckError, Finding};
 use crate::clean::CleanError;
 use crate::diff::DiffError;
 use crate::ingest::{IngestError, ListingError};
+use crate::plan::plain;
 use crate::project::{Severity, SourceContract};
 use crate::store::{LockError, StoreError};
 use crate::transform::{Operator, TransformError, is_out_of_memory};
@@ -106,14 +107,14 @@ pub enum RunError {
         input: String,
     },
     /// DataFusion does not start or does not take a table.
-    #[error("the engine failed: {}", .0.strip_backtrace())]
+    #[error("the engine failed: {}", plain(.0).message)]
     Engine(DataFusionError),
 }
 
 impl From<CheckError> for RunError {
-    fn from(CheckError { check, error }: CheckError) -> Self {
+    fn from(CheckError { check, error, blame }: CheckError) -> Self {
         match Self::engine(error) {
-            Self::Engine(error) => Self::Check(CheckError { check, error }),
+            Self::Engine(error) => Self::Check(CheckError { check, error, blame }),
             other => other,
         }
     }
@@ -195,7 +196,9 @@ impl RunError {
                 Exit::Temporary
             }
             Self::Broken { .. }
-            | Self::Transform(TransformError::Query { .. } | TransformError::Memory { .. })
+            | Self::Transform(
+                TransformError::Query { .. } | TransformError::Memory { .. } | TransformError::Timeout { .. },
+            )
             | Self::Check(_)
             | Self::Diff(_) => Exit::Data,
             Self::Clock(_) | Self::MissingInput { .. } => Exit::Usage,
@@ -299,6 +302,16 @@ impl RunError {
             Self::Check(CheckError { error, .. }) if is_out_of_memory(error) => {
                 memory_help(&Operator::told(&error.find_root().strip_backtrace()))
             }
+            Self::Transform(TransformError::Timeout { .. }) => {
+                "give it longer with `query_timeout` in opsmart.toml, or let it read less; `with recursive` needs a \
+                 condition that ends it"
+                    .to_owned()
+            }
+            Self::Check(CheckError { blame, .. }) | Self::Transform(TransformError::Query { blame: Some(blame), .. })
+                if blame.told.help.is_some() =>
+            {
+                return blame.told.help.clone();
+            }
             Self::Diff(DiffError { error, .. }) if is_out_of_memory(error) => {
                 "give it more with `memory` in opsmart.toml".to_owned()
             }
@@ -309,7 +322,7 @@ impl RunError {
             Self::Behind(_) => "the next run, rollback or release does it".to_owned(),
             _ => {
                 let store = self.store().and_then(store_help);
-                return store.or_else(|| Some(disk_help(self.disk()?.kind(), if self.is_reading() { "read" } else { "read and write" })));
+                return store.or_else(|| Some(disk_help(self.disk()?, if self.is_reading() { "read" } else { "read and write" })));
             }
         })
     }
@@ -340,8 +353,21 @@ fn store_help(error: &StoreError) -> Option<String> {
 }
 
 /// Returns what to do about a disk that refuses what `wanted` says.
-fn disk_help(refusal: io::ErrorKind, wanted: &str) -> String {
-    let help = match refusal {
+fn disk_help(refusal: &io::Error, wanted: &str) -> String {
+    const NO_MEMORY: i32 = 12;
+    const TOO_MANY_FILES_OF_ALL: i32 = 23;
+    const TOO_MANY_FILES: i32 = 24;
+    match refusal.raw_os_error() {
+        Some(TOO_MANY_FILES) => {
+            return "more files were open than may be: raise `ulimit -n`, to 1024 or more, and run again".to_owned();
+        }
+        Some(TOO_MANY_FILES_OF_ALL) => {
+            return "the machine has more files open than it may: run again when others have closed theirs".to_owned();
+        }
+        Some(NO_MEMORY) => return "the machine has no memory left: run again when there is some".to_owned(),
+        _ => {}
+    }
+    let help = match refusal.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "nothing was published; free space and run again",
         io::ErrorKind::PermissionDenied => {
             return format!("let the user that opsmart runs as {wanted} it, and run again; `ls -ld` shows whose it is");

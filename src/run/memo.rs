@@ -57,6 +57,18 @@ impl Memo {
     }
 }
 
+/// Returns what was remembered under a name by this program, whatever has become of the project.
+#[must_use]
+pub fn recall_always<T: DeserializeOwned>(store: &Store, name: &str) -> Option<T> {
+    let (known, said): (String, T) = store.recall(name)?;
+    (known == program()).then_some(said)
+}
+
+/// Remembers what holds whatever becomes of the project.
+pub fn remember_always(store: &Store, name: &str, said: impl Serialize) {
+    store.remember(name, &(program(), said));
+}
+
 /// Returns what tells this program from another build of it.
 fn program() -> String {
     let file = std::env::current_exe().and_then(std::fs::metadata);

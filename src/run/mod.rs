@@ -25,7 +25,7 @@ use clock::leapt;
 pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
 pub use idle::recall;
-pub use memo::Memo;
+pub use memo::{Memo, recall_always, remember_always};
 pub use metrics::{Measured, Standing, metrics};
 pub use openlineage::Surroundings;
 pub use receiver::{Receiver, SendError};

@@ -4,6 +4,7 @@
 //! a query that does not fit into memory spills, is tried once more with joins that can, or ends with an error that
 //! names the operator and the remedy. It knows nothing of checks or of what else the run does.
 
+mod blame;
 mod keys;
 mod memory;
 mod partitions;
@@ -11,6 +12,7 @@ mod stored_rows;
 mod tables;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
@@ -20,6 +22,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+pub use blame::Blame;
 pub use keys::are_among;
 pub use memory::{Operator, is_out_of_memory};
 pub use partitions::{Making, Portion};
@@ -28,7 +31,7 @@ pub use tables::{
 };
 
 use crate::digest::Digest;
-use crate::plan::{CLOCK, Suite, Table, plan_statement, variable_value};
+use crate::plan::{CLOCK, Suite, Table, plain, plan_statement, variable_value};
 use crate::project::Variable;
 use crate::store::{ColumnState, DataFile, Made, Store, StoreError, TableState};
 
@@ -99,12 +102,14 @@ impl Running {
 #[derive(Debug, thiserror::Error)]
 pub enum TransformError {
     /// The query failed.
-    #[error("`{model}` failed: {}", first_line(error))]
+    #[error("`{model}` failed{}", words(error, blame.as_deref()))]
     Query {
         /// The model.
         model: String,
         /// What DataFusion says; its own words are the innermost, so they are not told as a chain.
         error: DataFusionError,
+        /// What made it fail, where it was looked for.
+        blame: Option<Box<Blame>>,
     },
     /// The query needs more memory than it may use, and cannot spill.
     #[error("`{model}` needs more memory than it may use: {operator} asked for more than there was")]
@@ -113,6 +118,14 @@ pub enum TransformError {
         model: String,
         /// What of the query asked for it.
         operator: Operator,
+    },
+    /// The query took longer than it may.
+    #[error("`{model}` took longer than {} s, and was ended", limit.as_secs())]
+    Timeout {
+        /// The model.
+        model: String,
+        /// How long it may take.
+        limit: Duration,
     },
     /// Its rows could not be stored.
     #[error(transparent)]
@@ -125,7 +138,7 @@ impl TransformError {
     pub fn query(model: &str, error: DataFusionError) -> Self {
         match StoreError::damage_behind(&error) {
             Some(damage) => Self::Store(damage),
-            None => Self::Query { model: model.to_owned(), error },
+            None => Self::Query { model: model.to_owned(), error, blame: None },
         }
     }
 }
@@ -154,9 +167,13 @@ pub async fn transform(
             patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = false;
             let again = self::rows(Bench { session: &patient, ..bench }, making).await;
             patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = true;
-            again.map_err(|error| out_of_memory(name, error))?
+            match again.map_err(|error| out_of_memory(name, error)) {
+                Ok(rows) => rows,
+                Err(error) => return Err(blamed(bench, error).await),
+            }
         }
-        other => other?,
+        Err(error) => return Err(blamed(bench, error).await),
+        Ok(rows) => rows,
     };
     let contract = suite.project.contracts.get(name);
     let state = TableState {
@@ -174,12 +191,38 @@ pub async fn transform(
     Ok(Built { state, portion: rows.portion, rows_read: rows.read })
 }
 
-/// Builds the rows of a table, as a whole or by partitions.
-async fn rows(bench: Bench<'_>, making: Option<&Making<'_>>) -> Result<Rows, TransformError> {
-    match making {
-        Some(making) => partitions::make(bench, making).await,
-        None => execute(bench).await,
+/// Adds to a failure of a query what made it fail.
+async fn blamed(bench: Bench<'_>, error: TransformError) -> TransformError {
+    let Bench { session, suite, name, as_of, .. } = bench;
+    match error {
+        TransformError::Query { model, error, blame: None } => {
+            let blame = blame::blame(session, suite, name, as_of, &error).await;
+            TransformError::Query { model, error, blame: Some(Box::new(blame)) }
+        }
+        other => other,
     }
+}
+
+/// Finds what made a query fail that is asked of built tables.
+pub async fn blame_of(scene: Scene<'_>, name: &str, error: &DataFusionError) -> Blame {
+    blame::blame(scene.session, scene.suite, name, scene.as_of, error).await
+}
+
+fn words(error: &DataFusionError, blame: Option<&Blame>) -> String {
+    blame.map_or_else(|| format!(": {}", plain(error).message), Blame::words)
+}
+
+/// Builds the rows of a table, as a whole or by partitions, as long as that may take.
+async fn rows(bench: Bench<'_>, making: Option<&Making<'_>>) -> Result<Rows, TransformError> {
+    let rows = async {
+        match making {
+            Some(making) => partitions::make(bench, making).await,
+            None => execute(bench).await,
+        }
+    };
+    let Some(limit) = bench.suite.project.settings.query_timeout else { return rows.await };
+    let timeout = |_| Err(TransformError::Timeout { model: bench.name.to_owned(), limit });
+    tokio::time::timeout(limit, rows).await.unwrap_or_else(timeout)
 }
 
 /// Returns the columns of a stored model with the words that describe them.

@@ -8,6 +8,7 @@ use datafusion::execution::context::SessionState;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::plan::bind;
 use crate::plan::query::{self, Query};
+use crate::plan::trial::{Trial, Tried};
 use crate::plan::suite::{CLOCK, variable_value};
 use crate::project::{Settings, Spelled};
 use crate::quote::identifier;
@@ -26,6 +27,8 @@ pub(super) struct Expression {
 /// What an expression is asked over.
 pub(super) struct Scope<'a> {
     pub(super) state: &'a SessionState,
+    /// What has been tried, where queries are.
+    pub(super) tried: Option<&'a Tried>,
     pub(super) settings: &'a Settings,
     /// The contract that the expression stands in.
     pub(super) file: &'a SourceFile,
@@ -96,8 +99,16 @@ impl Scope<'_> {
             return None;
         }
         let value = |name: &str| variable_value(self.settings, name);
-        match bind::bind(self.state, &probe, &parsed, value) {
-            Ok((plan, _)) => Some(Expression {
+        let bound = bind::bind(self.state, &probe, &parsed, value).and_then(|(plan, _)| match self.tried {
+            Some(tried) if tried.has(parsed.canonical(), &plan) => Ok(plan),
+            Some(tried) => {
+                let trial = Trial { session: self.state, file: &probe, query: &parsed, tried };
+                trial.run(&plan, &plan).into_result(plan)
+            }
+            None => Ok(plan),
+        });
+        match bound {
+            Ok(plan) => Some(Expression {
                 sql: format!("({}\n)", word.text),
                 kind: plan.schema().fields().first().map_or(DataType::Null, |field| field.data_type().clone()),
                 variables: parsed.variables().iter().map(|variable| variable.text.clone()).collect(),

@@ -16,6 +16,7 @@ use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::execution::context::SessionState;
 
 use super::Suite;
+use super::trial::Tried;
 use super::suite::{CLOCK, Kind, rule_mistake, variable_value};
 use crate::canonical::{Canonical, canonical, case};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
@@ -125,7 +126,13 @@ impl Asked {
 }
 
 /// Returns the promises of the table `name`, in order: its key, its columns' rules, its checks.
-pub(super) fn of(suite: &Suite, state: &SessionState, name: &str, mistakes: &mut Diagnostics) -> Vec<Promise> {
+pub(super) fn of(
+    suite: &Suite,
+    state: &SessionState,
+    name: &str,
+    tried: Option<&Tried>,
+    mistakes: &mut Diagnostics,
+) -> Vec<Promise> {
     let (Some(table), Some(model)) = (suite.tables.get(name), suite.project.models.get(name)) else {
         return Vec::new();
     };
@@ -134,7 +141,7 @@ pub(super) fn of(suite: &Suite, state: &SessionState, name: &str, mistakes: &mut
         return vec![of_query(suite, name, &model.file, contract, mistakes)];
     }
     let Some(contract) = contract else { return Vec::new() };
-    let maker = Maker { suite, state, name, contract, schema: &table.schema };
+    let maker = Maker { suite, state, tried, name, contract, schema: &table.schema };
     maker.check_columns(mistakes);
     if !table.kind.is_stored() {
         maker.nobody_asks(mistakes);
@@ -215,6 +222,7 @@ fn stored<'a>(
 struct Maker<'a> {
     suite: &'a Suite,
     state: &'a SessionState,
+    tried: Option<&'a Tried>,
     name: &'a str,
     contract: &'a ModelContract,
     schema: &'a Schema,

@@ -1,0 +1,2 @@
+select id, exists (select 1) as is_there
+from stg_orders

@@ -1,0 +1,362 @@
+//! What `check` finds right does not fail in a run for its SQL, and what fails says where.
+
+use std::collections::BTreeMap;
+
+use crate::scratch::{Said, Scratch};
+
+/// Expressions that fail whatever the data, or do not bind, and what of them is to blame.
+const WRONG: &[(&str, &str, &str)] = &[
+    // Literals of another type than what they meet.
+    ("E0321", "coalesce(id, 'none')", "'none'"),
+    ("E0305", "coalesce(day, 'never')", "coalesce"),
+    ("E0321", "nullif(id, 'none')", "'none'"),
+    ("E0321", "greatest(id, 'none')", "'none'"),
+    ("E0321", "id = 'x'", "'x'"),
+    ("E0321", "id in (1, 'b')", "'b'"),
+    ("E0321", "id between 'a' and 5", "'a'"),
+    ("E0321", "day = 'heute'", "'heute'"),
+    ("E0321", "day > '2024-02-30'", "'2024-02-30'"),
+    ("E0321", "at < 'gestern'", "'gestern'"),
+    ("E0304", "flag = 'maybe'", "flag"),
+    ("E0321", "amount > 'much'", "'much'"),
+    ("E0321", "share = 'half'", "'half'"),
+    ("E0321", "case id when 'x' then 1 end", "'x'"),
+    ("E0321", "case when id > 1 then day else 'never' end", "'never'"),
+    ("E0321", "case when id = 'x' then 1 else 2 end", "'x'"),
+    ("E0321", "not (id = 'x')", "'x'"),
+    ("E0321", "word = 'ok' and id = 'x'", "'x'"),
+    ("E0321", "lag(id, 1, 'none') over (order by id)", "lag(id, 1, 'none'"),
+    // Casts of literals.
+    ("E0321", "cast('x' as int)", "'x'"),
+    ("E0321", "'x'::bigint", "'x'"),
+    ("E0321", "cast('99999999999999999999' as bigint)", "'99999999999999999999'"),
+    ("E0321", "cast('maybe' as boolean)", "'maybe'"),
+    ("E0321", "cast('1,5' as double)", "'1,5'"),
+    ("E0321", "cast('12.3.4' as decimal(10,2))", "'12.3.4'"),
+    ("E0321", "cast(300 as tinyint)", "300"),
+    ("E0321", "cast(12345 as decimal(4,2))", "12345"),
+    ("E0321", "date '2024-13-01'", "'2024-13-01'"),
+    ("E0321", "date 'heute'", "'heute'"),
+    ("E0321", "timestamp 'heute'", "'heute'"),
+    ("E0321", "timestamp '2024-01-01 25:00:00'", "'2024-01-01 25:00:00'"),
+    ("E0304", "interval '1 fortnight'", "'1 fortnight'"),
+    ("E0304", "at - interval 'x'", "'x'"),
+    ("E0304", "cast(word as number)", "number"),
+    // Arithmetic.
+    ("E0321", "1 / 0", "1 / 0"),
+    ("E0321", "id / 0", "id / 0"),
+    ("E0321", "id % 0", "id % 0"),
+    ("E0321", "amount / 0", "amount / 0"),
+    ("E0321", "id / (2 - 2)", "id / (2 - 2"),
+    // Parts of dates, formats, zones.
+    ("E0321", "date_trunc('fortnight', at)", "date_trunc('fortnight', at"),
+    ("E0321", "date_part('fortnight', at)", "date_part('fortnight', at"),
+    ("E0321", "extract(fortnight from at)", "at"),
+    ("E0321", "date_bin(interval '0 seconds', at)", "date_bin(interval '0 seconds', at"),
+    ("E0321", "to_char(at, '%Q')", "to_char(at, '%Q'"),
+    ("E0321", "to_timestamp(word, '%Q')", "to_timestamp(word, '%Q'"),
+    ("E0321", "to_date(word, '%Y-%Q')", "to_date(word, '%Y-%Q'"),
+    ("E0321", "local_day(at, 'Mars/Base')", "local_day(at, 'Mars/Base'"),
+    ("E0321", "at at time zone 'Mars/Base'", "at at time zone 'Mars/Base'"),
+    ("E0321", "make_date(2024, 13, 1)", "make_date(2024, 13, 1"),
+    // Patterns.
+    ("E0321", "regexp_like(word, '(')", "regexp_like(word, '('"),
+    ("E0321", "regexp_replace(word, '[', '')", "regexp_replace(word, '[', ''"),
+    ("E0321", "regexp_match(word, '*')[1]", "regexp_match(word, '*'"),
+    ("E0321", "word ~ '('", "word ~ '('"),
+    ("E0321", "word !~ '('", "word !~ '('"),
+    ("E0321", "word similar to '('", "word similar to '('"),
+    // Arguments that no function takes.
+    ("E0321", "ntile(0) over (order by id)", "ntile(0"),
+    ("E0321", "ntile(id) over (order by id)", "ntile(id"),
+    ("E0321", "lag(id, id) over (order by at)", "lag(id, id"),
+    ("E0321", "lead(word, id) over (order by at)", "lead(word, id"),
+    ("E0321", "nth_value(id, id) over (order by at)", "nth_value(id, id"),
+    ("E0321", "ema(share, 0) over (order by id)", "ema(share, 0"),
+    ("E0321", "substr(word, 1, -1)", "word, 1, -1"),
+    ("E0321", "split_part(word, ',', 0)", "split_part(word, ',', 0"),
+    ("E0321", "chr(-1)", "chr(-1"),
+    ("E0321", "factorial(-1)", "factorial(-1"),
+    ("E0321", "encode(word, 'base99')", "encode(word, 'base99'"),
+    ("E0321", "encode(digest(word, 'md99'), 'hex')", "digest(word, 'md99'"),
+    ("E0321", "range(1, 100000000000)[1]", "range(1, 100000000000"),
+    ("E0321", "repeat(word, 100000000000)", "repeat(word, 100000000000"),
+    ("E0321", "repeat('x', 100000000000)", "repeat('x', 100000000000"),
+    // Functions and types.
+    ("E0305", "sum(word) over ()", "sum"),
+    ("E0305", "avg(flag) over ()", "avg"),
+    ("E0305", "round(id, 'x')", "round"),
+    ("E0305", "upper(id)", "upper"),
+    ("E0305", "abs(word)", "abs"),
+    ("E0305", "power(id)", "power"),
+    ("E0305", "row_number()", "row_number"),
+    ("E0305", "mod(id, 2)", "mod"),
+    ("E0305", "iff(id > 1, 1, 0)", "iff"),
+    ("E0305", "datediff('day', at, at)", "datediff"),
+    ("E0304", "unnest(id)", "unnest"),
+    ("E0304", "word like 5", "like"),
+    ("E0323", "id // 2", "id // 2"),
+    ("E0301", "id div 2", "div"),
+    ("E0323", "word -> 'a'", "word -> 'a'"),
+    ("E0323", "word collate nocase", "word"),
+    // Subqueries.
+    ("E0320", "(select max(b.id) from stg_events as b where b.at < stg_events.at)", "select max"),
+    ("E0324", "exists (select 1)", "select 1"),
+    ("E0320", "exists (select 1 from stg_events as b where b.id > stg_events.id)", "select 1"),
+    ("E0320", "id in (select b.id from stg_events as b where b.word = stg_events.word)", "select b.id"),
+    ("E0304", "(select id, at from stg_events as b)", "select id, at"),
+    ("E0303", "(select nosuch from stg_events as b)", "nosuch"),
+];
+
+/// Queries of which the same is true.
+const WRONG_QUERIES: &[(&str, &str, &str)] = &[
+    ("E0305", "select sum(word) as x from stg_events", "sum"),
+    ("E0305", "select sum(id > 1) as x from stg_events", "sum"),
+    ("E0305", "select median(word) as x from stg_events", "median"),
+    ("E0305", "select count_if(id > 1) as x from stg_events", "count_if"),
+    ("E0305", "select arg_max(id, at) as x from stg_events", "arg_max"),
+    ("E0305", "select listagg(word, ', ') as x from stg_events", "listagg"),
+    ("E0321", "select percentile_cont(2) within group (order by id) as x from stg_events", "percentile_cont"),
+    ("E0321", "select string_agg(word, word order by id) as x from stg_events", "string_agg(word, word"),
+    ("E0321", "select id from stg_events where day >= 'heute'", "'heute'"),
+    ("E0321", "select id from stg_events group by id having sum(amount) > 'much'", "'much'"),
+    ("E0321", "select a.id from stg_events as a join stg_events as b on a.id = b.id and b.day = 'heute'", "'heute'"),
+    ("E0321", "select id from stg_events order by id = 'x', id limit 5", "'x'"),
+    ("E0321", "with a as (select id from stg_events where id = 'x') select id from a", "'x'"),
+    ("E0321", "select id from (values (1), ('x')) as v(id)", "'x'"),
+    ("E0321", "select sum(id) filter (where 'x') as x from stg_events", "'x'"),
+    ("E0304", "select id from stg_events where word", "word"),
+    ("E0304", "select count(*) as n from stg_events where count(*) > 1", "where"),
+    ("E0304", "select id from stg_events group by id having at > $as_of", "at > $as_of"),
+    ("E0304", "select sum(id) over w as x from stg_events", "w as"),
+    ("E0304", "select id from stg_events order by 5", "5"),
+    ("E0304", "select max(id) as x from stg_events group by 5", "5"),
+    ("E0303", "select id from stg_events order by nosuch", "nosuch"),
+    ("E0303", "select a.id from stg_events as a join stg_events as b using (nosuch)", "nosuch"),
+    ("E0320", "select a.id, c.at from stg_events as a, lateral (select b.at from stg_events as b where b.at < a.at order by b.at limit 1) as c", "select b.at"),
+    ("E0320", "select id, w from stg_events, unnest(string_to_array(word, ' ')) as u(w)", "unnest"),
+    ("E0323", "select * from (select id, word from stg_events) pivot (count(*) for word in ('a', 'b'))", "pivot"),
+    ("E0323", "select * from (select id, share from stg_events) unpivot (v for k in (share))", "unpivot"),
+    ("E0323", "select a.id from stg_events a asof join stg_events b match_condition (a.at >= b.at) on a.id = b.id", "asof"),
+    ("E0323", "select a.id from stg_events a semi join stg_events b on a.id = b.id", "semi"),
+    ("E0323", "select a.id from stg_events a anti join stg_events b on a.id = b.id", "anti"),
+    ("E0323", "select top 5 id from stg_events", "top"),
+    ("E0323", "select from stg_events", "select"),
+];
+
+/// Expressions that can be computed for some rows, and are none of `check`'s business.
+const RIGHT: &[&str] = &[
+    "coalesce(id, '5')",
+    "day = '2024-01-31'",
+    "cast(word as bigint) is null and false",
+    "try_cast(word as bigint)",
+    "try_cast('x' as bigint)",
+    "id / nullif(id, 0)",
+    "amount / 2",
+    "date_trunc('week', at)",
+    "extract(dow from day)",
+    "date_part('epoch', at)",
+    "to_char(at, '%Y-%m-%d %H:%M')",
+    "to_timestamp('31.01.2024', '%d.%m.%Y')",
+    "case when word = 'nosuch' then to_timestamp(word, '%d.%m.%Y') end",
+    "case when word = 'nosuch' then to_date(word, '%d.%m.%Y') end",
+    "case when word = 'nosuch' then cast(word as date) end",
+    "case when false then 1 / 0 else 1 end",
+    "local_day(at, $reporting_zone)",
+    "local_day($as_of, 'Asia/Shanghai')",
+    "at at time zone 'Asia/Shanghai'",
+    "make_date(2024, 2, 28)",
+    "case when id = 99 then make_date(2024, 2, id) end",
+    "regexp_like(word, '^a.*(b|c)$')",
+    "regexp_replace(word, '\\s+', ' ', 'g')",
+    "regexp_match(word, '(\\w+)')[1]",
+    "word ~ '^a'",
+    "word like 'a%'",
+    "ntile(4) over (order by id)",
+    "lag(id, 2) over (order by id)",
+    "lag(id, 1, 0) over (order by id)",
+    "first_value(word) over (order by id)",
+    "nth_value(id, 2) over (order by id)",
+    "ema(share, 3) over (order by id)",
+    "sum(amount) over (order by id rows between 2 preceding and current row)",
+    "substr(word, 2, 3)",
+    "split_part(word, ' ', 2)",
+    "lpad(word, 20, '-')",
+    "left(word, 2) || right(word, 2)",
+    "strpos(word, 'a')",
+    "chr(65)",
+    "array_length(string_to_array(word, ' '))",
+    "unnest(string_to_array(word, ' '))",
+    "json_text(word, 'a.b')",
+    "wilson_lower(cast(id as double), 10)",
+    "round(share, 2)",
+    "greatest(id, 5)",
+    "date_bin(interval '15 minutes', at)",
+    "at + interval '1 day'",
+    "day - date '2024-01-01'",
+    "cast(share as decimal(10,2))",
+    "cast(at as date)",
+    "cast(id as varchar)",
+    "md5(word)",
+    "(select max(b.id) from stg_events as b)",
+    "(select max(b.id) from stg_events as b where b.word = stg_events.word)",
+    "concat(word, id, share)",
+    "array_to_string(make_array('a', word), ',')",
+    "range(1, 5)[2]",
+    "repeat(word, 2)",
+    "power(2, id)",
+    "decode(encode(word, 'base64'), 'base64') is null",
+];
+
+/// What a project of one dataset has besides models.
+const PROJECT: &[(&str, &str)] = &[
+    ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
+    (
+        "schemas/sources/events.toml",
+        "from = \"{landing}/events-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\nday = \"date\"\namount = \"decimal(10,2)\"\nshare = \"float64\"\nword = \"string\"\nflag = \"boolean\"\n",
+    ),
+    ("sql/staging/stg_events.sql", "select id, at, day, amount, share, word, flag from events\n"),
+    (
+        "landing/events-1.csv",
+        "id,at,day,amount,share,word,flag\n1,2024-03-01T10:00:00Z,2024-03-01,10.00,0.5,a b,true\n2,2024-03-02T10:00:00Z,2024-03-02,0.00,0.0,c,false\n3,2024-03-03T10:00:00Z,,,,,\n",
+    ),
+];
+
+fn query_of(expression: &str) -> String {
+    format!("select\n    id,\n    {expression} as x\nfrom stg_events\n")
+}
+
+/// Mistakes of each model: code, line and column, message.
+fn mistakes(said: &Said) -> BTreeMap<String, Vec<(String, u64, u64, String)>> {
+    let document: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+    let mut found: BTreeMap<String, Vec<_>> = BTreeMap::new();
+    for mistake in document["mistakes"].as_array().unwrap() {
+        let text = |key: &str| mistake[key].as_str().unwrap().to_owned();
+        let number = |key: &str| mistake[key].as_u64().unwrap();
+        let told = (text("code"), number("line"), number("column"), text("message"));
+        found.entry(text("file")).or_default().push(told);
+    }
+    found
+}
+
+/// Words of the engine about itself.
+const OF_THE_ENGINE: &[&str] = &[
+    "bug report", "internal error", "Internal error", "Arrow error", "DataFusion", "Utf8", "Int64", "Span(", "Ident {", "ast node",
+    "not implemented", "Error during planning", "External error", "Execution error", "signature",
+];
+
+#[test]
+fn what_fails_whatever_the_data_is_a_mistake_at_its_place() {
+    let queries: Vec<(&str, String, &str)> = WRONG
+        .iter()
+        .map(|(code, expression, to_blame)| (*code, query_of(expression), *to_blame))
+        .chain(WRONG_QUERIES.iter().map(|(code, query, to_blame)| (*code, format!("{query}\n"), *to_blame)))
+        .collect();
+    let scratch = Scratch::with(PROJECT);
+    for (number, (_, query, _)) in queries.iter().enumerate() {
+        scratch.write(&format!("sql/marts/fct_{number:03}.sql"), query);
+    }
+    let said = scratch.run(&["check", "--output", "json"]).exits(2);
+    let found = mistakes(&said);
+    let mut wrong = Vec::new();
+    for (number, (code, query, to_blame)) in queries.iter().enumerate() {
+        let file = format!("sql/marts/fct_{number:03}.sql");
+        let none = Vec::new();
+        let told = found.get(&file).unwrap_or(&none);
+        let at = query.find(to_blame).unwrap();
+        let line = query[..at].matches('\n').count() as u64 + 1;
+        let column = query[..at].rsplit('\n').next().unwrap().chars().count() as u64 + 1;
+        if !told.iter().any(|(known, l, c, _)| known == code && (*l, *c) == (line, column)) {
+            wrong.push(format!("{query}  expected {code} at {line}:{column}, got {told:?}"));
+        }
+        for (_, _, _, message) in told {
+            if let Some(word) = OF_THE_ENGINE.iter().find(|word| message.contains(**word)) {
+                wrong.push(format!("{query}  says `{word}`: {message}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), queries.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_can_be_computed_is_right_and_runs() {
+    let scratch = Scratch::with(PROJECT);
+    for (number, expression) in RIGHT.iter().enumerate() {
+        scratch.write(&format!("sql/marts/fct_{number:03}.sql"), &query_of(expression));
+    }
+    let _ = scratch.run(&["check"]).exits(0);
+    let _ = scratch.run(&["run"]).exits(0);
+}
+
+/// A run that fails says where, and over which values.
+#[test]
+fn what_fails_for_a_value_is_told_with_its_place_and_the_value() {
+    for (query, at, words) in [
+        ("select id, cast(word as bigint) as n from stg_events", "1:17", "word = 'a b'"),
+        ("select id, 100 / cast(amount as bigint) as n from stg_events", "1:12", "amount = 0.00"),
+        ("select id from stg_events where cast(word as date) > date '2024-01-01'", "1:38", "word = 'a b'"),
+        ("select sum(cast(word as bigint)) as n from stg_events", "1:17", "word = 'a b'"),
+        ("select count(*) as n from stg_events group by cast(word as int)", "1:52", "word = 'a b'"),
+        (
+            "with words as (select id, word as text from stg_events) select id, cast(text as bigint) as n from words where id < 3",
+            "1:73",
+            "text = 'a b'",
+        ),
+    ] {
+        let scratch = Scratch::with(PROJECT);
+        scratch.write("sql/marts/fct_x.sql", query);
+        let _ = scratch.run(&["check"]).exits(0);
+        let said = scratch.run(&["run"]).exits(1);
+        let place = format!("error: `fct_x` failed at sql/marts/fct_x.sql:{at}: ");
+        assert!(said.stderr.contains(&place) && said.stderr.contains(words), "{query}\n{}", said.stderr);
+        assert!(OF_THE_ENGINE.iter().all(|word| !said.stderr.contains(word)), "{query}\n{}", said.stderr);
+    }
+}
+
+/// The place is in the view that has the expression, not in the table that is built of it.
+#[test]
+fn what_fails_in_a_view_is_told_of_the_view() {
+    let scratch = Scratch::with(PROJECT);
+    scratch.write("sql/intermediate/int_numbers.sql", "select\n    id,\n    cast(word as bigint) as n\nfrom stg_events\n");
+    scratch.write("sql/marts/fct_x.sql", "select sum(n) as n from int_numbers\n");
+    scratch.write("sql/checks/assert_x.sql", "select id from stg_events where cast(word as double) > 5\n");
+    let said = scratch.run(&["run"]).exits(1);
+    let place = "error: `fct_x` failed at sql/intermediate/int_numbers.sql:3:10: 'a b' is no whole number, in `CAST(word AS BIGINT)` where word = 'a b'";
+    assert!(said.stderr.contains(place), "{}", said.stderr);
+    scratch.write("sql/intermediate/int_numbers.sql", "select id, id as n from stg_events\n");
+    let said = scratch.run(&["run"]).exits(1);
+    let place = "error: check `assert_x` failed to run at sql/checks/assert_x.sql:1:38: 'a b' is no number";
+    assert!(said.stderr.contains(place), "{}", said.stderr);
+}
+
+/// What the data brings to a query that reads files is no damage of these files.
+#[test]
+fn a_query_that_fails_over_a_stored_file_is_no_damage() {
+    let scratch = Scratch::with(PROJECT);
+    scratch.write("sql/marts/fct_event.sql", "select id, word from stg_events\n");
+    let _ = scratch.run(&["run"]).exits(0);
+    for query in [
+        "select to_timestamp(word, '%Y-%m-%d') as x from fct_event",
+        "select make_date(2024, 2, id + 28) as x from fct_event",
+        "select chr(0 - id) as x from fct_event",
+        "select id from fct_event where to_date(word, '%Y') > '2024-01-01'",
+    ] {
+        let said = scratch.run(&["show", query]).exits(1);
+        assert!(!said.stderr.contains("damaged") && !said.stderr.contains("refs/main"), "{query}\n{}", said.stderr);
+    }
+}
+
+/// `show` ends what does not end by itself, and says how to let it run longer.
+#[test]
+fn a_query_that_never_ends_is_ended() {
+    let scratch = Scratch::with(PROJECT);
+    scratch.write("sql/marts/fct_event.sql", "select id, word from stg_events\n");
+    let _ = scratch.run(&["run"]).exits(0);
+    let endless = "with recursive n as (select 1 as i union all select i + 1 from n) select count(*) as c from n";
+    let said = scratch.run(&["show", "--timeout", "1s", endless]).exits(1);
+    assert!(said.stderr.contains("took longer than 1 s"), "{}", said.stderr);
+    scratch.write("sql/marts/fct_endless.sql", endless);
+    scratch.write("opsmart.toml", "reporting_zone = \"UTC\"\nquery_timeout = \"1s\"\n[paths]\nlanding = \"landing\"\n");
+    let said = scratch.run(&["run"]).exits(1);
+    assert!(said.stderr.contains("`fct_endless` took longer than 1 s"), "{}", said.stderr);
+}
