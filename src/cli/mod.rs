@@ -313,7 +313,11 @@ fn store_at(folder: &Utf8Path) -> Store {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build().map_err(|error| no_threads(&error))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK_BYTES)
+        .build()
+        .map_err(|error| no_threads(&error))
 }
 
 /// Libraries whose log lines hold what goes over the wire: keys, passwords in addresses, whole requests. They are never

@@ -104,7 +104,8 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let running = Running { session, plan, most: if limit > 0 { limit.saturating_add(1) } else { 0 } };
     let mut rows = Rows { form, limit, printed: 0, waiting: Vec::new(), is_cut: false, has_begun: false };
     let runtime = runtime()?;
-    let ended = runtime.block_on(running.each(args.timeout.filter(|timeout| !timeout.is_zero()), |batch| rows.take(batch)));
+    let ended =
+        runtime.block_on(running.each(args.timeout.filter(|timeout| !timeout.is_zero()), |batch| rows.take(batch)));
     // A query whose time is over may not come to look whether anybody still wants it.
     runtime.shutdown_background();
     ended?;

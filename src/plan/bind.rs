@@ -20,11 +20,11 @@ use futures::FutureExt;
 use regex::Regex;
 
 use super::elsewhere::unsupported;
-use super::query::{FunctionCall, Query};
 use super::places::{self, InnerKind};
+use super::query::{FunctionCall, Query};
 use super::refuse::{self, Refusal};
-use super::using;
 use super::trial::{Trial, Tried};
+use super::using;
 use super::words::{instead_of, kind, of_arguments, of_side, plain_text};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::engine::read_only;
@@ -151,14 +151,17 @@ pub(super) fn stored_schema(model: &Model, query: &Query, schema: &Schema) -> Re
         match stored_type(field.data_type()) {
             Some(kind) => fields.push(Field::new(name, kind, true)),
             None => mistakes.push(
-                mistake(format!("output column `{name}` is a {}, which BI tools cannot read", kind(&field.data_type().to_string())))
-                    .maybe_help(match field.data_type() {
-                        DataType::Null => Some("cast the null to the type that the column should have".to_owned()),
-                        DataType::Duration(_) | DataType::Interval(_) => {
-                            Some("store seconds: seconds_between(started_at, ended_at)".to_owned())
-                        }
-                        _ => Some("cast it to a number, text, date or timestamp".to_owned()),
-                    }),
+                mistake(format!(
+                    "output column `{name}` is a {}, which BI tools cannot read",
+                    kind(&field.data_type().to_string())
+                ))
+                .maybe_help(match field.data_type() {
+                    DataType::Null => Some("cast the null to the type that the column should have".to_owned()),
+                    DataType::Duration(_) | DataType::Interval(_) => {
+                        Some("store seconds: seconds_between(started_at, ended_at)".to_owned())
+                    }
+                    _ => Some("cast it to a number, text, date or timestamp".to_owned()),
+                }),
             ),
         }
     }
@@ -378,9 +381,13 @@ fn schema_mistake(error: &SchemaError, at: crate::diagnostic::Place, text: &str)
 
 fn unknown_function(session: &SessionState, name: &str, at: crate::diagnostic::Place) -> Diagnostic {
     if session.window_functions().contains_key(name) {
-        return Diagnostic::new(Code::UnknownFunction, at, format!("`{name}` looks at other rows, and needs to be told which"))
-            .label("no OVER clause")
-            .help(format!("write `{name}(…) over (partition by … order by …)`"));
+        return Diagnostic::new(
+            Code::UnknownFunction,
+            at,
+            format!("`{name}` looks at other rows, and needs to be told which"),
+        )
+        .label("no OVER clause")
+        .help(format!("write `{name}(…) over (partition by … order by …)`"));
     }
     let known = session
         .scalar_functions()
@@ -426,9 +433,12 @@ fn binding_mistake(
         for note in &told.notes {
             match note.span {
                 Some(span) => {
-                    mistake = mistake.related(file.at(offset(file, span.start)..offset(file, span.end)), of_side(&note.message));
+                    mistake = mistake
+                        .related(file.at(offset(file, span.start)..offset(file, span.end)), of_side(&note.message));
                 }
-                None if note.message.starts_with("has type") => help.push(format!("the other side {}", of_side(&note.message))),
+                None if note.message.starts_with("has type") => {
+                    help.push(format!("the other side {}", of_side(&note.message)))
+                }
                 None => help.push(note.message.clone()),
             }
         }

@@ -201,8 +201,9 @@ pub(super) fn words(file: &SourceFile) -> Result<Vec<TokenWithSpan>, Diagnostic>
                 .help(format!("up to {MOST_SUBQUERIES} may; give the inner ones a name in a WITH, or join them")));
         }
         if frames.len() > MOST_NESTED {
-            return Err(too_deep(file, *span, "parentheses lie in each other too deep")
-                .help(format!("up to {MOST_NESTED} may; give the inner ones a name in a WITH, or a model of their own")));
+            return Err(too_deep(file, *span, "parentheses lie in each other too deep").help(format!(
+                "up to {MOST_NESTED} may; give the inner ones a name in a WITH, or a model of their own"
+            )));
         }
         if below + frames.last().map_or(0, Frame::levels) > MOST_LEVELS {
             return Err(too_deep(file, *span, "this query goes too deep")

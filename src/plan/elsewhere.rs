@@ -59,11 +59,19 @@ impl Finder<'_> {
             match &join.join_operator {
                 JoinOperator::Semi(_) => {
                     let at = self.word_before("semi", span);
-                    self.no(at, "SEMI JOIN", "write LEFT SEMI JOIN, or `where exists (select 1 from b where b.id = a.id)`");
+                    self.no(
+                        at,
+                        "SEMI JOIN",
+                        "write LEFT SEMI JOIN, or `where exists (select 1 from b where b.id = a.id)`",
+                    );
                 }
                 JoinOperator::Anti(_) => {
                     let at = self.word_before("anti", span);
-                    self.no(at, "ANTI JOIN", "write LEFT ANTI JOIN, or `where not exists (select 1 from b where b.id = a.id)`");
+                    self.no(
+                        at,
+                        "ANTI JOIN",
+                        "write LEFT ANTI JOIN, or `where not exists (select 1 from b where b.id = a.id)`",
+                    );
                 }
                 JoinOperator::AsOf { .. } => {
                     let at = self.word_before("asof", span);
@@ -124,7 +132,8 @@ impl Visitor for Finder<'_> {
         if let Some(ast::LimitClause::LimitOffset { limit_by, .. }) = &query.limit_clause
             && let Some(first) = limit_by.first()
         {
-            let instead = "number the rows with `row_number() over (partition by … order by …) as n`, and keep `n <= …`";
+            let instead =
+                "number the rows with `row_number() over (partition by … order by …) as n`, and keep `n <= …`";
             self.no(first.span(), "LIMIT BY", instead);
         }
         self.sets(&query.body);
@@ -137,7 +146,10 @@ impl Visitor for Finder<'_> {
             let at = self.word_before("top", span);
             self.no(at, "TOP", "write LIMIT at the end, after an ORDER BY that leaves no ties");
         }
-        if select.projection.is_empty() && select.select_token.0.span.start.line > 0 && select.flavor == ast::SelectFlavor::Standard {
+        if select.projection.is_empty()
+            && select.select_token.0.span.start.line > 0
+            && select.flavor == ast::SelectFlavor::Standard
+        {
             self.no(select.select_token.0.span, "SELECT without columns", "name them, or write `*`");
         }
         if let Some(view) = select.lateral_views.first() {
@@ -187,10 +199,18 @@ impl Visitor for Finder<'_> {
             }
             TableFactor::MatchRecognize { table, .. } => {
                 let at = self.word_after("match_recognize", table.span());
-                self.no(at, "MATCH_RECOGNIZE", "compare each row with the one before: `lag(x) over (partition by … order by …)`");
+                self.no(
+                    at,
+                    "MATCH_RECOGNIZE",
+                    "compare each row with the one before: `lag(x) over (partition by … order by …)`",
+                );
             }
             TableFactor::JsonTable { .. } | TableFactor::OpenJsonTable { .. } => {
-                self.no(table.span(), "JSON_TABLE", "let the contract make rows of an array (`explode`), or take values with `json_text`");
+                self.no(
+                    table.span(),
+                    "JSON_TABLE",
+                    "let the contract make rows of an array (`explode`), or take values with `json_text`",
+                );
             }
             TableFactor::XmlTable { .. } => {
                 self.no(table.span(), "XMLTABLE", "land the rows as CSV or JSON");
@@ -219,7 +239,11 @@ impl Visitor for Finder<'_> {
             }
             Expr::UnaryOp { op, .. } => {
                 if !matches!(op, UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not) {
-                    self.no(span, &format!("operator `{op}` before a value"), "write a function, such as `abs(x)` or `sqrt(x)`");
+                    self.no(
+                        span,
+                        &format!("operator `{op}` before a value"),
+                        "write a function, such as `abs(x)` or `sqrt(x)`",
+                    );
                 }
             }
             Expr::RLike { expr, .. } => self.no(expr.span(), "RLIKE", "write `regexp_like(x, 'pattern')`"),
@@ -230,7 +254,9 @@ impl Visitor for Finder<'_> {
             Expr::Collate { expr, .. } => {
                 self.no(expr.span(), "COLLATE", "compare `lower(x)`, or texts as they are: by their bytes");
             }
-            Expr::IsNormalized { expr, .. } => self.no(expr.span(), "IS NORMALIZED", "let the contract normalise the column"),
+            Expr::IsNormalized { expr, .. } => {
+                self.no(expr.span(), "IS NORMALIZED", "let the contract normalise the column")
+            }
             Expr::Ceil { field, expr } | Expr::Floor { field, expr } => match field {
                 ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {}
                 ast::CeilFloorKind::DateTimeField(_) => {
@@ -243,11 +269,19 @@ impl Visitor for Finder<'_> {
             Expr::AtTimeZone { time_zone, .. } => {
                 let is_text = matches!(time_zone.as_ref(), Expr::Value(_));
                 if !is_text {
-                    self.no(time_zone.span(), "AT TIME ZONE of an expression", "write the zone as text, or a variable: `at time zone $reporting_zone`");
+                    self.no(
+                        time_zone.span(),
+                        "AT TIME ZONE of an expression",
+                        "write the zone as text, or a variable: `at time zone $reporting_zone`",
+                    );
                 }
             }
             Expr::Cast { format: Some(_), expr, .. } => {
-                self.no(expr.span(), "CAST with FORMAT", "write `to_char(x, '%Y-%m-%d')`, `to_date(x, '%d.%m.%Y')` or `to_timestamp(x, '…')`");
+                self.no(
+                    expr.span(),
+                    "CAST with FORMAT",
+                    "write `to_char(x, '%Y-%m-%d')`, `to_date(x, '%d.%m.%Y')` or `to_timestamp(x, '…')`",
+                );
             }
             Expr::InUnnest { array_expr, .. } => self.no(array_expr.span(), "IN UNNEST", "write `array_has(array, x)`"),
             Expr::MatchAgainst { columns, .. } => {
@@ -255,7 +289,9 @@ impl Visitor for Finder<'_> {
                 self.no(at, "MATCH … AGAINST", "write `x ilike '%word%'`");
             }
             Expr::OuterJoin(inner) => self.no(inner.span(), "`(+)`", "write LEFT JOIN … ON"),
-            Expr::Prior(inner) => self.no(inner.span(), "PRIOR", "write `with recursive`, with a condition that ends it"),
+            Expr::Prior(inner) => {
+                self.no(inner.span(), "PRIOR", "write `with recursive`, with a condition that ends it")
+            }
             Expr::MemberOf(_) => self.no(span, "MEMBER OF", "write `array_has(array, x)`"),
             Expr::Prefixed { value, prefix } => {
                 self.no(value.span(), &format!("text with the prefix `{}`", prefix.value), "write it without");
@@ -276,7 +312,11 @@ impl Finder<'_> {
                     && matches!(set_quantifier, SetQuantifier::All | SetQuantifier::Distinct | SetQuantifier::None);
             if !is_known {
                 let at = self.word_before(&op.to_string().to_lowercase(), right.span());
-                let instead = if matches!(op, ast::SetOperator::Minus) { "write EXCEPT" } else { "name the columns in both, in one order" };
+                let instead = if matches!(op, ast::SetOperator::Minus) {
+                    "write EXCEPT"
+                } else {
+                    "name the columns in both, in one order"
+                };
                 self.no(at, &format!("{op} {set_quantifier}").trim_end().to_owned(), instead);
             }
             self.sets(left);
@@ -290,9 +330,10 @@ impl Finder<'_> {
             let (what, instead) = match clause {
                 ast::FunctionArgumentClause::Limit(_) => ("LIMIT in a call", "keep the rows in a query before"),
                 ast::FunctionArgumentClause::OnOverflow(_) => ("ON OVERFLOW", "leave it out: texts may be long"),
-                ast::FunctionArgumentClause::Having(_) => {
-                    ("HAVING in a call", "write `first_value(x order by y desc)`, with columns after `y` that leave no ties")
-                }
+                ast::FunctionArgumentClause::Having(_) => (
+                    "HAVING in a call",
+                    "write `first_value(x order by y desc)`, with columns after `y` that leave no ties",
+                ),
                 ast::FunctionArgumentClause::Separator(_) => ("SEPARATOR", "write `string_agg(x, ', ' order by y)`"),
                 _ => continue,
             };
@@ -359,5 +400,7 @@ fn pivot(functions: &[ast::ExprWithAlias], columns: &[Expr], source: &PivotValue
     let value = value.unwrap_or_else(|| "'mail'".to_owned());
     let name: String = value.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
     let name = if name.is_empty() { "value".to_owned() } else { name.to_lowercase() };
-    format!("write a column for each value, and GROUP BY the rest: `{call} filter (where {column} = {value}) as {name}`")
+    format!(
+        "write a column for each value, and GROUP BY the rest: `{call} filter (where {column} = {value}) as {name}`"
+    )
 }

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{self, Expr as Written, Spanned, TableFacto
 use super::query::{Query, bytes};
 use super::suite::Suite;
 use crate::diagnostic::SourceFile;
+use crate::engine::unchecked;
 
 /// A column or a literal.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,6 +112,7 @@ pub(super) fn of(query: &Query, file: &SourceFile, expression: &Expr) -> Vec<Ran
 
 /// As [`of`], with what is written there; the parser keeps no place of the words around a cast.
 fn with_text(query: &Query, file: &SourceFile, expression: &Expr) -> Vec<(Range<usize>, String)> {
+    let expression = &unchecked(expression);
     let (head, leaves) = (head(expression), leaves(file, expression));
     let mut finder = Finder { file, head, names: names(expression), leaves, found: Vec::new() };
     let _ = query.tree().visit(&mut finder);
@@ -163,7 +165,9 @@ pub(super) fn inner(query: &Query, file: &SourceFile) -> Vec<Inner> {
         fn pre_visit_expr(&mut self, expression: &Written) -> ControlFlow<()> {
             let (inner, kind) = match expression {
                 Written::Subquery(query) => (query, InnerKind::Expression),
-                Written::Exists { subquery, .. } | Written::InSubquery { subquery, .. } => (subquery, InnerKind::Condition),
+                Written::Exists { subquery, .. } | Written::InSubquery { subquery, .. } => {
+                    (subquery, InnerKind::Condition)
+                }
                 _ => return ControlFlow::Continue(()),
             };
             self.found.push(Inner { bytes: bytes(self.file, inner.span()), kind });
@@ -229,11 +233,12 @@ pub(super) fn of_word(query: &Query, file: &SourceFile, word: &str) -> Option<Ra
                     let last = names.last().is_some_and(|name| name.value.eq_ignore_ascii_case(self.word));
                     last || written.to_string().eq_ignore_ascii_case(self.word)
                 }
-                Written::Function(call) => {
-                    call.name.0.last().and_then(|part| part.as_ident()).is_some_and(|name| {
-                        name.value.eq_ignore_ascii_case(self.word)
-                    })
-                }
+                Written::Function(call) => call
+                    .name
+                    .0
+                    .last()
+                    .and_then(|part| part.as_ident())
+                    .is_some_and(|name| name.value.eq_ignore_ascii_case(self.word)),
                 _ => written.to_string().eq_ignore_ascii_case(self.word),
             };
             if is_it {
@@ -260,7 +265,9 @@ fn in_text(text: &str, word: &str) -> Option<Range<usize>> {
     let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     lower.match_indices(&word).map(|(at, _)| at..at + word.len()).find(|at| {
         let line = lower[..at.start].rsplit('\n').next().unwrap_or_default();
-        !line.contains("--") && !is_part(lower[..at.start].chars().next_back()) && !is_part(lower[at.end..].chars().next())
+        !line.contains("--")
+            && !is_part(lower[..at.start].chars().next_back())
+            && !is_part(lower[at.end..].chars().next())
     })
 }
 
@@ -394,7 +401,11 @@ fn written_head(written: &Written) -> Head {
         Written::Nested(inner) => written_head(inner),
         Written::BinaryOp { op, .. } => Head::Operator(op.to_string().to_lowercase()),
         Written::Function(call) => Head::Function(
-            call.name.0.last().and_then(|part| part.as_ident()).map_or_else(String::new, |word| word.value.to_lowercase()),
+            call.name
+                .0
+                .last()
+                .and_then(|part| part.as_ident())
+                .map_or_else(String::new, |word| word.value.to_lowercase()),
         ),
         Written::Case { .. } => Head::Case,
         Written::Cast { expr, .. } => match written_head(expr) {
@@ -496,4 +507,3 @@ fn is_leaf(written: &Written) -> bool {
         _ => false,
     }
 }
-

@@ -12,21 +12,21 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
     new_null_array,
 };
-use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, TableScan, Volatility, WindowFunctionDefinition,
 };
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::collect;
@@ -36,6 +36,7 @@ use super::query::Query;
 use super::words::{Told, plain, plain_text};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile};
 use crate::digest::Parts;
+use crate::engine::unchecked;
 
 /// What an expression may ask for at once, before it is taken for a slip.
 const MOST_REPEATED: f64 = 10_000_000.0;
@@ -239,7 +240,8 @@ impl Trial<'_> {
                     return Err(error);
                 }
                 let has_given = call.args.iter().any(is_constant);
-                let is_judged = has_given && !reads_text(name) && call.func.signature().volatility == Volatility::Immutable;
+                let is_judged =
+                    has_given && !reads_text(name) && call.func.signature().volatility == Volatility::Immutable;
                 if is_judged { self.for_any_values(expression, schema) } else { Ok(()) }
             }
             Expr::BinaryExpr(binary) => {
@@ -319,9 +321,7 @@ impl Trial<'_> {
         let scan = LogicalPlanBuilder::scan("rows", provider_as_source(Arc::new(rows)), None)?;
         let call = call.transform(|part| {
             Ok(match part {
-                Expr::Column(column) => {
-                    Transformed::yes(Expr::Column(Column::new(Some("rows"), column.name)))
-                }
+                Expr::Column(column) => Transformed::yes(Expr::Column(Column::new(Some("rows"), column.name))),
                 part => Transformed::no(part),
             })
         })?;
@@ -348,11 +348,10 @@ impl Trial<'_> {
 
     fn mistake(self, failing: &Failing, taken: &mut BTreeSet<(usize, usize)>) -> Diagnostic {
         let Failing { expression, told, around } = failing;
+        let expression = &unchecked(expression);
         let at = self.place(expression, around, taken);
         let message = called(expression).map_or_else(|| told.message.clone(), |name| with_name(name, &told.message));
-        Diagnostic::new(Code::NeverWorks, at, message)
-            .label("fails whatever the data")
-            .maybe_help(told.help.clone())
+        Diagnostic::new(Code::NeverWorks, at, message).label("fails whatever the data").maybe_help(told.help.clone())
     }
 
     /// Returns where an expression is written, or else the nearest that it stands in.
@@ -380,8 +379,8 @@ impl Trial<'_> {
             own.push(at);
         }
         let found = own.iter().find(|at| !taken.contains(&(at.start, at.end))).or(own.first()).cloned();
-        let found =
-            found.or_else(|| around.iter().find_map(|outer| places::of(self.query, self.file, outer).into_iter().next()));
+        let found = found
+            .or_else(|| around.iter().find_map(|outer| places::of(self.query, self.file, outer).into_iter().next()));
         match found {
             Some(at) => {
                 taken.insert((at.start, at.end));
@@ -396,10 +395,13 @@ impl Trial<'_> {
         let words = error.find_root().strip_backtrace();
         let mut columns = BTreeSet::new();
         if let Ok(optimized) = self.session.optimize(whole) {
-            columns.extend(outer_columns(&optimized).iter().filter_map(|c| places::of_column(self.file, c)).map(|at| at.start));
+            columns.extend(
+                outer_columns(&optimized).iter().filter_map(|c| places::of_column(self.file, c)).map(|at| at.start),
+            );
         }
         if columns.is_empty() && is_about_outer_columns(&words) {
-            columns.extend(outer_columns(plan).iter().filter_map(|c| places::of_column(self.file, c)).map(|at| at.start));
+            columns
+                .extend(outer_columns(plan).iter().filter_map(|c| places::of_column(self.file, c)).map(|at| at.start));
         }
         let inner = places::inner(self.query, self.file);
         let mut told = BTreeSet::new();
@@ -421,9 +423,13 @@ impl Trial<'_> {
             if has_outer {
                 return self.correlated(inner.kind, inner.bytes.clone()).into();
             }
-            return Diagnostic::new(Code::NotPlanned, self.file.at(inner.bytes.clone()), "this subquery cannot be computed here")
-                .help("join what it selects, or select from a table in it")
-                .into();
+            return Diagnostic::new(
+                Code::NotPlanned,
+                self.file.at(inner.bytes.clone()),
+                "this subquery cannot be computed here",
+            )
+            .help("join what it selects, or select from a table in it")
+            .into();
         }
         let at = super::bind::place_of_quoted(self.file, self.query, &words);
         let told = plain_text(&words);
@@ -591,17 +597,25 @@ fn is_constant(expression: &Expr) -> bool {
 /// Returns whether a function reads values out of texts, so that it depends on the text whether it can.
 fn reads_text(function: &str) -> bool {
     let makes_text = matches!(function, "to_char" | "to_hex");
-    function.starts_with("to_") && !makes_text || matches!(function, "decode" | "arrow_cast" | "arrow_try_cast" | "arrow_field")
+    function.starts_with("to_") && !makes_text
+        || matches!(function, "decode" | "arrow_cast" | "arrow_try_cast" | "arrow_field")
 }
 
 /// Returns what is wrong with a format of dates that is given.
 fn wrong_format(function: &str, arguments: &[Expr]) -> Option<DataFusionError> {
-    let has_formats = function == "to_char" || function.starts_with("to_timestamp") || function == "to_date" || function == "to_time";
+    let has_formats =
+        function == "to_char" || function.starts_with("to_timestamp") || function == "to_date" || function == "to_time";
     if !has_formats || arguments.len() < 2 {
         return None;
     }
     for argument in &arguments[1..] {
-        let Expr::Literal(ScalarValue::Utf8(Some(format)) | ScalarValue::LargeUtf8(Some(format)) | ScalarValue::Utf8View(Some(format)), _) = argument else {
+        let Expr::Literal(
+            ScalarValue::Utf8(Some(format))
+            | ScalarValue::LargeUtf8(Some(format))
+            | ScalarValue::Utf8View(Some(format)),
+            _,
+        ) = argument
+        else {
             continue;
         };
         // `%c` and the like are parts of chrono's language too, so only what it does not know is wrong.
@@ -618,7 +632,10 @@ fn wrong_format(function: &str, arguments: &[Expr]) -> Option<DataFusionError> {
 fn asks_too_much(expression: &Expr) -> Option<Told> {
     let Expr::ScalarFunction(call) = expression else { return None };
     let name = call.func.name();
-    if !matches!(name, "range" | "generate_series" | "repeat" | "lpad" | "rpad" | "array_repeat" | "array_resize" | "space") {
+    if !matches!(
+        name,
+        "range" | "generate_series" | "repeat" | "lpad" | "rpad" | "array_repeat" | "array_resize" | "space"
+    ) {
         return None;
     }
     let numbers: Vec<f64> = call.args.iter().filter_map(number).collect();
@@ -681,7 +698,8 @@ fn has_samples(kind: &DataType) -> bool {
 /// Returns a few rows with values of all kinds: a row of plain ones first, a row of nulls last.
 fn sample(columns: &[DataType]) -> Result<RecordBatch> {
     let rows = 7;
-    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(1), Some(2), Some(0), Some(7), Some(-1), Some(100), None]));
+    let numbers: ArrayRef =
+        Arc::new(Int64Array::from(vec![Some(1), Some(2), Some(0), Some(7), Some(-1), Some(100), None]));
     let mut arrays: Vec<ArrayRef> = Vec::new();
     for kind in columns {
         let array: ArrayRef = match kind {
@@ -691,12 +709,26 @@ fn sample(columns: &[DataType]) -> Result<RecordBatch> {
             | DataType::Binary
             | DataType::LargeBinary
             | DataType::BinaryView => {
-                let texts = [Some("1"), Some("a"), Some("2024-01-31"), Some(""), Some("é x"), Some("2024-01-31T10:00:00Z"), None];
+                let texts = [
+                    Some("1"),
+                    Some("a"),
+                    Some("2024-01-31"),
+                    Some(""),
+                    Some("é x"),
+                    Some("2024-01-31T10:00:00Z"),
+                    None,
+                ];
                 cast(&StringArray::from(texts.to_vec()), kind)?
             }
-            DataType::Boolean => {
-                Arc::new(BooleanArray::from(vec![Some(true), Some(false), Some(true), Some(true), Some(false), Some(true), None]))
-            }
+            DataType::Boolean => Arc::new(BooleanArray::from(vec![
+                Some(true),
+                Some(false),
+                Some(true),
+                Some(true),
+                Some(false),
+                Some(true),
+                None,
+            ])),
             DataType::Float16 | DataType::Float32 | DataType::Float64 => {
                 let values = vec![Some(1.0), Some(2.0), Some(0.0), Some(0.5), Some(-1.0), Some(100.0), None];
                 cast(&Float64Array::from(values), kind)?
@@ -715,8 +747,11 @@ fn sample(columns: &[DataType]) -> Result<RecordBatch> {
         };
         arrays.push(array);
     }
-    let fields: Vec<Field> =
-        arrays.iter().enumerate().map(|(at, array)| Field::new(format!("c{at}"), array.data_type().clone(), true)).collect();
+    let fields: Vec<Field> = arrays
+        .iter()
+        .enumerate()
+        .map(|(at, array)| Field::new(format!("c{at}"), array.data_type().clone(), true))
+        .collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?)
 }

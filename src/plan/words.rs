@@ -40,16 +40,22 @@ const SAYINGS: &[(&str, Rewrite)] = &[
         let message = format!("{} is too {} for a decimal of {} digits", &found[1], &found[2], &found[4]);
         (message, Some(WIDER.to_owned()))
     }),
-    (r"(?s)(?:regex parse error|[Rr]egular expression did not compile|Regex error|failed to compile regex)(.*)", |found| {
-        let why = found[1].lines().map(str::trim).rfind(|line| line.starts_with("error: "));
-        let why = why.map_or_else(String::new, |why| format!(": {}", why.trim_start_matches("error: ")));
-        (format!("the pattern is no regular expression{why}"), Some(PATTERN_HELP.to_owned()))
-    }),
+    (
+        r"(?s)(?:regex parse error|[Rr]egular expression did not compile|Regex error|failed to compile regex)(.*)",
+        |found| {
+            let why = found[1].lines().map(str::trim).rfind(|line| line.starts_with("error: "));
+            let why = why.map_or_else(String::new, |why| format!(": {}", why.trim_start_matches("error: ")));
+            (format!("the pattern is no regular expression{why}"), Some(PATTERN_HELP.to_owned()))
+        },
+    ),
     (r"Unsupported date_trunc granularity: '?(\S+?)'?\.? ", |found| (no_part(&found[1]), Some(PARTS.to_owned()))),
     (r"Unsupported date_trunc granularity: '?([^'\s.]+)", |found| (no_part(&found[1]), Some(PARTS.to_owned()))),
     (r"Date part '(.*?)' not supported", |found| (no_part(&found[1]), Some(PARTS.to_owned()))),
     (r"(?s)[Ii]nvalid timezone [“\x22'`]?([^\x22'`”:]+)", |found| {
-        (format!("`{}` is not the name of a time zone", &found[1]), Some("write one such as `Asia/Shanghai`".to_owned()))
+        (
+            format!("`{}` is not the name of a time zone", &found[1]),
+            Some("write one such as `Asia/Shanghai`".to_owned()),
+        )
     }),
     (r#"Invalid input syntax for type interval: "(.*)""#, |found| {
         let message = format!("{} is no length of time", quoted(&found[1]));
@@ -63,28 +69,39 @@ const SAYINGS: &[(&str, Rewrite)] = &[
         (format!("a condition must be true or false, and this is a {}", kind(&found[2])), None)
     }),
     (r"(?s)HAVING clause references: (.*) must appear in", |found| {
-        let message = format!("HAVING speaks of `{}`, which is neither grouped by nor aggregated", values_as_written(&found[1]));
+        let message =
+            format!("HAVING speaks of `{}`, which is neither grouped by nor aggregated", values_as_written(&found[1]));
         (message, Some("conditions on single rows stand in WHERE".to_owned()))
     }),
     (r"(?s)[Aa]ggregate functions are not allowed in the WHERE clause", |_| {
-        ("WHERE knows no aggregates: it is asked of each row".to_owned(), Some("write the condition into HAVING".to_owned()))
+        (
+            "WHERE knows no aggregates: it is asked of each row".to_owned(),
+            Some("write the condition into HAVING".to_owned()),
+        )
     }),
     (r"duplicate qualified field name (\S+)\.\S+", |found| {
         let message = format!("`{}` is joined with itself under one name", &found[1]);
         (message, Some("give each of them an alias: `from t as a join t as b on …`".to_owned()))
     }),
-    (r#"(?s)unique expression names but the expression "(.*?)" at position (\d+) and ".*?" at position (\d+)"#, |found| {
-        let number = |n: usize| found[n].parse::<usize>().unwrap_or(0) + 1;
-        let name = found[1].rsplit(" AS ").next().unwrap_or_default().to_owned();
-        let message = format!("columns {} and {} are both named `{}`", number(2), number(3), values_as_written(&name));
-        (message, Some("give one of them another name with `as`".to_owned()))
-    }),
+    (
+        r#"(?s)unique expression names but the expression "(.*?)" at position (\d+) and ".*?" at position (\d+)"#,
+        |found| {
+            let number = |n: usize| found[n].parse::<usize>().unwrap_or(0) + 1;
+            let name = found[1].rsplit(" AS ").next().unwrap_or_default().to_owned();
+            let message =
+                format!("columns {} and {} are both named `{}`", number(2), number(3), values_as_written(&name));
+            (message, Some("give one of them another name with `as`".to_owned()))
+        },
+    ),
     (r"common type to coerce (.+) and (.+) in (I?LIKE) expression", |found| {
         let message = format!("{} compares texts, and this is {} and {}", &found[3], kind(&found[1]), kind(&found[2]));
         (message, Some("cast to text: `cast(x as varchar)`".to_owned()))
     }),
     (r"[Tt]he window (\S+) is not defined", |found| {
-        (format!("the window `{}` is not defined", &found[1]), Some("add `window … as (partition by … order by …)`".to_owned()))
+        (
+            format!("the window `{}` is not defined", &found[1]),
+            Some("add `window … as (partition by … order by …)`".to_owned()),
+        )
     }),
     (r"Cannot find column with position (\d+) in SELECT clause. Valid columns: (.*)", |found| {
         (format!("there is no column {} to group by", &found[1]), Some(format!("the list has columns {}", &found[2])))
@@ -100,13 +117,19 @@ const SAYINGS: &[(&str, Rewrite)] = &[
         ("its arguments have no type in common".to_owned(), Some("cast one of them: `cast(x as varchar)`".to_owned()))
     }),
     (r"(?i)Too many columns! The subquery should only return one column", |_| {
-        ("a subquery that stands for a value has more than one column".to_owned(), Some("select one column in it".to_owned()))
+        (
+            "a subquery that stands for a value has more than one column".to_owned(),
+            Some("select one column in it".to_owned()),
+        )
     }),
     (r#"(?i)no infix parser for token Word\(Word \{ value: "(.*?)""#, |found| {
         (format!("there is no operator `{}` here", found[1].to_lowercase()), None)
     }),
     (r"(?i)recursion limit exceeded", |_| {
-        ("it goes too deep".to_owned(), Some("give the inner parts a name in a WITH, or a model of their own".to_owned()))
+        (
+            "it goes too deep".to_owned(),
+            Some("give the inner parts a name in a WITH, or a model of their own".to_owned()),
+        )
     }),
     (r"(?i)unsupported (?:ast node|sql|logical expression|join operator|binary operator)", |_| {
         ("this SQL is not understood here".to_owned(), None)
@@ -118,7 +141,8 @@ const SAYINGS: &[(&str, Rewrite)] = &[
 ];
 
 const CAST_HELP: &str = "write a value of that type, or `try_cast(… as …)`, which makes null of what is none";
-const WIDER: &str = "cast to a wider type before: `cast(… as decimal(38,6))`, `cast(… as double)` or `cast(… as bigint)`";
+const WIDER: &str =
+    "cast to a wider type before: `cast(… as decimal(38,6))`, `cast(… as double)` or `cast(… as bigint)`";
 const PATTERN_HELP: &str = "write what should stand for itself with a backslash before it: `\\(`, `\\.`, `\\*`";
 const PARTS: &str = "parts are: year, quarter, month, week, day, hour, minute, second";
 
@@ -136,7 +160,8 @@ fn quoted(value: &str) -> String {
 
 /// Returns what the binder notes of one side of an operator.
 pub(super) fn of_side(note: &str) -> String {
-    note.strip_prefix("has type ").map_or_else(|| note.to_owned(), |arrow| format!("is a {}", kind(arrow)).replace("a text", "text"))
+    note.strip_prefix("has type ")
+        .map_or_else(|| note.to_owned(), |arrow| format!("is a {}", kind(arrow)).replace("a text", "text"))
 }
 
 /// Returns a type of the engine in words.
@@ -205,7 +230,8 @@ fn without_the_engine(words: &str) -> String {
     let rest = rest.split("This issue was likely caused by a bug").next().unwrap_or(rest);
     let first = rest.trim().lines().next().unwrap_or_default();
     // A syntax tree is printed with its spans.
-    let first = first.split(" { ").next().filter(|_| first.contains("Span(") || first.contains("span:")).unwrap_or(first);
+    let first =
+        first.split(" { ").next().filter(|_| first.contains("Span(") || first.contains("span:")).unwrap_or(first);
     let first = first.trim_end_matches(['.', ' ', ',', ':', '!']);
     if first.is_empty() { "the engine gave up".to_owned() } else { begun_small(&values_as_written(first)) }
 }
@@ -223,7 +249,10 @@ pub(super) fn begun_small(words: &str) -> String {
 /// Returns words in which literals stand as in SQL: `1` for `Int64(1)`, and `'a'` for `Utf8("a")`.
 fn values_as_written(words: &str) -> String {
     static VALUE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r#"\b(?:U?Int\d+|Float\d+|Boolean|Decimal\d+|Date32)\(([^()"]*)\)|\b(?:Large)?Utf8(?:View)?\("([^"]*)"\)"#).ok()
+        Regex::new(
+            r#"\b(?:U?Int\d+|Float\d+|Boolean|Decimal\d+|Date32)\(([^()"]*)\)|\b(?:Large)?Utf8(?:View)?\("([^"]*)"\)"#,
+        )
+        .ok()
     });
     let Some(value) = VALUE.as_ref() else { return words.to_owned() };
     let written = value.replace_all(words, |found: &Captures<'_>| match (found.get(1), found.get(2)) {
@@ -246,11 +275,18 @@ pub(super) fn of_arguments(words: &str) -> Option<Told> {
         [one] => format!("`{name}` cannot take {}", with_article(one)),
         many => format!("`{name}` cannot take ({})", many.join(", ")),
     };
-    let adds = matches!(name.as_str(), "sum" | "avg" | "mean" | "median" | "stddev" | "var" | "percentile_cont" | "round" | "abs");
+    let adds = matches!(
+        name.as_str(),
+        "sum" | "avg" | "mean" | "median" | "stddev" | "var" | "percentile_cont" | "round" | "abs"
+    );
     let first = kinds.first().map(String::as_str);
     let help = match first {
-        Some("boolean") if adds => Some(format!("count what is true: `count(*) filter (where …)`; a share is `avg(case when … then 1.0 else 0 end)`")),
-        Some("text") if adds => Some("make it a number: in the contract, or by `try_cast(… as decimal(18,2))`".to_owned()),
+        Some("boolean") if adds => Some(format!(
+            "count what is true: `count(*) filter (where …)`; a share is `avg(case when … then 1.0 else 0 end)`"
+        )),
+        Some("text") if adds => {
+            Some("make it a number: in the contract, or by `try_cast(… as decimal(18,2))`".to_owned())
+        }
         Some("timestamp" | "date") if adds => Some("take seconds: `extract(epoch from …)`".to_owned()),
         _ => candidates(words),
     };
@@ -270,17 +306,20 @@ fn candidates(words: &str) -> Option<String> {
     let (_, list) = words.split_once("Candidate functions:")?;
     let mut forms: Vec<String> = Vec::new();
     for line in list.lines().map(str::trim).filter(|line| line.contains('(') && !line.contains("UserDefined")) {
-        static KIND: LazyLock<Option<Regex>> =
-            LazyLock::new(|| Regex::new(r"\b(U?Int\d+|Float\d+|Decimal\d*|Utf8View|LargeUtf8|Utf8|Boolean|Date32|Date64|Timestamp)\b(\([^()]*\))?").ok());
-        let form = KIND.as_ref().map_or_else(|| line.to_owned(), |known| {
-            known.replace_all(line, |found: &Captures<'_>| kind(&found[1])).into_owned()
+        static KIND: LazyLock<Option<Regex>> = LazyLock::new(|| {
+            Regex::new(r"\b(U?Int\d+|Float\d+|Decimal\d*|Utf8View|LargeUtf8|Utf8|Boolean|Date32|Date64|Timestamp)\b(\([^()]*\))?").ok()
         });
+        let form = KIND.as_ref().map_or_else(
+            || line.to_owned(),
+            |known| known.replace_all(line, |found: &Captures<'_>| kind(&found[1])).into_owned(),
+        );
         if !forms.contains(&form) {
             forms.push(form);
         }
     }
     forms.truncate(MOST);
-    (!forms.is_empty()).then(|| format!("it takes {}", forms.iter().map(|form| format!("`{form}`")).collect::<Vec<_>>().join(" or ")))
+    (!forms.is_empty())
+        .then(|| format!("it takes {}", forms.iter().map(|form| format!("`{form}`")).collect::<Vec<_>>().join(" or ")))
 }
 
 /// Returns the parts between the commas of a list; those in parentheses stay.
@@ -341,7 +380,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("datediff", "`a - b` of dates, or `date_part('day', a - b)` of instants"),
     ("timestamp_diff", "`a - b`, of which `extract(… from …)` or a function of seconds takes a part"),
     ("timestampdiff", "`a - b`, of which `extract(… from …)` or a function of seconds takes a part"),
-    ("months_between", "`(extract(year from a) - extract(year from b)) * 12 + extract(month from a) - extract(month from b)`"),
+    (
+        "months_between",
+        "`(extract(year from a) - extract(year from b)) * 12 + extract(month from a) - extract(month from b)`",
+    ),
     ("strftime", "`to_char(x, '%Y-%m-%d')`"),
     ("format_date", "`to_char(x, '%Y-%m-%d')`"),
     ("format_timestamp", "`to_char(x, '%Y-%m-%d %H:%M')`"),

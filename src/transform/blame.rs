@@ -295,7 +295,9 @@ fn may_fail(expression: &Expr) -> bool {
 fn parts_of_condition(expression: &Expr, split: bool, found: &mut Vec<Expr>) {
     let has_rows = |expression: &Expr| {
         expression
-            .exists(|part| Ok(matches!(part, Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::GroupingSet(_))))
+            .exists(|part| {
+                Ok(matches!(part, Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::GroupingSet(_)))
+            })
             .unwrap_or(true)
     };
     let is_and = matches!(expression, Expr::BinaryExpr(binary) if binary.op == Operator::And);

@@ -192,7 +192,8 @@ fn an_expression_in_a_contract_is_as_little_too_deep() {
 
 /// A value with others in it, of random shapes and sizes.
 fn value(depth: u32) -> BoxedStrategy<String> {
-    let leaf = prop_oneof![Just("id".to_owned()), Just("1".to_owned()), Just("null".to_owned()), Just("'x'".to_owned())];
+    let leaf =
+        prop_oneof![Just("id".to_owned()), Just("1".to_owned()), Just("null".to_owned()), Just("'x'".to_owned())];
     leaf.prop_recursive(depth, 2_000, 4, |inner| {
         prop_oneof![
             (inner.clone(), 1..400_usize, 0..VALUES.len()).prop_map(|(inside, size, shape)| match &VALUES[shape] {

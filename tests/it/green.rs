@@ -133,11 +133,19 @@ const WRONG_QUERIES: &[(&str, &str, &str)] = &[
     ("E0304", "select max(id) as x from stg_events group by 5", "5"),
     ("E0303", "select id from stg_events order by nosuch", "nosuch"),
     ("E0303", "select a.id from stg_events as a join stg_events as b using (nosuch)", "nosuch"),
-    ("E0320", "select a.id, c.at from stg_events as a, lateral (select b.at from stg_events as b where b.at < a.at order by b.at limit 1) as c", "select b.at"),
+    (
+        "E0320",
+        "select a.id, c.at from stg_events as a, lateral (select b.at from stg_events as b where b.at < a.at order by b.at limit 1) as c",
+        "select b.at",
+    ),
     ("E0320", "select id, w from stg_events, unnest(string_to_array(word, ' ')) as u(w)", "unnest"),
     ("E0323", "select * from (select id, word from stg_events) pivot (count(*) for word in ('a', 'b'))", "pivot"),
     ("E0323", "select * from (select id, share from stg_events) unpivot (v for k in (share))", "unpivot"),
-    ("E0323", "select a.id from stg_events a asof join stg_events b match_condition (a.at >= b.at) on a.id = b.id", "asof"),
+    (
+        "E0323",
+        "select a.id from stg_events a asof join stg_events b match_condition (a.at >= b.at) on a.id = b.id",
+        "asof",
+    ),
     ("E0323", "select a.id from stg_events a semi join stg_events b on a.id = b.id", "semi"),
     ("E0323", "select a.id from stg_events a anti join stg_events b on a.id = b.id", "anti"),
     ("E0323", "select top 5 id from stg_events", "top"),
@@ -241,8 +249,21 @@ fn mistakes(said: &Said) -> BTreeMap<String, Vec<(String, u64, u64, String)>> {
 
 /// Words of the engine about itself.
 const OF_THE_ENGINE: &[&str] = &[
-    "bug report", "internal error", "Internal error", "Arrow error", "DataFusion", "Utf8", "Int64", "Span(", "Ident {", "ast node",
-    "not implemented", "Error during planning", "External error", "Execution error", "signature",
+    "bug report",
+    "internal error",
+    "Internal error",
+    "Arrow error",
+    "DataFusion",
+    "Utf8",
+    "Int64",
+    "Span(",
+    "Ident {",
+    "ast node",
+    "not implemented",
+    "Error during planning",
+    "External error",
+    "Execution error",
+    "signature",
 ];
 
 #[test]
@@ -317,7 +338,8 @@ fn what_fails_for_a_value_is_told_with_its_place_and_the_value() {
 #[test]
 fn what_fails_in_a_view_is_told_of_the_view() {
     let scratch = Scratch::with(PROJECT);
-    scratch.write("sql/intermediate/int_numbers.sql", "select\n    id,\n    cast(word as bigint) as n\nfrom stg_events\n");
+    scratch
+        .write("sql/intermediate/int_numbers.sql", "select\n    id,\n    cast(word as bigint) as n\nfrom stg_events\n");
     scratch.write("sql/marts/fct_x.sql", "select sum(n) as n from int_numbers\n");
     scratch.write("sql/checks/assert_x.sql", "select id from stg_events where cast(word as double) > 5\n");
     let said = scratch.run(&["run"]).exits(1);

@@ -8,8 +8,8 @@ use datafusion::execution::context::SessionState;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::plan::bind;
 use crate::plan::query::{self, Query};
-use crate::plan::trial::{Trial, Tried};
 use crate::plan::suite::{CLOCK, variable_value};
+use crate::plan::trial::{Trial, Tried};
 use crate::project::{Settings, Spelled};
 use crate::quote::identifier;
 

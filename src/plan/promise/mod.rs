@@ -16,8 +16,8 @@ use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::execution::context::SessionState;
 
 use super::Suite;
-use super::trial::Tried;
 use super::suite::{CLOCK, Kind, rule_mistake, variable_value};
+use super::trial::Tried;
 use crate::canonical::{Canonical, canonical, case};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
 use crate::digest::{Digest, Parts};

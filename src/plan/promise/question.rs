@@ -123,7 +123,13 @@ impl Maker<'_> {
     }
 
     pub(super) fn scope<'a>(&'a self, table: &'a str) -> Scope<'a> {
-        Scope { state: self.state, tried: self.tried, settings: &self.suite.project.settings, file: &self.contract.file, table }
+        Scope {
+            state: self.state,
+            tried: self.tried,
+            settings: &self.suite.project.settings,
+            file: &self.contract.file,
+            table,
+        }
     }
 
     pub(super) fn all(&self, columns: &[Spelled], mistakes: &mut Diagnostics) -> Option<()> {

@@ -207,7 +207,8 @@ fn depth(value: &Value<'_>) -> Option<u64> {
 fn path(entry: &Value<'_>) -> Option<String> {
     check_free_name(entry, "path");
     let path = entry.text()?.text;
-    let braces = || path.contains(['{', '}']).then_some(("has braces, which only a contract's `from` can have", A_FOLDER));
+    let braces =
+        || path.contains(['{', '}']).then_some(("has braces, which only a contract's `from` can have", A_FOLDER));
     let Some((why, help)) = no_folder(&path).or_else(braces) else {
         // A slash stands behind its name in `from`.
         return Some(path.trim_end_matches('/').to_owned());
@@ -223,7 +224,10 @@ fn no_folder(path: &str) -> Option<(&'static str, &'static str)> {
     Some(if path.is_empty() {
         ("is empty", A_FOLDER)
     } else if path.contains("://") {
-        ("is a URL, and only folders of this machine can be used", "mount it, or copy files beside the run, and write the folder")
+        (
+            "is a URL, and only folders of this machine can be used",
+            "mount it, or copy files beside the run, and write the folder",
+        )
     } else if path.split('/').any(|part| part == "..") {
         ("leads through `..`", A_FOLDER)
     } else if path.starts_with('~') || path.starts_with('$') || path.contains("${") {
