@@ -4,7 +4,8 @@
 -- Analytics 4). What comes later than $session_max_seconds after the start begins
 -- the next session, so every event belongs to exactly one. Platform and channel of
 -- a session are those of its first event. Events that are alike in user, tracker
--- session, name and time are numbered, so that they can be told apart.
+-- session, name and time are numbered, so that they can be told apart. (Both
+-- windows want one order, so rows are sorted once.)
 with
 
 events as (
@@ -30,7 +31,7 @@ events_numbered as (
         event_day,
         occurred_at,
         row_number() over (
-            partition by user_id, tracker_session_id, event_name, occurred_at
+            partition by user_id, occurred_at, tracker_session_id, event_name
             order by
                 platform, acquisition_channel, user_cohort, user_lifecycle
         ) as event_number
@@ -61,7 +62,8 @@ events_with_session_start as (
         ) over (
             partition by user_id
             order by
-                occurred_at, tracker_session_id, event_name, event_number
+                occurred_at, tracker_session_id, event_name,
+                platform, acquisition_channel, user_cohort, user_lifecycle
         ) as session_started_at
 
     from events_numbered

@@ -688,6 +688,10 @@ measures_joined as (
         measures.trailing_28_mean,
         measures.robust_z,
         targets.target,
+        case when targets.direction = 'band' then targets.band_low end
+            as band_low,
+        case when targets.direction = 'band' then targets.band_high end
+            as band_high,
         case
             when measures.value is null or targets.metric_id is null
                 then null
@@ -761,6 +765,8 @@ final as (
         trailing_28_mean,
         robust_z,
         target,
+        band_low,
+        band_high,
         attainment_capped as attainment,
 
         ---------- booleans

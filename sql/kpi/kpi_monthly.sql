@@ -499,6 +499,10 @@ months_compared as (
             4
         ) as robust_z,
         targets.target,
+        case when targets.direction = 'band' then targets.band_low end
+            as band_low,
+        case when targets.direction = 'band' then targets.band_high end
+            as band_high,
         case
             when months.value is null or targets.metric_id is null then null
             when targets.direction = 'higher'
@@ -591,6 +595,8 @@ final as (
         ytd,
         robust_z,
         target,
+        band_low,
+        band_high,
         attainment_capped as attainment,
 
         ---------- booleans

@@ -286,6 +286,8 @@ attainments as (
         target_scope,
         direction,
         target,
+        case when direction = 'band' then band_low end as band_low,
+        case when direction = 'band' then band_high end as band_high,
         weight,
         case
             when actual is null then null
@@ -327,6 +329,8 @@ attainments_capped as (
         target_scope,
         direction,
         target,
+        band_low,
+        band_high,
         weight,
         case
             when attainment is not null
@@ -391,6 +395,8 @@ final as (
         ---------- numbers
         attainments_capped.actual,
         attainments_capped.target,
+        attainments_capped.band_low,
+        attainments_capped.band_high,
         attainments_capped.weight,
         attainments_capped.attainment,
         attainments_capped.ranked_attainment,
