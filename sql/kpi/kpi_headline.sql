@@ -358,7 +358,7 @@ numbers as (
 
     select
         14 as position,
-        'Instruments priced' as name,
+        'Instruments watched' as name,
         true as is_dated,
         day,
         cast(instruments as double) as value_number,

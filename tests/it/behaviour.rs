@@ -200,6 +200,12 @@ fn one_line_declares_what_an_event_is() {
     for part in ["order_completed", "0.5"] {
         assert!(warned[0].contains(part), "{part} in {warned:?}");
     }
+    // A funnel of an event that nobody knows stops nothing, and is told.
+    let found = "select row_json from dq_check_row where check_name = 'assert_funnels_and_prices_lead_somewhere'";
+    append(&scratch, "data-samples/behaviour/funnels.csv", &["trip,1,Beams,,teleport,,60".to_owned()]);
+    behaviour(&scratch, "2024-03-05");
+    let told = scratch.rows(found);
+    assert!(told.iter().any(|row| row.contains("trip, step 1") && row.contains("teleport")), "{told:?}");
     let map = "data-samples/behaviour/event_map.csv";
     let text = std::fs::read_to_string(scratch.path(map)).unwrap();
     scratch.write(map, &format!("{}\norder_completed,key_event,,\n", text.trim_end()));
