@@ -85,16 +85,24 @@ impl PartitionEvaluator for Evaluator {
             }
         };
         let starts = starts(instants.as_primitive::<TimestampMicrosecondType>(), seconds(1)?, seconds(2)?);
-        Ok(Arc::new(starts.with_timezone("UTC")))
+        match starts {
+            Some(starts) => Ok(Arc::new(starts.with_timezone("UTC"))),
+            None => exec_err!("`session_start` takes events in the order of their time: put it first in `order by`"),
+        }
     }
 }
 
-/// Returns when the session of each instant began; the instants are in order.
-fn starts(instants: &TimestampMicrosecondArray, gap: i64, longest: i64) -> TimestampMicrosecondArray {
+/// Returns when the session of each instant began, or `None` if the instants are not in order.
+fn starts(instants: &TimestampMicrosecondArray, gap: i64, longest: i64) -> Option<TimestampMicrosecondArray> {
+    let mut starts = TimestampMicrosecondArray::builder(instants.len());
     let mut session: Option<(i64, i64)> = None;
-    let start = |instant: Option<i64>| {
-        let instant = instant?;
+    for instant in instants {
+        let Some(instant) = instant else {
+            starts.append_null();
+            continue;
+        };
         let start = match session {
+            Some((_, before)) if instant < before => return None,
             Some((start, before))
                 if instant.saturating_sub(before) <= gap && instant.saturating_sub(start) <= longest =>
             {
@@ -103,9 +111,9 @@ fn starts(instants: &TimestampMicrosecondArray, gap: i64, longest: i64) -> Times
             _ => instant,
         };
         session = Some((start, instant));
-        Some(start)
-    };
-    instants.iter().map(start).collect()
+        starts.append_value(start);
+    }
+    Some(starts.finish())
 }
 
 #[cfg(test)]
@@ -114,7 +122,8 @@ mod tests {
 
     fn of(seconds: &[i64], gap: i64, longest: i64) -> Vec<i64> {
         let instants: TimestampMicrosecondArray = seconds.iter().map(|second| Some(second * MICROS)).collect();
-        starts(&instants, gap * MICROS, longest * MICROS).iter().flatten().map(|start| start / MICROS).collect()
+        let starts = starts(&instants, gap * MICROS, longest * MICROS).unwrap();
+        starts.iter().flatten().map(|start| start / MICROS).collect()
     }
 
     #[test]
@@ -126,6 +135,11 @@ mod tests {
     #[test]
     fn an_event_without_a_time_has_no_session_and_ends_none() {
         let instants = TimestampMicrosecondArray::from(vec![Some(0), None, Some(5)]);
-        assert_eq!(starts(&instants, 10, 10), TimestampMicrosecondArray::from(vec![Some(0), None, Some(0)]));
+        assert_eq!(starts(&instants, 10, 10), Some(TimestampMicrosecondArray::from(vec![Some(0), None, Some(0)])));
+    }
+
+    #[test]
+    fn events_must_come_in_the_order_of_their_time() {
+        assert_eq!(starts(&TimestampMicrosecondArray::from(vec![Some(5), Some(4)]), 10, 10), None);
     }
 }
