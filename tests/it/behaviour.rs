@@ -99,11 +99,11 @@ fn what_is_astray_or_unknown_moves_no_number_and_is_told() {
     append(
         &other,
         "data-samples/market/prices-2013-03-corrections.csv",
-        &["1970-01-02", "2124-03-27"].map(|day| price(day)),
+        &["1970-01-02", "2124-03-27"].map(price),
     );
     let seen = |day: &str| format!("{day} 06:07:00,silkroad,SI-010,sku_10,229.00,,CNY,yes");
     let header = "observed_at,competitor,sku_ext,sku,list_price,promo_price,currency,in_stock";
-    let lines = ["1970-04-01", "2124-04-01"].map(|day| seen(day)).join("\n");
+    let lines = ["1970-04-01", "2124-04-01"].map(seen).join("\n");
     other.write("data-samples/market/competitor_prices-2124.csv", &format!("{header}\n{lines}\n"));
     // The two prices are all of their file, so a contract that takes neither must not stop for it.
     change(&other, "schemas/sources/competitor_prices.toml", "rejected_share = 0.05", "rejected_share = 1.0");
