@@ -403,9 +403,10 @@
           const weight = own.reduce((sum, row) => sum + (row.weight || 0), 0);
           return weight > 0 ? own.reduce((sum, row) => sum + row.points, 0) / weight : null;
         };
+        const names = new Map(rows.filter((row) => row.scope_name && chosen.scoreType !== "company").map((row) => [row.scope_id, row.scope_name]));
         const members = unique(rows.map((row) => row.scope_id)).sort((a, b) => (total(b) === null ? -1 : total(b)) - (total(a) === null ? -1 : total(a)) || (a < b ? -1 : 1));
         cards.push(el("div", { class: "card" }, controls, rows.length === 0 ? el("p", { class: "note" }, words("noData")) : tableOf(words("scorecards"), [
-          { head: words("member"), kind: "th", cell: (member) => memberName(chosen.scoreType, member) },
+          { head: words("member"), kind: "th", cell: (member) => names.get(member) || memberName(chosen.scoreType, member) },
           ...ids.map((id) => ({ head: metricName(id), kind: "n", cell: (member) => {
             const row = cell.get(member + "\n" + id);
             if (!row) return "–";
