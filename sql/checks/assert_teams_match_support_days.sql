@@ -1,6 +1,6 @@
--- The months of the whole desk are the sums of its days, and teams add up to
--- it. Ratings are those of surveys and of the help desk in one table, and of the
--- help desk alone in the other.
+-- The months of the whole desk are the sums of its days, up to the last that is
+-- over, and teams add up to it. Ratings are those of surveys and of the help desk in
+-- one table, and of the help desk alone in the other.
 with
 
 support_days_summed_to_months as (
@@ -16,6 +16,9 @@ support_days_summed_to_months as (
     from kpi_support_daily
 
     where scope_type = 'all'
+        -- The days of a month end with the feed; what teams did is counted whole.
+        and cast(date_trunc('month', day) + interval '1 month' as date)
+            <= (select complete_until from dim_ticket_feed)
 
     group by cast(date_trunc('month', day) as date)
 

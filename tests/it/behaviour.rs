@@ -96,11 +96,7 @@ fn what_is_astray_or_unknown_moves_no_number_and_is_told() {
     ];
     append(&other, LATE, &strays.map(|at| event("user_0355", "home", at)));
     let price = |day: &str| format!("MSFT,{day},27.66,28.10,27.55,27.98,9383875,24.710708");
-    append(
-        &other,
-        "data-samples/market/prices-2013-03-corrections.csv",
-        &["1970-01-02", "2124-03-27"].map(price),
-    );
+    append(&other, "data-samples/market/prices-2013-03-corrections.csv", &["1970-01-02", "2124-03-27"].map(price));
     let seen = |day: &str| format!("{day} 06:07:00,silkroad,SI-010,sku_10,229.00,,CNY,yes");
     let header = "observed_at,competitor,sku_ext,sku,list_price,promo_price,currency,in_stock";
     let lines = ["1970-04-01", "2124-04-01"].map(seen).join("\n");
@@ -160,7 +156,7 @@ fn two_events_of_one_second_are_two_where_any_column_differs() {
     let text = format!("{HEADER},product_id\n{}\n{}\n{}\n", view("p1"), view("p2"), view("p1"));
     scratch.write("data-samples/behaviour/clickstream-1.csv", &text);
     land(&scratch, "2", &[event("u1", "home", "2024-03-01 10:00:01"), event("u1", "home", "2024-03-02 10:00:01")]);
-    behaviour(&scratch, "2024-03-05");
+    behaviour(&scratch, "2024-07-02");
     assert_eq!(
         scratch
             .rows("select event_name, event_number from fct_event where event_day = date '2024-03-01' order by 1, 2"),
@@ -178,7 +174,7 @@ fn an_event_id_is_the_key_where_the_feed_has_one() {
     let view = |id: &str| format!("u1,s1,product_view,2024-03-01 10:00:00,desktop,email,2024-01,new,{id}");
     let text = format!("{HEADER},event_id\n{}\n{}\n{}\n", view("e1"), view("e2"), view("e1"));
     scratch.write("data-samples/behaviour/clickstream-1.csv", &text);
-    behaviour(&scratch, "2024-03-05");
+    behaviour(&scratch, "2024-07-02");
     // Alike in all but their ids, they are two events, and the key of the model holds.
     assert_eq!(scratch.rows("select event_number from fct_event order by event_number"), ["1", "2"]);
     assert_eq!(scratch.rows("select clean, exact_duplicates from dq_ledger where dataset = 'user_events'"), ["2,1"]);
@@ -192,7 +188,7 @@ fn one_line_declares_what_an_event_is() {
         "1",
         &[event("u1", "home", "2024-03-01 10:00:00"), event("u1", "order_completed", "2024-03-01 10:00:05")],
     );
-    behaviour(&scratch, "2024-03-05");
+    behaviour(&scratch, "2024-07-02");
     let converted = "select conversion_rate from kpi_user_activity_daily where scope_type = 'all'";
     assert_eq!(scratch.rows(converted), ["0.0"]);
     let warned = scratch.rows("select row_json from dq_check_row where check_name = 'assert_event_names_are_known'");
@@ -203,13 +199,13 @@ fn one_line_declares_what_an_event_is() {
     // A funnel of an event that nobody knows stops nothing, and is told.
     let found = "select row_json from dq_check_row where check_name = 'assert_funnels_and_prices_lead_somewhere'";
     append(&scratch, "data-samples/behaviour/funnels.csv", &["trip,1,Beams,,teleport,,60".to_owned()]);
-    behaviour(&scratch, "2024-03-05");
+    behaviour(&scratch, "2024-07-02");
     let told = scratch.rows(found);
     assert!(told.iter().any(|row| row.contains("trip, step 1") && row.contains("teleport")), "{told:?}");
     let map = "data-samples/behaviour/event_map.csv";
     let text = std::fs::read_to_string(scratch.path(map)).unwrap();
     scratch.write(map, &format!("{}\norder_completed,key_event,,\n", text.trim_end()));
-    behaviour(&scratch, "2024-03-05");
+    behaviour(&scratch, "2024-07-02");
     assert_eq!(scratch.rows(converted), ["1.0"]);
     assert_eq!(
         scratch.rows("select state from dq_check_result where check_name = 'assert_event_names_are_known'"),
@@ -227,7 +223,7 @@ fn whoever_never_stops_has_one_session_after_another() {
         .map(|at| event("kiosk", "home", &at.format("%Y-%m-%d %H:%M:%S").to_string()))
         .collect();
     land(&scratch, "1", &events);
-    behaviour(&scratch, "2024-03-15");
+    behaviour(&scratch, "2024-07-02");
     // 217 events from 0 to 72 hours, both included; the next session begins 20 minutes later.
     assert_eq!(
         scratch.rows("select started_at, events, duration_seconds from fct_session order by started_at"),
@@ -269,7 +265,7 @@ fn rows_that_are_final_never_change() {
         let at = format!("2024-03-{day:02} 12:00:00");
         landed(&format!("{day:02}"), &[event("u1", "home", &at)], &format!("2024-03-{day:02}T15:00:00Z"));
     }
-    behaviour(&scratch, "2024-03-15");
+    behaviour(&scratch, "2024-07-02");
     let rows =
         "select * from kpi_user_activity_daily where day <= date '2024-03-07' and scope_type = 'all' order by day";
     let before = scratch.rows(rows);
@@ -286,7 +282,7 @@ fn rows_that_are_final_never_change() {
         ],
         "2024-03-14T15:00:00Z",
     );
-    behaviour(&scratch, "2024-03-15");
+    behaviour(&scratch, "2024-07-02");
     assert_eq!(scratch.rows(rows), before);
     assert_eq!(
         scratch.rows("select day, dau from kpi_user_activity_daily where scope_type = 'all' and dau > 1"),
