@@ -18,6 +18,9 @@ use crate::project::{ColumnType, CsvFormat, FieldNames, Format, Normaliser};
 /// How wide a comment is.
 const WIDTH: usize = 118;
 
+/// How long a contract may be before columns stand without their evidence, in bytes; the loader reads 1 MiB.
+const MOST_EVIDENCE: usize = 400 << 10;
+
 /// The share of records that may be set aside when there is no reason for more.
 const USUAL_SHARE: u64 = 10;
 
@@ -80,8 +83,15 @@ pub(super) fn write(
         comment(&mut text, &capital(&told));
         questions.push(told);
     }
+    let mut is_told = false;
     for (field, column) in found.fields.iter().zip(columns) {
-        comment(&mut text, &evidence(field, column).join("; "));
+        // A file of a project has an end, and thousands of columns with their evidence would be beyond it.
+        if text.len() <= MOST_EVIDENCE {
+            comment(&mut text, &evidence(field, column).join("; "));
+        } else if !is_told {
+            comment(&mut text, "From here on without evidence, because there are so many columns.");
+            is_told = true;
+        }
         for asked in &column.asked {
             let told = format!("`{}`: {asked}", column.name);
             comment(&mut text, &told);
