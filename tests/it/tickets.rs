@@ -215,7 +215,7 @@ fn meant(ticket: &Ticket) -> Meant {
     let person = |change: &Change| matches!(change.role, "agent" | "admin");
     let touches_until = |end: i64| of("comment_public").filter(|change| person(change) && change.at <= end).count();
     let value_at = |field: &'static str, at: i64| {
-        let before = of(field).filter(|change| change.at <= at).last().map(|change| change.value.clone());
+        let before = of(field).rfind(|change| change.at <= at).map(|change| change.value.clone());
         let after = || of(field).next().map(|change| change.previous.clone());
         before.or_else(after).unwrap_or_else(|| row(field))
     };
@@ -257,10 +257,7 @@ fn meant(ticket: &Ticket) -> Meant {
         .find(|change| first_closed.is_none_or(|closed| change.at <= closed))
         .map(|change| (change.at, change.actor.clone()));
     let newer = |field: &'static str| {
-        of(field)
-            .filter(|change| change.at > ticket.updated)
-            .last()
-            .map_or_else(|| row(field), |change| change.value.clone())
+        of(field).rfind(|change| change.at > ticket.updated).map_or_else(|| row(field), |change| change.value.clone())
     };
     let begins = changes.iter().any(|change| !change.field.starts_with("comment") && change.at <= ticket.created);
     let first_priority = of("priority").next().map_or_else(
@@ -552,7 +549,8 @@ fn land_again(scratch: &Scratch, path: &str, change: impl Fn(String) -> String) 
     let bytes = std::fs::read(scratch.path(path)).unwrap();
     std::fs::remove_file(scratch.path(path)).unwrap();
     let mut text = Vec::new();
-    if path.ends_with(".gz") {
+    let plain = path.strip_suffix(".gz");
+    if plain.is_some() {
         let _ = flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut text).unwrap();
     } else {
         text = bytes;
@@ -560,7 +558,7 @@ fn land_again(scratch: &Scratch, path: &str, change: impl Fn(String) -> String) 
     // Some lines are not UTF-8 on purpose, and set aside for it.
     let lines: Vec<String> =
         text.split(|byte| *byte == b'\n').filter_map(|line| String::from_utf8(line.to_vec()).ok()).collect();
-    scratch.write(path.trim_end_matches(".gz"), &change(lines.join("\n")));
+    scratch.write(plain.unwrap_or(path), &change(lines.join("\n")));
 }
 
 #[test]
