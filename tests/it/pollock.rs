@@ -185,20 +185,8 @@ fn proposed_contracts_read_what_the_benchmark_has() {
     println!("polluted files: {} files, simple {simple:.4}, weighted {weighted:.4}", told.len());
     let mut groups = BTreeMap::<String, Vec<f64>>::new();
     for (name, sum, why) in &told {
-        if name.starts_with("row_") {
-            groups
-                .entry(
-                    name.split("_row")
-                        .next()
-                        .unwrap()
-                        .trim_end_matches(|c: char| c != '_' && !c.is_alphabetic())
-                        .split("quote")
-                        .next()
-                        .unwrap()
-                        .to_owned(),
-                )
-                .or_default()
-                .push(*sum);
+        if let Some((group, _)) = name.split_once(|c: char| c.is_ascii_digit()).filter(|_| name.starts_with("row_")) {
+            groups.entry(group.to_owned()).or_default().push(*sum);
         }
         if (*sum < 9.9 && !name.starts_with("row_")) || *sum < 9.0 {
             println!("  {sum:.3} {name}: {why}");
@@ -217,5 +205,6 @@ fn proposed_contracts_read_what_the_benchmark_has() {
     for (name, sum, why) in told_real.iter().filter(|(_, sum, _)| *sum < 9.0) {
         println!("  {sum:.3} {name}: {why}");
     }
-    assert!(simple >= 9.96 && weighted >= 9.5, "{simple:.4} {weighted:.4}");
+    // A record that is torn or has too many fields or too few is set aside, and so counts as lost.
+    assert!(simple >= 9.93 && weighted >= 9.85, "{simple:.4} {weighted:.4}");
 }
