@@ -18,7 +18,7 @@ use crate::digest::{Digest, Parts};
 use crate::ingest::{partitioner, stored_row_schema};
 use crate::partition::PartitionKey;
 use crate::project::SourceContract;
-use crate::store::{DataFile, Lost, RowSum, Store, StoreError, read_batches};
+use crate::store::{DataFile, FilePart, Lost, RowSum, Store, StoreError, read_batches};
 
 /// A file below this shares one with others.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -44,17 +44,15 @@ pub(super) fn gather(
     let mut files = Vec::new();
     let mut gathered = BTreeMap::new();
     for group in groups(parts, decided) {
-        if let [(_, decision, file)] = group.as_slice()
-            && decision.lost.is_empty()
-        {
-            files.push((*file).clone());
+        if let Some(file) = as_it_is(&group) {
+            files.push(file);
             continue;
         }
         let name = name(&group);
         let file = match before.and_then(|before| before.get(&name)).filter(|known| store.assure(known).is_ok()) {
             Some(known) => Some(known.clone()),
             None => match group.as_slice() {
-                [(_, decision, file)] if is_worth_keeping(decision, file) => {
+                [(_, decision, file)] if file.part.is_none() && is_worth_keeping(decision, file) => {
                     Some(without(store, contract, decision, file)?)
                 }
                 _ => write(store, contract, &group)?,
@@ -68,21 +66,54 @@ pub(super) fn gather(
     Ok((files, gathered))
 }
 
+/// Returns the file that has the kept rows of a group and no others, if one has.
+fn as_it_is(group: &[Member<'_>]) -> Option<DataFile> {
+    let (_, _, first) = *group.first()?;
+    if !group.iter().all(|(_, decision, file)| decision.lost.is_empty() && file.path == first.path) {
+        return None;
+    }
+    let Some(FilePart { of_rows, .. }) = first.part else { return (group.len() == 1).then(|| first.clone()) };
+    // Rows of a content that does not count may lie between, or behind the last.
+    let mut next = 0;
+    let mut sum = RowSum::default();
+    let mut partitions: BTreeMap<PartitionKey, RowSum> = BTreeMap::new();
+    for (_, _, file) in group {
+        if file.part?.first_row != next {
+            return None;
+        }
+        next += file.sum.rows;
+        sum.merge(file.sum);
+        file.partitions.iter().for_each(|(key, of_key)| partitions.entry(*key).or_default().merge(*of_key));
+    }
+    let partitions = partitions.into_iter().collect();
+    (next == of_rows).then(|| DataFile { sum, partitions, part: None, ..first.clone() })
+}
+
 fn groups<'a>(parts: &'a [Part], decided: &'a [Decision]) -> Vec<Vec<Member<'a>>> {
+    let members = parts.iter().zip(decided);
+    let members: Vec<Member<'a>> =
+        members.filter_map(|(part, decision)| Some((part, decision, part.content.rows.as_ref()?))).collect();
     let mut groups = Vec::new();
     let mut open: Vec<Member<'a>> = Vec::new();
     let mut open_bytes = 0;
-    for (part, decision) in parts.iter().zip(decided) {
-        let Some(file) = &part.content.rows else { continue };
-        if file.bytes >= SMALL_BYTES {
-            groups.push(vec![(part, decision, file)]);
+    for run in members.chunk_by(|(_, _, one), (_, _, other)| one.part.is_some() && one.path == other.path) {
+        // Where enough of them share a file already, it need not be written again.
+        if run.len() >= GROUP_FILES / 2 && as_it_is(run).is_some() {
+            groups.push(run.to_vec());
             continue;
         }
-        open.push((part, decision, file));
-        open_bytes += file.bytes;
-        if open.len() == GROUP_FILES || open_bytes >= GROUP_BYTES {
-            groups.push(std::mem::take(&mut open));
-            open_bytes = 0;
+        for member in run {
+            let bytes = bytes_of(member.2);
+            if bytes >= SMALL_BYTES {
+                groups.push(vec![*member]);
+                continue;
+            }
+            open.push(*member);
+            open_bytes += bytes;
+            if open.len() == GROUP_FILES || open_bytes >= GROUP_BYTES {
+                groups.push(std::mem::take(&mut open));
+                open_bytes = 0;
+            }
         }
     }
     if !open.is_empty() {
@@ -91,10 +122,16 @@ fn groups<'a>(parts: &'a [Part], decided: &'a [Decision]) -> Vec<Vec<Member<'a>>
     groups
 }
 
+/// Returns the bytes of the rows of a content: of a file that it shares, about as many.
+fn bytes_of(file: &DataFile) -> u64 {
+    file.part.map_or(file.bytes, |part| file.bytes / part.of_rows.max(1) * file.sum.rows)
+}
+
 fn name(group: &[Member<'_>]) -> Digest {
     let mut parts = Parts::of("gathered");
     for (_, decision, file) in group {
         parts.add(&file.path);
+        file.part.iter().for_each(|part| parts.add(part.first_row.to_le_bytes()));
         parts.add(decision.lost.iter().flat_map(|row| row.to_le_bytes()).collect::<Vec<u8>>());
     }
     parts.digest()

@@ -1,6 +1,6 @@
 //! Takes in what is new among the landed files of one dataset.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::decode::Compression;
-use super::file::{FileInput, Outcome, Sink, read_file};
+use super::file::{FileInput, Outcome, Pace, Sink, read_at, read_file};
 use super::listing::{LandingFolder, ListingError};
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::SetAside;
@@ -18,7 +18,7 @@ use crate::digest::{Digest, Parts};
 use crate::partition::Partitioner;
 use crate::plan::{DatasetStep, FileLeft, Listed, OwnTable, Unready, live_paths};
 use crate::project::{FilesMode, Limits, SourceContract};
-use crate::store::{Content, Landed, LandedPath, ParquetFile, Store, StoreError};
+use crate::store::{Content, Landed, LandedPath, ParquetFile, Slice, Store, StoreError};
 
 /// The column that names the landed file of a stored row. SQL does not see it.
 pub const FILE_COLUMN: &str = "_file";
@@ -140,10 +140,16 @@ pub async fn ingest(
     let folder = Arc::new(LandingFolder::new(root, &contract.from));
     let contract_of_threads = Arc::new(contract.clone());
     let landings = Arc::new(Landings::of(before));
-    let readings = step.files.iter().map(|file| {
+    let files: Vec<&Listed> = step.files.iter().map(|file| &file.listed).collect();
+    let readings = bundles(&files).into_iter().map(|bundle| {
         let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract_of_threads));
         let (limits, landings) = (*limits, Arc::clone(&landings));
-        async move { read_steady(store, folder, contract, limits, &landings, &file.listed).await }
+        async move {
+            match bundle {
+                [alone] => Ok(vec![read_steady(store, folder, contract, limits, &landings, alone).await?]),
+                several => read_bundle(store, folder, contract, limits, landings, several).await,
+            }
+        }
     });
     let mut readings = stream::iter(readings).buffered(threads.max(1));
     let mut raw = Raw {
@@ -170,12 +176,16 @@ pub async fn ingest(
         raw.paths.retain(|path| path.forgotten || seen.insert(path.path.clone()));
         raw.paths.reverse();
     }
+    let mut admitted = Admitted::of(std::mem::take(&mut raw.paths));
     while let Some(read) = readings.try_next().await? {
-        match read {
-            Steady::Read(listed, reading) => raw.admit(store, contract, &listed, *reading)?,
-            Steady::Left(file) => raw.left.push(file),
+        for steady in read {
+            match steady {
+                Steady::Read(listed, reading) => raw.admit(store, contract, &mut admitted, &listed, *reading)?,
+                Steady::Left(file) => raw.left.push(file),
+            }
         }
     }
+    raw.paths = admitted.oldest_first();
     raw.drop_dead_contents(store, contract);
     raw.keep_outdated(contract, step, before);
     for path in live_paths(contract.files, &raw.paths) {
@@ -194,6 +204,38 @@ pub async fn ingest(
     Ok(raw)
 }
 
+/// The paths that were admitted, each with its place in their order, by path: a run may read as many files as there are.
+#[derive(Debug, Default)]
+struct Admitted {
+    by_path: HashMap<String, Vec<(usize, LandedPath)>>,
+    next: usize,
+}
+
+impl Admitted {
+    fn of(paths: Vec<LandedPath>) -> Self {
+        let mut admitted = Self::default();
+        paths.into_iter().for_each(|path| admitted.push(path));
+        admitted
+    }
+
+    /// Returns what was admitted under one path, oldest first.
+    fn under(&mut self, path: &str) -> &mut Vec<(usize, LandedPath)> {
+        self.by_path.entry(path.to_owned()).or_default()
+    }
+
+    fn push(&mut self, path: LandedPath) {
+        let place = self.next;
+        self.next += 1;
+        self.by_path.entry(path.path.clone()).or_default().push((place, path));
+    }
+
+    fn oldest_first(self) -> Vec<LandedPath> {
+        let mut paths: Vec<(usize, LandedPath)> = self.by_path.into_values().flatten().collect();
+        paths.sort_unstable_by_key(|(place, _)| *place);
+        paths.into_iter().map(|(_, path)| path).collect()
+    }
+}
+
 impl Raw {
     /// Returns whether an earlier reader made the rows of the same contents as in `before`.
     pub(crate) fn is_read_like(&self, before: &Landed) -> bool {
@@ -205,21 +247,20 @@ impl Raw {
         &mut self,
         store: &Store,
         contract: &SourceContract,
+        admitted: &mut Admitted,
         listed: &Listed,
         reading: Reading,
     ) -> Result<(), IngestError> {
         let Reading { identity, content, missing_columns, examples, is_empty } = reading;
         self.empty_files.extend(is_empty.then(|| listed.path.clone()));
         self.missing_columns.extend(missing_columns);
-        let of_path = |path: &LandedPath| path.path == listed.path;
-        if let Some(at) = self.paths.iter().position(|path| of_path(path) && path.forgotten && path.content == identity)
-        {
+        let of_path = admitted.under(&listed.path);
+        if let Some(at) = of_path.iter().position(|(_, path)| path.forgotten && path.content == identity) {
             discard(store, &content);
-            self.stay_forgotten(at, contract, listed);
+            self.stay_forgotten(at, contract, admitted, listed);
             return Ok(());
         }
-        let is_as_before =
-            self.paths.iter().rev().find(|path| of_path(path)).is_some_and(|path| path.content == identity);
+        let is_as_before = of_path.last().is_some_and(|(_, path)| path.content == identity);
         let is_known = self.contents.contains_key(&identity);
         if is_known {
             // A copy, or a file that was touched and not changed: its rows are there already.
@@ -229,15 +270,13 @@ impl Raw {
             self.contents.insert(identity.clone(), content);
         }
         if is_as_before {
-            for path in self.paths.iter_mut().rev().filter(|path| of_path(path)).take(1) {
-                path.tag.clone_from(&listed.tag);
-            }
+            of_path.last_mut().into_iter().for_each(|(_, path)| path.tag.clone_from(&listed.tag));
             return Ok(());
         }
         if contract.files != FilesMode::Append {
-            self.paths.retain(|path| !of_path(path) || path.forgotten);
+            of_path.retain(|(_, path)| path.forgotten);
         }
-        self.paths.push(LandedPath {
+        admitted.push(LandedPath {
             path: listed.path.clone(),
             tag: listed.tag.clone(),
             bytes: listed.bytes,
@@ -251,21 +290,20 @@ impl Raw {
     }
 
     /// Notes that a path holds bytes, still or again, that were forgotten.
-    fn stay_forgotten(&mut self, at: usize, contract: &SourceContract, listed: &Listed) {
-        let of_path = |path: &LandedPath| path.path == listed.path;
-        let mut path = self.paths.remove(at);
-        path.tag.clone_from(&listed.tag);
-        if !self.paths.iter().skip(at).any(of_path) {
-            self.paths.insert(at, path);
+    fn stay_forgotten(&mut self, at: usize, contract: &SourceContract, admitted: &mut Admitted, listed: &Listed) {
+        let of_path = admitted.under(&listed.path);
+        of_path[at].1.tag.clone_from(&listed.tag);
+        if at + 1 == of_path.len() {
             return;
         }
         // It held something else in between, which is there no more.
+        let (_, mut path) = of_path.remove(at);
         if contract.files != FilesMode::Append {
-            self.paths.retain(|path| !of_path(path) || path.forgotten);
+            of_path.retain(|(_, path)| path.forgotten);
         }
         path.sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.paths.push(path);
+        admitted.push(path);
     }
 
     /// Takes over the rows that an earlier reader made of bytes that are gone.
@@ -283,10 +321,10 @@ impl Raw {
     }
 
     fn drop_dead_contents(&mut self, store: &Store, contract: &SourceContract) {
-        let live: Vec<&str> =
+        let live: HashSet<&str> =
             live_paths(contract.files, &self.paths).iter().map(|path| path.content.as_str()).collect();
         self.contents.retain(|identity, content| {
-            let lives = live.contains(&identity.as_str());
+            let lives = live.contains(identity.as_str());
             if !lives {
                 // Only what this run wrote is removed; what a snapshot names stays.
                 discard(store, content);
@@ -344,6 +382,130 @@ enum Steady {
 
 /// How often a file is read that changes while it is read.
 const READINGS: usize = 3;
+
+/// A file below this may be read, and its rows stored, together with others.
+const TINY_BYTES: u64 = 16 << 10;
+/// How many files are read together at most, and how many bytes.
+const BUNDLE_FILES: usize = 1024;
+const BUNDLE_BYTES: u64 = 256 << 10;
+/// Enough for most such files.
+const TINY_PACE: Pace = Pace { chunk_bytes: 32 << 10, batch_rows: 8192 };
+
+/// Returns the files in their order: tiny ones, whose rows share a file, in bundles, the others alone. A file of its own for
+/// each row, fsynced, would cost more than a millisecond.
+fn bundles<'a>(files: &'a [&'a Listed]) -> Vec<&'a [&'a Listed]> {
+    let mut bundles = Vec::new();
+    let mut rest = files;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |listed: &&&Listed| {
+            bytes += listed.bytes;
+            // What is packed may be large.
+            listed.bytes < TINY_BYTES && bytes <= BUNDLE_BYTES && Compression::of(&listed.path) == Compression::of("")
+        };
+        let many = rest.iter().take(BUNDLE_FILES).take_while(fits).count().max(1);
+        let (bundle, others) = rest.split_at(many);
+        bundles.push(bundle);
+        rest = others;
+    }
+    bundles
+}
+
+/// Reads tiny files one after the other, and stores their rows in one file. A file about which anything is unusual is read
+/// once more, alone.
+async fn read_bundle(
+    store: Store,
+    folder: Arc<LandingFolder>,
+    contract: Arc<SourceContract>,
+    limits: Limits,
+    landings: Arc<Landings>,
+    bundle: &[&Listed],
+) -> Result<Vec<Steady>, IngestError> {
+    let listed: Vec<Listed> = bundle.iter().map(|listed| (*listed).clone()).collect();
+    let path = listed[0].path.clone();
+    let work = {
+        let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract));
+        let landings = Arc::clone(&landings);
+        move || read_together(&store, &folder, &contract, &limits, &landings, &listed)
+    };
+    let read = match tokio::task::spawn_blocking(work).await {
+        Ok(read) => read?,
+        Err(error) => return Err(IngestError::Bug { path, reason: error.to_string() }),
+    };
+    let mut steady = Vec::with_capacity(read.len());
+    for (listed, reading) in bundle.iter().zip(read) {
+        steady.push(match reading {
+            Some(reading) => Steady::Read((*listed).clone(), Box::new(reading)),
+            None => {
+                let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract));
+                read_steady(store, folder, contract, limits, &landings, listed).await?
+            }
+        });
+    }
+    Ok(steady)
+}
+
+/// Reads files one after the other; `None` stands for one that has to be read alone.
+fn read_together(
+    store: &Store,
+    folder: &LandingFolder,
+    contract: &SourceContract,
+    limits: &Limits,
+    landings: &Landings,
+    listed: &[Listed],
+) -> Result<Vec<Option<Reading>>, StoreError> {
+    let mut rows = None;
+    let mut readings = Vec::with_capacity(listed.len());
+    for listed in listed {
+        let read = read_tiny(store, folder, contract, limits, landings, listed, &mut rows);
+        // Whatever was written of it, rows of the next one begin behind that.
+        let slice = rows.as_mut().and_then(ParquetFile::cut);
+        readings.push(read?.map(|reading| (reading, slice)));
+    }
+    let key = contract.key.first().map_or("", String::as_str);
+    let written = rows.map(|file| file.finish_with_range(key)).transpose()?;
+    let with_rows = |(mut reading, slice): (Reading, Option<Slice>)| {
+        if let (Some(slice), Some((file, range))) = (slice, &written) {
+            reading.content.rows = Some(slice.of(file));
+            reading.content.key_range.clone_from(range);
+        }
+        reading
+    };
+    Ok(readings.into_iter().map(|read| read.map(with_rows)).collect())
+}
+
+/// Reads one of several files, whose rows go to `rows`; `None` if it has to be read alone.
+fn read_tiny(
+    store: &Store,
+    folder: &LandingFolder,
+    contract: &SourceContract,
+    limits: &Limits,
+    landings: &Landings,
+    listed: &Listed,
+    rows: &mut Option<ParquetFile>,
+) -> Result<Option<Reading>, StoreError> {
+    let now = listed.landed_at.trunc_subsecs(6);
+    let landed_at = landings.of_file.get(&(listed.path.clone(), listed.tag.clone())).copied().unwrap_or(now);
+    let Ok(bytes) = folder.open(&listed.path) else { return Ok(None) };
+    let captures = captured(contract, listed);
+    let compression = Compression::of(&listed.path);
+    let input = FileInput { contract, limits, captures: &captures, compression, landed_at: Some(landed_at) };
+    let mut tables = Tables::new(store, contract, listed, rows);
+    tables.is_shared = true;
+    let outcome = match read_at(TINY_PACE, &input, bytes, &mut tables) {
+        Ok(outcome) => outcome,
+        Err(ReadError::Sink(error)) => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
+    let is_as_listed = folder.look(listed, &contract.ready).is_some_and(|now| now.tag == listed.tag);
+    let expected = landings.of_content.get(&reading.identity).copied().unwrap_or(now);
+    if is_as_listed && expected == landed_at {
+        return Ok(Some(reading));
+    }
+    discard(store, &reading.content);
+    Ok(None)
+}
 
 /// Reads a file that is the same before and after, and returns it as it was then.
 ///
@@ -456,9 +618,15 @@ fn read_bytes(
     let captures = captured(contract, listed);
     let compression = Compression::of(&listed.path);
     let input = FileInput { contract, limits, captures: &captures, compression, landed_at: Some(landed_at) };
-    let mut tables = Tables::new(store, contract, listed);
+    let mut rows = None;
+    let mut tables = Tables::new(store, contract, listed, &mut rows);
     let outcome = read_file(&input, bytes, &mut tables).map_err(|error| ingest_error(listed, error))?;
-    tables.finish(identity(&outcome.content, &captures), landed_at, outcome).map_err(IngestError::from)
+    let mut reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
+    let key = contract.key.first().map_or("", String::as_str);
+    if let Some((rows, range)) = rows.map(|file| file.finish_with_range(key)).transpose()? {
+        (reading.content.rows, reading.content.key_range) = (Some(rows), range);
+    }
+    Ok(reading)
 }
 
 /// Returns the columns whose values a file's path gives, with those values.
@@ -493,7 +661,10 @@ struct Tables<'a> {
     contract: &'a SourceContract,
     path: &'a str,
     schema: SchemaRef,
-    rows: Option<ParquetFile>,
+    /// The file of accepted rows, once there are any.
+    rows: &'a mut Option<ParquetFile>,
+    /// Whether rows of other landed files go there too.
+    is_shared: bool,
     quarantine: Option<ParquetFile>,
     aside: Aside,
     examples: Vec<String>,
@@ -512,13 +683,19 @@ pub(crate) fn partitioner(contract: &SourceContract) -> Option<Partitioner> {
 }
 
 impl<'a> Tables<'a> {
-    fn new(store: &'a Store, contract: &'a SourceContract, listed: &'a Listed) -> Self {
+    fn new(
+        store: &'a Store,
+        contract: &'a SourceContract,
+        listed: &'a Listed,
+        rows: &'a mut Option<ParquetFile>,
+    ) -> Self {
         Self {
             store,
             contract,
             path: &listed.path,
             schema: stored_row_schema(contract),
-            rows: None,
+            rows,
+            is_shared: false,
             quarantine: None,
             aside: Aside::default(),
             examples: Vec::new(),
@@ -542,19 +719,17 @@ impl<'a> Tables<'a> {
         file.write(&batch)
     }
 
+    /// Says what became of the file; its rows are in `self.rows`, for the caller to end.
     fn finish(mut self, identity: String, landed_at: DateTime<Utc>, outcome: Outcome) -> Result<Reading, StoreError> {
         self.write_aside()?;
-        let key = self.contract.key.first().map_or("", String::as_str);
-        let rows = self.rows.map(|file| file.finish_with_range(key)).transpose()?;
-        let (rows, key_range) = rows.map_or((None, None), |(rows, range)| (Some(rows), range));
         let quarantine = self.quarantine.map(ParquetFile::finish).transpose()?;
         let content = Content {
             hash: outcome.content,
             landed_at,
             counted_as: 0,
             ledger: outcome.ledger,
-            rows,
-            key_range,
+            rows: None,
+            key_range: None,
             quarantine,
             unknown_columns: outcome.unknown_columns,
             read_as: None,
@@ -570,10 +745,11 @@ impl Sink for Tables<'_> {
 
     fn rows(&mut self, batch: RecordBatch) -> Result<(), StoreError> {
         let width = self.contract.columns.len();
-        let file = match &mut self.rows {
+        let file = match &mut *self.rows {
             Some(file) => file,
             none => {
                 let file = self.store.create_parquet(&self.contract.name, &self.schema, width)?;
+                let file = if self.is_shared { file.shared() } else { file };
                 none.insert(file.by(partitioner(self.contract)))
             }
         };

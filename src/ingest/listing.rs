@@ -242,6 +242,11 @@ impl LandingFolder {
         self.folder.join(path.strip_prefix(&self.prefix).unwrap_or(path))
     }
 
+    /// Opens a listed file of a local folder at once. That it is where it should be tells [`Self::look`], afterwards.
+    pub(super) fn open(&self, path: &str) -> io::Result<std::fs::File> {
+        std::fs::File::open(self.place(path))
+    }
+
     /// Opens a listed file for reading from its beginning to its end, on a blocking thread.
     ///
     /// # Errors

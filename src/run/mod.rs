@@ -174,7 +174,8 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<Seen, RunError> {
             let mut listed = listed.map_err(|source| RunError::listing(contract, source))?;
             if let (true, false, Some(landed)) = (input.is_forgetting, is_taken_in, &input.landed) {
                 // What is new is none of its business.
-                listed.retain(|file| landed.paths.iter().any(|path| path.path == file.path));
+                let admitted: BTreeSet<&str> = landed.paths.iter().map(|path| path.path.as_str()).collect();
+                listed.retain(|file| admitted.contains(file.path.as_str()));
             }
             input.listed = Some(listed);
         }

@@ -57,14 +57,14 @@ pub use garbage::{Garbage, Keep};
 pub use key_range::KeyRange;
 pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Holder, Lock, LockError, OnLocked};
-pub use parquet_file::{ParquetFile, conform};
+pub use parquet_file::{ParquetFile, Slice, conform};
 pub use read::{Batches, RowGroup, read_batches, read_row_group, read_row_numbers, row_groups};
 pub use rows::{RowHasher, RowSum};
 pub use runs::{RUN_LINEAGE, RUN_RECORD, RunMark};
 pub use scratch::Scratch;
 pub use state::{
-    ColumnState, Content, DataFile, Decided, Holds, Landed, LandedPath, Lost, Made, Outcome, OutcomeState, Outcomes,
-    ROW_COLUMN, Snapshot, TableEntry, TableState, schema_of,
+    ColumnState, Content, DataFile, Decided, FilePart, Holds, Landed, LandedPath, Lost, Made, Outcome, OutcomeState,
+    Outcomes, ROW_COLUMN, Snapshot, TableEntry, TableState, schema_of,
 };
 
 /// The version of the formats of states and snapshots.
@@ -444,6 +444,10 @@ impl Store {
 
     /// Says that a file will not be needed after all.
     pub fn discard(&self, file: &DataFile) {
+        if file.part.is_some() {
+            // Others need it; if none does, it goes with the files that no snapshot names.
+            return;
+        }
         if let Some(without) = &file.without {
             self.discard(without);
         }

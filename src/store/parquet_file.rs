@@ -20,7 +20,7 @@ use parquet::errors::ParquetError;
 use super::disk::NewFile;
 use super::encodings;
 use super::rows::{RowHasher, RowSum};
-use super::{DataFile, KeyRange, Store, StoreError};
+use super::{DataFile, FilePart, KeyRange, Store, StoreError};
 use crate::digest::Digest;
 use crate::partition::{PartitionKey, Partitioner};
 
@@ -35,7 +35,28 @@ pub struct ParquetFile {
     relative: String,
     path: Utf8PathBuf,
     encoder: At,
+    /// Whether rows of several contents share it, each of which is ended by [`ParquetFile::cut`].
+    is_shared: bool,
     store: Store,
+}
+
+/// The rows of one of several contents that share a file.
+#[derive(Debug)]
+pub struct Slice {
+    first_row: u64,
+    sum: RowSum,
+    partitions: Vec<(PartitionKey, RowSum)>,
+}
+
+impl Slice {
+    /// Returns the rows as a file, of the file that they are in.
+    #[must_use]
+    pub fn of(self, file: &DataFile) -> DataFile {
+        let Self { first_row, sum, partitions } = self;
+        let of_rows = file.sum.rows;
+        let part = (sum.rows < of_rows).then_some(FilePart { first_row, of_rows });
+        DataFile { sum, partitions, part, ..file.clone() }
+    }
 }
 
 /// Where the encoder of a file works.
@@ -59,6 +80,9 @@ struct Encoder {
     /// What tells the rows apart, if they are.
     partitioner: Option<Partitioner>,
     partitions: BTreeMap<PartitionKey, RowSum>,
+    /// The sums over the rows before those, which are other contents'.
+    sum_before: RowSum,
+    partitions_before: BTreeMap<PartitionKey, RowSum>,
     /// The file until its first rows come.
     waiting: Option<Box<dyn NewFile>>,
     /// What encodes from then on.
@@ -110,10 +134,18 @@ impl Store {
             sum: RowSum::default(),
             partitioner: None,
             partitions: BTreeMap::new(),
+            sum_before: RowSum::default(),
+            partitions_before: BTreeMap::new(),
             waiting: Some(file),
             writer: None,
         };
-        Ok(ParquetFile { relative, path, encoder: At::Here(Box::new(encoder), 0), store: self.clone() })
+        Ok(ParquetFile {
+            relative,
+            path,
+            encoder: At::Here(Box::new(encoder), 0),
+            is_shared: false,
+            store: self.clone(),
+        })
     }
 }
 
@@ -127,10 +159,22 @@ impl ParquetFile {
         self
     }
 
+    /// Lets rows of several contents share the file. For a file without rows so far, and for few rows.
+    #[must_use]
+    pub fn shared(self) -> Self {
+        Self { is_shared: true, ..self }
+    }
+
+    /// Ends the rows of one of the contents that share the file; `None` if it has none.
+    pub fn cut(&mut self) -> Option<Slice> {
+        let At::Here(encoder, _) = &mut self.encoder else { return None };
+        encoder.cut()
+    }
+
     /// Adds the rows of a batch, whose columns are brought to the types of the file.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         match &mut self.encoder {
-            At::Here(encoder, rows) if *rows < ROWS_HERE => {
+            At::Here(encoder, rows) if self.is_shared || *rows < ROWS_HERE => {
                 *rows += batch.num_rows();
                 return encoder.write(batch);
             }
@@ -173,6 +217,10 @@ impl ParquetFile {
     pub fn finish_with_range(self, column: &str) -> Result<(DataFile, Option<KeyRange>), StoreError> {
         let mut encoder = self.encoder.join(&self.path)?;
         let none = RecordBatch::new_empty(Arc::clone(&encoder.schema));
+        if self.is_shared {
+            encoder.cut();
+            (encoder.sum, encoder.partitions) = (encoder.sum_before, std::mem::take(&mut encoder.partitions_before));
+        }
         let (sum, partitions) = (encoder.sum, std::mem::take(&mut encoder.partitions));
         let writer = encoder.start(&none)?;
         let metadata = writer.finish().map_err(|source| failure(&self.path, source))?;
@@ -183,7 +231,7 @@ impl ParquetFile {
         file.finish().map_err(|source| StoreError::Write { path, source })?;
         let hash = Some(Digest::from_hash(hasher.finalize()));
         let partitions = partitions.into_iter().collect();
-        Ok((DataFile { path: self.relative, bytes, hash, sum, partitions, without: None }, range))
+        Ok((DataFile { path: self.relative, bytes, hash, sum, partitions, without: None, part: None }, range))
     }
 
     /// Gives the file up and removes it.
@@ -211,6 +259,17 @@ impl At {
 }
 
 impl Encoder {
+    fn cut(&mut self) -> Option<Slice> {
+        let (first_row, sum) = (self.sum_before.rows, std::mem::take(&mut self.sum));
+        let partitions = std::mem::take(&mut self.partitions);
+        self.sum_before.merge(sum);
+        for (key, sum) in &partitions {
+            self.partitions_before.entry(*key).or_default().merge(*sum);
+        }
+        let partitions = partitions.into_iter().collect();
+        (sum.rows > 0).then_some(Slice { first_row, sum, partitions })
+    }
+
     fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         let counted = conform(batch, &self.schema).and_then(|batch| finite(&batch)).and_then(|batch| {
             self.count(&batch)?;

@@ -85,8 +85,8 @@ pub struct RowGroup {
 /// As [`read_batches`].
 pub fn row_groups(store: &Store, file: &DataFile) -> Result<Vec<RowGroup>, StoreError> {
     let rows = usize::try_from(rows_of(file)).unwrap_or(usize::MAX);
-    if rows <= ROW_GROUP_ROWS {
-        // It has one, and need not be opened to know that.
+    if rows <= ROW_GROUP_ROWS || file.part.is_some() {
+        // It has one, or shares one, and need not be opened to know that.
         return Ok(vec![RowGroup { number: None, rows }]);
     }
     let builder = open(store, file, ArrowReaderOptions::new())?;
@@ -119,9 +119,19 @@ pub fn read_row_group(
         if let Some(number) = group.number {
             builder = builder.with_row_groups(vec![number]);
         }
+        // Where others share the file, rows are counted from the first of its own.
+        let first = file.part.map(|part| usize::try_from(part.first_row).unwrap_or(usize::MAX));
+        let all = match first {
+            Some(_) => usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or_default(),
+            None => group.rows,
+        };
+        let at = first.unwrap_or_default();
         if let Some(rows) = rows {
-            let single = rows.iter().map(|row| *row as usize..*row as usize + 1);
-            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(single, group.rows));
+            let single = rows.iter().map(|row| at + *row as usize..at + *row as usize + 1);
+            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(single, all));
+        } else if first.is_some() {
+            let own = std::iter::once(at..at.saturating_add(group.rows).min(all));
+            builder = builder.with_row_selection(RowSelection::from_consecutive_ranges(own, all));
         }
         builder.build()
     })?;

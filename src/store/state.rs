@@ -184,6 +184,20 @@ pub struct DataFile {
     /// The rows of the file that do not count, if there are any: a file of their numbers, in order, from zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without: Option<Box<DataFile>>,
+    /// Which of the file's rows these are, if others share it; bytes and digest are those of the whole file then. Only the
+    /// rows of small landed files are stored so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<FilePart>,
+}
+
+/// Rows that share a file with others: those from `first_row` on, as many as their sum says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilePart {
+    /// The place of the first of them.
+    pub first_row: u64,
+    /// How many rows the file has.
+    pub of_rows: u64,
 }
 
 /// What the rows of a file are, of those that the state of a table names.

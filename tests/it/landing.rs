@@ -242,3 +242,44 @@ fn names_that_cannot_be_written_down_are_refused_and_others_are_names() {
         assert_eq!(found, ["1"], "{name}");
     }
 }
+
+#[test]
+fn many_tiny_files_share_one_and_come_and_go_one_by_one() {
+    let scratch = Scratch::orders();
+    std::fs::remove_file(scratch.path("landing/orders-1.csv")).unwrap();
+    let file = |number: u32, amount: u32| {
+        scratch.write(
+            &format!("landing/orders-{number}.csv"),
+            &format!("id,at,amount\n{number},2024-03-01T10:00:00Z,{amount}.00\n"),
+        );
+    };
+    (0..100).for_each(|number| file(number, 1));
+    // A header alone, and a record that does not fit.
+    scratch.write("landing/orders-200.csv", "id,at,amount\n");
+    scratch
+        .write("landing/orders-201.csv", "id,at,amount\n201,2024-03-01T10:00:00Z,1.00\nx,2024-03-01T10:00:00Z,1.00\n");
+    let _ = scratch.run(&["run"]).exits(0);
+    let total = || scratch.rows("select count(*), cast(sum(amount) as decimal(10,2)) from fct_order");
+    assert_eq!(total(), ["101,101.00"]);
+    assert_eq!(scratch.rows("select count(*), sum(records), sum(quarantined) from dq_ledger"), ["102,204,1"]);
+    let stored = || std::fs::read_dir(scratch.path("warehouse/data/orders/all")).unwrap().count();
+    // The rows of all files.
+    assert_eq!(stored(), 1);
+    // One changes, one is given up, one comes: the others stay where they are.
+    file(7, 5);
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(total(), ["101,105.00"]);
+    let _ = scratch.run(&["forget", "landing/orders-8.csv"]).exits(0);
+    file(300, 2);
+    let _ = scratch.run(&["run"]).exits(0);
+    assert_eq!(total(), ["101,106.00"]);
+    let lines = scratch.rows("select id, amount from fct_order where id in (6, 7, 8, 9, 201, 300) order by id");
+    assert_eq!(lines, ["6,1.00", "7,5.00", "9,1.00", "201,1.00", "300,2.00"]);
+    let _ = scratch.run(&["gc", "--keep", "1"]).exits(0);
+    let _ = scratch.run(&["verify", "--files"]).exits(0);
+    // One that cannot be read is named, whichever it is.
+    scratch.write("landing/orders-301.csv", "id,at,amount\n301,2024-03-01T10:00:00Z,1.00\n");
+    scratch.write("landing/orders-302.csv", "no,header\n1,2\n");
+    let said = scratch.run(&["run", "--quiet"]).exits(1);
+    assert!(said.stderr.contains("`landing/orders-302.csv` cannot be taken in"), "{}", said.stderr);
+}
