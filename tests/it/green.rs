@@ -65,7 +65,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("E0321", "regexp_match(word, '*')[1]", "regexp_match(word, '*'"),
     ("E0321", "word ~ '('", "word ~ '('"),
     ("E0321", "word !~ '('", "word !~ '('"),
-    ("E0321", "word similar to '('", "word similar to '('"),
+    ("E0311", "word similar to '('", "word similar to '('"),
     // Arguments that no function takes.
     ("E0321", "ntile(0) over (order by id)", "ntile(0"),
     ("E0321", "ntile(id) over (order by id)", "ntile(id"),
@@ -103,7 +103,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("E0320", "(select max(b.id) from stg_events as b where b.at < stg_events.at)", "select max"),
     ("E0324", "exists (select 1)", "select 1"),
     ("E0320", "exists (select 1 from stg_events as b where b.id > stg_events.id)", "select 1"),
-    ("E0320", "id in (select b.id from stg_events as b where b.word = stg_events.word)", "select b.id"),
+    ("E0311", "id in (select b.id from stg_events as b where b.word = stg_events.word)", "id in"),
     ("E0304", "(select id, at from stg_events as b)", "select id, at"),
     ("E0303", "(select nosuch from stg_events as b)", "nosuch"),
 ];
