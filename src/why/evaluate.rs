@@ -539,16 +539,10 @@ impl<'a> Evaluation<'a> {
             return self.opaque(plan).await;
         }
         // How its rows are dealt out and sorted, mostly in one way.
-        let mut specs: Vec<(Vec<Expr>, Vec<SortExpr>)> = Vec::new();
-        let mut spec_of = Vec::new();
-        for function in &functions {
-            let spec = (function.params.partition_by.clone(), function.params.order_by.clone());
-            let at = specs.iter().position(|known| *known == spec).unwrap_or_else(|| {
-                specs.push(spec);
-                specs.len() - 1
-            });
-            spec_of.push(at);
-        }
+        let specs_of = |function: &&WindowFunction| {
+            (function.params.partition_by.clone(), function.params.order_by.clone())
+        };
+        let (specs, spec_of) = told_apart(functions.iter().map(specs_of));
         let mut step = Arc::new(source(&input, ROW)?);
         for (at, (partition_by, order_by)) in specs.iter().enumerate() {
             let place = window_function(row_number_udwf().into(), Vec::new(), partition_by, order_by, up_to_here());
@@ -558,16 +552,8 @@ impl<'a> Evaluation<'a> {
             all.push(place);
             step = Arc::new(LogicalPlan::Window(Window::try_new(all, step)?));
         }
-        let mut frames: Vec<(usize, WindowFrame)> = Vec::new();
-        let mut frame_of = Vec::new();
-        for (function, &spec) in functions.iter().zip(&spec_of) {
-            let frame = (spec, function.params.window_frame.clone());
-            let at = frames.iter().position(|known| *known == frame).unwrap_or_else(|| {
-                frames.push(frame);
-                frames.len() - 1
-            });
-            frame_of.push(at);
-        }
+        let framed = functions.iter().zip(&spec_of).map(|(function, &spec)| (spec, function.params.window_frame.clone()));
+        let (frames, frame_of) = told_apart(framed);
         for (at, (spec, frame)) in frames.iter().enumerate() {
             let (partition_by, order_by) = &specs[*spec];
             let place = column(&format!("__place_{spec}"));
@@ -862,6 +848,19 @@ fn reach(function: &WindowFunction) -> Reach {
         ("first_value" | "last_value" | "nth_value", _) => Reach::Frame,
         _ => Reach::Partition,
     }
+}
+
+/// Returns each value once, and of each that is given the place of its equal among these.
+fn told_apart<T: PartialEq>(given: impl Iterator<Item = T>) -> (Vec<T>, Vec<usize>) {
+    let (mut known, mut places): (Vec<T>, Vec<usize>) = (Vec::new(), Vec::new());
+    for value in given {
+        let place = known.iter().position(|one| *one == value).unwrap_or(known.len());
+        if place == known.len() {
+            known.push(value);
+        }
+        places.push(place);
+    }
+    (known, places)
 }
 
 /// Returns how rows are dealt out by keys, and how they stand in their partitions.

@@ -5,7 +5,7 @@
 //! latest day of a feed), one of a window of the rows of its frame. Whoever asks finds out whether the rows that it comes
 //! to make the row again, and asks for more of them where they do not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -201,7 +201,7 @@ impl Frames {
     fn look(&self, spec: &Spec, wanted: &[bool], effort: Effort, seen: &mut [bool]) {
         // Frames overlap, so their ends are counted and not their rows.
         let mut begins: Vec<Vec<i64>> = vec![Vec::new(); spec.members.len()];
-        let mut decided: HashMap<(usize, usize, usize), ()> = HashMap::new();
+        let mut decided: HashSet<(usize, usize, usize)> = HashSet::new();
         for row in (0..wanted.len()).filter(|&row| wanted[row]) {
             let (partition, place) = (spec.partition_of[row], spec.places[row]);
             let members = &spec.members[partition];
@@ -221,7 +221,7 @@ impl Frames {
                     Some((place.min(other), place.max(other)))
                 }
                 Reach::Deciding => {
-                    framed().filter(|&(first, last)| decided.insert((partition, first, last), ()).is_none())
+                    framed().filter(|&(first, last)| decided.insert((partition, first, last)))
                 }
             };
             let Some((first, last)) = range.filter(|(first, last)| first <= last && *last <= last_place) else {
