@@ -539,9 +539,8 @@ impl<'a> Evaluation<'a> {
             return self.opaque(plan).await;
         }
         // How its rows are dealt out and sorted, mostly in one way.
-        let specs_of = |function: &&WindowFunction| {
-            (function.params.partition_by.clone(), function.params.order_by.clone())
-        };
+        let specs_of =
+            |function: &&WindowFunction| (function.params.partition_by.clone(), function.params.order_by.clone());
         let (specs, spec_of) = told_apart(functions.iter().map(specs_of));
         let mut step = Arc::new(source(&input, ROW)?);
         for (at, (partition_by, order_by)) in specs.iter().enumerate() {
@@ -552,7 +551,8 @@ impl<'a> Evaluation<'a> {
             all.push(place);
             step = Arc::new(LogicalPlan::Window(Window::try_new(all, step)?));
         }
-        let framed = functions.iter().zip(&spec_of).map(|(function, &spec)| (spec, function.params.window_frame.clone()));
+        let framed =
+            functions.iter().zip(&spec_of).map(|(function, &spec)| (spec, function.params.window_frame.clone()));
         let (frames, frame_of) = told_apart(framed);
         for (at, (spec, frame)) in frames.iter().enumerate() {
             let (partition_by, order_by) = &specs[*spec];

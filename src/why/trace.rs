@@ -220,9 +220,7 @@ impl Frames {
                     let other = place.saturating_add_signed(by).min(last_place);
                     Some((place.min(other), place.max(other)))
                 }
-                Reach::Deciding => {
-                    framed().filter(|&(first, last)| decided.insert((partition, first, last)))
-                }
+                Reach::Deciding => framed().filter(|&(first, last)| decided.insert((partition, first, last))),
             };
             let Some((first, last)) = range.filter(|(first, last)| first <= last && *last <= last_place) else {
                 continue;

@@ -349,8 +349,13 @@ fn names(scratch: &Scratch, folder: &str, suffix: &str) -> Vec<String> {
 /// Returns conditions that a row in the middle of a table fulfils, by its key.
 fn middle_row(scratch: &Scratch, table: &str) -> Vec<String> {
     let contract = std::fs::read_to_string(scratch.path(&format!("schemas/models/{table}.toml"))).unwrap();
-    let keys = contract.lines().find_map(|line| line.strip_prefix("key = [")?.strip_suffix(']')).unwrap();
-    let keys = keys.replace('"', "");
+    let keys = contract.lines().find_map(|line| line.strip_prefix("key = [")?.strip_suffix(']'));
+    let Some(keys) = keys.map(|keys| keys.replace('"', "")) else {
+        // A table of one row: whatever its first column says.
+        let said = scratch.run(&["show", table, "--output", "json"]).exits(0);
+        let (column, value) = said.stdout.trim_start_matches('{').split_once(',').unwrap().0.split_once(':').unwrap();
+        return vec![format!("{}={}", column.trim_matches('"'), value.trim_matches('"'))];
+    };
     let order =
         format!("select row_number() over (order by {keys}) as place, count(*) over () as rows, * from {table}");
     let sql = format!("select {keys} from ({order}) where place = rows / 2 + 1");
@@ -374,6 +379,8 @@ fn every_shipped_table_is_followed_to_landed_lines() {
         (dataset.clone(), rows[0].parse::<u64>().unwrap())
     };
     let landed: std::collections::BTreeMap<String, u64> = datasets.iter().map(count).collect();
+    let facts: std::collections::BTreeMap<String, u64> =
+        names(&scratch, "sql/marts", ".sql").iter().filter(|name| name.starts_with("fct_")).map(count).collect();
     let tables: Vec<String> = ["marts", "kpi", "performance", "risk"]
         .iter()
         .flat_map(|layer| names(&scratch, &format!("sql/{layer}"), ".sql"))
@@ -394,13 +401,26 @@ fn every_shipped_table_is_followed_to_landed_lines() {
                 let name = part["table"].as_str().unwrap();
                 let is_followed = part["found"] == "conditions" || part["is_enough"] == true;
                 assert!(is_followed, "{table} {row:?}: {name} {} {}", part["found"], part["not_followed"]);
+                // Up to when a feed is known, and what is astray in it, is a matter of all of its rows.
+                let is_by_feed =
+                    part["read_by"].as_array().unwrap().iter().any(|by| by.as_str().unwrap().ends_with("_feed"));
+                if let Some(all) = facts.get(name).filter(|all| **all > 1000 && !is_by_feed) {
+                    let is_wide = WIDE.contains(&table.as_str());
+                    assert!(
+                        is_wide || part["count"].as_u64().unwrap() * 2 < *all,
+                        "{table} {row:?}: {} of {all} rows of {name}",
+                        part["count"]
+                    );
+                }
                 let Some(all) = landed.get(name) else { continue };
                 let rows = part["rows"].as_array().unwrap();
                 assert!(rows.iter().all(|row| row["_file"].is_string() && row["_line"].is_u64()), "{table}: {name}");
                 assert_eq!(Some(rows.len() as u64), part["count"].as_u64(), "{table}: {name}");
                 lines += rows.len();
                 // Small tables of reference data may count as a whole.
-                if *all > 1000 && !WIDE.contains(&table.as_str()) {
+                let has_feed =
+                    parts.iter().any(|part| part["table"].as_str().unwrap().ends_with("_feed") && part["count"] != 0);
+                if *all > 1000 && !has_feed && !WIDE.contains(&table.as_str()) {
                     assert!(rows.len() as u64 * 2 < *all, "{table} {row:?}: {} of {all} lines of {name}", rows.len());
                 }
             }
