@@ -35,8 +35,9 @@ scores as (
         round(sum(points), 6) as points,
         round(sum(weight) filter (where attainment is not null), 6)
             as weight_with_data,
-        round(sum(weight * coalesce(ranked_attainment, attainment)), 6)
-            as ranked_points
+        round(
+            sum(round(weight * coalesce(ranked_attainment, attainment), 6)), 6
+        ) as ranked_points
 
     from perf_scorecard
 

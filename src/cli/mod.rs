@@ -236,14 +236,11 @@ fn near_commands(mut said: clap::Error, args: &[OsString]) -> clap::Error {
     let command = words.fold(&root, |command, word| command.find_subcommand(word).unwrap_or(command));
     let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
     said.remove(ContextKind::SuggestedSubcommand);
-    match nearest(&wrong, names.iter().copied()) {
-        Some(near) => {
-            said.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near.to_owned()]));
-        }
-        None => {
-            let list = format!("there are: {}", names.join(", "));
-            said.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![list.into()]));
-        }
+    if let Some(near) = nearest(&wrong, names.iter().copied()) {
+        said.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near.to_owned()]));
+    } else {
+        let list = format!("there are: {}", names.join(", "));
+        said.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![list.into()]));
     }
     said
 }

@@ -157,7 +157,7 @@ fn run_error(error: &RunError, read: &[DatasetReport]) -> String {
     if let RunError::Ingest(IngestError::Rejected { examples, .. })
     | RunError::Clean(CleanError::Rejected { examples, .. }) = error
     {
-        examples.iter().for_each(|example| text.push_str(&format!("  {}\n", visible::line(&example.to_string()))));
+        examples.iter().for_each(|example| text.push_str(&format!("  {}\n", visible::line(example))));
     }
     let reasons = error.reasons();
     reasons.iter().for_each(|reason| text.push_str(&format!("  because {}\n", visible::indented(reason))));

@@ -105,7 +105,7 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let mut rows = Rows { form, limit, printed: 0, waiting: Vec::new(), is_cut: false, has_begun: false };
     let runtime = runtime()?;
     let ended =
-        runtime.block_on(running.each(args.timeout.filter(|timeout| !timeout.is_zero()), |batch| rows.take(batch)));
+        runtime.block_on(running.each(args.timeout.filter(|timeout| !timeout.is_zero()), |batch| rows.take(&batch)));
     // A query whose time is over may not come to look whether anybody still wants it.
     runtime.shutdown_background();
     ended?;
@@ -227,7 +227,7 @@ struct Rows {
 }
 
 impl Rows {
-    fn take(&mut self, batch: RecordBatch) -> Result<(), ArrowError> {
+    fn take(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
         let room = if self.limit == 0 { usize::MAX } else { self.limit.saturating_sub(self.printed) };
         self.is_cut |= batch.num_rows() > room;
         let batch = readable(&batch.slice(0, batch.num_rows().min(room)))?;

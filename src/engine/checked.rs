@@ -42,6 +42,7 @@ impl AnalyzerRule for ArithmeticIsChecked {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what goes through a plan may fail")]
 fn checked(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let operator = match &expression {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {

@@ -176,7 +176,7 @@ mod tests {
         check(
             TimestampNanosecondArray::from(vec![0, 0, -7]),
             TimestampNanosecondArray::from(vec![1, 1_000_000_001, i64::MAX - 7]),
-            &[Some(1e-9), Some(1.000_000_001), Some(9_223_372_036.854_775_807)],
+            &[Some(1e-9), Some(1.000_000_001), Some(9_223_372_036.854_776)],
         );
     }
 

@@ -85,9 +85,10 @@ impl PartitionEvaluator for Evaluator {
             }
         };
         let starts = starts(instants.as_primitive::<TimestampMicrosecondType>(), seconds(1)?, seconds(2)?);
-        match starts {
-            Some(starts) => Ok(Arc::new(starts.with_timezone("UTC"))),
-            None => exec_err!("`session_start` takes events in the order of their time: put it first in `order by`"),
+        if let Some(starts) = starts {
+            Ok(Arc::new(starts.with_timezone("UTC")))
+        } else {
+            exec_err!("`session_start` takes events in the order of their time: put it first in `order by`")
         }
     }
 }

@@ -217,11 +217,11 @@ fn narrowed(name: &str, kind: &DataType, sum: Option<i256>) -> Result<ScalarValu
 
 /// Returns the exact sum of an array, if it has any value.
 fn exact(values: &dyn Array) -> Result<Option<i256>> {
-    if values.null_count() == values.len() {
-        return Ok(None);
-    }
     fn added<T: ArrowPrimitiveType<Native: Into<i128>>>(values: &PrimitiveArray<T>) -> i128 {
         values.iter().flatten().map(Into::into).fold(0, i128::wrapping_add)
+    }
+    if values.null_count() == values.len() {
+        return Ok(None);
     }
     Ok(Some(match values.data_type() {
         DataType::Int64 => i256::from_i128(exact_signed(values.as_primitive())),

@@ -192,6 +192,7 @@ struct Trial {
 }
 
 impl Trial {
+    #[expect(clippy::arc_with_non_send_sync, reason = "shared within a thread, among columns")]
     fn of(reading: Reading, zone: Tz) -> Option<Arc<Self>> {
         let is_local = matches!(reading, Reading::Timestamp(_)) && zone != Tz::UTC;
         Some(Arc::new(Self {

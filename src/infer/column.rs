@@ -198,6 +198,7 @@ impl Profile {
     }
 
     /// Returns texts that stand for one number, two of them where they are known.
+    #[expect(clippy::option_option, reason = "whether there are any, and which where that is known")]
     pub(super) fn merged(&self) -> Option<Option<(String, String)>> {
         if !self.is_uneven {
             return None;

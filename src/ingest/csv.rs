@@ -268,7 +268,7 @@ impl Csv {
     /// Returns whether the fields that have come since `mark` are a row of the header once more.
     fn is_header(&self, cells: &Cells, mark: Mark, bytes: &[u8]) -> bool {
         let is_row = |row: &Vec<String>| {
-            let mut fields = cells.since(mark, bytes).map(|field| field.unwrap_or_default());
+            let mut fields = cells.since(mark, bytes).map(Option::unwrap_or_default);
             // What was put behind another file may begin with a mark of its own.
             let same = |name: &String| {
                 fields.next().is_some_and(|field| {

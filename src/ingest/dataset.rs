@@ -434,12 +434,11 @@ async fn read_bundle(
     };
     let mut steady = Vec::with_capacity(read.len());
     for (listed, reading) in bundle.iter().zip(read) {
-        steady.push(match reading {
-            Some(reading) => Steady::Read((*listed).clone(), Box::new(reading)),
-            None => {
-                let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract));
-                read_steady(store, folder, contract, limits, &landings, listed).await?
-            }
+        steady.push(if let Some(reading) = reading {
+            Steady::Read((*listed).clone(), Box::new(reading))
+        } else {
+            let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract));
+            read_steady(store, folder, contract, limits, &landings, listed).await?
         });
     }
     Ok(steady)

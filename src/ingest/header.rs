@@ -125,7 +125,7 @@ impl Wanted {
         };
         let is_told_apart = |name: &str| {
             let of_it = |other: &&str| nth(other).is_some_and(|(base, _)| base == name);
-            names.iter().flatten().any(|other| of_it(other))
+            names.iter().flatten().any(of_it)
         };
         let place = |name: &str| match places.get(name).map(Vec::as_slice) {
             Some([first, rest @ ..]) => {

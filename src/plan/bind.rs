@@ -437,7 +437,7 @@ fn binding_mistake(
                         .related(file.at(offset(file, span.start)..offset(file, span.end)), of_side(&note.message));
                 }
                 None if note.message.starts_with("has type") => {
-                    help.push(format!("the other side {}", of_side(&note.message)))
+                    help.push(format!("the other side {}", of_side(&note.message)));
                 }
                 None => help.push(note.message.clone()),
             }

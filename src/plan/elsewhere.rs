@@ -237,14 +237,14 @@ impl Visitor for Finder<'_> {
                     self.no(span, &format!("operator `{op}`"), instead);
                 }
             }
-            Expr::UnaryOp { op, .. } => {
-                if !matches!(op, UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not) {
-                    self.no(
-                        span,
-                        &format!("operator `{op}` before a value"),
-                        "write a function, such as `abs(x)` or `sqrt(x)`",
-                    );
-                }
+            Expr::UnaryOp { op, .. }
+                if !matches!(op, UnaryOperator::Plus | UnaryOperator::Minus | UnaryOperator::Not) =>
+            {
+                self.no(
+                    span,
+                    &format!("operator `{op}` before a value"),
+                    "write a function, such as `abs(x)` or `sqrt(x)`",
+                );
             }
             Expr::RLike { expr, .. } => self.no(expr.span(), "RLIKE", "write `regexp_like(x, 'pattern')`"),
             Expr::Like { any: true, .. } | Expr::ILike { any: true, .. } => {
@@ -255,7 +255,7 @@ impl Visitor for Finder<'_> {
                 self.no(expr.span(), "COLLATE", "compare `lower(x)`, or texts as they are: by their bytes");
             }
             Expr::IsNormalized { expr, .. } => {
-                self.no(expr.span(), "IS NORMALIZED", "let the contract normalise the column")
+                self.no(expr.span(), "IS NORMALIZED", "let the contract normalise the column");
             }
             Expr::Ceil { field, expr } | Expr::Floor { field, expr } => match field {
                 ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) => {}
@@ -290,7 +290,7 @@ impl Visitor for Finder<'_> {
             }
             Expr::OuterJoin(inner) => self.no(inner.span(), "`(+)`", "write LEFT JOIN … ON"),
             Expr::Prior(inner) => {
-                self.no(inner.span(), "PRIOR", "write `with recursive`, with a condition that ends it")
+                self.no(inner.span(), "PRIOR", "write `with recursive`, with a condition that ends it");
             }
             Expr::MemberOf(_) => self.no(span, "MEMBER OF", "write `array_has(array, x)`"),
             Expr::Prefixed { value, prefix } => {
@@ -317,7 +317,7 @@ impl Finder<'_> {
                 } else {
                     "name the columns in both, in one order"
                 };
-                self.no(at, &format!("{op} {set_quantifier}").trim_end().to_owned(), instead);
+                self.no(at, format!("{op} {set_quantifier}").trim_end(), instead);
             }
             self.sets(left);
             self.sets(right);

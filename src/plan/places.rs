@@ -287,7 +287,7 @@ impl Visitor for Finder<'_> {
         let same_head = match (&self.head, &written_head(written)) {
             (Head::Function(_), Head::Function(name)) => self.names.iter().any(|known| known == name),
             // Some functions have words of their own: `extract(day from x)`.
-            (Head::Function(_), Head::Other) | (Head::Other, Head::Other) => true,
+            (Head::Function(_) | Head::Other, Head::Other) => true,
             (one, other) => one == other,
         };
         if same_head && self.has_the_leaves(written) {

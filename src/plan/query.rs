@@ -142,6 +142,7 @@ impl Query {
     pub(super) fn tables_read(&self, of: impl Fn(&str) -> usize) -> usize {
         let Statement::Query(query) = self.statement.as_ref() else { return 0 };
         let mut named: BTreeMap<String, usize> = BTreeMap::new();
+        #[expect(clippy::type_complexity, reason = "what visits the names of a body")]
         let read = |body: &dyn Fn(&mut dyn FnMut(&ast::ObjectName)), named: &BTreeMap<String, usize>| {
             let mut sum = 0_usize;
             body(&mut |name| {

@@ -315,7 +315,7 @@ impl Suite {
         };
         let proof = wants_proof.then(|| proofs.prove(&plan, self.project.settings.reporting_zone));
         let whole = trying.map(|trying| self.try_one(trying, state, model, query, &plan)).transpose()?;
-        Ok(Bound { kind, schema, proof, whole, merges })
+        Ok(Bound { kind, schema, proof, merges, whole })
     }
 
     /// Tries a bound query, and returns it with the queries of views in it.

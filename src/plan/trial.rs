@@ -28,6 +28,7 @@ use datafusion::logical_expr::{
     Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, Operator, TableScan, Volatility, WindowFunctionDefinition,
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::parquet::errors::ParquetError;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::collect;
 
@@ -508,6 +509,12 @@ fn with_name(name: &str, message: &str) -> String {
 /// Returns whether an error comes of the query, and not of a disk or a lack of memory.
 #[must_use]
 pub fn is_of_the_query(error: &DataFusionError) -> bool {
+    // What a condition fails over that is asked while a file is read.
+    if let DataFusionError::ParquetError(error) = error.find_root()
+        && matches!(**error, ParquetError::ArrowError(_))
+    {
+        return true;
+    }
     !matches!(
         error.find_root(),
         DataFusionError::IoError(_)

@@ -153,7 +153,7 @@ impl Rewriter<'_> {
     }
 
     fn select(&self, select: &mut Select) -> Result<Vec<Merged>> {
-        let merged = merged_of(&self.from_clause(select)?)?;
+        let merged = merged_of(&self.tables_of(select)?)?;
         let from = std::mem::take(&mut select.from);
         let changed: Vec<Merged> = merged.iter().filter(|merged| merged.is_changed()).cloned().collect();
         let mut conditions = Conditions { merged: &changed, depth: 0, found: None };
@@ -187,7 +187,7 @@ impl Rewriter<'_> {
     }
 
     /// Plans the FROM clause of a SELECT alone.
-    fn from_clause(&self, select: &Select) -> Result<LogicalPlan> {
+    fn tables_of(&self, select: &Select) -> Result<LogicalPlan> {
         let parsed = Parser::parse_sql(&GenericDialect {}, "with c as (select 1) select * from c")?;
         let Some(Statement::Query(mut probe)) = parsed.into_iter().next() else {
             return Err(DataFusionError::Internal("a SELECT was not one".to_owned()));

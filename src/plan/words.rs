@@ -281,13 +281,14 @@ pub(super) fn of_arguments(words: &str) -> Option<Told> {
     );
     let first = kinds.first().map(String::as_str);
     let help = match first {
-        Some("boolean") if adds => Some(format!(
+        Some("boolean") if adds => Some(
             "count what is true: `count(*) filter (where …)`; a share is `avg(case when … then 1.0 else 0 end)`"
-        )),
+                .to_owned(),
+        ),
         Some("text") if adds => {
             Some("make it a number: in the contract, or by `try_cast(… as decimal(18,2))`".to_owned())
         }
-        Some("timestamp" | "date") if adds => Some("take seconds: `extract(epoch from …)`".to_owned()),
+        Some("timestamp" | "date") if adds => Some("take seconds: `seconds_between(start, end)`".to_owned()),
         _ => candidates(words),
     };
     Some(Told { message, help })

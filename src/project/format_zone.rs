@@ -45,12 +45,12 @@ impl FormatZone {
         let is_edge = |c: char| matches!(c, '(' | ')' | '[' | ']' | '{' | '}' | '<' | '>' | ',' | ';');
         // Times that are always the same may be text too, as in `T00:00:00Z` and `.000Z`.
         let is_of_time = |c: char| c.is_ascii_digit() || matches!(c, 'T' | ':' | '.' | ',');
-        let words = text.split(|c: char| c == FIELD || c.is_whitespace()).map(|word| word.trim_matches(is_edge));
+        let mut words = text.split(|c: char| c == FIELD || c.is_whitespace()).map(|word| word.trim_matches(is_edge));
         let zone = |word: &str| {
             let name = word.trim_start_matches(is_of_time);
             zone_by_name(name).filter(|_| has_hour || name.len() < word.len() || !is_signed(name))
         };
-        words.filter_map(zone).next().unwrap_or(Self::Unsaid)
+        words.find_map(zone).unwrap_or(Self::Unsaid)
     }
 }
 

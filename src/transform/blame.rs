@@ -22,7 +22,7 @@ use super::query_of;
 use crate::plan::{Suite, Told, WrittenAt, computable, is_of_the_query, locate, plain, said_of};
 
 /// How long the expression that failed is looked for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How many characters of a value are told.
 const MOST_LETTERS: usize = 100;
@@ -166,7 +166,7 @@ impl Search<'_> {
                 continue;
             }
             if let Ok(Some(failure)) = self.compute(input, &schema, &own).await {
-                return Some(self.blame(step, &schema, failure));
+                return Some(self.blame(step, &schema, &failure));
             }
         }
         None
@@ -228,7 +228,7 @@ impl Search<'_> {
         }
     }
 
-    fn blame(self, step: &Step, schema: &DFSchema, failure: Failure) -> Blame {
+    fn blame(self, step: &Step, schema: &DFSchema, failure: &Failure) -> Blame {
         let mut values: Vec<(String, String)> = Vec::new();
         let _ = failure.expression.apply(|part| {
             if let Expr::Column(column) = part

@@ -285,7 +285,7 @@ fn made_of(node: &Node, known: &Found, effort: Effort, found: &mut Found) -> Vec
             let pairs = from_left.iter().zip(from_right);
             let is_made = |(&one, &other): (&Option<usize>, &Option<usize>)| {
                 let (one, other) = (side(&of_left, one), side(&of_right, other));
-                one && other || one && stays.0 || other && stays.1
+                (one && (other || stays.0)) || (other && stays.1)
             };
             pairs.map(is_made).collect()
         }

@@ -1,7 +1,7 @@
 //! What the engine answers wrongly, and what is done about each.
 //!
 //! Every fault is asked of the engine as it is, so that a version that no longer has it fails the test: then what was
-//! done about it can go. The right answer is by the definition of SQL, and DuckDB and PostgreSQL give it.
+//! done about it can go. The right answer is by the definition of SQL, and DuckDB and `PostgreSQL` give it.
 
 use datafusion::prelude::SessionContext;
 use opsmart::diagnostic::SourceFile;

@@ -203,7 +203,7 @@ fn a_name_that_stands_twice_is_told_apart_by_its_place() {
     );
     assert!(found.contract.contains("header = true }"), "{}", found.contract);
     // Another file may have it once.
-    assert_eq!(declared(&found, "a_2"), r##"{ type = "int64", aliases = ["a#2"] }"##);
+    assert_eq!(declared(&found, "a_2"), r#"{ type = "int64", aliases = ["a#2"] }"#);
     assert_eq!(declared(&found, "a_3"), r#"{ type = "int64", aliases = ["A"] }"#);
     assert!(
         says(&found, "The header has `a` more than once: `a#2` is the second field of that name"),
@@ -213,7 +213,7 @@ fn a_name_that_stands_twice_is_told_apart_by_its_place() {
     // A header that has such a name itself, or several fields without one, is held against that of this file.
     let found = inferred("a.csv", "a,a,a#2,\n1,2,3,\n2,3,4,\n");
     assert!(
-        found.contract.contains(r##"header = ["a", "a", "a#2", ""], columns = ["a", "a_2", "a#2", "column_4"] }"##),
+        found.contract.contains(r#"header = ["a", "a", "a#2", ""], columns = ["a", "a_2", "a#2", "column_4"] }"#),
         "{}",
         found.contract
     );
@@ -226,7 +226,7 @@ fn a_name_that_stands_twice_is_told_apart_by_its_place() {
     assert!(found.contract.contains(r#"header = ["id", "", ""], columns = ["id", "column_2", "column_3"] }"#));
     let found = inferred("a.csv", "id,name,name,,\n1,Lin,x,,\n2,Wu,y,,\n");
     assert!(found.contract.contains("header = true }") && found.columns.len() == 3, "{}", found.contract);
-    assert_eq!(declared(&found, "name_2"), r##"{ type = "string", aliases = ["name#2"] }"##);
+    assert_eq!(declared(&found, "name_2"), r#"{ type = "string", aliases = ["name#2"] }"#);
     // Names of fields that hold nothing may be alike: such fields are passed over.
     let found = inferred("a.csv", "id,name,,\n1,Lin,,\n2,Wu,,\n");
     assert!(found.contract.contains("header = true }") && found.columns.len() == 2, "{}", found.contract);
@@ -705,7 +705,7 @@ fn read_by_contract_of(name: &str, seen: &str, file: &str, column: usize) -> (In
     let input = FileInput { contract, limits, captures: &[], compression: Compression::Plain, landed_at };
     let mut values = Values { column, values: Vec::new(), aside: Vec::new() };
     let outcome = read_file(&input, file.as_bytes(), &mut values).unwrap();
-    assert_eq!(outcome.ledger.quarantined as usize, values.aside.len());
+    assert_eq!(outcome.ledger.quarantined, values.aside.len() as u64);
     (inferred, values)
 }
 
@@ -1142,7 +1142,7 @@ impl Column {
             Self::Formatted(format) => instant().format(format).to_string(),
             Self::Answer => if below(2) == 0 { "yes" } else { "no" }.to_owned(),
             // The first few are usual.
-            Self::Word(most) => format!("word {}", (below(most * most) as f64).sqrt() as u64),
+            Self::Word(most) => format!("word {}", below(most * most).isqrt()),
             Self::Text => "é, word \"and\" more ".repeat(usize::try_from(below(40)).unwrap()).trim().to_owned() + "!",
             Self::Code => format!("{:05}", below(100_000)),
         }

@@ -174,6 +174,7 @@ fn score(folder: &Path, weights: &BTreeMap<String, f64>) -> (f64, f64, Vec<(Stri
     (simple / told.len().max(1) as f64, weighted / f64::max(weight_of_all, 1.0), told)
 }
 
+#[expect(clippy::print_stdout, reason = "a score is for whoever asks for it")]
 #[test]
 #[ignore = "needs a clone of Pollock: make pollock POLLOCK=folder"]
 fn proposed_contracts_read_what_the_benchmark_has() {

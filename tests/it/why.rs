@@ -455,7 +455,7 @@ fn landed_alone(parts: &[Value], sql: &str) -> Vec<String> {
         if !(landed.contains(".csv") || landed.contains(".ndjson")) {
             continue;
         }
-        let is_packed = landed.ends_with(".gz");
+        let is_packed = std::path::Path::new(&landed).extension().is_some_and(|suffix| suffix == "gz");
         let mut text = bytes;
         if is_packed {
             let mut unpacked = Vec::new();

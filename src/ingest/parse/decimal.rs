@@ -17,13 +17,13 @@ const MOST_DIGITS: u32 = 38;
 
 impl Decimals {
     /// Returns the Arrow type of the values.
-    pub(super) fn arrow(&self) -> DataType {
+    pub(super) fn arrow(self) -> DataType {
         DataType::Decimal128(self.precision, self.scale.cast_signed())
     }
 
     /// Reads a short text without exponent and without digits that the scale does not have.
     #[inline]
-    fn parse_plain(&self, negative: bool, digits: &[u8]) -> Option<i128> {
+    fn parse_plain(self, negative: bool, digits: &[u8]) -> Option<i128> {
         if digits.is_empty() || digits.len() > 18 {
             return None;
         }
@@ -46,7 +46,7 @@ impl Decimals {
     }
 
     /// Reads any text: digits, a point somewhere, an exponent.
-    fn parse_any(&self, negative: bool, digits: &[u8]) -> Result<i128, Fault> {
+    fn parse_any(self, negative: bool, digits: &[u8]) -> Result<i128, Fault> {
         let (digits, exponent) = match digits.iter().position(|byte| matches!(byte, b'e' | b'E')) {
             Some(place) => (&digits[..place], parse_exponent(&digits[place + 1..]).ok_or(Fault::Type)?),
             None => (digits, 0),

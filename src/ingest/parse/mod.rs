@@ -371,6 +371,7 @@ impl Reader {
 }
 
 /// Makes a type and the rules on its values ready, which are written as its values are.
+#[expect(clippy::needless_pass_by_value, reason = "it is made for this")]
 fn typed<P: Parse + Clone>(parse: P, rules: &Rules) -> Result<Typed<P>, String> {
     bounded(parse.clone(), &parse, rules)
 }

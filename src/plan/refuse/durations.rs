@@ -1,7 +1,7 @@
 //! Lengths of time of which DataFusion 55.2 says something else than they are.
 //!
 //! The parts of a difference of two instants are whole, `extract(epoch …)` among them; as a number it is a count of
-//! whatever unit the instants have; to_char ignores the pattern; and a comparison with an interval goes by its days
+//! whatever unit the instants have; `to_char` ignores the pattern; and a comparison with an interval goes by its days
 //! before its hours, so that 25 hours are less than one day. `seconds_between` says it exactly.
 
 use datafusion::arrow::datatypes::DataType;
@@ -38,13 +38,11 @@ pub(super) fn check(file: &SourceFile, plan: &LogicalPlan, mistakes: &mut Diagno
                 "a difference of two instants as a number is a count of the unit that the instants are stored in",
                 "use seconds_between(start, end)",
             ),
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => {
-                if mixes_days(&[left, right], &kind) {
-                    tell(
-                        "the engine compares intervals by their days before their hours: 25 hours are less than 1 day",
-                        "compare seconds: seconds_between(start, end) > 86400; or instants: end > start + interval '1 day'",
-                    );
-                }
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) && mixes_days(&[left, right], &kind) => {
+                tell(
+                    "the engine compares intervals by their days before their hours: 25 hours are less than 1 day",
+                    "compare seconds: seconds_between(start, end) > 86400; or instants: end > start + interval '1 day'",
+                );
             }
             Expr::Between(Between { expr, low, high, .. }) if mixes_days(&[expr, low, high], &kind) => tell(
                 "the engine compares intervals by their days before their hours: 25 hours are less than 1 day",
