@@ -19,6 +19,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::datasource::{MemTable, provider_as_source};
@@ -509,11 +510,16 @@ fn with_name(name: &str, message: &str) -> String {
 /// Returns whether an error comes of the query, and not of a disk or a lack of memory.
 #[must_use]
 pub fn is_of_the_query(error: &DataFusionError) -> bool {
-    // What a condition fails over that is asked while a file is read.
-    if let DataFusionError::ParquetError(error) = error.find_root()
-        && matches!(**error, ParquetError::ArrowError(_))
-    {
-        return true;
+    // What a condition fails over that is asked while a file is read comes out as an error of Arrow within others.
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let of_arrow = error.downcast_ref::<ArrowError>();
+        if of_arrow.is_some_and(|error| !matches!(error, ArrowError::IoError(..) | ArrowError::ExternalError(_)))
+            || matches!(error.downcast_ref(), Some(ParquetError::ArrowError(_)))
+        {
+            return true;
+        }
+        cause = error.source();
     }
     !matches!(
         error.find_root(),

@@ -229,7 +229,7 @@ mod tests {
             ("owner = \"a\\nb\"", "1:10 E0107 this names nobody @a\\nb"),
             ("timeout = \"59s\"", "1:12 E0107 a run has a minute at least @59s"),
             ("timeout = \"soon\"", "1:12 E0107 `soon` is not a time that passes @soon"),
-            ("timeout = 60", "1:11 E0106 expected a time such as `\"30s\"`, found an integer @60"),
+            ("timeout = 60", "1:11 E0106 `timeout` is an integer, expected a time such as `\"30s\"` @60"),
             ("retries = -1", "1:11 E0107 -1 is no number of tries @-1"),
             ("retries = 101", "1:11 E0107 101 is no number of tries @101"),
             ("notify = [\"desk\"]", "1:12 E0107 `desk` is no address of mail @desk"),
