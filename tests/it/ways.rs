@@ -182,7 +182,7 @@ fn a_wrong_name_or_table_is_an_error_with_the_rule() {
     let scratch = desk();
     let before = scratch.files(".");
     for (arguments, message, help) in [
-        (&["model", "tickets_daily"][..], "does not say which layer", "names of models start with `stg_`"),
+        (&["model", "tickets_daily"][..], "does not say which layer", "names of models start with `base_`"),
         (&["model", "Fct_a"], "cannot be a name", "names are of `a` to `z`"),
         (&["model", "fct_"], "is only a prefix", "what comes after"),
         (&["model", "fct_ticket"], "is taken by `sql/marts/fct_ticket.sql`", "choose another"),

@@ -367,7 +367,7 @@ fn middle_row(scratch: &Scratch, table: &str) -> Vec<String> {
 
 /// Shares of all landed rows of a dataset that may be told for one row, where it is not one of a day or an entity:
 /// of running totals, and of series whose averages, drawdowns or ranks go back to their beginning.
-const WIDE: &[&str] = &["kpi_headline", "kpi_monthly", "risk_events"];
+const WIDE: &[&str] = &["kpi_headline", "kpi_monthly", "risk_events", "risk_kri_daily"];
 
 #[test]
 fn every_shipped_table_is_followed_to_landed_lines() {
