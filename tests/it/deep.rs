@@ -140,7 +140,7 @@ fn what_people_write_is_not_too_deep() {
     let usual: [String; 6] = [
         QUERIES[0].of(300),
         format!("select id, {} as x from stg_t", VALUES[0].of(500)),
-        format!("select id, {} as x from stg_t", VALUES[2].of(1_000)),
+        format!("select id, {} as x from stg_t", VALUES[2].of(200)),
         format!("select id, {} as x from stg_t", VALUES[8].of(60)),
         format!("select id, {} as x from stg_t", VALUES[14].of(50)),
         numbered(100).swap_remove(6),
