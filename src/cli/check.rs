@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::report::counted;
 use super::{Failure, Global, load, open_store, store_at};
-use crate::cli::print::{Printer, document};
+use crate::cli::print::{Printer, document, places};
+use crate::diagnostic::Diagnostics;
 use crate::plan::{Kind, Suite, Tried};
 use crate::project;
 use crate::run::{Exit, Memo, recall_always, remember_always};
@@ -14,7 +15,8 @@ use crate::run::{Exit, Memo, recall_always, remember_always};
 ///
 /// Reads every file of the project, binds every SELECT and plans it as a run would, computes what needs no data, and
 /// reports every mistake at its place. A project that was found
-/// right is remembered in its warehouse, and asked again in a moment.
+/// right is remembered in its warehouse, and asked again in a moment. SQL that can hardly mean what it says is warned of,
+/// each time, and is no mistake.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {}
 
@@ -36,7 +38,7 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
     let memo = Memo::new(&root, "check", &[&env]);
     let store = project::warehouse(&root, global.env.as_deref()).map(|folder| store_at(&folder));
     if let Some(counts) = store.and_then(|store| memo.recall(&store)) {
-        tell(printer, &counts);
+        tell(printer, &counts, &Diagnostics::default());
         return Ok(Exit::Done);
     }
     let project = load(global)?;
@@ -56,19 +58,28 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
         models: suite.tables.len() - checks,
         checks,
     };
-    if has_warehouse {
+    // What is remembered has nothing to warn of.
+    if has_warehouse && suite.warnings.is_empty() {
         memo.remember(&store, &counts);
     }
-    tell(printer, &counts);
+    tell(printer, &counts, &suite.warnings);
     Ok(Exit::Done)
 }
 
-fn tell(printer: &Printer, counts: &Counts) {
+fn tell(printer: &Printer, counts: &Counts, warnings: &Diagnostics) {
+    printer.warnings(warnings);
     let Counts { jobs, datasets, models, checks } = *counts;
     let words = [(jobs, "job"), (datasets, "dataset"), (models, "model"), (checks, "check")];
-    printer.say(&format!("ok: {}\n", words.map(|(count, noun)| counted(count, noun)).join(", ")));
+    let mut words = words.map(|(count, noun)| counted(count, noun)).to_vec();
+    if !warnings.is_empty() {
+        words.push(counted(warnings.len(), "warning"));
+    }
+    printer.say(&format!("ok: {}\n", words.join(", ")));
     if printer.is_json() {
-        let summary = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "checks": checks });
+        let mut summary = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "checks": checks });
+        if !warnings.is_empty() {
+            summary["warnings"] = places(warnings);
+        }
         document(&summary);
     }
 }

@@ -9,8 +9,10 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::Failure;
+use super::report::counted;
 use crate::check::Finding;
 use crate::clean::CleanError;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ingest::IngestError;
 use crate::project::Severity;
 use crate::run::{DatasetReport, Exit, RunError};
@@ -131,6 +133,19 @@ impl Printer {
         }
     }
 
+    /// Tells people what the SQL of a project can hardly mean; how often, if they asked for quiet.
+    pub(super) fn warnings(&self, warnings: &Diagnostics) {
+        if warnings.is_empty() {
+            return;
+        }
+        if self.quiet {
+            warn(&format!("{}: `opsmart check` shows what and where\n", counted(warnings.len(), "warning")));
+        } else {
+            // Of its colours we know that they are our own.
+            as_it_is(&warnings.render_warnings(colour_allowed()));
+        }
+    }
+
     /// Tells people what went wrong, and machines as well where they are listening.
     pub(super) fn failure(&self, failure: &Failure, exit: Exit) {
         match failure {
@@ -219,6 +234,18 @@ fn with_help(text: &str, help: Option<&str>) -> String {
     help.map_or_else(|| text.to_owned(), |help| format!("{text}help: {}\n", visible::indented(help)))
 }
 
+/// Returns mistakes or warnings for machines.
+pub(super) fn places(found: &Diagnostics) -> serde_json::Value {
+    let place = |found: &Diagnostic| {
+        let (line, column) = found.at.line_column();
+        serde_json::json!({
+            "code": found.code.as_str(), "message": found.message, "file": found.at.file.path,
+            "line": line, "column": column, "help": found.help,
+        })
+    };
+    found.iter().map(place).collect()
+}
+
 fn failure_document(failure: &Failure, exit: Exit) -> serde_json::Value {
     let mut document = serde_json::json!({ "status": "failed", "exit": exit as u8 });
     let help = match failure {
@@ -230,16 +257,7 @@ fn failure_document(failure: &Failure, exit: Exit) -> serde_json::Value {
         document["help"] = help.into();
     }
     match failure {
-        Failure::Project(mistakes) => {
-            let mistakes = mistakes.iter().map(|mistake| {
-                let (line, column) = mistake.at.line_column();
-                serde_json::json!({
-                    "code": mistake.code.as_str(), "message": mistake.message, "file": mistake.at.file.path,
-                    "line": line, "column": column, "help": mistake.help,
-                })
-            });
-            document["mistakes"] = mistakes.collect();
-        }
+        Failure::Project(mistakes) => document["mistakes"] = places(mistakes),
         Failure::Run { error, read } => {
             document["error"] = error.in_full().into();
             if !read.is_empty() {

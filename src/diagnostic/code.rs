@@ -16,6 +16,12 @@ macro_rules! codes {
                 match self { $(Self::$name => $text,)+ }
             }
 
+            /// Returns whether it is no mistake, but what can hardly be meant.
+            #[must_use]
+            pub const fn is_warning(self) -> bool {
+                matches!(self.as_str().as_bytes(), [b'W', ..])
+            }
+
             /// Returns what the code stands for, in a sentence or two.
             #[must_use]
             pub fn explanation(self) -> String {
@@ -97,6 +103,17 @@ codes! {
     Unsupported = "E0323",
     /// A query that means something but cannot be planned.
     NotPlanned = "E0324",
+
+    /// A pattern of dates and times without `%`, which stands for itself.
+    PatternWithoutPercent = "W0301",
+    /// An exclusive or of bits, written as other databases write a power.
+    XorForPower = "W0302",
+    /// An integer divided by an integer where a fraction is meant.
+    IntegerDivision = "W0303",
+    /// A time that was asked for in a zone, and is taken in UTC after all.
+    ZoneIsDropped = "W0304",
+    /// A part of a text that begins before the text.
+    SubstringFromTheEnd = "W0305",
 
     /// A column type that does not exist.
     UnknownType = "E0401",

@@ -180,7 +180,8 @@ impl Diagnostics {
         Err(self)
     }
 
-    fn sort(&mut self) {
+    /// Sorts by file and place, and leaves repeats out.
+    pub fn sort(&mut self) {
         let key = |d: &Diagnostic| (d.at.file.path.clone(), d.at.bytes.start, d.code, d.message.clone());
         self.0.sort_by_key(key);
         self.0.dedup_by_key(|d| key(d));

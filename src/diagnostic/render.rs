@@ -6,6 +6,12 @@ use super::{Diagnostic, Diagnostics, Place};
 use crate::visible;
 
 impl Diagnostics {
+    /// Renders warnings, an empty line after each.
+    #[must_use]
+    pub fn render_warnings(&self, colour: bool) -> String {
+        self.iter().map(|warning| format!("{}\n\n", warning.render(colour))).collect()
+    }
+
     /// Renders every mistake, an empty line between two, and a closing count.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
@@ -17,12 +23,13 @@ impl Diagnostics {
 }
 
 impl Diagnostic {
-    /// Renders one mistake: code and message, where it is, the source line with a caret, and help. A mistake of a
+    /// Renders one mistake or warning: code and message, where it is, the source line with a caret, and help. A mistake of a
     /// whole file shows the file's path alone. Nothing in it steers a terminal but the colours, if they are wanted.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let message = visible::lines(&self.message);
-        let title = Level::ERROR.primary_title(&*message).id(self.code.as_str());
+        let level = if self.code.is_warning() { Level::WARNING } else { Level::ERROR };
+        let title = level.primary_title(&*message).id(self.code.as_str());
         let path = visible::line(self.at.file.path.as_str());
         let label = self.label.as_deref().map(visible::line);
         let related: Vec<_> = self.related.iter().map(|(place, words)| (place, visible::line(words))).collect();

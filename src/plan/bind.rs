@@ -24,9 +24,9 @@ use super::places::{self, InnerKind};
 use super::query::{FunctionCall, Query};
 use super::refuse::{self, Refusal};
 use super::trial::{Trial, Tried};
-use super::using;
 use super::words::{instead_of, kind, of_arguments, of_side, plain_text};
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
+use super::{using, warn};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean, nearest};
 use crate::engine::read_only;
 use crate::project::{Model, Variable, timestamp};
 
@@ -43,8 +43,21 @@ const ORDERED_AGGREGATES: [&str; 9] = [
     "string_agg",
 ];
 
-/// Binds one SELECT against the tables known to `session`. Also returns whether it merges columns in another way than the
-/// engine does.
+/// What reads the clock of the machine.
+const CLOCK_WORDS: [&str; 7] =
+    ["current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "now", "today"];
+
+/// A SELECT that was bound.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) plan: LogicalPlan,
+    /// Whether it merges columns in another way than the engine does.
+    pub(super) merges: bool,
+    /// What it can hardly mean.
+    pub(super) warnings: Diagnostics,
+}
+
+/// Binds one SELECT against the tables known to `session`.
 ///
 /// # Errors
 /// Everything that the binder finds wrong with it, each with its place.
@@ -53,7 +66,7 @@ pub(super) fn bind(
     file: &SourceFile,
     query: &Query,
     value: impl Fn(&str) -> Option<Variable>,
-) -> Result<(LogicalPlan, bool), Diagnostics> {
+) -> Result<Planned, Diagnostics> {
     let mut mistakes = Diagnostics::default();
     for call in query.functions().iter().filter(|call| order_is_missing(call)) {
         mistakes.push(order_needed(file.at(call.name.bytes.clone()), &call.name.text));
@@ -81,7 +94,8 @@ pub(super) fn bind(
             mistakes.extend(volatile_functions(file, query, &plan));
             mistakes.extend(unordered_windows(file, query, &plan));
             mistakes.extend(refuse::refused(file, query, &plan));
-            mistakes.into_result((plan, merges))
+            let warnings = warn::warnings(file, query, &plan);
+            mistakes.into_result(Planned { plan, merges, warnings })
         }
         Err(error) => {
             mistakes.extend(translate(session, file, query, &error));
@@ -303,10 +317,7 @@ fn volatile_functions(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> D
 }
 
 fn is_clock_word(word: &str) -> bool {
-    matches!(
-        word,
-        "now" | "current_date" | "current_time" | "current_timestamp" | "today" | "localtime" | "localtimestamp"
-    )
+    CLOCK_WORDS.contains(&word)
 }
 
 /// Turns what the binder says into diagnostics at the places that it names.
@@ -389,15 +400,23 @@ fn unknown_function(session: &SessionState, name: &str, at: crate::diagnostic::P
         .label("no OVER clause")
         .help(format!("write `{name}(…) over (partition by … order by …)`"));
     }
-    let known = session
-        .scalar_functions()
-        .keys()
-        .chain(session.aggregate_functions().keys())
-        .chain(session.window_functions().keys())
-        .map(String::as_str);
+    let scalars = session.scalar_functions().iter().map(|(name, function)| (name, function.signature().volatility));
+    let aggregates =
+        session.aggregate_functions().iter().map(|(name, function)| (name, function.signature().volatility));
+    let windows = session.window_functions().iter().map(|(name, function)| (name, function.signature().volatility));
+    // What is refused is not proposed.
+    let allowed = scalars
+        .chain(aggregates)
+        .chain(windows)
+        .filter(|(known, volatility)| *volatility == Volatility::Immutable && known.as_str() != "any_value")
+        .map(|(known, _)| known.as_str());
+    let clock = || {
+        let word = nearest(name, CLOCK_WORDS)?;
+        Some(format!("`{word}` gives another result each time; use `$as_of`, the one clock of a run"))
+    };
     Diagnostic::new(Code::UnknownFunction, at, format!("function `{name}` does not exist"))
         .label("no such function")
-        .maybe_help(instead_of(name).or_else(|| did_you_mean(name, known)))
+        .maybe_help(instead_of(name).or_else(clock).or_else(|| did_you_mean(name, allowed)))
 }
 
 fn binding_mistake(

@@ -24,6 +24,7 @@ mod suite;
 mod trial;
 mod using;
 mod version;
+mod warn;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -45,6 +45,8 @@ pub struct Suite {
     pub order: Vec<String>,
     /// Every model by name.
     pub tables: BTreeMap<String, Table>,
+    /// What the SQL of models can hardly mean, sorted by file and place.
+    pub warnings: Diagnostics,
     /// What is known of the partitions of datasets, tables and views.
     proofs: Proofs,
 }
@@ -81,6 +83,8 @@ struct Bound {
     proof: Option<Proof>,
     /// Whether an outer join of it merges columns as the standard says, and not as the engine does.
     merges: bool,
+    /// What its SQL can hardly mean.
+    warnings: Diagnostics,
     /// Its query over stored tables, where it was tried.
     whole: Option<LogicalPlan>,
 }
@@ -166,10 +170,17 @@ impl Suite {
                 return Err(sorted(mistakes));
             }
         };
-        let mut suite =
-            Self { project, datasets, order: waves.concat(), tables: BTreeMap::new(), proofs: Proofs::default() };
+        let mut suite = Self {
+            project,
+            datasets,
+            order: waves.concat(),
+            tables: BTreeMap::new(),
+            warnings: Diagnostics::default(),
+            proofs: Proofs::default(),
+        };
         suite.bind(queries, &waves, &reads, tried, &mut mistakes);
         select::check_jobs(&suite, &mut mistakes);
+        suite.warnings.sort();
         mistakes.into_result(suite)
     }
 
@@ -246,7 +257,8 @@ impl Suite {
                     Err(found) => mistakes.extend(found),
                 }
             }
-            for (name, query, Bound { kind, schema, proof, whole, merges }) in tables {
+            for (name, query, Bound { kind, schema, proof, whole, merges, warnings }) in tables {
+                self.warnings.extend(warnings);
                 if let (Kind::View, Some(whole)) = (kind, whole) {
                     views.insert(name.clone(), Arc::new(whole));
                 }
@@ -300,7 +312,7 @@ impl Suite {
         trying: Option<Trying<'_>>,
     ) -> Result<Bound, Diagnostics> {
         let value = |variable: &str| variable_value(&self.project.settings, variable);
-        let (plan, merges) = bind::bind(state, &model.file, query, value)?;
+        let bind::Planned { plan, merges, warnings } = bind::bind(state, &model.file, query, value)?;
         let kind = self.kind_of(model);
         let schema = if kind.is_stored() {
             bind::stored_schema(model, query, plan.schema().as_arrow())?
@@ -315,7 +327,7 @@ impl Suite {
         };
         let proof = wants_proof.then(|| proofs.prove(&plan, self.project.settings.reporting_zone));
         let whole = trying.map(|trying| self.try_one(trying, state, model, query, &plan)).transpose()?;
-        Ok(Bound { kind, schema, proof, merges, whole })
+        Ok(Bound { kind, schema, proof, merges, warnings, whole })
     }
 
     /// Tries a bound query, and returns it with the queries of views in it.

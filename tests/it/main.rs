@@ -55,5 +55,6 @@ mod two_runs;
 mod types;
 mod upgrade;
 mod verify;
+mod warnings;
 mod ways;
 mod why;

@@ -99,14 +99,15 @@ impl Scope<'_> {
             return None;
         }
         let value = |name: &str| variable_value(self.settings, name);
-        let bound = bind::bind(self.state, &probe, &parsed, value).and_then(|(plan, _)| match self.tried {
-            Some(tried) if tried.has(parsed.canonical(), &plan) => Ok(plan),
-            Some(tried) => {
-                let trial = Trial { session: self.state, file: &probe, query: &parsed, tried };
-                trial.run(&plan, &plan).into_result(plan)
-            }
-            None => Ok(plan),
-        });
+        let bound =
+            bind::bind(self.state, &probe, &parsed, value).and_then(|bind::Planned { plan, .. }| match self.tried {
+                Some(tried) if tried.has(parsed.canonical(), &plan) => Ok(plan),
+                Some(tried) => {
+                    let trial = Trial { session: self.state, file: &probe, query: &parsed, tried };
+                    trial.run(&plan, &plan).into_result(plan)
+                }
+                None => Ok(plan),
+            });
         match bound {
             Ok(plan) => Some(Expression {
                 sql: format!("({}\n)", word.text),
