@@ -22,6 +22,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::kept_casts;
+
 #[derive(Debug)]
 pub(super) struct ArithmeticIsChecked;
 
@@ -69,7 +71,7 @@ fn checked(expression: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     Ok(Transformed::yes(ScalarUDF::from(Checked { operator, text, signature }).call(arguments)))
 }
 
-/// Returns an expression with its operators as they were written, for its text.
+/// Returns an expression with its operators and casts as they were written, for its text.
 #[must_use]
 pub fn unchecked(expression: &Expr) -> Expr {
     let plain = |expression: Expr| {
@@ -84,7 +86,7 @@ pub fn unchecked(expression: &Expr) -> Expr {
             },
             _ => None,
         };
-        Ok(operator.map_or_else(|| Transformed::no(expression), Transformed::yes))
+        Ok(operator.map_or_else(|| kept_casts::written(expression), Transformed::yes))
     };
     expression.clone().transform_up(plain).map_or_else(|_| expression.clone(), |transformed| transformed.data)
 }

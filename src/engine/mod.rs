@@ -7,6 +7,8 @@
 
 mod checked;
 mod inspection;
+mod kept_casts;
+mod null_rows;
 mod one_row;
 mod running_window;
 mod window_memory;
@@ -21,6 +23,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
@@ -126,11 +129,14 @@ pub fn beside(session: &SessionContext) -> SessionContext {
 }
 
 fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.insert(0, Arc::new(null_rows::NullRowsAreUnlike));
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_query_planner(Arc::new(inspection::PlansAreWatched))
+        .with_physical_optimizer_rules(rules)
         .with_physical_optimizer_rule(Arc::new(running_window::WindowsRun))
         .with_physical_optimizer_rule(Arc::new(window_memory::WindowsCount))
         .with_physical_optimizer_rule(Arc::new(inspection::ScansAreWatched))
@@ -138,6 +144,7 @@ fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let session = SessionContext::new_with_state(state);
     session.add_analyzer_rule(Arc::new(one_row::OneRowStaysOne));
     session.add_analyzer_rule(Arc::new(checked::ArithmeticIsChecked));
+    session.add_analyzer_rule(Arc::new(kept_casts::CastsAreKept));
     functions::register(&session);
     session
 }

@@ -153,7 +153,8 @@ impl Rewriter<'_> {
     }
 
     fn select(&self, select: &mut Select) -> Result<Vec<Merged>> {
-        let merged = merged_of(&self.tables_of(select)?)?;
+        let from = select.from.first().map_or_else(Span::empty, |table| ast::Spanned::span(&table.relation));
+        let merged = merged_of(&self.tables_of(select)?, from)?;
         let from = std::mem::take(&mut select.from);
         let changed: Vec<Merged> = merged.iter().filter(|merged| merged.is_changed()).cloned().collect();
         let mut conditions = Conditions { merged: &changed, depth: 0, found: None };
@@ -260,27 +261,27 @@ fn qualified(column: &Column, span: Span) -> Expr {
     Expr::CompoundIdentifier(parts)
 }
 
-/// Returns what the joins of a planned `select * from …` merge.
-fn merged_of(plan: &LogicalPlan) -> Result<Vec<Merged>> {
+/// Returns what the joins of a planned `select * from …` merge; its FROM clause begins at `from`.
+fn merged_of(plan: &LogicalPlan, from: Span) -> Result<Vec<Merged>> {
     match plan {
-        LogicalPlan::Projection(projection) => joined(&projection.input),
+        LogicalPlan::Projection(projection) => joined(&projection.input, from),
         _ => Ok(Vec::new()),
     }
 }
 
-fn joined(plan: &LogicalPlan) -> Result<Vec<Merged>> {
+fn joined(plan: &LogicalPlan, from: Span) -> Result<Vec<Merged>> {
     let join = match plan {
         LogicalPlan::Join(join) => join,
-        LogicalPlan::Filter(filter) => return joined(&filter.input),
+        LogicalPlan::Filter(filter) => return joined(&filter.input, from),
         _ => return Ok(Vec::new()),
     };
-    let (mut of_left, mut of_right) = (joined(&join.left)?, joined(&join.right)?);
+    let (mut of_left, mut of_right) = (joined(&join.left, from)?, joined(&join.right, from)?);
     let mut merged = Vec::new();
     if join.join_constraint == JoinConstraint::Using {
         for (left, right) in &join.on {
             let (Some(left), Some(right)) = (left.get_as_join_column(), right.get_as_join_column()) else { continue };
-            let left_columns = columns_of(&mut of_left, left)?;
-            let right_columns = columns_of(&mut of_right, right)?;
+            let left_columns = columns_of(&mut of_left, left, from)?;
+            let right_columns = columns_of(&mut of_right, right, from)?;
             let values = match join.join_type {
                 JoinType::Full => vec![left.clone(), right.clone()],
                 JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => {
@@ -295,10 +296,10 @@ fn joined(plan: &LogicalPlan) -> Result<Vec<Merged>> {
 }
 
 /// Returns the columns that `column` stands for on its side of a join, and takes them out of what that has merged.
-fn columns_of(merged: &mut Vec<Merged>, column: &Column) -> Result<Vec<Column>> {
+fn columns_of(merged: &mut Vec<Merged>, column: &Column, from: Span) -> Result<Vec<Column>> {
     let name = &column.name;
     let told = |words: &str, help: String| {
-        Err(refusal(Span::empty(), format!("the column `{name}` of an outer join with `using` {words}"), help))
+        Err(refusal(from, format!("the column `{name}` of an outer join with `using` {words}"), help))
     };
     if column.relation.is_none() {
         return told("is one of a query without a name", "name the query: `(select …) as t`".to_owned());

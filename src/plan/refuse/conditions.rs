@@ -1,21 +1,19 @@
 //! Conditions that DataFusion 55.2 simplifies into others.
 //!
-//! A comparison of a decimal that is cut to fewer places with a constant becomes one of the decimal as it was
-//! (apache/datafusion#23095); SIMILAR TO takes its pattern for a regular expression (apache/datafusion#22263); and what
-//! is null comes out as false where a text is matched with `.*` (apache/datafusion#24379), and as false or true where two
-//! lists exclude each other or leave nothing out (apache/datafusion#24246).
+//! SIMILAR TO takes its pattern for a regular expression (apache/datafusion#22263); what is null comes out as false where a
+//! text is matched with `.*` (apache/datafusion#24379), as false or true where two lists exclude each other or leave
+//! nothing out, and as 0 where a value and itself are put together with `^`; and a list that is written out and asked for a
+//! value becomes IN, which says null where an element is null (apache/datafusion#24246).
 
-use datafusion::arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
+use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, LogicalPlan, Operator};
 
-use super::{compares, expressions, mistake};
+use super::{expressions, mistake};
 use crate::diagnostic::{Code, Diagnostics, SourceFile};
 
 pub(super) fn check(file: &SourceFile, plan: &LogicalPlan, mistakes: &mut Diagnostics) {
     expressions(plan, |expression, schema| {
-        let kind = |expression: &Expr| expression.get_type(schema).ok();
         let mut tell = |message: &str, help: &str| {
             mistakes.push(mistake(Code::EngineFault, file, expression, message).help(help));
         };
@@ -37,41 +35,26 @@ pub(super) fn check(file: &SourceFile, plan: &LogicalPlan, mistakes: &mut Diagno
                     "write one list, or a condition of its own for null",
                 );
             }
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => {
-                let cut = [(left, right), (right, left)]
-                    .into_iter()
-                    .any(|(side, other)| other.column_refs().is_empty() && is_cut(side, &kind));
-                if cut {
-                    tell(CUT, ROUND);
-                }
+            Expr::BinaryExpr(BinaryExpr { left, op: Operator::BitwiseXor, right }) if left == right => {
+                tell("the engine says 0 of null here, and not null", "write 0, or a condition of its own for null");
             }
-            Expr::InList(list) if is_cut(&list.expr, &kind) => tell(CUT, ROUND),
-            Expr::Between(Between { expr, .. }) if is_cut(expr, &kind) => tell(CUT, ROUND),
+            Expr::ScalarFunction(call) if call.func.name() == "array_has" && may_hold_null(&call.args, schema) => tell(
+                "the engine says null where an element of the list is null, and not whether the others have the value",
+                "write `x in (a, b)`, which says null as well, or `coalesce(x in (a, b), false)`",
+            ),
             _ => {}
         }
     });
 }
 
-const CUT: &str = "the engine compares the decimal as it was before a cast took places from it";
-const ROUND: &str = "round it: round(amount, 2) = 1.23";
-
-/// Returns whether an expression is a decimal that a cast takes places from.
-fn is_cut(expression: &Expr, kind: &impl Fn(&Expr) -> Option<DataType>) -> bool {
-    let (inner, to) = match expression {
-        Expr::Cast(cast) => (&cast.expr, cast.field.data_type()),
-        Expr::TryCast(cast) => (&cast.expr, cast.field.data_type()),
-        _ => return false,
-    };
-    let places = |kind: &DataType| match kind {
-        DataType::Decimal32(_, places)
-        | DataType::Decimal64(_, places)
-        | DataType::Decimal128(_, places)
-        | DataType::Decimal256(_, places) => Some(*places),
-        _ => None,
-    };
-    let before = kind(inner).as_ref().and_then(places);
-    let after = if to.is_integer() { Some(0) } else { places(to) };
-    matches!((before, after), (Some(before), Some(after)) if after < before) || is_cut(inner, kind)
+/// Returns whether a list that is written out, the first of these, may hold null.
+fn may_hold_null(arguments: &[Expr], schema: &DFSchema) -> bool {
+    match arguments.first() {
+        Some(Expr::ScalarFunction(list)) if list.func.name() == "make_array" => {
+            list.args.iter().any(|element| element.nullable(schema).unwrap_or(true))
+        }
+        _ => false,
+    }
 }
 
 fn is_anything(pattern: &Expr) -> bool {

@@ -133,10 +133,26 @@ fn look_at_rows(expression: &Expr, subquery: &Subquery, of_any_count: bool, foun
     if is_correlated(subquery)
         && let Some(words) = fault(&subquery.subquery, of_any_count)
     {
-        let message =
-            format!("the engine asks {words} of a subquery that reads the outer query, but of the rows of all");
-        found.push((expression.clone(), message, "make the subquery a CTE without the condition, and join it"));
+        let message = format!(
+            "the engine applies {words} in a subquery that reads the outer query to the rows of all outer rows together"
+        );
+        let help = "make the subquery a CTE without the condition, and join it";
+        found.push((chosen_by(&subquery.subquery).unwrap_or_else(|| expression.clone()), message, help));
     }
+}
+
+/// Returns an expression of a subquery that reads the outer query, for its place.
+fn chosen_by(plan: &LogicalPlan) -> Option<Expr> {
+    let mut found = None;
+    let _ = plan.apply(|node| {
+        node.apply_expressions(|expression| {
+            if expression.contains_outer() && !expression.column_refs().is_empty() {
+                found.get_or_insert_with(|| expression.clone());
+            }
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    found
 }
 
 fn is_correlated(subquery: &Subquery) -> bool {

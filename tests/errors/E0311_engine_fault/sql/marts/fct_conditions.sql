@@ -1,3 +1,2 @@
 select id, status similar to 'open%' as is_open, status ~ '.*' as has_status
 from stg_orders
-where cast(amount as decimal(10, 1)) = 1.2
