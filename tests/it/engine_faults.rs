@@ -503,3 +503,50 @@ async fn groups_come_out_once_and_in_order() {
         assert_eq!(lines(&ours.sql(sql).await.unwrap().collect().await.unwrap()), *right, "{sql}");
     }
 }
+
+/// Writes tables into files, and opens these.
+async fn over_parquet(session: SessionContext, tables: &[(&str, String)]) -> (tempfile::TempDir, SessionContext) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, rows) in tables {
+        let file = folder.path().join(format!("{name}.parquet"));
+        let file = file.to_str().unwrap();
+        let copy = format!("copy ({rows}) to '{file}' stored as parquet");
+        SessionContext::new().sql(&copy).await.unwrap().collect().await.unwrap();
+        session.register_parquet(*name, file, datafusion::prelude::ParquetReadOptions::default()).await.unwrap();
+    }
+    (folder, session)
+}
+
+/// DataFusion takes a filter that a join makes of the rows on one side below outer joins on the other, where it takes rows
+/// away from scans that were to be filled with nulls.
+#[tokio::test]
+async fn a_filter_that_a_join_makes_takes_no_row_away() {
+    let agents = "select arrow_cast(case when n = 12 then 'unknown' else 'agent_' || lpad(cast(n as varchar), 2, '0') end, \
+                  'Utf8') as id, n = 13 as is_bot from unnest(range(1, 14)) as t(n)";
+    // Of 14 solvers three are no agents.
+    let solves = "select 'agent_' || lpad(cast(case when n % 14 >= 11 then n % 14 + 60 else n % 14 + 1 end as varchar), \
+                  2, '0') as id from unnest(range(0, 100)) as t(n)";
+    let tables = [("agent", agents.to_owned()), ("solve", solves.to_owned())];
+    let sql = "with agents as (select * from agent where not is_bot), bots as (select id from agent where is_bot), \
+               acts as (select id from solve where id is not null), \
+               s as (select coalesce(agents.id, 'unknown') as id from acts left join agents on acts.id = agents.id \
+               left join bots on acts.id = bots.id where bots.id is null) \
+               select count(*) as n, count(distinct s.id) as agents from s inner join agents on s.id = agents.id";
+    let mut config = datafusion::prelude::SessionConfig::new();
+    config.options_mut().execution.parquet.pushdown_filters = true;
+    let (_folder, engine) = over_parquet(SessionContext::new_with_config(config), &tables).await;
+    let said = lines(&engine.sql(sql).await.unwrap().collect().await.unwrap());
+    assert_eq!(said, ["79 11"], "the engine is right by now: leave the option alone");
+    let (_folder, ours) = over_parquet(ours(), &tables).await;
+    assert_eq!(lines(&ours.sql(sql).await.unwrap().collect().await.unwrap()), ["100 12"]);
+}
+
+/// What DataFusion does not compute exactly, and nothing is done about but to say so in `docs/sql.md`.
+#[tokio::test]
+async fn the_place_between_two_values_has_six_digits() {
+    for session in [SessionContext::new(), ours()] {
+        let third = "select percentile_cont(x, 1.0 / 3.0) as p from (values (0.0), (3000000.0)) as t(x)";
+        let said = lines(&session.sql(third).await.unwrap().collect().await.unwrap());
+        assert_eq!(said, ["999999.0"], "the table of differences need not say so any more");
+    }
+}
