@@ -5,12 +5,17 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use serde::{Serialize, Serializer};
+
+/// How many hexadecimal digits a digest has.
+const DIGITS: usize = 32;
 
 /// The first 128 bits of a BLAKE3 hash, printed as 32 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Digest(String);
+///
+/// The digits are in the value itself: states hold several of them for each landed file.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; DIGITS]);
 
 impl Digest {
     /// Returns the digest of `bytes` alone.
@@ -22,32 +27,68 @@ impl Digest {
     /// Returns the digest of a hash that was fed elsewhere.
     #[must_use]
     pub fn from_hash(hash: blake3::Hash) -> Self {
-        Self(hash.to_hex()[..32].to_owned())
+        let mut digits = [0; DIGITS];
+        digits.copy_from_slice(&hash.to_hex().as_bytes()[..DIGITS]);
+        Self(digits)
     }
 
     /// Returns the digest that a text of 32 digits stands for; nothing if it is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        (text.len() == 32 && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+        let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+        let digits: [u8; DIGITS] = text.as_bytes().try_into().ok()?;
+        digits.iter().all(is_digit).then_some(Self(digits))
     }
 
     /// Returns the digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        // Digits are text.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// Returns the first digits, enough for people to tell digests apart.
     #[must_use]
     pub fn short(&self) -> &str {
-        self.0.get(..12).unwrap_or(&self.0)
+        &self.as_str()[..12]
     }
 }
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Digest").field(&self.as_str()).finish()
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Digits;
+
+        impl Visitor<'_> for Digits {
+            type Value = Digest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a digest of {DIGITS} hexadecimal digits")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Digest, E> {
+                Digest::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Digits)
     }
 }
 

@@ -5,13 +5,13 @@
 //! those of now, and the difference is the change. Only files whose keys lie between the least and the greatest of one that
 //! came or went are looked at.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::keep::{self, Decision};
+use super::keep::{self, Decision, TakenOut};
 use super::{CleanError, Part};
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
@@ -63,12 +63,12 @@ pub(super) fn decide(
         })
     };
     let near = |parts: &[Part]| -> Vec<Part> { parts.iter().filter(|part| is_near(part)).cloned().collect() };
-    let places: BTreeMap<&str, usize> = (0..).zip(parts).map(|(at, part)| (part.identity.as_str(), at)).collect();
+    let places: HashMap<&Digest, usize> = (0..).zip(parts).map(|(at, part)| (&part.identity, at)).collect();
     let (old, now) = (near(&old), near(parts));
     // What was lost among the files of before is given back first, so that no row is lost twice.
     let mut given_back: BTreeMap<usize, HashSet<u32>> = BTreeMap::new();
     for loser in keep::losers_among(store, contract, &old, &keys)? {
-        if let Some(at) = places.get(old[loser.part as usize].identity.as_str()) {
+        if let Some(at) = places.get(&old[loser.part as usize].identity) {
             decided[*at].give_back(&loser);
             given_back.entry(*at).or_default().insert(loser.row);
         }
@@ -78,12 +78,12 @@ pub(super) fn decide(
     }
     let mut changed = BTreeSet::new();
     for loser in keep::losers_among(store, contract, &now, &keys)? {
-        if let Some(at) = places.get(now[loser.part as usize].identity.as_str()) {
+        if let Some(at) = places.get(&now[loser.part as usize].identity) {
             decided[*at].lose(&loser);
             changed.insert(*at);
         }
     }
-    changed.into_iter().for_each(|at| decided[at].lost.sort_unstable());
+    changed.into_iter().for_each(|at| decided[at].sort());
     Ok(Some(decided))
 }
 
@@ -103,7 +103,7 @@ impl Change {
             .map(|(identity, content)| Part { identity: identity.clone(), content: content.clone() })
             .collect();
         old.sort_by_key(|part| part.content.counted_as);
-        let identities = |parts: &[Part]| parts.iter().map(|part| part.identity.clone()).collect::<BTreeSet<_>>();
+        let identities = |parts: &[Part]| parts.iter().map(|part| part.identity.clone()).collect::<HashSet<_>>();
         let (was, is) = (identities(&old), identities(parts));
         let stay = |part: &&Part| was.contains(&part.identity) && is.contains(&part.identity);
         let in_order = |parts: &[Part]| parts.iter().filter(stay).map(|part| part.identity.clone()).collect::<Vec<_>>();
@@ -118,16 +118,16 @@ impl Change {
 }
 
 fn known_decision(store: &Store, known: &Decided) -> Result<Decision, StoreError> {
-    Ok(Decision {
+    let taken_out = TakenOut {
         lost: match &known.lost {
             Lost::Rows(rows) => rows.clone(),
             Lost::File(file) => read_row_numbers(store, file)?,
         },
         lost_sum: known.lost_sum,
         lost_sums: known.lost_sums.iter().copied().collect(),
-        counts: known.counts,
         stored: Some(known.lost.clone()),
-    })
+    };
+    Ok(Decision { counts: known.counts, taken_out: Some(Box::new(taken_out)) })
 }
 
 /// Returns what is to be remembered of a decision; nothing where every row is kept.
@@ -207,24 +207,24 @@ mod tests {
             // Every other place is taken, so that something may come between.
             let make = |(at, rows): (u64, &Vec<Cells>)| {
                 let mut part = part(&store, &contract, rows);
-                part.identity = format!("{at}");
-                part.content.counted_as = 2 * at;
+                part.identity = Digest::of(&at.to_le_bytes());
+                part.content.change().counted_as = 2 * at;
                 part
             };
             let mut before: Vec<Part> = (0..).zip(&files).map(make).collect();
             // One that is small enough may go.
             if let Some(went) = went.filter(|_| before.len() > 3) {
                 let mut going = make((went as u64, &small.iter().map(|row| (row.0, row.1, "a")).collect()));
-                going.identity = "goes".to_owned();
-                going.content.counted_as = 2 * went as u64 + 1;
+                going.identity = Digest::of(b"goes");
+                going.content.change().counted_as = 2 * went as u64 + 1;
                 before.push(going);
                 before.sort_by_key(|part| part.content.counted_as);
             }
             let known = landed(&store, &contract, &before);
-            let mut now: Vec<Part> = before.into_iter().filter(|part| part.identity != "goes").collect();
+            let mut now: Vec<Part> = before.into_iter().filter(|part| part.identity != Digest::of(b"goes")).collect();
             let mut coming = make((place, &small));
-            coming.identity = "comes".to_owned();
-            coming.content.counted_as = 2 * place + 1;
+            coming.identity = Digest::of(b"comes");
+            coming.content.change().counted_as = 2 * place + 1;
             now.push(coming);
             now.sort_by_key(|part| part.content.counted_as);
             let Some(again) = decide(&store, &contract, &now, &known).unwrap() else { return Ok(()) };

@@ -8,6 +8,7 @@
 //! Rows that repeat an earlier one are found in the same way, as if all columns were the key, and stay.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::{Deref, DerefMut};
 
 use arrow::array::{Array, ArrayRef, BooleanBufferBuilder, NullArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
@@ -41,19 +42,49 @@ impl Buckets {
 /// What was decided about the rows of one content.
 #[derive(Debug, Default)]
 pub(super) struct Decision {
+    /// What the rows became.
+    pub(super) counts: CleanCounts,
+    /// The rows that are not kept, of the few contents that lost some: what is said of them is read through the decision.
+    pub(super) taken_out: Option<Box<TakenOut>>,
+}
+
+/// The rows of a content that are not kept.
+#[derive(Debug, Default)]
+pub(super) struct TakenOut {
     /// The rows that are not kept, by their place in the content's file, in order.
     pub(super) lost: Vec<u32>,
     /// The sum over those rows.
     pub(super) lost_sum: RowSum,
     /// The sums over those of each partition, where rows are told apart.
     pub(super) lost_sums: BTreeMap<PartitionKey, RowSum>,
-    /// What the rows became.
-    pub(super) counts: CleanCounts,
     /// The lost rows as they were stored, if they are those still.
     pub(super) stored: Option<Lost>,
 }
 
+/// What is taken out of a content that keeps all rows.
+static NOTHING: TakenOut =
+    TakenOut { lost: Vec::new(), lost_sum: RowSum { rows: 0, sum: 0 }, lost_sums: BTreeMap::new(), stored: None };
+
+impl Deref for Decision {
+    type Target = TakenOut;
+
+    fn deref(&self) -> &TakenOut {
+        self.taken_out.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl DerefMut for Decision {
+    fn deref_mut(&mut self) -> &mut TakenOut {
+        self.taken_out.get_or_insert_default()
+    }
+}
+
 impl Decision {
+    /// Brings the rows that are not kept into order.
+    pub(super) fn sort(&mut self) {
+        self.taken_out.iter_mut().for_each(|taken| taken.lost.sort_unstable());
+    }
+
     /// Returns the decision to keep all rows of a content.
     pub(super) fn all_kept(part: &Part) -> Self {
         let counts = CleanCounts { clean: stored_rows(part), ..CleanCounts::default() };
@@ -130,7 +161,7 @@ fn decide_by(
         })?;
         decisions.iter_mut().zip(repeated).for_each(|(decision, rows)| decision.counts.repeated = Some(rows));
     }
-    decisions.iter_mut().for_each(|decision| decision.lost.sort_unstable());
+    decisions.iter_mut().for_each(Decision::sort);
     Ok(decisions)
 }
 
@@ -494,7 +525,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::digest::Digest;
-    use crate::store::{Content, Ledger, LocalDisk};
+    use crate::store::{Content, Ledger, LocalDisk, Shared};
 
     /// A key, what the order goes by, and something else.
     pub(in crate::clean) type Cells = (i64, Option<i64>, &'static str);
@@ -531,14 +562,14 @@ pub(super) mod tests {
             hash: Digest::of(b""),
             landed_at: chrono::DateTime::UNIX_EPOCH,
             counted_as: 0,
-            ledger,
+            ledger: ledger.into(),
             rows: Some(file),
-            key_range,
+            key_range: key_range.map(Shared::from),
             quarantine: None,
-            unknown_columns: Vec::new(),
+            unknown_columns: Vec::new().into(),
             read_as: None,
         };
-        Part { identity: String::new(), content }
+        Part { identity: Digest::of(b""), content: content.into() }
     }
 
     /// Returns what is lost of each part, and how many of those are duplicates, by the words of the contract.

@@ -1,14 +1,16 @@
 //! The dataset's part of `dq_ledger`: one row for every landed file that lives.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 
-use super::CleanError;
-use crate::plan::{OwnTable, live_paths};
+use super::keep::Decision;
+use super::{CleanError, Part};
+use crate::digest::Digest;
+use crate::plan::OwnTable;
 use crate::project::SourceContract;
-use crate::store::{CleanCounts, Content, DataFile, LandedPath, Ledger, Store, StoreError};
+use crate::store::{CleanCounts, DataFile, LandedPath, Ledger, Store, StoreError};
 
 /// One row: a path, and the counts of the content that it is the first to hold.
 struct Row<'a> {
@@ -21,39 +23,42 @@ struct Row<'a> {
     unknown_columns: &'a [String],
 }
 
-/// Writes the rows of one dataset and returns their file.
+/// How many rows are made at a time.
+const BATCH_ROWS: usize = 4096;
+
+/// Writes the rows of one dataset and returns their file. `decided` says what became of the rows of each of `parts`.
 pub(super) fn write(
     store: &Store,
     contract: &SourceContract,
-    (paths, contents): (&[LandedPath], &BTreeMap<String, Content>),
-    counts: &BTreeMap<String, CleanCounts>,
+    live: &[&LandedPath],
+    (parts, decided): (&[Part], &[Decision]),
 ) -> Result<DataFile, CleanError> {
-    let mut first: BTreeMap<&str, &str> = BTreeMap::new();
-    let mut rows = Vec::new();
-    for path in live_paths(contract.files, paths) {
-        let Some(content) = contents.get(&path.content) else { continue };
-        let copy_of = first.get(path.content.as_str()).copied();
-        first.entry(&path.content).or_insert(&path.path);
-        let is_first = copy_of.is_none();
-        rows.push(Row {
-            path,
-            hash: content.hash.as_str(),
-            copy_of,
-            ledger: if is_first { content.ledger } else { Ledger::default() },
-            counts: if is_first {
-                counts.get(&path.content).copied().unwrap_or_default()
-            } else {
-                CleanCounts::default()
-            },
-            unknown_columns: &content.unknown_columns,
-        });
-    }
     let schema = OwnTable::Ledger.schema();
     let table = OwnTable::Ledger.name();
-    let batch = RecordBatch::try_new(Arc::clone(&schema), columns(contract, &rows))
-        .map_err(|source| StoreError::Rows { table: table.to_owned(), source })?;
+    let of_content: HashMap<&Digest, usize> = parts.iter().zip(0..).map(|(part, at)| (&part.identity, at)).collect();
+    let mut first: Vec<Option<&str>> = vec![None; parts.len()];
     let mut file = store.create_parquet(table, &schema, schema.fields().len())?;
-    file.write(&batch)?;
+    for paths in live.chunks(BATCH_ROWS) {
+        let mut rows = Vec::with_capacity(paths.len());
+        for path in paths {
+            let Some(&at) = of_content.get(&path.content) else { continue };
+            let content = &parts[at].content;
+            let copy_of = first[at];
+            first[at].get_or_insert(&path.path);
+            let is_first = copy_of.is_none();
+            rows.push(Row {
+                path,
+                hash: content.hash.as_str(),
+                copy_of,
+                ledger: if is_first { *content.ledger } else { Ledger::default() },
+                counts: if is_first { decided[at].counts } else { CleanCounts::default() },
+                unknown_columns: &content.unknown_columns,
+            });
+        }
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns(contract, &rows))
+            .map_err(|source| StoreError::Rows { table: table.to_owned(), source })?;
+        file.write(&batch)?;
+    }
     Ok(file.finish()?)
 }
 
@@ -70,7 +75,7 @@ fn columns(contract: &SourceContract, rows: &[Row]) -> Vec<ArrayRef> {
         rows.iter().map(|row| Some(row.path.landed_at.timestamp_micros())).collect();
     vec![
         text(&|_| Some(contract.name.clone())),
-        text(&|row| Some(row.path.path.clone())),
+        text(&|row| Some(row.path.path.to_string())),
         text(&|row| Some(row.hash.to_owned())),
         Arc::new(landed.with_timezone("UTC")),
         count(&|row| row.path.sequence),

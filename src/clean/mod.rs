@@ -24,7 +24,7 @@ use crate::digest::Digest;
 use crate::ingest::{Raw, is_read_like};
 use crate::plan::{dataset_fingerprint, in_order, live_paths};
 use crate::project::{Project, SourceContract};
-use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Store, StoreError, TableState};
+use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Shared, Store, StoreError, TableState};
 
 use reference::OfPart;
 
@@ -102,8 +102,8 @@ pub enum CleanError {
 /// One landed content in the order in which it counts.
 #[derive(Debug, Clone)]
 struct Part {
-    identity: String,
-    content: Content,
+    identity: Digest,
+    content: Shared<Content>,
 }
 
 /// Decides among the rows of all files that live, and makes the dataset's state. What `before` copied serves again;
@@ -117,13 +117,13 @@ pub async fn clean(
     contract: &SourceContract,
     raw: Raw,
     referenced: BTreeMap<String, Referenced>,
-    before: Option<&Landed>,
+    before: Option<&Shared<Landed>>,
 ) -> Result<Cleaned, CleanError> {
     let (store, contract) = (store.clone(), contract.clone());
     let before = before.cloned();
     let columns = columns(project, &contract);
     let dataset = contract.name.clone();
-    let work = move || clean_blocking(&store, &contract, columns, raw, &referenced, before.as_ref());
+    let work = move || clean_blocking(&store, &contract, columns, raw, &referenced, before.as_deref());
     match tokio::task::spawn_blocking(work).await {
         Ok(cleaned) => cleaned,
         Err(error) => Err(CleanError::Bug { dataset, reason: error.to_string() }),
@@ -157,16 +157,14 @@ fn clean_blocking(
 ) -> Result<Cleaned, CleanError> {
     let Raw { dataset, shape, next_sequence, paths, mut contents, .. } = raw;
     let live = live_paths(contract.files, &paths);
-    let order = in_order(&live);
-    for (place, identity) in (0..).zip(&order) {
-        if let Some(content) = contents.get_mut(identity) {
-            content.counted_as = place;
+    for (place, identity) in (0..).zip(in_order(&live)) {
+        if let Some(content) = contents.get_mut(identity).filter(|content| content.counted_as != place) {
+            content.change().counted_as = place;
         }
     }
-    let parts: Vec<Part> = order
-        .into_iter()
-        .filter_map(|identity| Some(Part { content: contents.get(&identity)?.clone(), identity }))
-        .collect();
+    let mut parts = Vec::with_capacity(live.len());
+    let counted = in_order(&live).filter_map(|identity| contents.get_key_value(identity));
+    parts.extend(counted.map(|(identity, content)| Part { identity: identity.clone(), content: content.clone() }));
     let deciding = again::rules(contract, &shape);
     let known = match before.filter(|before| before.deciding == deciding && is_read_like(&contents, &before.contents)) {
         Some(before) => again::decide(store, contract, &parts, before)?,
@@ -190,10 +188,9 @@ fn clean_blocking(
     let erased = if gone == 0 { 0 } else { gone + aside.of_parts.values().map(|of_part| of_part.excused).sum::<u64>() };
     let (files, gathered) = gather::gather(store, contract, &parts, &decided, before.map(|before| &before.gathered))?;
     let mut counts = CleanCounts::default();
-    let mut of_content = BTreeMap::new();
-    for (number, (part, decision)) in parts.iter().zip(decided).enumerate() {
+    for (number, (part, decision)) in parts.iter().zip(&decided).enumerate() {
         let rows = part.content.ledger.rows;
-        let file = || live.iter().find(|path| path.content == part.identity).map_or("", |path| &path.path);
+        let file = || live.iter().find(|path| path.content == part.identity).map_or("", |path| &*path.path);
         if decision.counts.total() != rows || !part.content.ledger.balanced() {
             return Err(CleanError::Unbalanced { file: file().to_owned(), counts: decision.counts, rows });
         }
@@ -201,11 +198,10 @@ fn clean_blocking(
             reject_if_too_many(contract, file(), part, &decision.counts, &of_part)?;
         }
         counts.add(&decision.counts);
-        of_content.insert(part.identity.clone(), decision.counts);
     }
     let referenced = referenced.iter().map(|(name, other)| (name.clone(), other.content.clone())).collect();
     let fingerprint = dataset_fingerprint(contract, &shape, &paths, &referenced);
-    let ledger = ledger_table::write(store, contract, (&paths, &contents), &of_content)?;
+    let ledger = ledger_table::write(store, contract, &live, (&parts, &decided))?;
     let state = TableState {
         table: dataset,
         is_published: false,
@@ -216,7 +212,7 @@ fn clean_blocking(
         partition: contract.partition.clone(),
         files,
         made: None,
-        landed: Some(Landed {
+        landed: Some(Shared::from(Landed {
             shape,
             next_sequence,
             paths,
@@ -229,7 +225,7 @@ fn clean_blocking(
             deciding,
             gathered,
             ledger,
-        }),
+        })),
     };
     Ok(Cleaned { state, counts })
 }

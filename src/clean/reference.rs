@@ -93,6 +93,9 @@ pub(super) fn set_aside(
     decided: &mut [Decision],
     gone: u64,
 ) -> Result<SetAside, CleanError> {
+    if contract.referenced().is_empty() {
+        return Ok(SetAside::default());
+    }
     let mut strays: Vec<Vec<Stray>> = vec![Vec::new(); parts.len()];
     for (number, (name, column)) in (0..).zip(&contract.columns) {
         let Some(reference) = &column.references else { continue };
@@ -326,7 +329,7 @@ fn write(
                 file.write(rows)
             })
         })?;
-        decision.lost.sort_unstable();
+        decision.sort();
         of_parts.insert(number, OfPart { examples, excused: unfound.of_most(gone) });
     }
     Ok(SetAside { file: file.map(ParquetFile::finish).transpose()?, of_parts })
@@ -515,14 +518,14 @@ mod tests {
             hash: Digest::of(b""),
             landed_at: chrono::DateTime::UNIX_EPOCH,
             counted_as: 0,
-            ledger: Ledger::default(),
+            ledger: Ledger::default().into(),
             rows: Some(rows),
             key_range: None,
             quarantine: None,
-            unknown_columns: Vec::new(),
+            unknown_columns: Vec::new().into(),
             read_as: None,
         };
-        Part { identity: String::new(), content }
+        Part { identity: Digest::of(b""), content: content.into() }
     }
 
     #[test]
@@ -544,7 +547,8 @@ mod tests {
             part(file(&store, (0..20_010).map(Some))),
             part(file(&store, [Some(1), None, Some(4), Some(0), Some(3)].into_iter())),
         ];
-        let decided = [Decision::default(), Decision { lost: vec![0], ..Decision::default() }];
+        let mut decided = [Decision::default(), Decision::default()];
+        decided[1].lost.push(0);
         let reference = Reference { dataset: "b".to_owned(), column: "id".to_owned(), bytes: 0..0 };
         let column = Column { dataset: "a", name: "id", kind: DataType::Int64 };
         let expected = (0..20_010).filter(|n| [4, 6].contains(n) || *n >= 20_000 || n % 2 == 1).collect::<Vec<u32>>();

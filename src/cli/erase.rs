@@ -176,7 +176,7 @@ fn look(project: &Project, store: &Store, subjects: &[Subject<'_>]) -> Result<BT
     for (name, contract) in contracts {
         let entry = newest.as_ref().and_then(|(_, snapshot)| snapshot.tables.get(name));
         let state = entry.map(|entry| store.table(name, &entry.state)).transpose()?;
-        let landed = state.as_ref().and_then(|state| state.landed.as_ref());
+        let landed = state.as_ref().and_then(|state| state.landed.as_deref());
         let limits = &project.settings.limits;
         sought.insert(name.to_owned(), runtime.block_on(seek(&project.root, &contract, limits, landed, threads)));
     }

@@ -44,13 +44,13 @@ pub(super) fn forget(global: &Global, args: &ForgetArgs, printer: &Printer) -> R
     let (mut paths, mut touched) = (BTreeSet::new(), BTreeSet::new());
     for path in &args.paths {
         let path = path.strip_prefix("./").unwrap_or(path);
-        let of_path = |state: &&TableState| entries(state).any(|entry| entry.path == path);
+        let of_path = |state: &&TableState| entries(state).any(|entry| *entry.path == *path);
         let holders: Vec<&TableState> = before.values().filter(of_path).collect();
         if holders.is_empty() {
             return Err(never_taken_in(path, &before, &project));
         }
         let is_to_do =
-            |state: &&&TableState| entries(state).any(|entry| entry.path == path && entry.forgotten == args.undo);
+            |state: &&&TableState| entries(state).any(|entry| *entry.path == *path && entry.forgotten == args.undo);
         let to_do: Vec<String> = holders.iter().filter(is_to_do).map(|state| state.table.clone()).collect();
         if to_do.is_empty() && args.undo {
             let help = Some("`opsmart forget` lists what is forgotten".to_owned());
@@ -84,7 +84,7 @@ pub(super) fn forget(global: &Global, args: &ForgetArgs, printer: &Printer) -> R
 
 /// Says which files hold the same bytes as one that was forgotten, because their rows stay.
 fn say_copies(state: &TableState, forget: &Forget, printer: &Printer) {
-    for gone in entries(state).filter(|entry| entry.forgotten && forget.paths.contains(&entry.path)) {
+    for gone in entries(state).filter(|entry| entry.forgotten && forget.paths.contains(&*entry.path)) {
         if let Some(copy) = entries(state).find(|entry| !entry.forgotten && entry.content == gone.content) {
             printer.say(&format!("  `{}` holds the same as `{}` and is not forgotten\n", copy.path, gone.path));
         }
@@ -119,7 +119,7 @@ fn never_taken_in(path: &str, datasets: &BTreeMap<String, TableState>, project: 
         );
         return Failure::usage(format!("`{path}` was never taken in, so there is nothing to forget"), Some(help));
     }
-    let near = did_you_mean(path, datasets.values().flat_map(entries).map(|entry| entry.path.as_str()));
+    let near = did_you_mean(path, datasets.values().flat_map(entries).map(|entry| &*entry.path));
     let list = || "opsmart show \"select dataset, file from dq_ledger\" lists the files that were".to_owned();
     Failure::usage(format!("`{path}` was never taken in"), Some(near.unwrap_or_else(list)))
 }
@@ -144,7 +144,7 @@ fn list(datasets: &BTreeMap<String, TableState>, printer: &Printer) {
         let line = |(dataset, entry): &(&str, &LandedPath)| {
             vec![
                 (*dataset).to_owned(),
-                entry.path.clone(),
+                entry.path.to_string(),
                 entry.bytes.to_string(),
                 crate::instant::text(&entry.landed_at),
             ]

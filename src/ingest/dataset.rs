@@ -8,6 +8,8 @@ use arrow::array::{ArrayRef, BinaryBuilder, Int64Builder, RecordBatch, StringArr
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, SubsecRound, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::decode::Compression;
 use super::file::{FileInput, Outcome, Pace, Sink, read_at, read_file};
@@ -18,7 +20,7 @@ use crate::digest::{Digest, Parts};
 use crate::partition::Partitioner;
 use crate::plan::{DatasetStep, FileLeft, Listed, OwnTable, Unready, live_paths};
 use crate::project::{FilesMode, Limits, SourceContract};
-use crate::store::{Content, Landed, LandedPath, ParquetFile, Slice, Store, StoreError};
+use crate::store::{Common, Content, Landed, LandedPath, ParquetFile, Shared, Slice, Store, StoreError};
 
 /// The column that names the landed file of a stored row. SQL does not see it.
 pub const FILE_COLUMN: &str = "_file";
@@ -36,7 +38,8 @@ pub struct Raw {
     pub(crate) shape: Digest,
     pub(crate) next_sequence: u64,
     pub(crate) paths: Vec<LandedPath>,
-    pub(crate) contents: BTreeMap<String, Content>,
+    pub(crate) contents: BTreeMap<Digest, Shared<Content>>,
+    common: Common,
     /// Columns that headers of the files read now lack; none of them is required.
     pub(crate) missing_columns: BTreeSet<String>,
     /// Files that turned out to be still being written, left for a later run.
@@ -134,12 +137,12 @@ pub async fn ingest(
     contract: &SourceContract,
     limits: &Limits,
     step: &DatasetStep,
-    before: Option<&Landed>,
+    before: Option<&Shared<Landed>>,
     threads: usize,
 ) -> Result<Raw, IngestError> {
     let folder = Arc::new(LandingFolder::new(root, &contract.from));
     let contract_of_threads = Arc::new(contract.clone());
-    let landings = Arc::new(Landings::of(before));
+    let landings = Arc::new(Landings::of(before.cloned()));
     let files: Vec<&Listed> = step.files.iter().map(|file| &file.listed).collect();
     let readings = bundles(&files).into_iter().map(|bundle| {
         let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract_of_threads));
@@ -158,6 +161,7 @@ pub async fn ingest(
         next_sequence: before.map_or(0, |before| before.next_sequence),
         paths: before.map(|before| before.paths.clone()).unwrap_or_default(),
         contents: BTreeMap::new(),
+        common: Common::default(),
         missing_columns: BTreeSet::new(),
         left: Vec::new(),
         outdated: Vec::new(),
@@ -171,12 +175,12 @@ pub async fn ingest(
         raw.contents.retain(|_, content| content.read_as.is_none());
     } else if contract.files != FilesMode::Append {
         // Of a path that was appended to before, the last content is what it holds.
-        let mut seen = BTreeSet::new();
+        let mut seen = HashSet::new();
         raw.paths.reverse();
         raw.paths.retain(|path| path.forgotten || seen.insert(path.path.clone()));
         raw.paths.reverse();
     }
-    let mut admitted = Admitted::of(std::mem::take(&mut raw.paths));
+    let mut admitted = Admitted::of(std::mem::take(&mut raw.paths), step.files.len());
     while let Some(read) = readings.try_next().await? {
         for steady in read {
             match steady {
@@ -194,45 +198,63 @@ pub async fn ingest(
                 Some(before) if before.shape == step.shape => "it counts again".to_owned(),
                 _ => format!("the contract of `{}` changed", contract.name),
             };
-            if let Some(left) = step.left.iter().chain(&raw.left).find(|left| left.path == path.path) {
+            if let Some(left) = step.left.iter().chain(&raw.left).find(|left| left.path == *path.path) {
                 let FileLeft { path, why } = left.clone();
                 return Err(IngestError::Unready { path, because, why });
             }
-            return Err(IngestError::Gone { path: path.path.clone(), because });
+            return Err(IngestError::Gone { path: path.path.to_string(), because });
         }
     }
     Ok(raw)
 }
 
-/// The paths that were admitted, each with its place in their order, by path: a run may read as many files as there are.
+/// The paths that were admitted, oldest first, to be found by path: a run may read as many files as there are.
 #[derive(Debug, Default)]
 struct Admitted {
-    by_path: HashMap<String, Vec<(usize, LandedPath)>>,
-    next: usize,
+    paths: Vec<LandedPath>,
+    /// The places of those that count no longer.
+    put_out: HashSet<usize>,
+    by_path: HashTable<usize>,
+}
+
+fn path_hash(path: &str) -> u64 {
+    xxh3_64(path.as_bytes())
 }
 
 impl Admitted {
-    fn of(paths: Vec<LandedPath>) -> Self {
+    /// Takes what was admitted before, and prepares for so many more.
+    fn of(paths: Vec<LandedPath>, more: usize) -> Self {
         let mut admitted = Self::default();
+        admitted.paths.reserve_exact(paths.len() + more);
         paths.into_iter().for_each(|path| admitted.push(path));
         admitted
     }
 
-    /// Returns what was admitted under one path, oldest first.
-    fn under(&mut self, path: &str) -> &mut Vec<(usize, LandedPath)> {
-        self.by_path.entry(path.to_owned()).or_default()
+    /// Returns the places of what was admitted under one path, oldest first.
+    fn under(&self, path: &str) -> Vec<usize> {
+        let of_hash = self.by_path.iter_hash(path_hash(path)).copied();
+        let mut places: Vec<usize> =
+            of_hash.filter(|at| *self.paths[*at].path == *path && !self.put_out.contains(at)).collect();
+        places.sort_unstable();
+        places
     }
 
     fn push(&mut self, path: LandedPath) {
-        let place = self.next;
-        self.next += 1;
-        self.by_path.entry(path.path.clone()).or_default().push((place, path));
+        let Self { paths, by_path, .. } = self;
+        by_path.insert_unique(path_hash(&path.path), paths.len(), |&at| path_hash(&paths[at].path));
+        paths.push(path);
     }
 
-    fn oldest_first(self) -> Vec<LandedPath> {
-        let mut paths: Vec<(usize, LandedPath)> = self.by_path.into_values().flatten().collect();
-        paths.sort_unstable_by_key(|(place, _)| *place);
-        paths.into_iter().map(|(_, path)| path).collect()
+    /// Puts those of some places out that are not forgotten.
+    fn put_out(&mut self, places: &[usize]) {
+        let Self { paths, put_out, .. } = self;
+        put_out.extend(places.iter().filter(|at| !paths[**at].forgotten));
+    }
+
+    fn oldest_first(mut self) -> Vec<LandedPath> {
+        let mut places = 0..;
+        self.paths.retain(|_| places.next().is_none_or(|at| !self.put_out.contains(&at)));
+        self.paths
     }
 }
 
@@ -252,29 +274,31 @@ impl Raw {
         reading: Reading,
     ) -> Result<(), IngestError> {
         let Reading { identity, content, missing_columns, examples, is_empty } = reading;
-        self.empty_files.extend(is_empty.then(|| listed.path.clone()));
+        self.empty_files.extend(is_empty.then(|| listed.path.to_string()));
         self.missing_columns.extend(missing_columns);
-        let of_path = admitted.under(&listed.path);
-        if let Some(at) = of_path.iter().position(|(_, path)| path.forgotten && path.content == identity) {
+        let places = admitted.under(&listed.path);
+        let is_content = |at: &usize| admitted.paths[*at].content == identity;
+        if let Some(at) = places.iter().copied().find(|at| admitted.paths[*at].forgotten && is_content(at)) {
             discard(store, &content);
-            self.stay_forgotten(at, contract, admitted, listed);
+            self.stay_forgotten(at, &places, contract, admitted, listed);
             return Ok(());
         }
-        let is_as_before = of_path.last().is_some_and(|(_, path)| path.content == identity);
-        let is_known = self.contents.contains_key(&identity);
-        if is_known {
+        let as_before = places.last().copied().filter(is_content);
+        if self.contents.contains_key(&identity) {
             // A copy, or a file that was touched and not changed: its rows are there already.
             discard(store, &content);
         } else {
             reject_if_too_many(contract, listed, &content, examples)?;
-            self.contents.insert(identity.clone(), content);
+            let mut content = content;
+            self.common.share(&mut content);
+            self.contents.insert(identity.clone(), content.into());
         }
-        if is_as_before {
-            of_path.last_mut().into_iter().for_each(|(_, path)| path.tag.clone_from(&listed.tag));
+        if let Some(at) = as_before {
+            admitted.paths[at].tag = listed.tag.clone();
             return Ok(());
         }
         if contract.files != FilesMode::Append {
-            of_path.retain(|(_, path)| path.forgotten);
+            admitted.put_out(&places);
         }
         admitted.push(LandedPath {
             path: listed.path.clone(),
@@ -290,41 +314,46 @@ impl Raw {
     }
 
     /// Notes that a path holds bytes, still or again, that were forgotten.
-    fn stay_forgotten(&mut self, at: usize, contract: &SourceContract, admitted: &mut Admitted, listed: &Listed) {
-        let of_path = admitted.under(&listed.path);
-        of_path[at].1.tag.clone_from(&listed.tag);
-        if at + 1 == of_path.len() {
+    fn stay_forgotten(
+        &mut self,
+        at: usize,
+        places: &[usize],
+        contract: &SourceContract,
+        admitted: &mut Admitted,
+        listed: &Listed,
+    ) {
+        if places.last() == Some(&at) {
+            admitted.paths[at].tag = listed.tag.clone();
             return;
         }
         // It held something else in between, which is there no more.
-        let (_, mut path) = of_path.remove(at);
+        let path = admitted.paths[at].clone();
+        admitted.put_out.insert(at);
         if contract.files != FilesMode::Append {
-            of_path.retain(|(_, path)| path.forgotten);
+            admitted.put_out(places);
         }
-        path.sequence = self.next_sequence;
+        admitted.push(LandedPath { tag: listed.tag.clone(), sequence: self.next_sequence, ..path });
         self.next_sequence += 1;
-        admitted.push(path);
     }
 
     /// Takes over the rows that an earlier reader made of bytes that are gone.
-    fn keep_outdated(&mut self, contract: &SourceContract, step: &DatasetStep, before: Option<&Landed>) {
+    fn keep_outdated(&mut self, contract: &SourceContract, step: &DatasetStep, before: Option<&Shared<Landed>>) {
         let Some(before) = before.filter(|before| step.is_raised || before.shape == step.shape) else { return };
         for path in live_paths(contract.files, &self.paths) {
             let Some(content) = before.contents.get(&path.content) else { continue };
             if self.contents.contains_key(&path.content) || !(step.is_raised || content.read_as.is_some()) {
                 continue;
             }
-            let read_as = content.read_as.clone().or_else(|| Some(before.shape.clone()));
-            self.contents.insert(path.content.clone(), Content { read_as, ..content.clone() });
-            self.outdated.push(path.path.clone());
+            let read_as = content.read_as.clone().or_else(|| Some(Box::new(before.shape.clone())));
+            self.contents.insert(path.content.clone(), Content { read_as, ..Content::clone(content) }.into());
+            self.outdated.push(path.path.to_string());
         }
     }
 
     fn drop_dead_contents(&mut self, store: &Store, contract: &SourceContract) {
-        let live: HashSet<&str> =
-            live_paths(contract.files, &self.paths).iter().map(|path| path.content.as_str()).collect();
+        let live: HashSet<&Digest> = live_paths(contract.files, &self.paths).iter().map(|path| &path.content).collect();
         self.contents.retain(|identity, content| {
-            let lives = live.contains(identity.as_str());
+            let lives = live.contains(identity);
             if !lives {
                 // Only what this run wrote is removed; what a snapshot names stays.
                 discard(store, content);
@@ -335,15 +364,20 @@ impl Raw {
 }
 
 /// Returns whether an earlier reader made the rows of the same contents in both.
-pub(crate) fn is_read_like(ones: &BTreeMap<String, Content>, others: &BTreeMap<String, Content>) -> bool {
-    let outdated = |contents: &BTreeMap<String, Content>| -> Vec<(String, Digest)> {
-        contents.iter().filter_map(|(identity, content)| Some((identity.clone(), content.read_as.clone()?))).collect()
-    };
-    outdated(ones) == outdated(others)
+pub(crate) fn is_read_like(
+    ones: &BTreeMap<Digest, Shared<Content>>,
+    others: &BTreeMap<Digest, Shared<Content>>,
+) -> bool {
+    outdated(ones).eq(outdated(others))
+}
+
+/// Returns the contents whose rows an earlier reader made, by identity, and by what shape.
+fn outdated(contents: &BTreeMap<Digest, Shared<Content>>) -> impl Iterator<Item = (&Digest, &Digest)> {
+    contents.iter().filter_map(|(identity, content)| Some((identity, content.read_as.as_deref()?)))
 }
 
 fn discard(store: &Store, content: &Content) {
-    content.rows.iter().chain(&content.quarantine).for_each(|file| store.discard(file));
+    content.rows.iter().chain(content.quarantine.as_deref()).for_each(|file| store.discard(file));
 }
 
 fn reject_if_too_many(
@@ -359,12 +393,18 @@ fn reject_if_too_many(
     if ledger.misfits() <= allowed {
         return Ok(());
     }
-    Err(IngestError::Rejected { path: listed.path.clone(), set_aside: ledger.misfits(), records, allowed, examples })
+    Err(IngestError::Rejected {
+        path: listed.path.to_string(),
+        set_aside: ledger.misfits(),
+        records,
+        allowed,
+        examples,
+    })
 }
 
 /// One file, read.
 struct Reading {
-    identity: String,
+    identity: Digest,
     content: Content,
     missing_columns: Vec<String>,
     examples: Vec<String>,
@@ -422,7 +462,7 @@ async fn read_bundle(
     bundle: &[&Listed],
 ) -> Result<Vec<Steady>, IngestError> {
     let listed: Vec<Listed> = bundle.iter().map(|listed| (*listed).clone()).collect();
-    let path = listed[0].path.clone();
+    let path = listed[0].path.to_string();
     let work = {
         let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract));
         let landings = Arc::clone(&landings);
@@ -463,6 +503,7 @@ fn read_together(
     }
     let key = contract.key.first().map_or("", String::as_str);
     let written = rows.map(|file| file.finish_with_range(key)).transpose()?;
+    let written = written.map(|(file, range)| (file, range.map(Shared::from)));
     let with_rows = |(mut reading, slice): (Reading, Option<Slice>)| {
         if let (Some(slice), Some((file, range))) = (slice, &written) {
             reading.content.rows = Some(slice.of(file));
@@ -484,7 +525,7 @@ fn read_tiny(
     rows: &mut Option<ParquetFile>,
 ) -> Result<Option<Reading>, StoreError> {
     let now = listed.landed_at.trunc_subsecs(6);
-    let landed_at = landings.of_file.get(&(listed.path.clone(), listed.tag.clone())).copied().unwrap_or(now);
+    let landed_at = landings.of_file(listed).unwrap_or(now);
     let Ok(bytes) = folder.open(&listed.path) else { return Ok(None) };
     let captures = captured(contract, listed);
     let compression = Compression::of(&listed.path);
@@ -498,7 +539,7 @@ fn read_tiny(
     };
     let reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
     let is_as_listed = folder.look(listed, &contract.ready).is_some_and(|now| now.tag == listed.tag);
-    let expected = landings.of_content.get(&reading.identity).copied().unwrap_or(now);
+    let expected = landings.of_content(&reading.identity).unwrap_or(now);
     if is_as_listed && expected == landed_at {
         return Ok(Some(reading));
     }
@@ -529,12 +570,14 @@ async fn read_steady(
             discard(&store, &content);
         }
         match now {
-            Some(Listed { path, unready: Some(why), .. }) => return Ok(Steady::Left(FileLeft { path, why })),
+            Some(Listed { path, unready: Some(why), .. }) => {
+                return Ok(Steady::Left(FileLeft { path: path.to_string(), why: *why }));
+            }
             Some(now) => listed = now,
             None => break,
         }
     }
-    Err(IngestError::Changing { path: listed.path })
+    Err(IngestError::Changing { path: listed.path.to_string() })
 }
 
 /// When contents landed that were admitted before.
@@ -543,23 +586,38 @@ async fn read_steady(
 /// that changes makes the same bytes land later.
 #[derive(Debug, Default)]
 struct Landings {
-    of_content: BTreeMap<String, DateTime<Utc>>,
-    /// By path and tag, so that a file that is what it was need not be read to be known.
-    of_file: BTreeMap<(String, String), DateTime<Utc>>,
+    before: Option<Shared<Landed>>,
+    /// The places of the paths of before, by path, so that a file that is what it was need not be read to be known.
+    by_path: HashTable<usize>,
+    /// Of contents that have a path and no rows.
+    of_gone: HashMap<Digest, DateTime<Utc>>,
 }
 
 impl Landings {
-    fn of(before: Option<&Landed>) -> Self {
-        let mut landings = Self::default();
-        let Some(before) = before else { return landings };
-        for (identity, content) in &before.contents {
-            landings.of_content.insert(identity.clone(), content.landed_at);
-        }
-        for path in &before.paths {
-            let landed_at = *landings.of_content.entry(path.content.clone()).or_insert(path.landed_at);
-            landings.of_file.insert((path.path.clone(), path.tag.clone()), landed_at);
+    fn of(before: Option<Shared<Landed>>) -> Self {
+        let mut landings = Self { before, ..Self::default() };
+        let Some(before) = &landings.before else { return landings };
+        for (at, path) in before.paths.iter().enumerate() {
+            let by_path = &mut landings.by_path;
+            by_path.insert_unique(path_hash(&path.path), at, |&at| path_hash(&before.paths[at].path));
+            if !before.contents.contains_key(&path.content) {
+                landings.of_gone.entry(path.content.clone()).or_insert(path.landed_at);
+            }
         }
         landings
+    }
+
+    fn of_content(&self, identity: &Digest) -> Option<DateTime<Utc>> {
+        let content = self.before.as_ref().and_then(|before| before.contents.get(identity));
+        content.map(|content| content.landed_at).or_else(|| self.of_gone.get(identity).copied())
+    }
+
+    /// Returns when the content of a file landed, if the file is what it was.
+    fn of_file(&self, listed: &Listed) -> Option<DateTime<Utc>> {
+        let before = self.before.as_ref()?;
+        let of_path = self.by_path.iter_hash(path_hash(&listed.path)).copied();
+        let is_it = |at: &usize| before.paths[*at].path == listed.path && before.paths[*at].tag == listed.tag;
+        self.of_content(&before.paths[of_path.filter(is_it).max()?].content)
     }
 }
 
@@ -575,10 +633,10 @@ async fn read_landed(
 ) -> Result<Reading, IngestError> {
     // As it is remembered.
     let now = listed.landed_at.trunc_subsecs(6);
-    let expected = landings.of_file.get(&(listed.path.clone(), listed.tag.clone())).copied().unwrap_or(now);
+    let expected = landings.of_file(listed).unwrap_or(now);
     let read = |landed_at| read_one(store.clone(), Arc::clone(folder), Arc::clone(contract), limits, landed_at, listed);
     let reading = read(expected).await?;
-    let landed_at = landings.of_content.get(&reading.identity).copied().unwrap_or(now);
+    let landed_at = landings.of_content(&reading.identity).unwrap_or(now);
     if landed_at == expected {
         return Ok(reading);
     }
@@ -599,7 +657,7 @@ async fn read_one(
 ) -> Result<Reading, IngestError> {
     let bytes = folder.read(&listed.path).await?;
     let listed = listed.clone();
-    let path = listed.path.clone();
+    let path = listed.path.to_string();
     let work = move || read_bytes(&store, &contract, &limits, (&listed, landed_at), bytes);
     match tokio::task::spawn_blocking(work).await {
         Ok(reading) => reading,
@@ -623,7 +681,7 @@ fn read_bytes(
     let mut reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
     let key = contract.key.first().map_or("", String::as_str);
     if let Some((rows, range)) = rows.map(|file| file.finish_with_range(key)).transpose()? {
-        (reading.content.rows, reading.content.key_range) = (Some(rows), range);
+        (reading.content.rows, reading.content.key_range) = (Some(rows), range.map(Shared::from));
     }
     Ok(reading)
 }
@@ -634,18 +692,18 @@ pub(super) fn captured(contract: &SourceContract, listed: &Listed) -> Vec<(Strin
 }
 
 /// Returns what tells a content from others: its decoded bytes and what the path says of them.
-pub(super) fn identity(content: &Digest, captures: &[(String, String)]) -> String {
+pub(super) fn identity(content: &Digest, captures: &[(String, String)]) -> Digest {
     let mut identity = Parts::of("landed");
     identity.add(content.as_str());
     captures.iter().for_each(|(column, value)| {
         identity.add(column);
         identity.add(value);
     });
-    identity.digest().to_string()
+    identity.digest()
 }
 
 fn ingest_error(listed: &Listed, error: ReadError<StoreError>) -> IngestError {
-    let path = listed.path.clone();
+    let path = listed.path.to_string();
     match error {
         ReadError::File(problem) => IngestError::File { path, problem },
         ReadError::Read(source) => IngestError::Read { path, source },
@@ -719,18 +777,18 @@ impl<'a> Tables<'a> {
     }
 
     /// Says what became of the file; its rows are in `self.rows`, for the caller to end.
-    fn finish(mut self, identity: String, landed_at: DateTime<Utc>, outcome: Outcome) -> Result<Reading, StoreError> {
+    fn finish(mut self, identity: Digest, landed_at: DateTime<Utc>, outcome: Outcome) -> Result<Reading, StoreError> {
         self.write_aside()?;
-        let quarantine = self.quarantine.map(ParquetFile::finish).transpose()?;
+        let quarantine = self.quarantine.map(ParquetFile::finish).transpose()?.map(Box::new);
         let content = Content {
             hash: outcome.content,
             landed_at,
             counted_as: 0,
-            ledger: outcome.ledger,
+            ledger: outcome.ledger.into(),
             rows: None,
             key_range: None,
             quarantine,
-            unknown_columns: outcome.unknown_columns,
+            unknown_columns: outcome.unknown_columns.into(),
             read_as: None,
         };
         let is_empty = content.ledger.accepted + content.ledger.quarantined == 0 && !outcome.has_header;

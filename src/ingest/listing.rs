@@ -95,7 +95,7 @@ impl LandingFolder {
         let now = Utc::now();
         self.walk(pattern, &mut |path, captures, found| {
             if !ready.marker.as_ref().is_some_and(|marker| marker.is(&path)) {
-                listed.push(self.listed(path, captures, &found, ready, now));
+                listed.push(self.listed(path, captures.into(), &found, ready, now));
             }
         })?;
         listed.sort_by(|one, other| by_path(&one.path, &other.path));
@@ -205,22 +205,30 @@ impl LandingFolder {
         if !found.is_file() || !real.starts_with(self.folder.canonicalize_utf8().ok()?) {
             return None;
         }
-        Some(self.listed(listed.path.clone(), listed.captures.clone(), &found, ready, Utc::now()))
+        Some(self.listed(listed.path.to_string(), listed.captures.clone(), &found, ready, Utc::now()))
     }
 
     /// Says what is known of a file.
     fn listed(
         &self,
         path: String,
-        captures: Vec<String>,
+        captures: Box<[String]>,
         found: &Metadata,
         ready: &Readiness,
         now: DateTime<Utc>,
     ) -> Listed {
         let landed_at = stamp::modified(found);
         let is_young = stamp::is_young(found, now);
-        let unready = self.unready(&path, landed_at, ready, now);
-        Listed { path, tag: stamp::tag(found), bytes: found.len(), landed_at, is_young, captures, unready }
+        let unready = self.unready(&path, landed_at, ready, now).map(Box::new);
+        Listed {
+            path: path.into(),
+            tag: stamp::tag(found).into(),
+            bytes: found.len(),
+            landed_at,
+            is_young,
+            captures,
+            unready,
+        }
     }
 
     /// Returns why a file is not taken for whole, if it is not.

@@ -83,7 +83,7 @@ pub async fn drifts<'a>(
             Err(error) => Drift { problem: Some(error.to_string()), ..Drift::default() },
         };
         if !drift.is_empty() {
-            found.files.push((listed.path.as_str(), drift));
+            found.files.push((&*listed.path, drift));
         }
     }
     found

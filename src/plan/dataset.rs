@@ -1,7 +1,7 @@
 //! What a run has to do for a landed dataset: which files to read, and whether its rows change.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::{Need, Why, version};
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 use crate::project::{FilesMode, Limits, RecordRule, SourceContract};
-use crate::store::{Landed, LandedPath, Snapshot};
+use crate::store::{Landed, LandedPath, Shared, Snapshot};
 
 /// A landed file, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its path, written as the contract's `from` is.
-    pub path: String,
+    pub path: Shared<str>,
     /// A text that changes whenever its content may have changed.
-    pub tag: String,
+    pub tag: Shared<str>,
     /// Its size.
     pub bytes: u64,
     /// When it was last written to.
@@ -27,9 +27,9 @@ pub struct Listed {
     /// Whether it is so young that its tag proves nothing.
     pub is_young: bool,
     /// The values that its path gives to columns, in the order of the pattern's captures.
-    pub captures: Vec<String>,
+    pub captures: Box<[String]>,
     /// Why it is not to be taken for whole, where the contract says so.
-    pub unready: Option<Unready>,
+    pub unready: Option<Box<Unready>>,
 }
 
 /// Why a landed file may still be being written.
@@ -122,7 +122,7 @@ pub enum FileWhy {
 #[derive(Debug, Default)]
 pub struct DatasetInput {
     /// What was admitted; nothing before the first run.
-    pub landed: Option<Landed>,
+    pub landed: Option<Shared<Landed>>,
     /// What is listed; nothing where the run takes in no new files.
     pub listed: Option<Vec<Listed>>,
     /// Whether the run forgets files of it, or takes such back; `landed` tells already.
@@ -181,10 +181,9 @@ fn by_value(one: &str, other: &str) -> Ordering {
 }
 
 /// Returns the identities of contents in the order of the first path that holds each.
-#[must_use]
-pub fn in_order(live: &[&LandedPath]) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    live.iter().filter(|path| seen.insert(path.content.as_str())).map(|path| path.content.clone()).collect()
+pub fn in_order<'a>(live: &[&'a LandedPath]) -> impl Iterator<Item = &'a Digest> {
+    let mut seen = HashSet::with_capacity(live.len());
+    live.iter().map(|path| &path.content).filter(move |content| seen.insert(*content))
 }
 
 /// Returns the digest of everything that decides which rows of which files a dataset has; `referenced` has the contents
@@ -202,7 +201,7 @@ pub fn dataset_fingerprint(
     parts.add(shape.as_str());
     parts.add(format!("{} {} {}", canonical(&contract.key), canonical(&contract.keep), canonical(&contract.files)));
     parts.add(if contract.count_repeated { "repeated" } else { "" });
-    in_order(&live_paths(contract.files, paths)).iter().for_each(|identity| parts.add(identity));
+    in_order(&live_paths(contract.files, paths)).for_each(|identity| parts.add(identity.as_str()));
     for (column, reference) in contract.references() {
         parts.add(format!("{column} {reference}"));
         parts.add(referenced.get(&reference.dataset).map_or("none", Digest::as_str));
@@ -267,43 +266,45 @@ pub(super) fn step(
     moving: &BTreeSet<String>,
 ) -> DatasetStep {
     let shape = shape(contract, limits);
-    let admitted: BTreeMap<&str, &LandedPath> =
-        input.landed.iter().flat_map(|landed| landed.paths.iter().map(|path| (path.path.as_str(), path))).collect();
-    let without_rows = without_rows(contract, input.landed.as_ref());
-    let is_reshaped = input.landed.as_ref().is_some_and(|landed| landed.shape != shape);
+    let admitted: HashMap<&str, &LandedPath> =
+        input.landed.iter().flat_map(|landed| landed.paths.iter().map(|path| (&*path.path, path))).collect();
+    let without_rows = without_rows(contract, input.landed.as_deref());
+    let is_reshaped = input.landed.as_deref().is_some_and(|landed| landed.shape != shape);
     let is_raised = input
         .landed
         .as_ref()
         .is_some_and(|landed| is_reshaped && earlier_shapes(contract, limits).contains(&landed.shape));
     let is_outdated = |path: &LandedPath| {
-        let content = input.landed.as_ref().and_then(|landed| landed.contents.get(&path.content));
+        let content = input.landed.as_deref().and_then(|landed| landed.contents.get(&path.content));
         content.is_some_and(|content| content.read_as.is_some())
     };
-    let why = |listed: &Listed| match admitted.get(listed.path.as_str()) {
+    let why = |listed: &Listed| match admitted.get(&*listed.path) {
         None => Some(FileWhy::New),
         // What is forgotten is looked at only when it may be something else by now.
         Some(path) if (is_reshaped || is_outdated(path)) && !path.forgotten => Some(FileWhy::Contract),
         Some(path) if path.tag != listed.tag => Some(FileWhy::Changed),
-        Some(path) if without_rows.contains(path.path.as_str()) => Some(FileWhy::Returned),
+        Some(path) if without_rows.contains(&*path.path) => Some(FileWhy::Returned),
         Some(_) if listed.is_young => Some(FileWhy::Young),
         Some(_) => None,
     };
     // What was admitted as it is was whole then.
-    let is_admitted = |listed: &Listed| admitted.get(listed.path.as_str()).is_some_and(|path| path.tag == listed.tag);
+    let is_admitted = |listed: &Listed| admitted.get(&*listed.path).is_some_and(|path| path.tag == listed.tag);
     let (ready, unready): (Vec<&Listed>, Vec<&Listed>) =
         input.listed.iter().flatten().partition(|listed| listed.unready.is_none() || is_admitted(listed));
     let left: Vec<FileLeft> = unready
         .into_iter()
-        .filter_map(|listed| Some(FileLeft { path: listed.path.clone(), why: listed.unready.clone()? }))
+        .filter_map(|listed| {
+            Some(FileLeft { path: listed.path.to_string(), why: Unready::clone(listed.unready.as_ref()?) })
+        })
         .collect();
-    let changed = ready.iter().filter(|listed| why(listed).is_some()).map(|listed| listed.path.as_str()).collect();
-    let uncovered = uncovered(contract, input.landed.as_ref(), &changed);
-    let returned = |listed: &Listed| uncovered.contains(listed.path.as_str()).then_some(FileWhy::Returned);
+    let changed = ready.iter().filter(|listed| why(listed).is_some()).map(|listed| &*listed.path).collect();
+    let uncovered = uncovered(contract, input.landed.as_deref(), &changed);
+    let returned = |listed: &Listed| uncovered.contains(&*listed.path).then_some(FileWhy::Returned);
     let step =
         |listed: &Listed| Some(FileStep { listed: listed.clone(), why: why(listed).or_else(|| returned(listed))? });
     let files: Vec<FileStep> = ready.into_iter().filter_map(step).collect();
-    let is_read: BTreeSet<&str> = files.iter().map(|file| file.listed.path.as_str()).collect();
-    let is_known = |path: &&&LandedPath| !path.forgotten && !is_read.contains(path.path.as_str());
+    let is_read: HashSet<&str> = files.iter().map(|file| &*file.listed.path).collect();
+    let is_known = |path: &&&LandedPath| !path.forgotten && !is_read.contains(&*path.path);
     let known_files = admitted.values().filter(is_known).count();
     let forgotten_files = admitted.values().filter(|path| path.forgotten).count();
     let need = match (&input.landed, snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name))) {
@@ -349,20 +350,19 @@ pub(super) fn step(
 pub fn without_rows<'a>(contract: &SourceContract, landed: Option<&'a Landed>) -> BTreeSet<&'a str> {
     let Some(landed) = landed else { return BTreeSet::new() };
     let live = live_paths(contract.files, &landed.paths).into_iter();
-    live.filter(|path| !landed.contents.contains_key(&path.content)).map(|path| path.path.as_str()).collect()
+    live.filter(|path| !landed.contents.contains_key(&path.content)).map(|path| &*path.path).collect()
 }
 
 /// Returns the paths whose rows are not there and that count again if files that are read hold bytes that were forgotten
 /// under their paths: of snapshots the one before takes their place then.
-fn uncovered<'a>(contract: &SourceContract, landed: Option<&'a Landed>, is_read: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+fn uncovered<'a>(contract: &SourceContract, landed: Option<&'a Landed>, is_read: &HashSet<&str>) -> BTreeSet<&'a str> {
     let Some(landed) = landed.filter(|_| contract.files == FilesMode::Snapshot) else { return BTreeSet::new() };
-    let forgotten: BTreeSet<&str> =
-        landed.paths.iter().filter(|path| path.forgotten).map(|path| path.path.as_str()).collect();
-    let may_go = |path: &LandedPath| forgotten.contains(path.path.as_str()) && is_read.contains(path.path.as_str());
+    let forgotten: BTreeSet<&str> = landed.paths.iter().filter(|path| path.forgotten).map(|path| &*path.path).collect();
+    let may_go = |path: &LandedPath| forgotten.contains(&*path.path) && is_read.contains(&*path.path);
     let mut uncovered = BTreeSet::new();
     for path in landed.paths.iter().rev().filter(|path| !path.forgotten) {
         if !landed.contents.contains_key(&path.content) {
-            uncovered.insert(path.path.as_str());
+            uncovered.insert(&*path.path);
         }
         if !may_go(path) {
             break;

@@ -22,7 +22,7 @@ impl Forget {
     pub fn apply(&self, mode: FilesMode, landed: &mut Landed) -> bool {
         let mut is_changed = false;
         for path in &self.paths {
-            let of_path = |entry: &LandedPath| entry.path == *path;
+            let of_path = |entry: &LandedPath| *entry.path == **path;
             if !landed.paths.iter().any(|entry| of_path(entry) && entry.forgotten == self.undo) {
                 continue;
             }

@@ -15,7 +15,7 @@ pub(super) fn assemble(own: OwnTable, datasets: &BTreeMap<String, TableState>) -
         match own {
             OwnTable::Ledger => files.push(landed.ledger.clone()),
             OwnTable::Quarantine => {
-                files.extend(landed.contents.values().filter_map(|content| content.quarantine.clone()));
+                files.extend(landed.contents.values().filter_map(|content| content.quarantine.as_deref().cloned()));
                 files.extend(landed.set_aside.clone());
             }
             OwnTable::CheckResult | OwnTable::CheckRow => continue,

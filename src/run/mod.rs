@@ -157,7 +157,7 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<Seen, RunError> {
         if let Some(entry) = snapshot.and_then(|snapshot| snapshot.tables.get(name)) {
             let mut state = job.store.table(name, &entry.state)?;
             if let (Some(forget), Some(landed)) = (job.forget, &mut state.landed) {
-                input.is_forgetting = forget.apply(contract.files, landed);
+                input.is_forgetting = forget.apply(contract.files, landed.change());
             }
             if !upstream.contains(name) && !input.is_forgetting {
                 continue;
@@ -167,15 +167,15 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<Seen, RunError> {
         }
         let is_reshaped =
             input.landed.as_ref().is_some_and(|landed| landed.shape != shape(contract, &suite.project.settings.limits));
-        let returns = input.is_forgetting && !without_rows(contract, input.landed.as_ref()).is_empty();
+        let returns = input.is_forgetting && !without_rows(contract, input.landed.as_deref()).is_empty();
         if is_taken_in || is_reshaped || input.landed.is_none() || returns {
             let folder = LandingFolder::new(&suite.project.root, &contract.from);
             let listed = folder.list(&contract.from, &contract.ready);
             let mut listed = listed.map_err(|source| RunError::listing(contract, source))?;
             if let (true, false, Some(landed)) = (input.is_forgetting, is_taken_in, &input.landed) {
                 // What is new is none of its business.
-                let admitted: BTreeSet<&str> = landed.paths.iter().map(|path| path.path.as_str()).collect();
-                listed.retain(|file| admitted.contains(file.path.as_str()));
+                let admitted: BTreeSet<&str> = landed.paths.iter().map(|path| &*path.path).collect();
+                listed.retain(|file| admitted.contains(&*file.path));
             }
             input.listed = Some(listed);
         }

@@ -318,7 +318,7 @@ fn feed_freshness(snapshot: &Snapshot, tables: &[TableState]) -> Vec<Column> {
             "path",
             "Newest file",
             "最新文件",
-            texts(newest.iter().map(|newest| Some((*newest)?.path.clone()))),
+            texts(newest.iter().map(|newest| Some((*newest)?.path.to_string()))),
         ),
         (
             "newest_landed_at",

@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -15,6 +15,11 @@ use camino::{Utf8Path, Utf8PathBuf};
 pub trait Disk: Debug + Send + Sync {
     /// Reads a whole file.
     fn read(&self, path: &Utf8Path) -> io::Result<Vec<u8>>;
+
+    /// Opens a file to read it from its beginning to its end.
+    fn open(&self, path: &Utf8Path) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(io::Cursor::new(self.read(path)?)))
+    }
 
     /// Starts a file that must not exist yet.
     fn create(&self, path: &Utf8Path) -> io::Result<Box<dyn NewFile>>;
@@ -58,6 +63,10 @@ pub struct LocalDisk;
 impl Disk for LocalDisk {
     fn read(&self, path: &Utf8Path) -> io::Result<Vec<u8>> {
         fs::read(path)
+    }
+
+    fn open(&self, path: &Utf8Path) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(File::open(path)?))
     }
 
     fn create(&self, path: &Utf8Path) -> io::Result<Box<dyn NewFile>> {

@@ -5,7 +5,7 @@ use parquet::file::statistics::Statistics;
 use serde::{Deserialize, Serialize};
 
 /// Bounds of the values in a column of a file: none is less than `least` or greater than `greatest`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRange {
     least: String,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 ///   ([`Self::balanced`]) is therefore a finding and not a definition.
 /// - A record's bytes include its line end.
 /// - A record is the unit, whatever rows it makes: all of them are rows, or it was set aside once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
     /// Records of any kind.

@@ -23,6 +23,7 @@ mod again;
 mod branches;
 mod crash;
 mod disk;
+mod documents;
 mod encodings;
 mod garbage;
 mod key_range;
@@ -35,6 +36,7 @@ mod read;
 mod rows;
 mod runs;
 mod scratch;
+mod shared;
 mod state;
 
 use std::collections::BTreeSet;
@@ -45,6 +47,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::digest::Digest;
 use leases::Leases;
@@ -62,9 +65,10 @@ pub use read::{Batches, RowGroup, read_batches, read_row_group, read_row_numbers
 pub use rows::{RowHasher, RowSum};
 pub use runs::{RUN_LINEAGE, RUN_RECORD, RunMark};
 pub use scratch::Scratch;
+pub use shared::Shared;
 pub use state::{
-    ColumnState, Content, DataFile, Decided, FilePart, Holds, Landed, LandedPath, Lost, Made, Outcome, OutcomeState,
-    Outcomes, ROW_COLUMN, Snapshot, TableEntry, TableState, schema_of,
+    ColumnState, Common, Content, DataFile, Decided, FileOnDisk, FilePart, Holds, Landed, LandedPath, Lost, Made,
+    Outcome, OutcomeState, Outcomes, ROW_COLUMN, Snapshot, TableEntry, TableState, schema_of,
 };
 
 /// The version of the formats of states and snapshots.
@@ -326,13 +330,14 @@ impl Store {
 
     fn read_snapshot(&self, id: &Digest) -> Result<Snapshot, StoreError> {
         let path = self.snapshot_path(id);
-        let bytes = self.named_bytes(&path, id)?;
+        let document: Box<RawValue> = self.read_named(&path, id)?;
+        let bytes = document.get().as_bytes();
         // Another format may have other keys, so its version is asked for before anything else.
-        let Version { format } = parse(&path, &bytes)?;
+        let Version { format } = parse(&path, bytes)?;
         if format != FORMAT {
             return Err(StoreError::Format { path, found: format });
         }
-        parse(&path, &bytes)
+        parse(&path, bytes)
     }
 
     /// Returns what every promise of a snapshot came to.
@@ -473,17 +478,28 @@ impl Store {
     fn put<T: Serialize>(&self, folder: &str, value: &T) -> Result<Digest, StoreError> {
         self.leases.write(&self.locks())?;
         let folder = self.root.join(folder);
-        let bytes = serde_json::to_vec(value)
-            .map_err(|e| StoreError::Damaged { path: folder.clone(), reason: e.to_string() })?;
-        let digest = Digest::of(&bytes);
+        let damaged =
+            |error: serde_json::Error| StoreError::Damaged { path: folder.clone(), reason: error.to_string() };
+        // Written twice, the first time for its name alone: a state may be larger than memory should hold as text.
+        let mut hasher = documents::Hasher::default();
+        documents::write(&mut hasher, value).map_err(damaged)?;
+        let digest = hasher.digest();
         let path = folder.join(format!("{digest}.json"));
-        match self.disk.write(&path, &bytes) {
+        let written = self.disk.create(&path).and_then(|mut file| {
+            documents::write(&mut file, value)?;
+            file.finish()
+        });
+        match written {
             Ok(()) => {}
             // The same content under the same name: only whether it is whole has to be asked.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let is_whole = self.disk.read(&path).is_ok_and(|known| known == bytes);
+                let is_whole = self.disk.open(&path).and_then(documents::digest).is_ok_and(|known| known == digest);
                 // Whoever wrote it may have died before it reached the disk.
-                let kept = if is_whole { self.disk.sync(&path) } else { self.disk.replace(&path, &bytes) };
+                let kept = if is_whole {
+                    self.disk.sync(&path)
+                } else {
+                    self.disk.replace(&path, &serde_json::to_vec(value).map_err(damaged)?)
+                };
                 kept.map_err(|source| StoreError::Write { path, source })?;
             }
             Err(source) => return Err(StoreError::Write { path, source }),
@@ -494,25 +510,21 @@ impl Store {
     }
 
     fn read_named<T: DeserializeOwned>(&self, path: &Utf8Path, name: &Digest) -> Result<T, StoreError> {
-        parse(path, &self.named_bytes(path, name)?)
-    }
-
-    /// Returns the bytes of a file that is named by their digest.
-    fn named_bytes(&self, path: &Utf8Path, name: &Digest) -> Result<Vec<u8>, StoreError> {
-        let bytes = self.disk.read(path).map_err(|source| match source.kind() {
+        let read = self.disk.open(path).and_then(documents::read);
+        let (parsed, digest) = read.map_err(|source| match source.kind() {
             // Whatever names it was written after it, so waiting will not bring it.
             io::ErrorKind::NotFound => {
                 StoreError::Damaged { path: path.to_path_buf(), reason: "it is missing".to_owned() }
             }
             _ => StoreError::Read { path: path.to_path_buf(), source },
         })?;
-        if Digest::of(&bytes) != *name {
+        if digest != *name {
             return Err(StoreError::Damaged {
                 path: path.to_path_buf(),
                 reason: "its content is not what its name says".to_owned(),
             });
         }
-        Ok(bytes)
+        parsed.map_err(|error| StoreError::Damaged { path: path.to_path_buf(), reason: error.to_string() })
     }
 
     /// Remembers a data file that this process made, until a snapshot names it.

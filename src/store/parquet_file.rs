@@ -20,7 +20,7 @@ use parquet::errors::ParquetError;
 use super::disk::NewFile;
 use super::encodings;
 use super::rows::{RowHasher, RowSum};
-use super::{DataFile, FilePart, KeyRange, Store, StoreError};
+use super::{DataFile, FileOnDisk, FilePart, KeyRange, Store, StoreError};
 use crate::digest::Digest;
 use crate::partition::{PartitionKey, Partitioner};
 
@@ -230,8 +230,9 @@ impl ParquetFile {
         let Hashed { file, hasher } = writer.inner_mut();
         file.finish().map_err(|source| StoreError::Write { path, source })?;
         let hash = Some(Digest::from_hash(hasher.finalize()));
-        let partitions = partitions.into_iter().collect();
-        Ok((DataFile { path: self.relative, bytes, hash, sum, partitions, without: None, part: None }, range))
+        let partitions = partitions.into_iter().collect::<Vec<_>>();
+        let on_disk = FileOnDisk { path: self.relative, bytes, hash }.into();
+        Ok((DataFile { on_disk, sum, partitions, without: None, part: None }, range))
     }
 
     /// Gives the file up and removes it.
@@ -266,7 +267,7 @@ impl Encoder {
         for (key, sum) in &partitions {
             self.partitions_before.entry(*key).or_default().merge(*sum);
         }
-        let partitions = partitions.into_iter().collect();
+        let partitions = partitions.into_iter().collect::<Vec<_>>();
         (sum.rows > 0).then_some(Slice { first_row, sum, partitions })
     }
 

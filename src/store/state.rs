@@ -2,16 +2,21 @@
 //!
 //! Everything here is plain JSON, named by the digest of its bytes, and never changed once written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+use std::hash::Hash;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::key_range::KeyRange;
 use super::ledger::{CleanCounts, Ledger};
 use super::rows::RowSum;
+use super::shared::Shared;
 use crate::digest::{Digest, Parts};
 use crate::partition::PartitionKey;
 use crate::project::{ColumnType, PartitionBy, Severity};
@@ -134,7 +139,7 @@ pub struct TableState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<Made>,
     /// For a landed dataset, the files that it was made from.
-    pub landed: Option<Landed>,
+    pub landed: Option<Shared<Landed>>,
 }
 
 /// One column of a table.
@@ -165,29 +170,89 @@ pub struct Made {
     pub partitions: Vec<(PartitionKey, Digest)>,
 }
 
-/// One Parquet file of the warehouse.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Rows of a Parquet file of the warehouse. What is said of the file itself is read through it, as `file.path`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataFile {
+    /// The file; where rows of many landed files share one, what is said of it is there once.
+    pub on_disk: Shared<FileOnDisk>,
+    /// The sum over its rows, whatever their order; those in `without` do not count.
+    pub sum: RowSum,
+    /// The sums over the rows of each partition, in order; of a table without partitions none.
+    pub partitions: Vec<(PartitionKey, RowSum)>,
+    /// The rows of the file that do not count, if there are any: a file of their numbers, in order, from zero.
+    pub without: Option<Box<DataFile>>,
+    /// Which of the file's rows these are, if others share it; bytes and digest are those of the whole file then. Only the
+    /// rows of small landed files are stored so.
+    pub part: Option<FilePart>,
+}
+
+/// A Parquet file of the warehouse, whatever rows of it are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileOnDisk {
     /// Its path in the warehouse.
     pub path: String,
     /// Its bytes.
     pub bytes: u64,
     /// Digest of them; of a file of before it was written down none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<Digest>,
-    /// The sum over its rows, whatever their order; those in `without` do not count.
-    pub sum: RowSum,
-    /// The sums over the rows of each partition, in order; of a table without partitions none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub partitions: Vec<(PartitionKey, RowSum)>,
-    /// The rows of the file that do not count, if there are any: a file of their numbers, in order, from zero.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub without: Option<Box<DataFile>>,
-    /// Which of the file's rows these are, if others share it; bytes and digest are those of the whole file then. Only the
-    /// rows of small landed files are stored so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub part: Option<FilePart>,
+}
+
+impl Deref for DataFile {
+    type Target = FileOnDisk;
+
+    fn deref(&self) -> &FileOnDisk {
+        &self.on_disk
+    }
+}
+
+/// How a [`DataFile`] is written down.
+#[derive(Serialize)]
+struct WrittenFile<'a> {
+    path: &'a str,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<&'a Digest>,
+    sum: &'a RowSum,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    partitions: &'a [(PartitionKey, RowSum)],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without: Option<&'a DataFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<&'a FilePart>,
+}
+
+/// How a [`DataFile`] is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadFile {
+    path: String,
+    bytes: u64,
+    #[serde(default)]
+    hash: Option<Digest>,
+    sum: RowSum,
+    #[serde(default)]
+    partitions: Vec<(PartitionKey, RowSum)>,
+    #[serde(default)]
+    without: Option<Box<DataFile>>,
+    #[serde(default)]
+    part: Option<FilePart>,
+}
+
+impl Serialize for DataFile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { on_disk, sum, partitions, without, part } = self;
+        let FileOnDisk { path, bytes, hash } = &**on_disk;
+        let (hash, without, part) = (hash.as_ref(), without.as_deref(), part.as_ref());
+        WrittenFile { path, bytes: *bytes, hash, sum, partitions, without, part }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for DataFile {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let ReadFile { path, bytes, hash, sum, mut partitions, without, part } = ReadFile::deserialize(deserializer)?;
+        partitions.shrink_to_fit();
+        Ok(Self { on_disk: FileOnDisk { path, bytes, hash }.into(), sum, partitions, without, part })
+    }
 }
 
 /// Rows that share a file with others: those from `first_row` on, as many as their sum says.
@@ -227,7 +292,8 @@ pub struct Landed {
     /// Every path that was admitted, oldest first.
     pub paths: Vec<LandedPath>,
     /// What was read, by identity of content. Rows live while a path holds their content.
-    pub contents: BTreeMap<String, Content>,
+    #[serde(deserialize_with = "contents::read")]
+    pub contents: BTreeMap<Digest, Shared<Content>>,
     /// What became of the rows, all files together.
     pub counts: CleanCounts,
     /// The accepted rows that were set aside because a value was not found where it references, if there are any.
@@ -241,7 +307,7 @@ pub struct Landed {
     pub erased: u64,
     /// What was decided about the contents that lost rows, by identity; of the others every row is kept.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub decided: BTreeMap<String, Decided>,
+    pub decided: BTreeMap<Digest, Decided>,
     /// Digest of the rules by which that was decided.
     pub deciding: Digest,
     /// Files that hold kept rows of several contents, or of one that lost some, by the digest of what they were made of.
@@ -255,9 +321,9 @@ pub struct Landed {
 #[serde(deny_unknown_fields)]
 pub struct LandedPath {
     /// The path, as the contract's `from` leads to it.
-    pub path: String,
+    pub path: Shared<str>,
     /// Its tag when it was read: a cheap question whether it may have changed.
-    pub tag: String,
+    pub tag: Shared<str>,
     /// Its size when it was read.
     pub bytes: u64,
     /// When it had landed.
@@ -266,7 +332,7 @@ pub struct LandedPath {
     /// The order of admission.
     pub sequence: u64,
     /// The identity of its content.
-    pub content: String,
+    pub content: Digest,
     /// Whether it was given up: its rows do not count, and the same content is not admitted under this path again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forgotten: bool,
@@ -317,20 +383,84 @@ pub struct Content {
     #[serde(default)]
     pub counted_as: u64,
     /// What became of its records.
-    pub ledger: Ledger,
+    pub ledger: Shared<Ledger>,
     /// The rows that its records made, if it has any.
     pub rows: Option<DataFile>,
     /// The bounds of the first column of their key, where there is one and they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key_range: Option<KeyRange>,
+    pub key_range: Option<Shared<KeyRange>>,
     /// Its records that were set aside, if there are any.
-    pub quarantine: Option<DataFile>,
+    pub quarantine: Option<Box<DataFile>>,
     /// Columns of the file that the contract does not know.
-    pub unknown_columns: Vec<String>,
+    pub unknown_columns: Shared<Vec<String>>,
     /// The shape by which it was read, where that is not the dataset's: a reader was raised since, and its file was gone
     /// by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_as: Option<Digest>,
+    pub read_as: Option<Box<Digest>>,
+}
+
+/// What many contents of a dataset have in common, so that it is in memory once: most share a file, and lack nothing.
+#[derive(Debug, Default)]
+pub struct Common {
+    files: HashMap<String, Shared<FileOnDisk>>,
+    ledgers: HashSet<Shared<Ledger>>,
+    key_ranges: HashSet<Shared<KeyRange>>,
+    unknown_columns: HashSet<Shared<Vec<String>>>,
+}
+
+impl Common {
+    /// Lets a content hold what one of before holds, where the two are equal.
+    pub fn share(&mut self, content: &mut Content) {
+        if let Some(rows) = content.rows.as_mut().filter(|rows| rows.part.is_some()) {
+            match self.files.get(&rows.on_disk.path) {
+                Some(known) if *known == rows.on_disk => rows.on_disk = known.clone(),
+                _ => drop(self.files.insert(rows.on_disk.path.clone(), rows.on_disk.clone())),
+            }
+        }
+        one_of(&mut self.ledgers, &mut content.ledger);
+        if let Some(range) = &mut content.key_range {
+            one_of(&mut self.key_ranges, range);
+        }
+        one_of(&mut self.unknown_columns, &mut content.unknown_columns);
+    }
+}
+
+/// Puts the one among `known` in place of a value that equals it.
+fn one_of<T: Eq + Hash>(known: &mut HashSet<Shared<T>>, value: &mut Shared<T>) {
+    match known.get(value) {
+        Some(known) => *value = known.clone(),
+        None => drop(known.insert(value.clone())),
+    }
+}
+
+/// Contents of a dataset as they are read.
+mod contents {
+    use super::{BTreeMap, Common, Content, Deserializer, Digest, MapAccess, Shared, Visitor, fmt};
+
+    struct Contents;
+
+    impl<'de> Visitor<'de> for Contents {
+        type Value = BTreeMap<Digest, Shared<Content>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("contents by their identity")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let (mut contents, mut common) = (BTreeMap::new(), Common::default());
+            while let Some((identity, mut content)) = map.next_entry::<Digest, Content>()? {
+                common.share(&mut content);
+                contents.insert(identity, content.into());
+            }
+            Ok(contents)
+        }
+    }
+
+    pub(super) fn read<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Digest, Shared<Content>>, D::Error> {
+        deserializer.deserialize_map(Contents)
+    }
 }
 
 impl TableState {
@@ -368,7 +498,7 @@ impl TableState {
             let contents = || landed.contents.values();
             named.extend(contents().filter_map(|content| Some((Holds::Rows, content.rows.as_ref()?))));
             named.extend(landed.gathered.values().map(|file| (Holds::Rows, file)));
-            named.extend(contents().filter_map(|content| Some((Holds::SetAside, content.quarantine.as_ref()?))));
+            named.extend(contents().filter_map(|content| Some((Holds::SetAside, content.quarantine.as_deref()?))));
             named.extend(landed.set_aside.iter().map(|file| (Holds::SetAside, file)));
             named.push((Holds::Ledger, &landed.ledger));
             let listed = landed.decided.values().filter_map(|decided| match &decided.lost {

@@ -1,11 +1,12 @@
 """Times opsmart on work that it makes itself, and prints a table.
 
-usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|idle|ingest|line|year]
+usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|idle|ingest|tiny|line|year]
 
-Five parts. `project`: 500 models over 10,220 landed files of 28 datasets, where what counts is how little is done. `idle`:
+Six parts. `project`: 500 models over 10,220 landed files of 28 datasets, where what counts is how little is done. `idle`:
 500 models over 10,000 landed files of one dataset, and nothing to do. `ingest`: one landed
 file to typed rows with the bad ones set aside, and one row per key, beside DuckDB and Polars where this Python has them.
-`line`: landed events to published tables, beside the same work in DuckDB. `year`: a year of days, and one row that comes
+`tiny`: a hundred thousand landed files of one row, and a tenth of them: what each file costs, beside DuckDB, which reads them
+as one glob. `line`: landed events to published tables, beside the same work in DuckDB. `year`: a year of days, and one row that comes
 late for an old one, beside that day alone and the whole year from nothing. Pairs take turns. Seconds are
 medians; a ratio is the median of the ratios of pairs, because a machine has good and bad minutes. Memory is the most that
 the process held (ru_maxrss), bytes are those of the Parquet files that one run left behind.
@@ -204,6 +205,64 @@ def ingest(opsmart: str, folder: Path, events: int, pairs: int) -> None:
             assert clean == rows.get("events", accepted), (said.stdout, rows)
 
 
+TINY = {
+    "opsmart.toml": '[paths]\nlanding = "landing"\n',
+    "jobs/readings.toml": 'ingest = ["readings"]\n',
+    "schemas/sources/readings.toml": """from = "{landing}/readings-*.csv"
+format = { type = "csv" }
+[columns]
+id   = "int64!"
+name = "string"
+at   = "timestamp!"
+""",
+    "sql/staging/stg_readings.sql": "-- Readings as they came.\nselect * from readings\n",
+}
+
+
+def tiny(opsmart: str, folder: Path, pairs: int) -> None:
+    has_peer = importlib.util.find_spec("duckdb") is not None
+    print("\nLanded files of one row each\n")
+    print("| files | opsmart | memory | nothing new, for the first time | memory | again | DuckDB | memory | ratio |")
+    print("|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+    peaks = {}
+    for files in [10_000, 100_000]:
+        root, out = folder / f"tiny-{files}", folder / "tiny.parquet"
+        if not (root / "landing").exists():
+            draft = folder / "tiny-draft"
+            shutil.rmtree(draft, ignore_errors=True)
+            for path, text in TINY.items():
+                (draft / path).parent.mkdir(parents=True, exist_ok=True)
+                (draft / path).write_text(text)
+            (draft / "landing").mkdir()
+            for number in range(files):
+                row = f"{number},name-{number % 97},2026-{1 + number % 12:02}-{1 + number % 28:02}T{number % 24:02}:00:00Z"
+                (draft / f"landing/readings-{number:06}.csv").write_text(f"id,name,at\n{row}\n")
+            draft.rename(root)
+        command = [opsmart, "-C", str(root), "--quiet", "run"]
+        ours, first, again, theirs = [], [], [], []
+        for _ in range(pairs):
+            shutil.rmtree(root / "warehouse", ignore_errors=True)
+            settle()
+            ours.append(timed(command))
+            first.append(timed(command))
+            again.append(timed(command))
+            if has_peer:
+                theirs.append(timed([sys.executable, str(HERE / "duckdb_tiny.py"), str(root / "landing"), str(out)]))
+        said = timed([opsmart, "-C", str(root), "show", "--format", "csv", "select count(*), sum(id) from readings"])
+        assert said.stdout.splitlines()[1] == f"{files},{files * (files - 1) // 2}", said.stdout
+        cells = [f"{files:,}", median(ours), peak(ours), median(first), peak(first), median(again)]
+        if has_peer:
+            assert json.loads(theirs[-1].stdout) == [files, files * (files - 1) // 2], theirs[-1].stdout
+            ratio = statistics.median(our.seconds / their.seconds for our, their in zip(ours, theirs))
+            cells += [median(theirs), peak(theirs), f"{ratio:.2f}"]
+        else:
+            cells += ["", "", ""]
+        print(f"| {' | '.join(cells)} |", flush=True)
+        peaks[files] = max(took.peak_mib for took in ours)
+    few, many = sorted(peaks)
+    print(f"\nEach further file takes {(peaks[many] - peaks[few]) * 2**20 / (many - few):,.0f} bytes of memory.")
+
+
 def line(opsmart: str, folder: Path, events: int, pairs: int) -> None:
     landed = events_file(folder, events, ".csv")
     root = folder / "line"
@@ -339,7 +398,7 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--events", type=int, default=10_000_000)
     arguments.add_argument("--pairs", type=int, default=7)
-    arguments.add_argument("--only", choices=["project", "idle", "ingest", "line", "year"])
+    arguments.add_argument("--only", choices=["project", "idle", "ingest", "tiny", "line", "year"])
     chosen = arguments.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     if chosen.only in (None, "project"):
@@ -348,6 +407,8 @@ def main() -> None:
         idle(chosen.opsmart, chosen.folder, chosen.pairs)
     if chosen.only in (None, "ingest"):
         ingest(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
+    if chosen.only in (None, "tiny"):
+        tiny(chosen.opsmart, chosen.folder, chosen.pairs)
     if chosen.only in (None, "line"):
         line(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
     if chosen.only in (None, "year"):

@@ -1,5 +1,8 @@
 //! Queries that do not fit into the memory that they may use: they work through the disk, or end with an error that
-//! names the part of the query and what to do.
+//! names the part of the query and what to do. And what each landed file takes, however small it is.
+
+use std::process::Stdio;
+use std::time::Duration;
 
 use crate::scratch::Scratch;
 
@@ -57,4 +60,69 @@ fn a_window_that_does_not_fit_is_named_with_what_to_do() {
     scratch.write("sql/marts/fct_number.sql", "select id, row_number() over (order by id) as number from fct_pair\n");
     let _ = scratch.run(&["run", "--quiet", "--memory", "6MB", "--threads", "2"]).exits(0);
     assert_eq!(scratch.rows("select max(number) from fct_number"), ["360000"]);
+}
+
+/// A project in which so many files of one row land.
+fn tiny_files(files: u32) -> Scratch {
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", "[paths]\nlanding = \"landing\"\n"),
+        ("jobs/readings.toml", "ingest = [\"readings\"]\n"),
+        (
+            "schemas/sources/readings.toml",
+            "from = \"{landing}/readings-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\n\
+             keep = { latest = \"at\" }\npartition = { day = \"at\" }\n\
+             [columns]\nid = \"int64!\"\nname = \"string\"\nat = \"timestamp!\"\n",
+        ),
+        ("sql/staging/stg_readings.sql", "select * from readings\n"),
+    ]);
+    (0..files).for_each(|number| land_reading(&scratch, number));
+    scratch.age();
+    scratch
+}
+
+fn land_reading(scratch: &Scratch, number: u32) {
+    let at = format!("2026-{:02}-{:02}T{:02}:00:00Z", 1 + number % 12, 1 + number % 28, number % 24);
+    let rows = format!("id,name,at\n{number},name-{},{at}\n", number % 97);
+    scratch.write(&format!("landing/readings-{number:06}.csv"), &rows);
+}
+
+/// Runs a command that must succeed, and returns the most memory that it held, in bytes.
+fn peak(scratch: &Scratch, arguments: &[&str]) -> u64 {
+    let mut child = scratch.command(arguments).stdout(Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    // The most so far is told until the process ends, and it ends long after it held the most.
+    let ended = loop {
+        let told = std::fs::read_to_string(&status).unwrap_or_default();
+        let kib = told.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak = kib.map_or(peak, |kib| kib.parse().unwrap());
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    assert!(ended.success() && peak > 0, "{arguments:?}: {ended}");
+    peak * 1024
+}
+
+#[test]
+fn a_landed_file_of_one_row_takes_little_memory() {
+    const FEW: u32 = 1000;
+    const MANY: u32 = 11_000;
+    let peaks = |files| {
+        let scratch = tiny_files(files);
+        let first = peak(&scratch, &["run", "--quiet", "--threads", "2"]);
+        let idle = peak(&scratch, &["run", "--quiet", "--threads", "2"]);
+        land_reading(&scratch, files);
+        let one_more = peak(&scratch, &["run", "--quiet", "--threads", "2"]);
+        let expected = [format!("{},{},{}", files + 1, files + 1, files + 1)];
+        assert_eq!(scratch.rows("select count(*), count(distinct file), sum(clean) from dq_ledger"), expected);
+        [first, idle, one_more]
+    };
+    let (few, many) = (peaks(FEW), peaks(MANY));
+    for (what, (few, many)) in ["first run", "nothing new", "one more file"].iter().zip(few.iter().zip(many)) {
+        let of_each = many.saturating_sub(*few) / u64::from(MANY - FEW);
+        // Its path, its stamp, its identity and counts, a few times over while they are put in order.
+        assert!(of_each < 3000, "{what}: {of_each} bytes of memory for each file");
+    }
 }
