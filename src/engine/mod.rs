@@ -27,7 +27,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-pub use checked::unchecked;
+pub use checked::{links, shortest, unchecked};
 pub use inspection::{Inspect, Inspection, inspected};
 
 use crate::functions;

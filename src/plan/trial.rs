@@ -38,7 +38,7 @@ use super::query::Query;
 use super::words::{Told, plain, plain_text};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile};
 use crate::digest::Parts;
-use crate::engine::unchecked;
+use crate::engine::{links, shortest, unchecked};
 
 /// What an expression may ask for at once, before it is taken for a slip.
 const MOST_REPEATED: f64 = 10_000_000.0;
@@ -181,9 +181,22 @@ impl Trial<'_> {
         if found.len() > before {
             return;
         }
-        let error = error.or_else(|| self.try_call(expression, schema).err());
         if let Some(error) = error {
-            found.push(Failing { expression: expression.clone(), told: plain(&error), around: around.clone() });
+            let part = shortest(expression, |part| self.compute(part).is_err());
+            found.push(Failing {
+                expression: part.unwrap_or_else(|| expression.clone()),
+                told: plain(&error),
+                around: around.clone(),
+            });
+            return;
+        }
+        // Of a chain of operators each link may fail by itself; of the others it is judged as a whole.
+        let parts = links(expression, is_constant);
+        for part in parts.as_deref().unwrap_or(std::slice::from_ref(expression)) {
+            if let Err(error) = self.try_call(part, schema) {
+                found.push(Failing { expression: part.clone(), told: plain(&error), around: around.clone() });
+                return;
+            }
         }
     }
 

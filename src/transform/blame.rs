@@ -19,6 +19,7 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 use super::query_of;
+use crate::engine::shortest;
 use crate::plan::{Suite, Told, WrittenAt, computable, is_of_the_query, locate, plain, said_of};
 
 /// How long the expression that failed is looked for.
@@ -208,24 +209,28 @@ impl Search<'_> {
 
     /// Returns the smallest part of an expression that fails over the same row.
     fn smallest(self, mut failure: Failure, schema: &DFSchema) -> Failure {
-        let state = self.session.state();
         loop {
             let mut part = None;
             let _ = failure.expression.apply_children(|child| {
-                let computed = computable(&state, child, schema);
-                if let Ok(physical) = computed
-                    && let Err(error) = physical.evaluate(&failure.row)
-                {
-                    part = Some((child.clone(), error));
-                    return Ok(TreeNodeRecursion::Stop);
-                }
-                Ok(TreeNodeRecursion::Continue)
+                part = self.error(child, schema, &failure.row).map(|error| (child.clone(), error));
+                Ok(if part.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            });
+            let part = part.or_else(|| {
+                let fails = |part: &Expr| self.error(part, schema, &failure.row).is_some();
+                let beginning = shortest(&failure.expression, fails)?;
+                let error = self.error(&beginning, schema, &failure.row)?;
+                Some((beginning, error))
             });
             match part {
                 Some((expression, error)) => failure = Failure { expression, error, row: failure.row },
                 None => return failure,
             }
         }
+    }
+
+    /// Returns with what an expression fails over a row, if it does.
+    fn error(self, expression: &Expr, schema: &DFSchema, row: &RecordBatch) -> Option<DataFusionError> {
+        computable(&self.session.state(), expression, schema).ok()?.evaluate(row).err()
     }
 
     fn blame(self, step: &Step, schema: &DFSchema, failure: &Failure) -> Blame {

@@ -137,10 +137,13 @@ fn long_and_deep_sql_is_right_or_a_mistake() {
 
 #[test]
 fn what_people_write_is_not_too_deep() {
-    let usual: [String; 6] = [
+    let usual: [String; 9] = [
         QUERIES[0].of(300),
         format!("select id, {} as x from stg_t", VALUES[0].of(500)),
-        format!("select id, {} as x from stg_t", VALUES[2].of(200)),
+        format!("select id, {} as x from stg_t", VALUES[2].of(900)),
+        format!("select id, {} as x from stg_t", VALUES[3].of(900)),
+        format!("select id, {} as x from stg_t", VALUES[7].of(250)),
+        format!("select id, id{} as x from stg_t", " * 2 / 2".repeat(450)),
         format!("select id, {} as x from stg_t", VALUES[8].of(60)),
         format!("select id, {} as x from stg_t", VALUES[14].of(50)),
         numbered(100).swap_remove(6),

@@ -347,6 +347,51 @@ fn ours() -> SessionContext {
     session(&Resources { memory_bytes: 1 << 28, threads: 2, ..Resources::for_binding() }).unwrap()
 }
 
+/// Whether a chain of operators is computed as one function or link by link, its value and its name are the same.
+#[tokio::test]
+async fn a_chain_of_operators_is_computed_as_the_engine_does() {
+    let (engine, ours) = (with_tables(SessionContext::new()).await, with_tables(ours()).await);
+    let long = |link: &str, links: usize| format!("id{}", link.repeat(links));
+    let chains: Vec<String> = [
+        "id + 1 + z",
+        "id - 1 + z * 2 - -id",
+        "- - -id",
+        "-(id + z) * 3",
+        "id * z / 3 * 7 % 5 - 1",
+        "1 + 2 + id + (3 - 4 - id) - 5",
+        "(1 + 2) * (id - 3) * (z - id - 4)",
+        "2 * 3 - 4 * 5",
+        "id + cast(z as bigint) - 3 + cast(2 as double) + id",
+        "id + null - 1",
+        "cast(id as decimal(38, 2)) * 2 + cast(z as decimal(30, 4)) - id / 3",
+        "coalesce(id + 1 + z, 0) - 1 - z",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .chain([long(" + 1", 300), long(" - z + id", 130), long(" * 3 / 3", 130), format!("{}id", "- ".repeat(8))])
+    .collect();
+    for chain in chains {
+        for sql in [
+            format!("select {chain} from people"),
+            format!("select sum({chain}), count(*) from people where {chain} is not null group by {chain}"),
+        ] {
+            let right = engine.sql(&sql).await.unwrap();
+            let file = SourceFile::new("q.sql", sql.as_str());
+            let plan = plan_query(&ours.state(), &file, &Query::parse(&file).unwrap()).unwrap();
+            let got = ours.execute_logical_plan(plan).await.unwrap();
+            let names = |fields: &arrow::datatypes::Fields| fields.iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+            let about = sql.chars().take(100).collect::<String>();
+            assert_eq!(names(got.schema().fields()), names(right.schema().fields()), "{about}");
+            let sorted = |mut lines: Vec<String>| {
+                lines.sort();
+                lines
+            };
+            let got = sorted(lines(&got.collect().await.unwrap()));
+            assert_eq!(got, sorted(lines(&right.collect().await.unwrap())), "{about}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_engine_still_has_every_fault_that_something_is_done_about() {
     let engine = with_tables(SessionContext::new()).await;

@@ -48,6 +48,11 @@ const WRONG: &[(&str, &str, &str)] = &[
     ("E0321", "id % 0", "id % 0"),
     ("E0321", "amount / 0", "amount / 0"),
     ("E0321", "id / (2 - 2)", "id / (2 - 2"),
+    // In a chain it is the first link that fails, and what is written as numbers is computed by itself.
+    ("E0321", "9223372036854775807 + 1", "9223372036854775807 + 1"),
+    ("E0321", "9223372036854775807 + 1 + 2 - id", "9223372036854775807 + 1"),
+    ("E0321", "id + 2 * 9223372036854775807 + 1", "2 * 9223372036854775807"),
+    ("E0321", "id * 2 / 0 * 3 + 1", "id * 2 / 0"),
     // Parts of dates, formats, zones.
     ("E0321", "date_trunc('fortnight', at)", "date_trunc('fortnight', at"),
     ("E0321", "date_part('fortnight', at)", "date_part('fortnight', at"),
@@ -170,6 +175,9 @@ const RIGHT: &[&str] = &[
     "case when word = 'nosuch' then to_date(word, '%d.%m.%Y') end",
     "case when word = 'nosuch' then cast(word as date) end",
     "case when false then 1 / 0 else 1 end",
+    // For some values of the column it fits.
+    "case when id < 0 then id + 9223372036854775807 + 1000 end",
+    "case when id > 100 then id - 9223372036854775807 - 100 end",
     "local_day(at, $reporting_zone)",
     "local_day($as_of, 'Asia/Shanghai')",
     "at at time zone 'Asia/Shanghai'",
@@ -318,6 +326,8 @@ fn what_fails_for_a_value_is_told_with_its_place_and_the_value() {
         ("select id from stg_events where cast(word as date) > date '2024-01-01'", "1:38", "word = 'a b'"),
         ("select sum(cast(word as bigint)) as n from stg_events", "1:17", "word = 'a b'"),
         ("select count(*) as n from stg_events group by cast(word as int)", "1:52", "word = 'a b'"),
+        ("select id, 1 + id * 4611686018427387904 - 7 + id as n from stg_events", "1:16", "id = 2"),
+        ("select id, id + 9223372036854775805 + id - 9 as n from stg_events", "1:12", "id = 2"),
         (
             "with words as (select id, word as text from stg_events) select id, cast(text as bigint) as n from words where id < 3",
             "1:73",
