@@ -160,17 +160,13 @@ impl ScalarUDFImpl for KeptCast {
 
     fn display_name(&self, arguments: &[Expr]) -> Result<String> {
         let word = if self.gives_null { "TRY_CAST" } else { "CAST" };
-        match arguments {
-            [value] => Ok(format!("{word}({} AS {})", value.human_display(), self.to)),
-            _ => internal_err!("a cast takes one value"),
-        }
+        let [value] = arguments else { return internal_err!("a cast takes one value") };
+        Ok(format!("{word}({} AS {})", value.human_display(), self.to))
     }
 
     fn schema_name(&self, arguments: &[Expr]) -> Result<String> {
-        match arguments {
-            [value] => Ok(value.schema_name().to_string()),
-            _ => internal_err!("a cast takes one value"),
-        }
+        let [value] = arguments else { return internal_err!("a cast takes one value") };
+        Ok(value.schema_name().to_string())
     }
 
     fn signature(&self) -> &Signature {
@@ -188,9 +184,7 @@ impl ScalarUDFImpl for KeptCast {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let options = CastOptions { safe: self.gives_null, format_options: FormatOptions::default() };
-        match &args.args[..] {
-            [value] => value.cast_to(&self.to, Some(&options)),
-            _ => internal_err!("a cast takes one value"),
-        }
+        let [value] = &args.args[..] else { return internal_err!("a cast takes one value") };
+        value.cast_to(&self.to, Some(&options))
     }
 }

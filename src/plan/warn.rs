@@ -267,11 +267,10 @@ impl Around {
                 "coalesce" | "nullif" | "abs" | "greatest" | "least" => Self { is_whole: false, ..self },
                 _ => Self::default(),
             },
-            Expr::BinaryExpr(BinaryExpr { op, .. })
-                if matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide) =>
-            {
-                Self { is_whole: false, ..self }
-            }
+            Expr::BinaryExpr(BinaryExpr {
+                op: Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide,
+                ..
+            }) => Self { is_whole: false, ..self },
             Expr::Case(case) => {
                 let is_value = case.when_then_expr.iter().any(|(_, then)| std::ptr::eq(then.as_ref(), part))
                     || case.else_expr.as_deref().is_some_and(|otherwise| std::ptr::eq(otherwise, part));

@@ -85,6 +85,18 @@ const FAULTS: &[Fault] = &[
         ours: Refused("E0311"),
     },
     Fault {
+        about: "apache/datafusion#25258: ANY of a table of the same name is compared with itself",
+        sql: "select k from asked where k > any (select k from asked) order by k",
+        wrong: &[],
+        ours: Refused("E0311"),
+    },
+    Fault {
+        about: "apache/datafusion#25258: so is ALL",
+        sql: "select k from asked where k >= all (select k from asked where k < 3) order by k",
+        wrong: &["1", "2"],
+        ours: Refused("E0311"),
+    },
+    Fault {
         about: "apache/datafusion#25283: EXISTS drops an OFFSET",
         sql: "select k from asked where exists (select * from given where given.v = asked.k offset 1) order by k",
         wrong: &["1", "3"],
@@ -462,6 +474,8 @@ async fn what_is_like_a_fault_and_is_none_gets_through() {
              where given.v = asked.k and parts.y is null)",
             &["3"],
         ),
+        ("select k from asked where k > any (select b.k from asked as b) order by k", &["2", "3"]),
+        ("select k from asked where k >= all (select v from given) order by k", &["3"]),
         ("select v from given intersect select k from asked order by v", &["1", "3"]),
         ("select d from amounts where round(d, 2) = 1.23", &["1.2345"]),
         ("select d from amounts where cast(d as decimal(22, 5)) = 1.25", &["1.2500"]),

@@ -4,10 +4,11 @@
 //! The engine knows that of `x not in (…)` as a condition of its own only: not below OR or NOT, not of a constant, and not
 //! where the subquery reads the outer query (apache/datafusion#8241, #25336, #25340, #25347, #25480). What a correlated
 //! subquery does to its rows after it has chosen them is done to the rows of all: an OFFSET (#25283), an aggregate without
-//! GROUP BY (#24960), grouping sets (#25519), the other side of an outer join (#25507), a window.
+//! GROUP BY (#24960), grouping sets (#25519), the other side of an outer join (#25507), a window. ANY and ALL compare a
+//! subquery over a table of the same name with itself (#25258).
 
-use datafusion::common::JoinType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{JoinType, TableReference};
 use datafusion::logical_expr::expr::InSubquery;
 use datafusion::logical_expr::{BinaryExpr, Expr, FetchType, LogicalPlan, Operator, SkipType, Subquery};
 
@@ -81,6 +82,14 @@ fn look(expression: &Expr, context: Context, found: &mut Vec<Found>) {
             look_at_membership(expression, membership, context, found);
             look(&membership.expr, Context::Value, found);
         }
+        Expr::SetComparison(comparison) => {
+            if is_named_alike(&comparison.expr, &comparison.subquery.subquery) {
+                let message = "the engine compares the subquery with itself here, as both sides have one name";
+                let help = "name the table of the subquery: `a > any (select b.a from t as b)`";
+                found.push((comparison.expr.as_ref().clone(), message.to_owned(), help));
+            }
+            look(&comparison.expr, Context::Value, found);
+        }
         Expr::Exists(exists) => look_at_rows(expression, &exists.subquery, true, found),
         Expr::ScalarSubquery(subquery) => look_at_rows(expression, subquery, false, found),
         other => {
@@ -89,6 +98,28 @@ fn look(expression: &Expr, context: Context, found: &mut Vec<Found>) {
                 Ok(TreeNodeRecursion::Continue)
             });
         }
+    }
+}
+
+/// Returns whether a subquery reads a table under a name that a value to compare it with is of.
+fn is_named_alike(value: &Expr, plan: &LogicalPlan) -> bool {
+    let columns = value.column_refs();
+    let is_of = |name: &TableReference| {
+        columns.iter().any(|column| column.relation.as_ref().is_some_and(|relation| relation.table() == name.table()))
+    };
+    // A table has no other name than its alias.
+    match plan {
+        LogicalPlan::SubqueryAlias(alias) => is_of(&alias.alias),
+        LogicalPlan::Projection(_)
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Sort(_)
+        | LogicalPlan::Limit(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Window(_) => plan.inputs().into_iter().any(|input| is_named_alike(value, input)),
+        LogicalPlan::TableScan(scan) => is_of(&scan.table_name),
+        _ => false,
     }
 }
 
