@@ -60,6 +60,11 @@ pub(super) fn write(
         comment(&mut text, &capital(told));
         questions.push(told.clone());
     }
+    if records == 0 {
+        let told = "the file has a header and no records, so that every column is text: of which type is each?";
+        comment(&mut text, &capital(told));
+        questions.push(told.to_owned());
+    }
     write_encoding(&mut text, input, found, &mut questions);
     write_doubled(&mut text, found, &mut questions);
     if found.repeated_headers > 0 {
@@ -485,6 +490,9 @@ fn format(format: &Format, encoding: &'static Encoding) -> String {
             }
             if csv.fills_short_rows {
                 keys.push("short_rows = \"null\"".to_owned());
+            }
+            if csv.keeps_stray_quotes {
+                keys.push("stray_quotes = \"text\"".to_owned());
             }
         }
     }

@@ -25,6 +25,9 @@ pub(super) struct Dialect {
     pub(super) questions: Vec<String>,
     /// What would read records that the format does not read, in words.
     pub(super) hints: Vec<String>,
+    /// Whether records with a quote that does not close tell what columns hold, too. Where there are few, they tell
+    /// nothing.
+    pub(super) counts_strays: bool,
 }
 
 /// How many records may stand before the header.
@@ -50,6 +53,7 @@ pub(super) fn tell(path: &Utf8Path, sample: &[u8], is_whole: bool) -> Result<Dia
                 by_header: None,
                 questions: Vec::new(),
                 hints: Vec::new(),
+                counts_strays: false,
             });
         }
         Some(Json::Other { what, help }) => return Err(InferError::content(path, what, &help)),
@@ -69,7 +73,30 @@ pub(super) fn tell(path: &Utf8Path, sample: &[u8], is_whole: bool) -> Result<Dia
         let help = "opsmart takes in CSV and NDJSON, which are text";
         return Err(InferError::content(path, "has no line that could be a record", help));
     }
-    let mut dialect = laid_out(format, &csv, u64::from(told.is_some()));
+    let told_lines = u64::from(told.is_some());
+    let mut dialect = laid_out(format.clone(), body, &csv, told_lines);
+    if let Format::Csv(kept) = &dialect.format
+        && kept.keeps_stray_quotes
+    {
+        let plain = CsvFormat { keeps_stray_quotes: false, ..format };
+        let known = split_csv(&plain, Some(width), body, is_whole);
+        let is_known = |record: &&SampleRecord| known.records.iter().all(|known| known.before != record.before);
+        let mut strays = csv.records.iter().filter(is_known).map(|record| record.before);
+        let first = strays.next();
+        let many = (strays.count() + 1) * 10 > csv.records.len();
+        dialect.counts_strays = many || known.records.is_empty() || {
+            let told = laid_out(plain, body, &known, told_lines);
+            let Format::Csv(found) = &told.format else { return Ok(told) };
+            let is_same = CsvFormat { keeps_stray_quotes: true, ..found.clone() } == *kept;
+            found.keeps_stray_quotes || !is_same || told.fields != dialect.fields
+        };
+        if let Some(before) = first {
+            dialect.questions.push(format!(
+                "a quote that does not close at the end of a field, as on line {}, is taken for text: is it?",
+                before + told_lines + 1
+            ));
+        }
+    }
     dialect.questions.splice(0..0, questions);
     dialect.hints = hints;
     Ok(dialect)
@@ -88,7 +115,7 @@ fn usual_width(records: &[SampleRecord]) -> (usize, usize) {
 }
 
 /// Tells where the names are, and what stands before them; `told_lines` come before the sample's first.
-fn laid_out(format: CsvFormat, csv: &CsvSample, told_lines: u64) -> Dialect {
+fn laid_out(format: CsvFormat, body: &[u8], csv: &CsvSample, told_lines: u64) -> Dialect {
     let records = csv.records.as_slice();
     let (width, _) = usual_width(records);
     let width = if width < 2 { records[0].fields.len() } else { width };
@@ -130,7 +157,15 @@ fn laid_out(format: CsvFormat, csv: &CsvSample, told_lines: u64) -> Dialect {
         format.expected_header = Some(trimmed(&header.fields));
         format.names = FieldNames::Listed(fields.clone());
         let header = if is_trailing { names } else { Vec::new() };
-        return Dialect { format: Format::Csv(format), fields, header, by_header: None, questions, hints: Vec::new() };
+        return Dialect {
+            format: Format::Csv(format),
+            fields,
+            header,
+            by_header: None,
+            questions,
+            hints: Vec::new(),
+            counts_strays: false,
+        };
     }
     let (before, rest) = records.split_at(start);
     let first = &rest[0];
@@ -142,6 +177,11 @@ fn laid_out(format: CsvFormat, csv: &CsvSample, told_lines: u64) -> Dialect {
             format.skip_lines += first.before;
             questions.push(passed_over(format.skip_lines, "something stands before the header"));
         }
+    }
+    if !is_header(&first.fields, &rest[1..])
+        && let Some(dialect) = named_by_line_above(&format, body, csv, start, told_lines)
+    {
+        return dialect;
     }
     if !is_header(&first.fields, &rest[1..]) {
         format.names = FieldNames::Order;
@@ -156,6 +196,7 @@ fn laid_out(format: CsvFormat, csv: &CsvSample, told_lines: u64) -> Dialect {
             by_header: None,
             questions,
             hints: Vec::new(),
+            counts_strays: false,
         };
     }
     let named = first.fields.len();
@@ -182,6 +223,72 @@ fn laid_out(format: CsvFormat, csv: &CsvSample, told_lines: u64) -> Dialect {
     named_by_header(format, header, questions)
 }
 
+/// Calls fields by the names on the line above the first record, which is no record as the others are: something else stands
+/// between its names, or a quote tears and the last of them is missing.
+fn named_by_line_above(
+    format: &CsvFormat,
+    body: &[u8],
+    csv: &CsvSample,
+    start: usize,
+    told_lines: u64,
+) -> Option<Dialect> {
+    const BETWEEN: [u8; 5] = *b",;\t| ";
+    let rest = &csv.records[start..];
+    let (first, width) = (&rest[0], rest[0].fields.len());
+    let above = first.before.checked_sub(1)?;
+    let line = body.split(|&byte| byte == b'\n').nth(usize::try_from(above).ok()?)?;
+    let names_of = |form: &CsvFormat, width: usize| {
+        let found = split_csv(form, Some(width), line, true).records;
+        let [record] = found.as_slice() else { return None };
+        let is_named = record.fields.len() == width && record.fields.iter().all(|name| !is_blank(name));
+        (is_named && is_header(&record.fields, rest)).then(|| trimmed(&record.fields))
+    };
+    if width < 2 {
+        return None;
+    }
+    let others = BETWEEN.into_iter().filter(|other| *other != format.delimiter);
+    let other =
+        others.map(|delimiter| CsvFormat { delimiter, ..format.clone() }).find_map(|form| names_of(&form, width));
+    let mut format = format.clone();
+    let (header, fields, what) = if let Some(names) = other {
+        format.skip_lines = told_lines + first.before;
+        let what = format!("something else stands between the {width} names of the header than between the fields");
+        (names.clone(), names_apart(&names), format!("{what}, which are called so by their place"))
+    } else {
+        let is_trailing = rest.iter().all(|record| record.fields.last().is_none_or(|field| is_blank(field)));
+        let is_record = csv.records[..start].iter().any(|record| record.before == above);
+        if width < 3 || !is_trailing || is_record || format.quote.is_none() {
+            return None;
+        }
+        let form = CsvFormat { keeps_stray_quotes: true, ..format.clone() };
+        let mut names = names_of(&form, width - 1)?;
+        format.keeps_stray_quotes = true;
+        format.skip_lines = told_lines + above;
+        format.expected_header = Some(names.clone());
+        names.push(String::new());
+        let what = format!(
+            "the header tears a quote and has {} names for {width} fields, the last of which hold nothing",
+            width - 1
+        );
+        (names.clone(), names_apart(&names), what)
+    };
+    let question = if format.skip_lines > 0 {
+        passed_over(format.skip_lines, &what)
+    } else {
+        format!("{what}; a file with another header is refused: is it the same in every file?")
+    };
+    format.names = FieldNames::Listed(fields.clone());
+    Some(Dialect {
+        format: Format::Csv(format),
+        fields,
+        header,
+        by_header: None,
+        questions: vec![question],
+        hints: Vec::new(),
+        counts_strays: false,
+    })
+}
+
 /// Calls fields by the names of a header; those that come several times by their number too.
 fn named_by_header(mut format: CsvFormat, header: Vec<String>, mut questions: Vec<String>) -> Dialect {
     let mut fields: Vec<String> = Vec::with_capacity(header.len());
@@ -196,7 +303,7 @@ fn named_by_header(mut format: CsvFormat, header: Vec<String>, mut questions: Ve
     let is_plain = fields.iter().zip(&header).all(|(field, name)| field == name || !header.contains(field));
     if nameless < 2 && is_plain {
         let format = Format::Csv(format);
-        return Dialect { format, fields, header, by_header: None, questions, hints: Vec::new() };
+        return Dialect { format, fields, header, by_header: None, questions, hints: Vec::new(), counts_strays: false };
     }
     let by_header = is_plain.then(|| (format.clone(), fields));
     let fields = names_apart(&header);
@@ -207,7 +314,15 @@ fn named_by_header(mut format: CsvFormat, header: Vec<String>, mut questions: Ve
     }
     format.expected_header = Some(header.clone());
     format.names = FieldNames::Listed(fields.clone());
-    Dialect { format: Format::Csv(format), fields, header, by_header, questions, hints: Vec::new() }
+    Dialect {
+        format: Format::Csv(format),
+        fields,
+        header,
+        by_header,
+        questions,
+        hints: Vec::new(),
+        counts_strays: false,
+    }
 }
 
 /// How many records a header may take up that is told.

@@ -32,7 +32,7 @@ use chrono::{DateTime, Utc};
 use encoding_rs::{Encoding, UTF_8};
 
 use crate::ingest::{Beginning, Compression, FileProblem, ReadError, beginning};
-use crate::project::{ColumnType, Project};
+use crate::project::{ColumnType, Format, Project};
 use crate::stamp;
 
 use encoding::Wide;
@@ -208,6 +208,13 @@ pub fn infer(project: &Project, name: &str, path: &Utf8Path) -> Result<Inferred,
     }
     let fields = found.fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
     let landing = Landing::of(project, name, path, &fields, &|path| names_of(project, path));
+    let inferred = contract::write(&input, name, &dialect, &found, &columns, &keys, landing.clone());
+    if !matches!(&found.format, Format::Csv(csv) if csv.keeps_stray_quotes) {
+        return Ok(inferred);
+    }
+    // What a record with a stray quote holds may not be of the types of the others, so how many are read is only known when
+    // they have been read.
+    pass::count(&input, name, &inferred.contract, &mut found)?;
     Ok(contract::write(&input, name, &dialect, &found, &columns, &keys, landing))
 }
 

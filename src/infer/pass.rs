@@ -19,8 +19,8 @@ use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
 use crate::ingest::{Compression, FileInput, Nothing, Outcome, Reason, SetAside, Sink, quoted, read_file};
 use crate::project::{
-    ColumnType, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Readiness, SourceColumn,
-    SourceContract, occurrence,
+    self, ColumnType, FieldNames, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Readiness,
+    SourceColumn, SourceContract, occurrence,
 };
 
 /// What a file holds.
@@ -113,11 +113,36 @@ pub(super) fn walk<S: Sink<Error = Infallible>>(
     fields: &[String],
     sink: &mut S,
 ) -> Result<Outcome, InferError> {
-    let contract = as_texts(input, &dialect.format, input.encoding, fields)?;
+    let mut format = dialect.format.clone();
+    if let Format::Csv(csv) = &mut format {
+        csv.keeps_stray_quotes &= dialect.counts_strays;
+    }
+    let contract = as_texts(input, &format, input.encoding, fields)?;
     let limits = &input.project.settings.limits;
     let file =
         FileInput { contract: &contract, limits, captures: &[], compression: input.compression, landed_at: None };
     read_file(&file, input.open()?, sink).map_err(|error| input.error(error))
+}
+
+/// Reads the whole file by the contract that was written for it, and counts anew what can be read and what cannot.
+pub(super) fn count(input: &Input<'_>, name: &str, contract: &str, found: &mut Found) -> Result<(), InferError> {
+    let settings = &input.project.settings;
+    let Some(contract) = project::contract(name, contract, settings) else {
+        let reason = "the contract that was written for it has mistakes".to_owned();
+        return Err(InferError::Bug { path: input.path.to_owned(), reason });
+    };
+    let file = FileInput {
+        contract: &contract,
+        limits: &settings.limits,
+        captures: &[],
+        compression: input.compression,
+        landed_at: None,
+    };
+    let mut broken = Broken::default();
+    let outcome = read_file(&file, input.open()?, &mut broken).map_err(|error| input.error(error))?;
+    (found.records, found.broken) = (outcome.ledger.accepted, outcome.ledger.quarantined);
+    found.broken_examples = broken.examples;
+    Ok(())
 }
 
 /// Returns the names of fields that the beginning of a file shows.
@@ -194,7 +219,9 @@ fn found(
     outcome: &Outcome,
 ) -> Result<Found, InferError> {
     let ledger = &outcome.ledger;
-    if ledger.accepted == 0 && ledger.quarantined == 0 {
+    // Names between delimiters are worth a contract, though nothing is known of what they name.
+    let has_names = fields.len() > 1 && matches!(&dialect.format, Format::Csv(csv) if csv.names != FieldNames::Order);
+    if ledger.accepted == 0 && ledger.quarantined == 0 && !has_names {
         let help = "give a file with records: types cannot be told without values";
         return Err(InferError::content(input.path, "has no records", help));
     }
@@ -203,7 +230,7 @@ fn found(
             "does not look like CSV or NDJSON: {} of {} records cannot be read, such as {}",
             ledger.quarantined,
             ledger.accepted + ledger.quarantined,
-            profiles.broken_examples.first().map_or("the first", String::as_str)
+            profiles.broken.examples.first().map_or("the first", String::as_str)
         );
         let help = "mend the file, or what writes it; or give one with more records than there are lines before them";
         return Err(InferError::content(input.path, what, help));
@@ -231,7 +258,7 @@ fn found(
         words: Vec::new(),
         records: ledger.accepted,
         broken: ledger.quarantined,
-        broken_examples: profiles.broken_examples,
+        broken_examples: profiles.broken.examples,
         bytes: ledger.bytes,
         repeated_headers: outcome.repeated_headers,
     })
@@ -279,12 +306,36 @@ fn told_apart(dialect: &Dialect, nameless: &[usize], fields: &mut [Field]) -> (F
     }
 }
 
+/// The first few records that were set aside.
+#[derive(Debug, Default)]
+struct Broken {
+    /// Line, reason and message of each.
+    examples: Vec<String>,
+}
+
+impl Sink for Broken {
+    type Error = Infallible;
+
+    fn rows(&mut self, _: RecordBatch) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
+        const KEPT: usize = 3;
+        if self.examples.len() < KEPT {
+            let column = record.column.map(|column| format!(" in {}", quoted(column.as_bytes()))).unwrap_or_default();
+            self.examples.push(format!("line {}: {}{column}: {}", record.line, record.reason, record.message));
+        }
+        Ok(())
+    }
+}
+
 /// Gathers what goes by.
 struct Profiles {
     columns: Vec<Profile>,
     trials: Trials,
     memory: usize,
-    broken_examples: Vec<String>,
+    broken: Broken,
     /// Texts beyond ASCII, and records that are not of the encoding.
     wide: Wide,
 }
@@ -292,13 +343,7 @@ struct Profiles {
 impl Profiles {
     fn new(count: usize, trials: &Trials) -> Self {
         let columns = (0..count).map(|_| Profile::new()).collect();
-        Self {
-            columns,
-            trials: trials.clone(),
-            memory: MEMORY_BYTES,
-            broken_examples: Vec::new(),
-            wide: Wide::default(),
-        }
+        Self { columns, trials: trials.clone(), memory: MEMORY_BYTES, broken: Broken::default(), wide: Wide::default() }
     }
 }
 
@@ -324,10 +369,6 @@ impl Sink for Profiles {
         if record.reason == Reason::Encoding {
             self.wide.push(record.bytes);
         }
-        if self.broken_examples.len() < 3 {
-            let column = record.column.map(|column| format!(" in {}", quoted(column.as_bytes()))).unwrap_or_default();
-            self.broken_examples.push(format!("line {}: {}{column}: {}", record.line, record.reason, record.message));
-        }
-        Ok(())
+        self.broken.set_aside(record)
     }
 }

@@ -50,6 +50,8 @@ struct Tried {
 struct Sample<'s> {
     bytes: &'s [u8],
     is_whole: bool,
+    /// Whether quotes that do not close are text.
+    keeps_stray_quotes: bool,
 }
 
 /// Returns the delimiter that a line such as `sep=;` tells.
@@ -63,7 +65,7 @@ pub(super) fn told_delimiter(line: &[u8]) -> Option<u8> {
 
 /// Returns the form that reads most records of one width; without any, the file is one of single fields.
 pub(super) fn best(bytes: &[u8], is_whole: bool, told: Option<u8>) -> Best {
-    let sample = Sample { bytes, is_whole };
+    let sample = Sample { bytes, is_whole, keeps_stray_quotes: false };
     let mut questions = Vec::new();
     let (usual, rare): (&[u8], &[u8]) = match &told {
         Some(told) => (std::slice::from_ref(told), &[]),
@@ -71,8 +73,10 @@ pub(super) fn best(bytes: &[u8], is_whole: bool, told: Option<u8>) -> Best {
     };
     let mut found = sample.best_of(usual, 0.5, None);
     found = sample.best_of(rare, 0.5, found).or_else(|| sample.ragged(usual));
+    // Where most records tear a quote, nothing else than reading them all the same tells what stands between fields.
+    found = found.or_else(|| Sample { keeps_stray_quotes: true, ..sample }.best_of(usual, 0.5, None));
     if found.is_none() && told.is_none() && !sample.has_single_values() {
-        found = sample.best_of(&ODD, 0.9, None).filter(|(tried, _)| tried.width > 2);
+        found = sample.best_of(&ODD, 0.98, None).filter(|(tried, _)| tried.width > 2);
         if let Some((tried, _)) = &found {
             let between =
                 if tried.format.delimiter == b' ' { "spaces".to_owned() } else { quoted(&[tried.format.delimiter]) };
@@ -82,6 +86,7 @@ pub(super) fn best(bytes: &[u8], is_whole: bool, told: Option<u8>) -> Best {
         }
     }
     let (tried, hints) = found.unwrap_or_else(|| sample.single(told));
+    let (tried, hints) = sample.with_stray_quotes(tried, hints);
     Best { format: tried.format, width: tried.width, questions, hints }
 }
 
@@ -143,8 +148,24 @@ impl Sample<'_> {
 
     /// Returns the best form with a byte between fields, and what would read more of the file.
     fn best_with(self, delimiter: u8) -> Option<(Tried, Vec<String>)> {
-        let base = CsvFormat { delimiter, ..CsvFormat::USUAL };
+        let base = CsvFormat { delimiter, keeps_stray_quotes: self.keeps_stray_quotes, ..CsvFormat::USUAL };
         self.best_form(&base, None)
+    }
+
+    /// Returns a form with quotes that do not close as text, if it reads records that are torn otherwise.
+    fn with_stray_quotes(self, known: Tried, hints: Vec<String>) -> (Tried, Vec<String>) {
+        // A line that tears a quote in a file of single fields may be anything.
+        if known.trial.torn == 0 || known.width < 2 || known.format.quote.is_none() {
+            return (known, hints);
+        }
+        let form = CsvFormat { keeps_stray_quotes: true, ..known.format.clone() };
+        match self.attempt(form, Some(known.width)) {
+            Some(tried) if tried.reads_more_than(&known) => {
+                let hints = if tried.trial.torn == 0 { Vec::new() } else { hints };
+                (tried, hints)
+            }
+            _ => (known, hints),
+        }
     }
 
     /// Returns the best form that differs from `base` in quotes, escapes and spaces; with `width` for records of that many
@@ -182,7 +203,7 @@ impl Sample<'_> {
         let mut hints = Vec::new();
         if double > 0 || best.is_none() || best.as_ref().is_some_and(|best| best.format.escape.is_some()) {
             for &escape in escapes {
-                let form = CsvFormat { quote: None, escape, ..base.clone() };
+                let form = CsvFormat { quote: None, escape, keeps_stray_quotes: false, ..base.clone() };
                 let Some(tried) = self.attempt(form, width) else { continue };
                 let Some(known) = &best else {
                     best = Some(tried);
@@ -357,6 +378,23 @@ mod tests {
     }
 
     #[test]
+    fn quotes_that_do_not_close_are_text_where_that_reads_more() {
+        let keeps = |text: &str| best(text.as_bytes(), true, None).format.keeps_stray_quotes;
+        assert!(keeps("a,b\n\"1\",\"x, y\"\n\"2\",\"y\"z\"\n\"3\",\"z\"\n"));
+        assert!(keeps("a,b\n1,\"p, q\"\n2,\"x\n3,z\n4,\"r, s\"\n"));
+        assert!(!keeps("a,b\n1,\"x, y\"\n2,\"y\"z, w\n3,z\n"));
+        // A text of several lines, and a file of single fields.
+        assert!(!keeps("a,b\n1,\"x\ny \"z\" u\"\n2,\"v, v\"\n3,\"w, w\"\n"));
+        assert!(!keeps("title\n\"Heroes\" (album)\nPlain\n"));
+        // Where nearly every record tears one.
+        let text = "id,note\n1,\"a \"b, c\" d\"\n2,\"e, f \"g\" h, i\"\n3,\"j \"k\" l, m, n, o\"\n4,\"a\"\n";
+        assert!(keeps(text) && form(text).4 == 2);
+        // What stands between fields of nearly all records alike is not what stands in some texts.
+        assert_eq!(form(&("a:b:c\n".repeat(19) + "a:b\n")).4, 1);
+        assert_eq!(form(&"a:b:c\n".repeat(20)).4, 3);
+    }
+
+    #[test]
     fn what_reads_no_more_changes_nothing() {
         let usual = |delimiter, width| (delimiter, Some('"'), None, false, width);
         // Paths with backslashes, one torn quote among many right ones, quotes in the middle of fields.
@@ -365,7 +403,7 @@ mod tests {
         assert_eq!(form("a,b\n5\" pipe,1\n6\" pipe,2\n"), usual(',', 2));
         assert_eq!(form("a,b\n1, x\n2,y\n3,z\n"), usual(',', 2));
         assert_eq!(form("a,b\nit's,1\n'tis,2\n"), usual(',', 2));
-        let hints = best(b"a,b\n\"1\",\"x, y\"\n\"2\",\"y\"z\"\n\"3\",\"z\"\n", true, None).hints;
+        let hints = best(b"a,b\n\"1\",\"x, y\"\n\"2\",\"y\"z, w\n\"3\",\"z\"\n", true, None).hints;
         assert!(hints.iter().all(|hint| hint.contains("quote")) && !hints.is_empty(), "{hints:?}");
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A quote that does not close, text after a closing quote, and a wrong number of fields in a record of several lines
 //! all cost one physical line, the record's first: splitting goes on with the next line, because a single torn quote
-//! would otherwise swallow good records.
+//! would otherwise swallow good records. Where the contract takes stray quotes for text, such a line is a record if it has
+//! the right number of fields then.
 //!
 //! Looking at lines again takes time, and a hostile file could ask for it at every line. Every byte that was looked at
 //! beyond a broken first line is therefore counted, and while that count exceeds [`REPEATS`] times the bytes done with
@@ -15,7 +16,7 @@ use super::problem::FileProblem;
 use super::quarantine::Reason;
 use super::record::{Found, Line, LineEnds, Records, Step, Strangers, View, after_line_end, is_blank};
 use super::rest::RestOfFields;
-use super::split::{Flaw, Scan, Splitter};
+use super::split::{Flaw, Scan, Splitter, Stray};
 use crate::project::{CsvFormat, FieldNames};
 
 /// How many times over, on average, the bytes of a file may be looked at because of broken quotes.
@@ -35,6 +36,8 @@ pub(super) struct Csv {
     /// Whether the next record that is not blank is the header, or another row of it.
     expects_header: bool,
     header: Header,
+    /// Whether a quote that does not close is text, where its record is whole then.
+    keeps_stray_quotes: bool,
     /// How many fields a header may have.
     most_columns: usize,
     /// How many fields a record has.
@@ -116,6 +119,7 @@ impl Csv {
                 skips_repeated: format.skips_repeated_header,
                 repeated: 0,
             },
+            keeps_stray_quotes: format.keeps_stray_quotes,
             most_columns,
             fields,
             rest: None,
@@ -181,7 +185,7 @@ impl Csv {
         }
         let fields = (!self.expects_header).then_some(self.fields);
         let mark = cells.mark();
-        let scan = if self.repeated_bytes > REPEATS * self.done_bytes + view.limit as u64 {
+        let scan = if self.looks_at_lines_only(view.limit) {
             match view.line(at, LineEnds::Any) {
                 Line::End(end) => {
                     self.splitter.scan(View { bytes: &view.bytes[..end], ended: true, ..view }, at, fields, cells)
@@ -191,6 +195,13 @@ impl Csv {
             }
         } else {
             self.splitter.scan(view, at, fields, cells)
+        };
+        let scan = match scan {
+            Scan::Broken { flaw, reach } if self.keeps_stray_quotes => {
+                cells.return_to(mark);
+                self.scan_stray(view, at, (flaw, reach), cells)
+            }
+            scan => scan,
         };
         match scan {
             Scan::Record { end, lines } if self.expects_header => {
@@ -240,6 +251,59 @@ impl Csv {
                     Line::More => Step::More,
                 })
             }
+        }
+    }
+
+    /// Returns whether no more is looked at beyond the first line of a record, because so much was in vain.
+    fn looks_at_lines_only(&self, limit: usize) -> bool {
+        self.repeated_bytes > REPEATS * self.done_bytes + limit as u64
+    }
+
+    /// Looks once more at a record that is broken, with stray quotes as text.
+    #[cold]
+    fn scan_stray(&mut self, view: View<'_>, at: usize, flawed: (Flaw, usize), cells: &mut Cells) -> Scan {
+        let (flaw, reach) = flawed;
+        if self.looks_at_lines_only(view.limit) && flaw == Flaw::Open {
+            return Scan::Broken { flaw, reach };
+        }
+        let scan = if self.expects_header {
+            self.stray_header(view, at, flawed, cells)
+        } else {
+            self.splitter.scan_stray(view, at, self.fields, flawed, cells)
+        };
+        if let Scan::Record { end, .. } = scan {
+            self.repeated_bytes += reach.saturating_sub(end) as u64;
+        }
+        scan
+    }
+
+    /// Looks for a number of fields with which a header that is broken is one, the most known names first.
+    fn stray_header(&self, view: View<'_>, at: usize, flawed: (Flaw, usize), cells: &mut Cells) -> Scan {
+        let broken = Scan::Broken { flaw: flawed.0, reach: flawed.1 };
+        let line_end = match view.line(at, LineEnds::Any) {
+            Line::End(end) => end,
+            Line::More => return Scan::More,
+            Line::TooLong => return broken,
+        };
+        let line = View { bytes: &view.bytes[..line_end], ended: true, limit: view.limit };
+        let mark = cells.mark();
+        let mut best: Option<(usize, usize)> = None;
+        for stray in [Stray::Inside, Stray::Opening] {
+            let splitter = Splitter { stray: Some(stray), ..self.splitter };
+            if matches!(splitter.scan(line, at, None, cells), Scan::Record { .. }) {
+                let names = cells.since(mark, view.bytes).map(|name| name.unwrap_or_default().trim_ascii());
+                let names = names.map(String::from_utf8_lossy).collect::<Vec<_>>();
+                let known = match &self.header.expected {
+                    Some(expected) => names.iter().zip(expected).filter(|(one, other)| one == other).count(),
+                    None => names.iter().filter(|name| self.wanted.knows(name)).count(),
+                };
+                best = best.max(Some((known, names.len())));
+            }
+            cells.return_to(mark);
+        }
+        match best {
+            Some((_, fields)) => self.splitter.scan_stray(view, at, fields, flawed, cells),
+            None => broken,
         }
     }
 

@@ -73,6 +73,12 @@ impl Wanted {
         self.columns.len()
     }
 
+    /// Returns whether a name of a header is one under which a column is looked for.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        let is_it = |path: &Vec<String>| path.len() == 1 && path[0] == name;
+        self.columns.iter().any(|column| column.paths.iter().any(is_it))
+    }
+
     /// Returns the name of a column that may be missing from a file.
     pub(super) fn optional(&self, column: usize) -> Option<&str> {
         self.columns.get(column).filter(|column| !column.required).map(|column| column.name.as_str())

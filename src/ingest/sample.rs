@@ -231,23 +231,37 @@ fn walk(format: &CsvFormat, width: Option<usize>, bytes: &[u8], is_whole: bool, 
             continue;
         }
         cells.return_to(mark);
-        let scan = if repeated > REPEATS * at + MOST_SAMPLE_RECORD {
+        let is_cut = repeated > REPEATS * at + MOST_SAMPLE_RECORD;
+        let scan = if is_cut {
             splitter.scan(View { bytes: &bytes[..line_end], ended: true, limit: line_end }, at, None, &mut cells)
         } else {
             splitter.scan(view, at, None, &mut cells)
         };
-        match scan {
+        let count = |cells: &Cells| cells.since(mark, bytes).count();
+        let scan = match (scan, width) {
             // Quotes that join lines and leave fields out, or have too many, have torn, as a reader sees it.
-            Scan::Record { end, lines }
-                if lines == 1 || width.is_none_or(|width| cells.since(mark, bytes).count() == width) =>
+            (Scan::Record { end, lines }, Some(width)) if lines > 1 && count(&cells) != width => {
+                Scan::Broken { flaw: Flaw::Fields { found: count(&cells), lines }, reach: end }
+            }
+            (scan, _) => scan,
+        };
+        let scan = match (scan, width) {
+            (Scan::Broken { flaw, reach }, Some(width))
+                if format.keeps_stray_quotes && !(is_cut && flaw == Flaw::Open) =>
             {
+                cells.return_to(mark);
+                let found = splitter.scan_stray(view, at, width, (flaw, reach), &mut cells);
+                if let Scan::Record { end, .. } = found {
+                    repeated += reach.saturating_sub(end);
+                }
+                found
+            }
+            (scan, _) => scan,
+        };
+        match scan {
+            Scan::Record { end, lines } => {
                 take(Found::Record { cells: &cells, mark, at, end, before: passed, until: passed + lines });
                 (at, passed) = (end, passed + lines);
-            }
-            Scan::Record { end, .. } => {
-                repeated += end - line_end;
-                take(Found::Broken { is_torn: true });
-                (at, passed) = (line_end, passed + 1);
             }
             Scan::Broken { flaw, reach } => {
                 repeated += reach.saturating_sub(line_end);

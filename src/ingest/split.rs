@@ -3,6 +3,8 @@
 //! - A quote opens a quoted field only as a field's first byte; anywhere else it is a byte like any other.
 //! - Inside a quoted field a doubled quote stands for one, and line ends are text.
 //! - After the closing quote comes a delimiter, a line end or the end of the file; anything else is a mistake.
+//! - Where stray quotes are text, a record that tears a quote is looked at once more, its first line alone: a quote in the
+//!   middle of a quoted field is text, or else the one that opens it is.
 //! - A record ends with `\n`, `\r\n` or `\r`, whatever the other records end with, or with the file.
 //! - Where there is an escape, it makes the next byte text, inside quotes and outside. Before a byte that means something
 //!   it goes; before any other both stay.
@@ -12,7 +14,7 @@
 use memchr::{memchr, memchr2, memchr3};
 
 use super::cells::{Cell, Cells};
-use super::record::{Found, View, after_line_end, count_line_ends};
+use super::record::{Found, Line, LineEnds, View, after_line_end, count_line_ends};
 use crate::project::CsvFormat;
 
 /// The bytes that mean something in CSV.
@@ -25,12 +27,23 @@ pub(super) struct Splitter {
     pub(super) fills_short_rows: bool,
     /// Whether spaces and tabs around a field are no part of it.
     pub(super) trims: bool,
+    /// How a field is read whose quote does not close as it should; without, its record is broken.
+    pub(super) stray: Option<Stray>,
+}
+
+/// How a field is read whose quote does not close before a delimiter or line end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stray {
+    /// The next quote with a delimiter or line end behind it closes the field, and those between are text.
+    Inside,
+    /// The quote that opens it is text.
+    Opening,
 }
 
 impl From<&CsvFormat> for Splitter {
     fn from(format: &CsvFormat) -> Self {
         let CsvFormat { delimiter, quote, escape, fills_short_rows, trims, .. } = *format;
-        Self { delimiter, quote, escape, fills_short_rows, trims }
+        Self { delimiter, quote, escape, fills_short_rows, trims, stray: None }
     }
 }
 
@@ -96,20 +109,25 @@ impl Splitter {
             {
                 match self.quoted(quote, window, start, settled, wanted, cells) {
                     Ok(field) => field,
+                    Err(Scan::Broken { .. }) if self.stray == Some(Stray::Inside) => {
+                        match self.closed_later(quote, window, start, wanted, cells) {
+                            Some(field) => field,
+                            None => return Scan::More,
+                        }
+                    }
+                    Err(Scan::Broken { .. }) if self.stray.is_some() => {
+                        match self.unquoted(window, start, settled, wanted, cells) {
+                            Some(field) => field,
+                            None => return Scan::More,
+                        }
+                    }
                     Err(scan) => return scan,
                 }
-            } else if let Some(escape) = self.escape {
-                match self.escaped(escape, window, start, settled, wanted, cells) {
+            } else {
+                match self.unquoted(window, start, settled, wanted, cells) {
                     Some(field) => field,
                     None => return Scan::More,
                 }
-            } else {
-                let place = memchr3(self.delimiter, b'\n', b'\r', &window[start..]);
-                let after = place.map_or(window.len(), |place| start + place);
-                if wanted {
-                    cells.push(Cell::new(start, self.before_blanks(window, start, after)));
-                }
-                Field { after, lines: 0 }
             };
             count += 1;
             lines += field.lines;
@@ -141,6 +159,103 @@ impl Splitter {
             } else {
                 Scan::Record { end, lines }
             };
+        }
+    }
+
+    /// Reads the field at `start`, in which quotes are text; nothing where more bytes are needed.
+    #[inline]
+    fn unquoted(self, window: &[u8], start: usize, settled: bool, wanted: bool, cells: &mut Cells) -> Option<Field> {
+        if let Some(escape) = self.escape {
+            return self.escaped(escape, window, start, settled, wanted, cells);
+        }
+        let place = memchr3(self.delimiter, b'\n', b'\r', &window[start..]);
+        let after = place.map_or(window.len(), |place| start + place);
+        if wanted {
+            cells.push(Cell::new(start, self.before_blanks(window, start, after)));
+        }
+        Some(Field { after, lines: 0 })
+    }
+
+    /// Reads the field at `start` up to the next quote behind which a field can end, of the same line; without one its
+    /// first quote is text.
+    #[cold]
+    fn closed_later(self, quote: u8, window: &[u8], start: usize, wanted: bool, cells: &mut Cells) -> Option<Field> {
+        let line = memchr2(b'\n', b'\r', &window[start..]).map_or(window.len(), |place| start + place);
+        let mut from = start + 1;
+        while let Some(place) = memchr(quote, &window[from..line]) {
+            let close = from + place;
+            let after = if self.trims { self.after_blanks(&window[..line], close + 1) } else { close + 1 };
+            let is_escaped = self.escape == Some(window[close - 1]) && close > start + 1;
+            if !is_escaped && (after == line || window[after] == self.delimiter) {
+                let text = &window[start + 1..close];
+                if wanted {
+                    cells.push_held(|held| match self.escape {
+                        None => undouble(text, quote, held),
+                        Some(escape) => self.unescape(escape, text, held),
+                    });
+                }
+                return Some(Field { after, lines: 0 });
+            }
+            from = close + 1;
+        }
+        self.unquoted(window, start, true, wanted, cells)
+    }
+
+    /// Looks once more at a record at `at` that was found broken, if its quotes may be stray: at its first line alone,
+    /// with quotes as text, which must then have `fields` fields. `flaw` is why it was broken, and `reach` how far was
+    /// looked.
+    ///
+    /// Where the quote does not even close on that line, what begins there may be a text of several lines. So the next line
+    /// must be a record of its own.
+    #[cold]
+    pub(super) fn scan_stray(
+        self,
+        view: View<'_>,
+        at: usize,
+        fields: usize,
+        (flaw, reach): (Flaw, usize),
+        cells: &mut Cells,
+    ) -> Scan {
+        let broken = Scan::Broken { flaw, reach };
+        if matches!(flaw, Flaw::Length | Flaw::Fields { lines: 1, .. }) {
+            return broken;
+        }
+        let line_end = match view.line(at, LineEnds::Any) {
+            Line::End(end) => end,
+            Line::More => return Scan::More,
+            Line::TooLong => return broken,
+        };
+        let line = View { bytes: &view.bytes[..line_end], ended: true, limit: view.limit };
+        let mark = cells.mark();
+        let mut found = None;
+        for stray in [Stray::Inside, Stray::Opening] {
+            cells.return_to(mark);
+            let splitter = Self { stray: Some(stray), fills_short_rows: false, ..self };
+            let scan = splitter.scan(line, at, Some(fields), cells);
+            if matches!(scan, Scan::Record { end, lines: 1 } if end == line_end) {
+                found = Some(scan);
+                break;
+            }
+        }
+        let Some(found) = found else {
+            cells.return_to(mark);
+            return broken;
+        };
+        let is_open = reach > line_end || flaw == Flaw::Open;
+        let next = View { bytes: view.window(at), ended: view.settled(at), limit: view.limit };
+        if !is_open || line_end == next.bytes.len() && next.ended {
+            return found;
+        }
+        let after = cells.mark();
+        let follows = self.scan(next, line_end, Some(fields), cells);
+        cells.return_to(after);
+        match follows {
+            Scan::Record { .. } => found,
+            Scan::More => Scan::More,
+            Scan::Broken { .. } => {
+                cells.return_to(mark);
+                broken
+            }
         }
     }
 
@@ -290,11 +405,12 @@ impl Splitter {
     }
 }
 
-/// Appends `text` with every doubled quote made one.
+/// Appends `text` with every doubled quote made one; one alone stays.
 fn undouble(mut text: &[u8], quote: u8, into: &mut Vec<u8>) {
     while let Some(place) = memchr(quote, text) {
         into.extend_from_slice(&text[..=place]);
-        text = &text[place + 2..];
+        let is_doubled = text.get(place + 1) == Some(&quote);
+        text = &text[place + 1 + usize::from(is_doubled)..];
     }
     into.extend_from_slice(text);
 }
@@ -304,8 +420,14 @@ mod tests {
     use super::*;
     use crate::ingest::record::View;
 
-    const SPLITTER: Splitter =
-        Splitter { delimiter: b',', quote: Some(b'"'), escape: None, fills_short_rows: false, trims: false };
+    const SPLITTER: Splitter = Splitter {
+        delimiter: b',',
+        quote: Some(b'"'),
+        escape: None,
+        fills_short_rows: false,
+        trims: false,
+        stray: None,
+    };
     const ESCAPED: Splitter = Splitter { escape: Some(b'\\'), ..SPLITTER };
 
     fn scan(text: &str, fields: usize) -> (Scan, Vec<String>) {

@@ -683,6 +683,51 @@ fn short_rows_are_filled_where_the_contract_says_so() {
 }
 
 #[test]
+fn stray_quotes_are_text_where_the_contract_says_so() {
+    let mut case = formatted(&[("a", "string"), ("b", "string"), ("c", "string")], |format| {
+        format.keeps_stray_quotes = true;
+    });
+    let text = b"a,b,c\n1,\"x, y\",z\n2,\"torn,z\n0,plain,z\n3,\"a \"b\" c\",z\n4,\"\"d, e\",z\n5,x,\"\n6,\"u\n\"\"v\",z\n7,\"p, q,z\n\
+        8,\"one \"two, three\" four\",z\n9,\"first line\nand \"last\" line\",z\n10,x,\"first line\nand \"last\" line\"\n\
+        11,\"p\"\"q\" r\",\"s\n";
+    for pace in PACES {
+        case.pace = pace;
+        let (kept, _) = case.read(text).unwrap();
+        let rows = kept.rows.iter().map(|row| row[..3].join("|")).collect::<Vec<_>>();
+        let expected = [
+            "1|x, y|z",
+            "2|\"torn|z",
+            "0|plain|z",
+            "3|a \"b\" c|z",
+            "4|\"d, e|z",
+            "5|x|\"",
+            "6|u\n\"v|z",
+            "8|one \"two, three\" four|z",
+            "11|p\"q\" r|\"s",
+        ];
+        assert_eq!(rows, expected);
+        // One with another number of fields either way, and a text of several lines.
+        let lines = kept.aside.iter().map(|aside| aside.line).collect::<Vec<_>>();
+        assert_eq!(lines, [10, 12, 13, 14, 15]);
+    }
+    // Without it each of them is set aside.
+    let plain = formatted(&[("a", "string"), ("b", "string"), ("c", "string")], |_| {});
+    let (kept, _) = plain.read(text).unwrap();
+    assert_eq!(kept.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["1", "0", "6"]);
+}
+
+#[test]
+fn a_header_with_a_stray_quote_names_the_columns_that_the_contract_knows() {
+    let case = formatted(&[("\"a", "string"), ("b", "string"), ("c", "string")], |format| {
+        format.keeps_stray_quotes = true;
+    });
+    assert_eq!(case.rows(b"\"a,b,\"c\"\n1,2,3\n"), [["1", "2", "3", "2", "9"]]);
+    // Read as a quoted name with a quote in it, it has two names; no column is called like the first of them.
+    let case = formatted(&[("a,b,\"c", "string"), ("d", "string")], |format| format.keeps_stray_quotes = true);
+    assert_eq!(case.rows(b"\"a,b,\"c\",d\n1,2\n"), [["1", "2", "2", "11"]]);
+}
+
+#[test]
 fn files_of_many_encodings_say_the_same() {
     let text = "名,额\r\n订单,1\r\n\"退\n款\",2\r\n";
     let mut case = Case::csv(&[("名", "string"), ("额", "int64")]);
@@ -1457,6 +1502,7 @@ proptest! {
             skip_lines: u64::from(dice >> 4 & 1) * 2,
             comment: bit(5).then(|| "1".to_owned()),
             fills_short_rows: bit(6),
+            keeps_stray_quotes: bit(14),
             trims: bit(12),
             skips_repeated_header: bit(13),
             expected_header: None,

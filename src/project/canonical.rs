@@ -31,6 +31,7 @@ impl Canonical for CsvFormat {
             skip_lines,
             comment,
             fills_short_rows,
+            keeps_stray_quotes,
             trims,
             expected_header,
             header_rows,
@@ -45,6 +46,9 @@ impl Canonical for CsvFormat {
             ("comment", comment),
             ("fills_short_rows", fills_short_rows),
         ];
+        if *keeps_stray_quotes {
+            fields.push(("keeps_stray_quotes", keeps_stray_quotes));
+        }
         if *trims {
             fields.push(("trims", trims));
         }

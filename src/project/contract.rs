@@ -176,6 +176,9 @@ pub struct CsvFormat {
     pub comment: Option<String>,
     /// Whether fields that a record lacks at its end have no value; otherwise it is set aside.
     pub fills_short_rows: bool,
+    /// Whether a quote that opens a field and does not close it is text, where its record is whole then; otherwise the
+    /// record is set aside.
+    pub keeps_stray_quotes: bool,
     /// Whether spaces and tabs around a field, outside its quotes, are no part of it.
     pub trims: bool,
     /// The names that the header must have, where the contract names the fields otherwise; it is read, and compared.
@@ -207,6 +210,7 @@ impl CsvFormat {
         skip_lines: 0,
         comment: None,
         fills_short_rows: false,
+        keeps_stray_quotes: false,
         trims: false,
         expected_header: None,
         header_rows: 1,

@@ -38,7 +38,9 @@ pub use contract::{
 pub use format_zone::{FormatZone, zone_by_name};
 pub use job::{Job, Spelled};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};
-pub use load::{NAME_RULE, find_root, is_name, load, parse_duration, parse_size, read_inside, stamp, warehouse};
+pub use load::{
+    NAME_RULE, contract, find_root, is_name, load, parse_duration, parse_size, read_inside, stamp, warehouse,
+};
 pub use model::{Layer, Model};
 pub use partition::{DayReach, PartitionBy};
 pub use schedule::{Days, Schedule};

@@ -250,7 +250,7 @@ fn quotes_and_escapes_are_those_that_read_every_record() {
     // Where nothing reads all of them, it says what could.
     let scratch = project("UTC");
     let (contract, questions) =
-        propose(&scratch, "t", "t.csv", "id,note\n\"1\",\"x, y\"\n\"2\",\"y\"z\"\n\"3\",\"z\"\n\"4\",\"u\"\n");
+        propose(&scratch, "t", "t.csv", "id,note\n\"1\",\"x, y\"\n\"2\",\"y\"z, w\n\"3\",\"z\"\n\"4\",\"u\"\n");
     let question = questions.iter().find(|it| it.contains("cannot be read")).unwrap();
     assert!(
         question.starts_with("1 of 4 records cannot be read with this `format`: line 3: E_QUOTE")
@@ -259,6 +259,92 @@ fn quotes_and_escapes_are_those_that_read_every_record() {
         "{question}"
     );
     assert!(contract.contains("rejected_share = 0.25"), "{contract}");
+}
+
+/// Returns forty records of a number, a text in quotes with a comma in it, and a number, with others in the place of some.
+fn with_lines(header: &str, others: &[(usize, &str)]) -> String {
+    let lines = (1..=40).map(|n| {
+        let other = others.iter().find(|(at, _)| *at == n).map(|(_, line)| (*line).to_owned());
+        other.unwrap_or_else(|| format!("{n},\"word {n}, and more\",{}", n * 2)) + "\n"
+    });
+    header.to_owned() + "\n" + &lines.collect::<String>()
+}
+
+#[test]
+fn a_quote_that_does_not_close_is_text_where_its_record_is_whole_then() {
+    let others = [
+        (4, "4,\"torn word,8"),
+        (9, "9,\"he said \"no, never\" to me,18"),
+        (15, "15,\"a \"b\" c\",30"),
+        (22, "22,w,\"44"),
+    ];
+    let scratch = project("UTC");
+    let (contract, questions) = propose(&scratch, "t", "t.csv", with_lines("id,note,n", &others));
+    assert!(contract.contains("quote = '\"', header = true, stray_quotes = \"text\""), "{contract}");
+    // What such a record holds does not make text of a number.
+    assert!(contract.contains("id = \"int64!\"") && contract.contains("n = \"int64\""), "{contract}");
+    let told = "a quote that does not close at the end of a field, as on line 5, is taken for text: is it?";
+    assert!(questions.iter().any(|it| it == told), "{questions:?}");
+    let told = "2 of 40 records cannot be read with this `format`";
+    assert!(questions.iter().any(|it| it.starts_with(told) && it.contains("line 23")), "{questions:?}");
+    run(&scratch, "t");
+    let rows = scratch.rows("select id, note, n from t where id in (3, 4, 15) order by id");
+    assert_eq!(rows, ["3,\"word 3, and more\",6", "4,\"\"\"torn word\",8", "15,\"a \"\"b\"\" c\",30"]);
+    assert_eq!(scratch.rows("select accepted, quarantined from dq_ledger"), ["38,2"]);
+    // Only where it reads more, and not because a text has quotes in its middle.
+    let (contract, _) = propose(&scratch, "u", "u.csv", with_lines("id,note,n", &[(7, "7,5\" pipe,14")]));
+    assert!(!contract.contains("stray_quotes"), "{contract}");
+    // Of a text of several lines no part is taken for a record.
+    let others = [(12, "12,x,\"first line\nand \"last\" line\"")];
+    let (contract, _) = propose(&scratch, "v", "v.csv", with_lines("id,note,n", &others));
+    assert!(!contract.contains("stray_quotes"), "{contract}");
+}
+
+#[test]
+fn a_header_with_a_stray_quote_is_one() {
+    for (header, names) in [
+        ("\"id,note,n", ["\"id", "note", "n"]),
+        ("id,\"note,\"n\"", ["id", "\"note", "n"]),
+        ("id,note,\"n", ["id", "note", "\"n"]),
+    ] {
+        let scratch = project("UTC");
+        let (contract, _) = propose(&scratch, "t", "t.csv", with_lines(header, &[]));
+        assert!(contract.contains("header = true, stray_quotes = \"text\""), "{header}\n{contract}");
+        let stray = names.iter().find(|name| name.starts_with('"')).unwrap();
+        let declared = format!("{} = {{ type = \"", stray.trim_start_matches('"'));
+        assert!(contract.contains(&declared) && contract.contains(&format!("aliases = ['{stray}']")), "{contract}");
+        run(&scratch, "t");
+        assert_eq!(scratch.rows("select id, note, n from t where id = 3"), ["3,\"word 3, and more\",6"], "{header}");
+        assert_eq!(scratch.rows("select accepted, quarantined from dq_ledger"), ["40,0"], "{header}");
+    }
+}
+
+#[test]
+fn a_header_that_is_written_unlike_its_records_names_them() {
+    let scratch = project("UTC");
+    let (contract, questions) = propose(&scratch, "t", "t.csv", with_lines("id;note;n", &[]));
+    assert!(contract.contains("skip = 1, columns = [\"id\", \"note\", \"n\"]"), "{contract}");
+    let told = "something else stands between the 3 names of the header than between the fields, which are called so by \
+                their place; the first line is passed over: is it so in every file?";
+    assert!(questions.iter().any(|it| it == told), "{questions:?}");
+    run(&scratch, "t");
+    assert_eq!(scratch.rows("select id, note, n from t where id = 3"), ["3,\"word 3, and more\",6"]);
+    // A line of as many words that are values is no header.
+    let (contract, _) = propose(&scratch, "u", "u.csv", with_lines("0;word;0", &[]));
+    assert!(!contract.contains("columns = ["), "{contract}");
+}
+
+#[test]
+fn a_header_without_records_is_worth_a_contract() {
+    let scratch = project("UTC");
+    let (contract, questions) = propose(&scratch, "t", "t-01.csv", "id;note;n\n");
+    assert!(contract.contains("delimiter = \";\"") && contract.contains("id = \"string\""), "{contract}");
+    let told = "the file has a header and no records, so that every column is text: of which type is each?";
+    assert!(questions.iter().any(|it| it == told), "{questions:?}");
+    run(&scratch, "t");
+    land(&scratch, "t-02.csv", "id;note;n\n1;x;2\n");
+    run(&scratch, "t");
+    assert_eq!(scratch.rows("select id, note, n from t"), ["1,x,2"]);
 }
 
 #[test]
@@ -272,7 +358,7 @@ fn a_quote_that_never_closes_costs_its_line_alone() {
         let (contract, questions) = propose(&scratch, "t", "t.txt", text);
         assert!(contract.contains("delimiter = '\\t'"), "{contract}");
         assert_eq!(contract.lines().filter(|line| line.starts_with("column_")).count(), 4, "{contract}");
-        let quote_is_text = contract.contains("quote = \"\"");
+        let quote_is_text = contract.contains("quote = \"\"") || contract.contains("stray_quotes = \"text\"");
         let told = questions.iter().any(|it| it.starts_with("1 of") && it.contains("cannot be read"));
         assert!(told != quote_is_text, "{questions:?}");
         run(&scratch, "t");

@@ -206,6 +206,6 @@ fn proposed_contracts_read_what_the_benchmark_has() {
     for (name, sum, why) in told_real.iter().filter(|(_, sum, _)| *sum < 9.0) {
         println!("  {sum:.3} {name}: {why}");
     }
-    // A record that is torn or has too many fields or too few is set aside, and so counts as lost.
-    assert!(simple >= 9.93 && weighted >= 9.85, "{simple:.4} {weighted:.4}");
+    // A record that has too many fields or too few is set aside, and so counts as lost.
+    assert!(simple >= 9.96 && weighted >= 9.86, "{simple:.4} {weighted:.4}");
 }

@@ -110,6 +110,7 @@ fn csv(format: &mut Table<'_>, kind: Option<Kind>, listed: &mut Option<std::ops:
         skip_lines: skip(format),
         comment: comment(format),
         fills_short_rows: format.one_of("short_rows", &[("set_aside", false), ("null", true)]).unwrap_or(false),
+        keeps_stray_quotes: stray_quotes(format, quote),
         trims: format.take("trim").and_then(|value| value.boolean()).unwrap_or(false),
         expected_header,
         ..CsvFormat::USUAL
@@ -182,6 +183,25 @@ fn repeated_header(format: &mut Table<'_>, has_header: bool) -> bool {
         format.reject(&word, message, "remove it");
     }
     *skips
+}
+
+/// Returns whether quotes that do not close are text.
+fn stray_quotes(format: &mut Table<'_>, quote: Option<u8>) -> bool {
+    let place = format.has("stray_quotes").then(|| format.text("stray_quotes")).flatten();
+    let Some(word) = place else { return false };
+    let is_text = match word.text.as_str() {
+        "set_aside" => false,
+        "text" => true,
+        other => {
+            let message = format!("`stray_quotes` cannot be `{other}`");
+            format.reject(&word, message, "write `text`, or leave it out");
+            return false;
+        }
+    };
+    if is_text && quote.is_none() {
+        format.reject(&word, "`stray_quotes` needs a quote, and `quote` is empty", "remove it: all bytes are text");
+    }
+    is_text
 }
 
 fn skip(format: &mut Table<'_>) -> u64 {

@@ -28,6 +28,7 @@ mod value;
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use self::files::read_inside;
+pub use self::source::contract;
 pub use self::value::{NAME_RULE, is_name, parse_duration, parse_size};
 
 use self::names::Names;

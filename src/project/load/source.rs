@@ -40,6 +40,15 @@ pub(super) fn read_all(
     contracts
 }
 
+/// Returns the contract of the dataset `name` that a text says, unless it has mistakes.
+#[must_use]
+pub fn contract(name: &str, text: &str, settings: &Settings) -> Option<SourceContract> {
+    let file = SourceFile::new(format!("schemas/sources/{name}.toml"), text);
+    let mut found = Diagnostics::default();
+    let contract = toml_reader::read(&file, &mut found, |table| read(name, &file, table, Some(settings)))?;
+    found.is_empty().then_some(contract)
+}
+
 fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&Settings>) -> Option<SourceContract> {
     const MODES: [(&str, FilesMode); 3] =
         [("replace", FilesMode::Replace), ("append", FilesMode::Append), ("snapshot", FilesMode::Snapshot)];
@@ -455,6 +464,11 @@ mod tests {
             ("format = { type = \"csv\", skip = -1 }", "1:33 E0107 `skip` is less than 0 @-1"),
             ("format = { type = \"csv\", comment = \"\" }", "1:37 E0107 `comment` is not the beginning of a line @"),
             ("format = { type = \"csv\", short_rows = \"\" }", "1:40 E0107 `short_rows` cannot be `` @"),
+            ("format = { type = \"csv\", stray_quotes = \"x\" }", "1:42 E0107 `stray_quotes` cannot be `x` @x"),
+            (
+                "format = { type = \"csv\", quote = \"\", stray_quotes = \"text\" }",
+                "1:54 E0107 `stray_quotes` needs a quote, and `quote` is empty @text",
+            ),
             (
                 "format = { type = \"csv\", header = true, columns = [\"id\"] }",
                 "1:35 E0107 `header` and `columns` both name the fields @true",
