@@ -54,7 +54,7 @@ faults: ## Kill opsmart, or let the disk refuse, at every call that changes it; 
 	./tests/faults/run.sh
 
 .PHONY: fuzz
-fuzz: ## Fuzz the readers of landed and project files; FUZZ_SECONDS=300 for each instead of 60
+fuzz: ## Fuzz the readers of landed and project files, and run models of all kinds; FUZZ_SECONDS=300 for each instead of 60
 	./tests/fuzz/run.sh
 
 .PHONY: browser

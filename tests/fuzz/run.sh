@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Fuzzes what reads landed files and project files, FUZZ_SECONDS (60) for each of FUZZ_TARGETS (all). Needs a C++
+# Fuzzes what reads landed files and project files and runs models, FUZZ_SECONDS (60) for each of FUZZ_TARGETS (all). Needs a C++
 # compiler and, the first time, a package registry. What has been found to be worth trying is kept in the build folder,
 # so that each run goes on where the last one ended.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 seconds="${FUZZ_SECONDS:-60}"
-targets="${FUZZ_TARGETS:-csv ndjson contract project}"
+targets="${FUZZ_TARGETS:-csv ndjson contract project model}"
 root="$PWD"
 target="${CARGO_TARGET_DIR:-target}"
 case "$target" in /*) ;; *) target="$root/$target" ;; esac
@@ -53,8 +53,19 @@ seeds() {
             printf 'select ticket_id, count(*) as n, max(day) as day from stg_tickets group by ticket_id\n'
         } > "$work/seeds/$1/project"
         ;;
+    model)
+        # Bytes choose the query; after 0xff stands its text.
+        for number in 1 2 3 4 5 6 7 8; do head -c $((number * 60)) /dev/urandom > "$work/seeds/$1/chosen-$number"; done
+        number=0
+        while read -r file; do
+            number=$((number + 1))
+            { printf '\377\0' && head -c 2000 "$file"; } > "$work/seeds/$1/$number"
+        done < <(find sql -name '*.sql' -size -3k | sort | head -n 20)
+        printf '\377\0select id, sum(amount) over (partition by g) as s from stg_t full join stg_u using (id)\n' \
+            > "$work/seeds/$1/text"
+        ;;
     *)
-        echo "error: there is no target \`$1\`; there are csv, ndjson, contract and project" >&2
+        echo "error: there is no target \`$1\`; there are csv, ndjson, contract, project and model" >&2
         exit 2
         ;;
     esac

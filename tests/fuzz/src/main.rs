@@ -4,6 +4,7 @@
 #![no_main]
 
 mod landed;
+mod model;
 mod project;
 
 use libfuzzer_sys::fuzz_target;
@@ -14,6 +15,7 @@ fuzz_target!(|input: &[u8]| {
         Ok("ndjson") => landed::ndjson(input),
         Ok("contract") => project::contract(input),
         Ok("project") => project::project(input),
+        Ok("model") => model::model(input),
         other => panic!("FUZZ_TARGET names no target: {other:?}"),
     }
 });

@@ -57,7 +57,7 @@ fn check(files: &[(&str, &[u8])]) {
 }
 
 /// Checks that every mistake points into the file that it names, and can be shown.
-fn located(mistakes: &Diagnostics, files: &[(&str, &[u8])]) {
+pub(crate) fn located(mistakes: &Diagnostics, files: &[(&str, &[u8])]) {
     assert!(!mistakes.is_empty());
     for mistake in mistakes {
         assert!(!mistake.message.is_empty());
