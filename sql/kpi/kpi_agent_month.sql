@@ -282,17 +282,12 @@ final as (
         end as resolution_median_minutes,
         coalesce(acts_summed_to_months.sla_met, 0) as sla_met,
         coalesce(acts_summed_to_months.sla_decided, 0) as sla_decided,
-        round(
-            cast(acts_summed_to_months.sla_met as double)
-                / nullif(acts_summed_to_months.sla_decided, 0),
-            6
-        ) as sla_rate,
+        ratio(acts_summed_to_months.sla_met, acts_summed_to_months.sla_decided)
+            as sla_rate,
         coalesce(acts_summed_to_months.csat_pos, 0) as csat_pos,
         coalesce(acts_summed_to_months.csat_answered, 0) as csat_answered,
-        round(
-            cast(acts_summed_to_months.csat_pos as double)
-                / nullif(acts_summed_to_months.csat_answered, 0),
-            6
+        ratio(
+            acts_summed_to_months.csat_pos, acts_summed_to_months.csat_answered
         ) as csat_rate,
         -- Wilson's score interval (1927) keeps two good ratings of two from
         -- beating ninety of a hundred.
@@ -305,10 +300,8 @@ final as (
         ) as csat_wilson_lower,
         coalesce(acts_summed_to_months.reopened_tickets, 0)
             as reopened_tickets,
-        round(
-            cast(acts_summed_to_months.reopened_tickets as double)
-                / nullif(acts_summed_to_months.solved, 0),
-            6
+        ratio(
+            acts_summed_to_months.reopened_tickets, acts_summed_to_months.solved
         ) as reopen_rate,
         agent_months.tenure_days,
 

@@ -632,22 +632,15 @@ measures_with_score as (
             end,
             6
         ) as trailing_28_mean,
-        round(
-            case
-                when deviations[4] + deviations[5] > 0
-                    then 0.6745 * (value - baseline_median)
-                        / ((deviations[4] + deviations[5]) / 2)
-                else (value - baseline_median)
-                    / nullif(
-                        1.253314 * (
-                            deviations[1] + deviations[2] + deviations[3]
-                            + deviations[4] + deviations[5] + deviations[6]
-                            + deviations[7] + deviations[8]
-                        ) / 8,
-                        0
-                    )
-            end,
-            4
+        robust_z(
+            value,
+            baseline_median,
+            (deviations[4] + deviations[5]) / 2,
+            (
+                deviations[1] + deviations[2] + deviations[3]
+                + deviations[4] + deviations[5] + deviations[6]
+                + deviations[7] + deviations[8]
+            ) / 8
         ) as robust_z
 
     from measures_with_deviations
@@ -692,21 +685,14 @@ measures_joined as (
             as band_low,
         case when targets.direction = 'band' then targets.band_high end
             as band_high,
-        case
-            when measures.value is null or targets.metric_id is null
-                then null
-            when targets.direction = 'higher'
-                then measures.value / nullif(targets.target, 0)
-            when targets.direction = 'lower' and measures.value = 0
-                then $attainment_cap
-            when targets.direction = 'lower'
-                then targets.target / measures.value
-            when measures.value < targets.band_low
-                then measures.value / nullif(targets.band_low, 0)
-            when measures.value > targets.band_high
-                then 2 - measures.value / nullif(targets.band_high, 0)
-            else 1
-        end as attainment,
+        attainment(
+            measures.value,
+            targets.direction,
+            targets.target,
+            targets.band_low,
+            targets.band_high,
+            $attainment_cap
+        ) as attainment,
         measures.is_complete
 
     from measures_with_score as measures
@@ -720,21 +706,6 @@ measures_joined as (
 
 ),
 
-measures_capped as (
-
-    select
-        *,
-        case
-            when attainment is not null
-                then round(
-                    least(greatest(attainment, 0), $attainment_cap), 6
-                )
-        end as attainment_capped
-
-    from measures_joined
-
-),
-
 final as (
 
     select
@@ -745,12 +716,7 @@ final as (
         scope_id,
 
         ---------- strings
-        case
-            when attainment_capped is null then 'unknown'
-            when attainment_capped >= 1 then 'green'
-            when attainment_capped >= 0.9 then 'amber'
-            else 'red'
-        end as rag,
+        rag(attainment) as rag,
 
         ---------- numbers
         value,
@@ -767,13 +733,13 @@ final as (
         target,
         band_low,
         band_high,
-        attainment_capped as attainment,
+        attainment,
 
         ---------- booleans
         is_complete and coalesce(abs(robust_z) > 3.5, false) as is_anomaly,
         is_complete
 
-    from measures_capped
+    from measures_joined
 
 )
 

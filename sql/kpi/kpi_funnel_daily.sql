@@ -191,11 +191,8 @@ final as (
         entered,
         reached,
         reached_before - reached as dropped,
-        round(
-            cast(reached as double) / nullif(reached_before, 0), 6
-        ) as step_rate,
-        round(cast(reached as double) / nullif(entered, 0), 6)
-            as overall_rate,
+        ratio(reached, reached_before) as step_rate,
+        ratio(reached, entered) as overall_rate,
         case
             when step > 1 and reached >= $min_sample
                 then round(median_seconds, 3)

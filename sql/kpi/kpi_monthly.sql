@@ -488,35 +488,25 @@ months_compared as (
             end,
             6
         ) as ytd,
-        round(
-            case
-                when baselines.median_deviation > 0
-                    then 0.6745 * (months.value - baselines.baseline_median)
-                        / baselines.median_deviation
-                else (months.value - baselines.baseline_median)
-                    / nullif(1.253314 * baselines.mean_deviation, 0)
-            end,
-            4
+        robust_z(
+            months.value,
+            baselines.baseline_median,
+            baselines.median_deviation,
+            baselines.mean_deviation
         ) as robust_z,
         targets.target,
         case when targets.direction = 'band' then targets.band_low end
             as band_low,
         case when targets.direction = 'band' then targets.band_high end
             as band_high,
-        case
-            when months.value is null or targets.metric_id is null then null
-            when targets.direction = 'higher'
-                then months.value / nullif(targets.target, 0)
-            when targets.direction = 'lower' and months.value = 0
-                then $attainment_cap
-            when targets.direction = 'lower'
-                then targets.target / months.value
-            when months.value < targets.band_low
-                then months.value / nullif(targets.band_low, 0)
-            when months.value > targets.band_high
-                then 2 - months.value / nullif(targets.band_high, 0)
-            else 1
-        end as attainment,
+        attainment(
+            months.value,
+            targets.direction,
+            targets.target,
+            targets.band_low,
+            targets.band_high,
+            $attainment_cap
+        ) as attainment,
         months.is_complete
 
     from months_with_windows as months
@@ -549,21 +539,6 @@ months_compared as (
 
 ),
 
-months_capped as (
-
-    select
-        *,
-        case
-            when attainment is not null
-                then round(
-                    least(greatest(attainment, 0), $attainment_cap), 6
-                )
-        end as attainment_capped
-
-    from months_compared
-
-),
-
 final as (
 
     select
@@ -574,12 +549,7 @@ final as (
         scope_id,
 
         ---------- strings
-        case
-            when attainment_capped is null then 'unknown'
-            when attainment_capped >= 1 then 'green'
-            when attainment_capped >= 0.9 then 'amber'
-            else 'red'
-        end as rag,
+        rag(attainment) as rag,
 
         ---------- numbers
         value,
@@ -597,13 +567,13 @@ final as (
         target,
         band_low,
         band_high,
-        attainment_capped as attainment,
+        attainment,
 
         ---------- booleans
         is_complete and coalesce(abs(robust_z) > 3.5, false) as is_anomaly,
         is_complete
 
-    from months_capped
+    from months_compared
 
 )
 

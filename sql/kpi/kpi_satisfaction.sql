@@ -163,24 +163,16 @@ final as (
         ---------- numbers
         segments_with_shares.offered,
         segments_with_shares.answered,
-        round(
-            cast(segments_with_shares.answered as double)
-                / nullif(segments_with_shares.offered, 0),
-            6
-        ) as response_rate,
+        ratio(segments_with_shares.answered, segments_with_shares.offered)
+            as response_rate,
         segments_with_shares.n,
-        round(
-            segments_with_shares.score_total
-                / nullif(segments_with_shares.n, 0),
-            6
-        ) as score_mean,
+        ratio(segments_with_shares.score_total, segments_with_shares.n)
+            as score_mean,
         case when is_csat then segments_with_shares.positives end as csat_pos,
         case
             when is_csat
-                then round(
-                    cast(segments_with_shares.positives as double)
-                        / nullif(segments_with_shares.n, 0),
-                    6
+                then ratio(
+                    segments_with_shares.positives, segments_with_shares.n
                 )
         end as csat_rate,
         case
@@ -225,10 +217,8 @@ final as (
         case when is_ces then segments_with_shares.positives end as ces_pos,
         case
             when is_ces
-                then round(
-                    cast(segments_with_shares.positives as double)
-                        / nullif(segments_with_shares.n, 0),
-                    6
+                then ratio(
+                    segments_with_shares.positives, segments_with_shares.n
                 )
         end as ces_rate,
 

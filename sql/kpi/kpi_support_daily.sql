@@ -481,11 +481,9 @@ final as (
         days_with_backlog.sla_active,
         days_with_backlog.sla_met + days_with_backlog.sla_breached
             as sla_decided,
-        round(
-            cast(days_with_backlog.sla_met as double) / nullif(
-                days_with_backlog.sla_met + days_with_backlog.sla_breached, 0
-            ),
-            6
+        ratio(
+            days_with_backlog.sla_met,
+            days_with_backlog.sla_met + days_with_backlog.sla_breached
         ) as sla_rate,
         days_with_backlog.resolved_tickets,
         case
@@ -499,30 +497,24 @@ final as (
                 then round(days_with_backlog.full_resolution_p90_minutes, 2)
         end as full_resolution_p90_minutes,
         days_with_backlog.one_touch_tickets,
-        round(
-            cast(days_with_backlog.one_touch_tickets as double)
-                / nullif(days_with_backlog.resolved_tickets, 0),
-            6
+        ratio(
+            days_with_backlog.one_touch_tickets,
+            days_with_backlog.resolved_tickets
         ) as one_touch_rate,
         days_with_backlog.first_contact_tickets,
-        round(
-            cast(days_with_backlog.first_contact_tickets as double)
-                / nullif(days_with_backlog.resolved_tickets, 0),
-            6
+        ratio(
+            days_with_backlog.first_contact_tickets,
+            days_with_backlog.resolved_tickets
         ) as first_contact_rate,
         days_with_backlog.csat_pos,
         days_with_backlog.csat_answered,
-        round(
-            cast(days_with_backlog.csat_pos as double)
-                / nullif(days_with_backlog.csat_answered, 0),
-            6
-        ) as csat_rate,
+        ratio(days_with_backlog.csat_pos, days_with_backlog.csat_answered)
+            as csat_rate,
         days_with_backlog.csat_offered,
         days_with_backlog.csat_offers_answered,
-        round(
-            cast(days_with_backlog.csat_offers_answered as double)
-                / nullif(days_with_backlog.csat_offered, 0),
-            6
+        ratio(
+            days_with_backlog.csat_offers_answered,
+            days_with_backlog.csat_offered
         ) as csat_response_rate,
 
         ---------- booleans

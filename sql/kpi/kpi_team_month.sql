@@ -383,10 +383,9 @@ final as (
         coalesce(created_summed_to_months.created, 0) as created,
         coalesce(handled_summed_to_months.handled, 0) as handled,
         coalesce(solves_summed_to_months.solved, 0) as solved,
-        round(
-            cast(coalesce(solves_summed_to_months.solved, 0) as double)
-                / nullif(members_summed_to_months.full_time_members, 0),
-            6
+        ratio(
+            coalesce(solves_summed_to_months.solved, 0),
+            members_summed_to_months.full_time_members
         ) as solved_per_member,
         coalesce(created_summed_to_months.first_reply_tickets, 0)
             as first_reply_tickets,
@@ -404,17 +403,15 @@ final as (
         end as resolution_median_minutes,
         coalesce(created_summed_to_months.sla_met, 0) as sla_met,
         coalesce(created_summed_to_months.sla_decided, 0) as sla_decided,
-        round(
-            cast(created_summed_to_months.sla_met as double)
-                / nullif(created_summed_to_months.sla_decided, 0),
-            6
+        ratio(
+            created_summed_to_months.sla_met,
+            created_summed_to_months.sla_decided
         ) as sla_rate,
         coalesce(ratings_summed_to_months.csat_pos, 0) as csat_pos,
         coalesce(ratings_summed_to_months.csat_answered, 0) as csat_answered,
-        round(
-            cast(ratings_summed_to_months.csat_pos as double)
-                / nullif(ratings_summed_to_months.csat_answered, 0),
-            6
+        ratio(
+            ratings_summed_to_months.csat_pos,
+            ratings_summed_to_months.csat_answered
         ) as csat_rate,
         round(
             wilson_lower(
@@ -425,24 +422,19 @@ final as (
         ) as csat_wilson_lower,
         coalesce(solves_summed_to_months.first_contact_tickets, 0)
             as first_contact_tickets,
-        round(
-            cast(solves_summed_to_months.first_contact_tickets as double)
-                / nullif(solves_summed_to_months.solved, 0),
-            6
+        ratio(
+            solves_summed_to_months.first_contact_tickets,
+            solves_summed_to_months.solved
         ) as first_contact_rate,
         coalesce(solves_summed_to_months.reopened_tickets, 0)
             as reopened_tickets,
-        round(
-            cast(solves_summed_to_months.reopened_tickets as double)
-                / nullif(solves_summed_to_months.solved, 0),
-            6
+        ratio(
+            solves_summed_to_months.reopened_tickets,
+            solves_summed_to_months.solved
         ) as reopen_rate,
         coalesce(key_persons.key_person_solved, 0) as key_person_solved,
-        round(
-            cast(key_persons.key_person_solved as double)
-                / nullif(key_persons.solved_by_known, 0),
-            6
-        ) as key_person_share,
+        ratio(key_persons.key_person_solved, key_persons.solved_by_known)
+            as key_person_share,
 
         ---------- booleans
         group_months.is_complete

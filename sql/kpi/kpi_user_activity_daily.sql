@@ -516,19 +516,14 @@ final as (
         dormant_users,
         active_user_days,
         possible_user_days,
-        round(
-            cast(active_user_days as double) / nullif(possible_user_days, 0), 6
-        ) as stickiness,
+        ratio(active_user_days, possible_user_days) as stickiness,
         sessions,
         engaged_sessions,
-        round(cast(engaged_sessions as double) / nullif(sessions, 0), 6)
-            as engagement_rate,
+        ratio(engaged_sessions, sessions) as engagement_rate,
         converting_sessions,
-        round(cast(converting_sessions as double) / nullif(sessions, 0), 6)
-            as conversion_rate,
+        ratio(converting_sessions, sessions) as conversion_rate,
         problem_sessions,
-        round(cast(problem_sessions as double) / nullif(sessions, 0), 6)
-            as problem_session_rate,
+        ratio(problem_sessions, sessions) as problem_session_rate,
         events,
         page_views,
         engaged_seconds_total,

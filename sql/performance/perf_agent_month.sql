@@ -85,9 +85,8 @@ agent_months_scored as (
         scores.attainment_reopen,
         scores.points,
         scores.weight_with_data,
-        round(scores.points / nullif(scores.weight_with_data, 0), 6) as score,
-        round(scores.ranked_points / nullif(scores.weight_with_data, 0), 6)
-            as ranked_score,
+        ratio(scores.points, scores.weight_with_data) as score,
+        ratio(scores.ranked_points, scores.weight_with_data) as ranked_score,
         coalesce(
             agent_months.solved >= $min_solves
                 and agent_months.tenure_days >= $min_tenure_days

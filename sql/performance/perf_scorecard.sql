@@ -289,63 +289,16 @@ attainments as (
         case when direction = 'band' then band_low end as band_low,
         case when direction = 'band' then band_high end as band_high,
         weight,
-        case
-            when actual is null then null
-            when direction = 'higher' then actual / nullif(target, 0)
-            when direction = 'lower' and actual = 0 then $attainment_cap
-            when direction = 'lower' then target / actual
-            when actual < band_low then actual / nullif(band_low, 0)
-            when actual > band_high then 2 - actual / nullif(band_high, 0)
-            else 1
-        end as attainment,
-        case
-            when cautious is null then null
-            when direction = 'higher' then cautious / nullif(target, 0)
-            when direction = 'lower' and cautious = 0 then $attainment_cap
-            when direction = 'lower' then target / cautious
-            when cautious < band_low then cautious / nullif(band_low, 0)
-            when cautious > band_high then 2 - cautious / nullif(band_high, 0)
-            else 1
-        end as ranked_attainment
+        attainment(
+            actual, direction, target, band_low, band_high, $attainment_cap
+        ) as attainment,
+        attainment(
+            cautious, direction, target, band_low, band_high, $attainment_cap
+        ) as ranked_attainment
 
     from actuals_with_targets
 
     where target_number = 1
-
-),
-
-attainments_capped as (
-
-    select
-        month,
-        scope_type,
-        scope_id,
-        group_id,
-        metric_id,
-        scope_name,
-        is_eligible,
-        is_complete,
-        actual,
-        target_scope,
-        direction,
-        target,
-        band_low,
-        band_high,
-        weight,
-        case
-            when attainment is not null
-                then round(
-                    least(greatest(attainment, 0), $attainment_cap), 6
-                )
-        end as attainment,
-        case
-            when ranked_attainment is not null
-                then round(
-                    least(greatest(ranked_attainment, 0), $attainment_cap), 6
-                )
-        end as ranked_attainment
-
-    from attainments
 
 ),
 
@@ -363,7 +316,7 @@ attainments_ranked as (
             ) as bigint
         ) as rank_in_month
 
-    from attainments_capped
+    from attainments
 
     where is_eligible
         and attainment is not null
@@ -375,69 +328,64 @@ final as (
 
     select
         ---------- ids
-        attainments_capped.month,
-        attainments_capped.scope_type,
-        attainments_capped.scope_id,
-        attainments_capped.metric_id,
-        attainments_capped.group_id,
+        attainments.month,
+        attainments.scope_type,
+        attainments.scope_id,
+        attainments.metric_id,
+        attainments.group_id,
 
         ---------- strings
-        attainments_capped.scope_name,
-        attainments_capped.target_scope,
-        attainments_capped.direction,
-        case
-            when attainments_capped.attainment is null then 'unknown'
-            when attainments_capped.attainment >= 1 then 'green'
-            when attainments_capped.attainment >= 0.9 then 'amber'
-            else 'red'
-        end as rag,
+        attainments.scope_name,
+        attainments.target_scope,
+        attainments.direction,
+        rag(attainments.attainment) as rag,
 
         ---------- numbers
-        attainments_capped.actual,
-        attainments_capped.target,
-        attainments_capped.band_low,
-        attainments_capped.band_high,
-        attainments_capped.weight,
-        attainments_capped.attainment,
-        attainments_capped.ranked_attainment,
-        round(attainments_capped.weight * attainments_capped.attainment, 6)
+        attainments.actual,
+        attainments.target,
+        attainments.band_low,
+        attainments.band_high,
+        attainments.weight,
+        attainments.attainment,
+        attainments.ranked_attainment,
+        round(attainments.weight * attainments.attainment, 6)
             as points,
         round(
-            attainments_capped.actual
+            attainments.actual
                 / nullif(months_before.actual, 0) - 1,
             6
         ) as vs_prev,
         round(
-            attainments_capped.actual
+            attainments.actual
                 / nullif(years_before.actual, 0) - 1,
             6
         ) as vs_year,
         attainments_ranked.rank_in_month,
 
         ---------- booleans
-        attainments_capped.is_complete
+        attainments.is_complete
 
-    from attainments_capped
+    from attainments
 
     left join attainments_ranked
-        on attainments_capped.month = attainments_ranked.month
-        and attainments_capped.scope_type = attainments_ranked.scope_type
-        and attainments_capped.scope_id = attainments_ranked.scope_id
-        and attainments_capped.metric_id = attainments_ranked.metric_id
+        on attainments.month = attainments_ranked.month
+        and attainments.scope_type = attainments_ranked.scope_type
+        and attainments.scope_id = attainments_ranked.scope_id
+        and attainments.metric_id = attainments_ranked.metric_id
 
     left join actuals as months_before
-        on cast(attainments_capped.month - interval '1 month' as date)
+        on cast(attainments.month - interval '1 month' as date)
             = months_before.month
-        and attainments_capped.scope_type = months_before.scope_type
-        and attainments_capped.scope_id = months_before.scope_id
-        and attainments_capped.metric_id = months_before.metric_id
+        and attainments.scope_type = months_before.scope_type
+        and attainments.scope_id = months_before.scope_id
+        and attainments.metric_id = months_before.metric_id
 
     left join actuals as years_before
-        on cast(attainments_capped.month - interval '1 year' as date)
+        on cast(attainments.month - interval '1 year' as date)
             = years_before.month
-        and attainments_capped.scope_type = years_before.scope_type
-        and attainments_capped.scope_id = years_before.scope_id
-        and attainments_capped.metric_id = years_before.metric_id
+        and attainments.scope_type = years_before.scope_type
+        and attainments.scope_id = years_before.scope_id
+        and attainments.metric_id = years_before.metric_id
 
 )
 

@@ -56,9 +56,8 @@ team_months_scored as (
         coalesce(group_names.group_name, team_months.group_id) as group_name,
         scores.points,
         scores.weight_with_data,
-        round(scores.points / nullif(scores.weight_with_data, 0), 6) as score,
-        round(scores.ranked_points / nullif(scores.weight_with_data, 0), 6)
-            as ranked_score
+        ratio(scores.points, scores.weight_with_data) as score,
+        ratio(scores.ranked_points, scores.weight_with_data) as ranked_score
 
     from team_months
 

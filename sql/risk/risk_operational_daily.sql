@@ -215,49 +215,33 @@ final as (
         sla_decided_7,
         case
             when days_7 = 7
-                then round(
-                    cast(sla_breached_7 as double) / nullif(sla_decided_7, 0),
-                    6
-                )
+                then ratio(sla_breached_7, sla_decided_7)
         end as sla_breach_rate_7,
         backlog_eod,
         solved_28,
         case
-            when days_28 = 28 then round(cast(solved_28 as double) / 28, 6)
+            when days_28 = 28 then ratio(solved_28, 28)
         end as solved_per_day_28,
         case
             when days_28 = 28
-                then round(
-                    cast(backlog_eod as double)
-                        / nullif(round(cast(solved_28 as double) / 28, 6), 0),
-                    6
-                )
+                then ratio(backlog_eod, ratio(solved_28, 28))
         end as backlog_days,
         coalesce(key_person_solved_28, 0) as key_person_solved_28,
         coalesce(solved_by_known_28, 0) as solved_by_known_28,
         case
             when days_28 = 28
-                then round(
-                    cast(key_person_solved_28 as double)
-                        / nullif(solved_by_known_28, 0),
-                    6
-                )
+                then ratio(key_person_solved_28, solved_by_known_28)
         end as key_person_share_28,
         reopened_28,
         case
             when days_28 = 28
-                then round(
-                    cast(reopened_28 as double) / nullif(solved_28, 0), 6
-                )
+                then ratio(reopened_28, solved_28)
         end as reopen_rate_28,
         csat_pos_28,
         csat_answered_28,
         case
             when days_28 = 28
-                then round(
-                    cast(csat_pos_28 as double) / nullif(csat_answered_28, 0),
-                    6
-                )
+                then ratio(csat_pos_28, csat_answered_28)
         end as csat_rate_28,
         incidents_7,
         incidents_repaired_28,

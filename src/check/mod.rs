@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::diagnostic::SourceFile;
 use crate::digest::Digest;
 use crate::least::Row;
-use crate::plan::{PUBLISHED_ROWS, Promise, Query, Tested, plan_statement};
+use crate::plan::{PUBLISHED_ROWS, Promise, Query, SqlFunctions, Tested, plan_statement};
 use crate::project::{Severity, Variable};
 use crate::store::{Outcome, OutcomeState, Outcomes, TableState};
 use crate::transform::{Blame, Scene, blame_of, value_at};
@@ -160,6 +160,7 @@ struct Answer {
 
 async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFusionError> {
     let Scene { session, suite, as_of, .. } = scene;
+    let functions = &suite.functions;
     let Question { promise, published_rows, missing, since, .. } = question;
     let not_judged =
         |tested: u64| Answer { state: State::NotJudged, failing: 0, tested: Some(tested), rows: Vec::new() };
@@ -178,7 +179,7 @@ async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFu
         }
     }
     let tested = match &promise.tested {
-        Tested::Rows(sql) => Some(rows::count(frame(session, sql, value).await?).await?),
+        Tested::Rows(sql) => Some(rows::count(frame(session, functions, sql, value).await?).await?),
         Tested::OneValue => Some(1),
         Tested::Unknown => None,
     };
@@ -188,13 +189,13 @@ async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFu
     let limit = suite.project.settings.limits.finding_rows;
     let narrow = match since {
         Some(since) => {
-            changed::plan(scene, promise, since, |session| planned(session, &promise.failing, value)).await?
+            changed::plan(scene, promise, since, |session| planned(session, functions, &promise.failing, value)).await?
         }
         None => None,
     };
     let frame = match narrow {
         Some((session, plan)) => session.execute_logical_plan(plan).await?,
-        None => frame(session, &promise.failing, value).await?,
+        None => frame(session, functions, &promise.failing, value).await?,
     };
     let (failing, rows) = rows::count_and_keep(frame, limit).await?;
     let state = if promise.terms.allow(failing, tested.unwrap_or(0)) { State::Kept } else { State::Broken };
@@ -203,19 +204,22 @@ async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFu
 
 async fn frame(
     session: &SessionContext,
+    functions: &SqlFunctions,
     sql: &str,
     value: impl Fn(&str) -> Option<Variable>,
 ) -> Result<DataFrame, DataFusionError> {
-    session.execute_logical_plan(planned(session, sql, value)?).await
+    session.execute_logical_plan(planned(session, functions, sql, value)?).await
 }
 
 fn planned(
     session: &SessionContext,
+    functions: &SqlFunctions,
     sql: &str,
     value: impl Fn(&str) -> Option<Variable>,
 ) -> Result<LogicalPlan, DataFusionError> {
     let query =
-        Query::parse(&SourceFile::new("check", sql)).map_err(|mistake| DataFusionError::Plan(mistake.message))?;
+        Query::parse_with(&SourceFile::new("check", sql), functions)
+            .map_err(|mistake| DataFusionError::Plan(mistake.message))?;
     plan_statement(&session.state(), query.statement(value))
 }
 

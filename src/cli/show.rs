@@ -23,7 +23,7 @@ use super::{Failure, Global, load, nothing_published, report, runtime};
 use crate::cli::print::{Printer, answer, data};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::{self, Resources};
-use crate::plan::{Kind, Query, Suite, plan_query, try_query};
+use crate::plan::{Kind, Query, SqlFunctions, Suite, plan_query, try_query};
 use crate::project::{Project, SourceContract, parse_duration};
 use crate::quote::identifier;
 use crate::run::{Exit, RunError};
@@ -90,7 +90,8 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let is_name = !args.what.contains(char::is_whitespace);
     let sql = if is_name { format!("select * from {}", identifier(&args.what)) } else { args.what.clone() };
     let file = SourceFile::new("query", if is_name { args.what.clone() } else { sql.clone() });
-    let query = Query::parse(&SourceFile::new("query", sql)).map_err(|mistake| match mistake.code {
+    let functions = SqlFunctions::of(&project)?;
+    let query = Query::parse_with(&SourceFile::new("query", sql), &functions).map_err(|mistake| match mistake.code {
         Code::NotOneSelect => {
             Failure::usage("only a SELECT can be shown", Some("`show` reads and changes nothing".to_owned()))
         }

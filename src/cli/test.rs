@@ -8,17 +8,17 @@ use crate::golden::{self, GoldenError};
 use crate::plan::Suite;
 use crate::run::Exit;
 
-/// Run the golden tests of the project's models
+/// Run the golden tests of the project's models and functions
 ///
-/// Runs the tests in `tests/models/`: given rows, expected rows, in the format of sqllogictest. Nothing of the
-/// warehouse is read.
+/// Runs the tests in `tests/models/` and `tests/functions/`: given rows, expected rows, in the format of sqllogictest.
+/// Nothing of the warehouse is read.
 #[derive(Debug, Args)]
 pub(super) struct TestArgs {
-    /// Models to test; by default all that have a test
-    #[arg(value_name = "MODEL")]
-    models: Vec<String>,
+    /// Models and functions to test; by default all that have a test
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
 
-    /// Write what the models return into the tests as what is expected
+    /// Write what they return into the tests as what is expected
     #[arg(long, env = "OPSMART_BLESS", value_parser = clap::builder::FalseyValueParser::new())]
     bless: bool,
 }
@@ -26,17 +26,17 @@ pub(super) struct TestArgs {
 pub(super) fn test(global: &Global, args: &TestArgs, printer: &Printer) -> Result<Exit, Failure> {
     let suite = Suite::compile(load(global)?)?;
     let files =
-        golden::tests(&suite, &args.models).map_err(|GoldenError { message, help }| Failure::usage(message, help))?;
+        golden::tests(&suite, &args.names).map_err(|GoldenError { message, help }| Failure::usage(message, help))?;
     let runtime = runtime()?;
     let mut failures = Vec::new();
     for file in &files {
         let result = runtime.block_on(golden::run(&suite, file, args.bless));
-        printer.say(&format!("{} {}\n", if result.is_ok() { "ok    " } else { "FAILED" }, file.model));
+        printer.say(&format!("{} {}\n", if result.is_ok() { "ok    " } else { "FAILED" }, file.subject));
         if let Err(words) = result {
-            failures.push((file.model.clone(), words));
+            failures.push((file.subject.clone(), words));
         }
     }
-    failures.iter().for_each(|(model, words)| printer.say(&format!("\n{model}: {words}\n")));
+    failures.iter().for_each(|(name, words)| printer.say(&format!("\n{name}: {words}\n")));
     let passed = files.len() - failures.len();
     if printer.is_json() {
         let failed: Vec<_> =

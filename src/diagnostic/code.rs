@@ -92,6 +92,8 @@ codes! {
     LengthOfTime = "E0310",
     /// SQL to which the engine is known to give a wrong answer.
     EngineFault = "E0311",
+    /// A file of `sql/functions/` that is no function, or not one about the values of one row.
+    SqlFunction = "E0312",
 
     /// A subquery that depends on the rows around it in a way that cannot be computed.
     Correlated = "E0320",

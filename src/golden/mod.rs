@@ -1,6 +1,7 @@
-//! Golden tests of models: given rows, expected rows, in the format of sqllogictest.
+//! Golden tests of models and functions: given rows, expected rows, in the format of sqllogictest.
 //!
-//! A test in `tests/models/<model>.slt` creates the tables that it cares about and then asks the model by name. What
+//! A test in `tests/functions/<function>.slt` asks a function of the project what it makes of values. One in
+//! `tests/models/<model>.slt` creates the tables that it cares about and then asks the model by name. What
 //! it creates under the name of a dataset or model is brought to that table's columns and types; columns that it
 //! leaves out are null. Models that it does not create are built from their SQL. `set <variable> = <value>` sets a
 //! variable of the project, or `as_of`.
@@ -26,8 +27,8 @@ use tables::{GivenTables, Line};
 /// A file of golden tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GoldenTest {
-    /// The model that it tests: the file's stem.
-    pub model: String,
+    /// The model or function that it tests: the file's stem.
+    pub subject: String,
     /// The file.
     pub path: Utf8PathBuf,
 }
@@ -41,39 +42,48 @@ pub struct GoldenError {
     pub help: Option<String>,
 }
 
-/// Finds the tests of `models`, or all tests where none is named, sorted by model.
+/// Finds the tests of `subjects`, which are models and functions, or all tests where none is named; those of functions come
+/// first, and each kind is sorted by name.
 ///
 /// # Errors
-/// A test whose stem is no model, a model without a test, or no test at all.
-pub fn tests(suite: &Suite, models: &[String]) -> Result<Vec<GoldenTest>, GoldenError> {
-    let folder = suite.project.root.join("tests/models");
-    let mut found = Vec::new();
-    for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
-        let path = entry.into_path();
-        if path.extension() == Some("slt")
-            && let Some(model) = path.file_stem()
-        {
-            found.push(GoldenTest { model: model.to_owned(), path });
-        }
-    }
-    found.sort_by(|a, b| a.model.cmp(&b.model));
-    let known = || suite.tables.keys().map(String::as_str);
-    if let Some(stray) = found.iter().find(|test| !suite.tables.contains_key(&test.model)) {
-        let message = format!("`tests/models/{}.slt` tests a model that does not exist", stray.model);
-        return Err(GoldenError { message, help: did_you_mean(&stray.model, known()) });
-    }
-    if let Some(missing) = models.iter().find(|model| !found.iter().any(|test| test.model == **model)) {
-        let message = format!("there is no `tests/models/{missing}.slt`");
-        let near = did_you_mean(missing, found.iter().map(|test| test.model.as_str()));
-        let help = near.or_else(|| Some("tests are called like the models that they test".to_owned()));
+/// A test whose stem is no model or function, one of `subjects` without a test, or no test at all.
+pub fn tests(suite: &Suite, subjects: &[String]) -> Result<Vec<GoldenTest>, GoldenError> {
+    let functions: Vec<&str> = suite.functions.names().collect();
+    let models: Vec<&str> = suite.tables.keys().map(String::as_str).collect();
+    let mut found = tests_in(suite, "tests/functions", "function", &functions)?;
+    found.extend(tests_in(suite, "tests/models", "model", &models)?);
+    if let Some(missing) = subjects.iter().find(|subject| !found.iter().any(|test| test.subject == **subject)) {
+        let kind = if functions.contains(&missing.as_str()) { "functions" } else { "models" };
+        let message = format!("there is no `tests/{kind}/{missing}.slt`");
+        let near = did_you_mean(missing, found.iter().map(|test| test.subject.as_str()));
+        let help = near.or_else(|| Some("tests are called like the models and functions that they test".to_owned()));
         return Err(GoldenError { message, help });
     }
-    if !models.is_empty() {
-        found.retain(|test| models.contains(&test.model));
+    if !subjects.is_empty() {
+        found.retain(|test| subjects.contains(&test.subject));
     }
     if found.is_empty() {
         let help = Some("write one as `tests/models/<model>.slt`".to_owned());
         return Err(GoldenError { message: "there are no tests in `tests/models/`".to_owned(), help });
+    }
+    Ok(found)
+}
+
+/// Returns the tests in a folder, each of which is called like one of `known`.
+fn tests_in(suite: &Suite, folder: &str, kind: &str, known: &[&str]) -> Result<Vec<GoldenTest>, GoldenError> {
+    let mut found = Vec::new();
+    for entry in suite.project.root.join(folder).read_dir_utf8().into_iter().flatten().flatten() {
+        let path = entry.into_path();
+        if path.extension() == Some("slt")
+            && let Some(subject) = path.file_stem()
+        {
+            found.push(GoldenTest { subject: subject.to_owned(), path });
+        }
+    }
+    found.sort_by(|a, b| a.subject.cmp(&b.subject));
+    if let Some(stray) = found.iter().find(|test| !known.contains(&test.subject.as_str())) {
+        let message = format!("`{folder}/{}.slt` tests a {kind} that does not exist", stray.subject);
+        return Err(GoldenError { message, help: did_you_mean(&stray.subject, known.iter().copied()) });
     }
     Ok(found)
 }

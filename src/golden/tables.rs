@@ -290,7 +290,7 @@ impl<'a> GivenTables<'a> {
 
     async fn query(&mut self, sql: &str) -> Result<DBOutput<DefaultColumnType>, TestFailure> {
         let file = SourceFile::new("query", sql);
-        let query = Query::parse(&file).map_err(|mistake| TestFailure(mistake.message))?;
+        let query = Query::parse_with(&file, &self.suite.functions).map_err(|mistake| TestFailure(mistake.message))?;
         self.build(&query).await?;
         let plan = plan_query(&self.session.state(), &file, &query).map_err(|mistakes| {
             TestFailure(mistakes.iter().map(|m| m.message.clone()).collect::<Vec<_>>().join("; "))

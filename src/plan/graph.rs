@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::diagnostic::{Code, Diagnostic, Place};
+
 /// Returns the names of `reads` in waves: the inputs of each stand in earlier waves, and a wave goes by the alphabet. Names
 /// that are read but are not keys (of models, the landed datasets) are left out.
 ///
@@ -37,6 +39,21 @@ pub(super) fn waves(reads: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<Ve
         ready = next;
     }
     if waiting.is_empty() { Ok(waves) } else { Err(circles(&waiting)) }
+}
+
+/// Returns what is wrong with `things` that `verb` each other; `place` tells where the first of two names the second.
+pub(super) fn cycle(things: &str, verb: &str, cycle: &[String], place: impl Fn(&str, &str) -> Place) -> Diagnostic {
+    let next = |at: usize| &cycle[(at + 1) % cycle.len()];
+    let words = |at: usize| format!("`{}` {verb}s `{}`", cycle[at], next(at));
+    let place = |at: usize| place(&cycle[at], next(at));
+    let path = cycle.iter().chain(cycle.first()).map(String::as_str).collect::<Vec<_>>().join(" -> ");
+    let mut mistake = Diagnostic::new(Code::Cycle, place(0), format!("{things} {verb} each other in a circle: {path}"))
+        .label(words(0))
+        .help(format!("take one of these {verb}s out"));
+    for at in 1..cycle.len() {
+        mistake = mistake.related(place(at), words(at));
+    }
+    mistake
 }
 
 /// Returns everything that can be reached from `start` along `edges`, the start left out unless a circle leads to it.

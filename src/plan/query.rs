@@ -20,6 +20,7 @@ use datafusion::sql::sqlparser::tokenizer::{Span, Token};
 use regex::Regex;
 
 use super::depth;
+use super::sql_functions::SqlFunctions;
 use super::words::plain_text;
 use crate::diagnostic::{Code, Diagnostic, SourceFile};
 use crate::project::{Spelled, Variable};
@@ -83,6 +84,14 @@ impl Query {
     /// # Errors
     /// The place of a syntax error, or of whatever is not one SELECT.
     pub fn parse(file: &SourceFile) -> Result<Self, Diagnostic> {
+        Self::parse_with(file, &SqlFunctions::default())
+    }
+
+    /// Parses the text of `file`, and puts the functions of its project in the place of their calls.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and a call that does not fit its function.
+    pub fn parse_with(file: &SourceFile, functions: &SqlFunctions) -> Result<Self, Diagnostic> {
         let statements = DFParserBuilder::new(depth::words(file)?)
             .with_recursion_limit(depth::PARSER_LEVELS)
             .build()
@@ -110,14 +119,26 @@ impl Query {
         if let Some(mistake) = swallowed_condition(file, &statement) {
             return Err(mistake);
         }
+        let mut statement = statement;
+        functions.expand(file, &mut statement)?;
         let reads = reads(file, &statement).map_err(|error| syntax_error(file, &error))?;
-        Ok(Self {
+        Ok(Self { reads, ..Self::made(file, *statement) })
+    }
+
+    /// Returns the query that a statement is, of which every place lies in `file`. It reads no table.
+    pub(super) fn made(file: &SourceFile, statement: Statement) -> Self {
+        Self {
             canonical: statement.to_string(),
-            reads,
+            reads: Vec::new(),
             variables: variables(file, &statement),
             functions: functions(file, &statement),
-            statement,
-        })
+            statement: Box::new(statement),
+        }
+    }
+
+    /// Returns the syntax tree for whoever changes it.
+    pub(super) fn into_statement(self) -> Statement {
+        *self.statement
     }
 
     /// Returns the printed syntax tree.
@@ -504,7 +525,7 @@ fn start_of_second(file: &SourceFile, _: &ParsedStatement) -> Range<usize> {
 }
 
 /// Turns a parser's error, whose place stands only in its words, into a diagnostic.
-fn syntax_error(file: &SourceFile, error: &DataFusionError) -> Diagnostic {
+pub(super) fn syntax_error(file: &SourceFile, error: &DataFusionError) -> Diagnostic {
     static PLACE: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"(?s)^(.*?) at Line: (\d+), Column: (\d+)").ok());
     let words = match error.find_root() {

@@ -9,6 +9,7 @@ use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
 
 use super::bind;
 use super::depth::{MOST_TABLES, STACK_BYTES, too_many_tables};
@@ -18,9 +19,10 @@ use super::partition::{Partitioned, Proof, Proofs};
 use super::promise::{self, Promise};
 use super::query::Query;
 use super::select;
+use super::sql_functions::{self, SqlFunctions};
 use super::trial::{Trial, Tried, with_views};
 use crate::canonical::canonical;
-use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, did_you_mean};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
 use crate::digest::{Digest, Parts};
 use crate::engine;
 use crate::functions;
@@ -43,6 +45,8 @@ pub struct Suite {
     pub datasets: Vec<String>,
     /// Every model, checks included, each after what it reads.
     pub order: Vec<String>,
+    /// The functions that the project writes in SQL.
+    pub functions: SqlFunctions,
     /// Every model by name.
     pub tables: BTreeMap<String, Table>,
     /// What the SQL of models can hardly mean, sorted by file and place.
@@ -141,11 +145,15 @@ impl Suite {
     fn make(project: Project, tried: Option<&Tried>) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::default();
         let datasets = in_order_of_references(&project, &mut mistakes);
+        let session = sql_functions::binding_session(&project)?;
+        let functions = SqlFunctions::compile(&project, &session.state(), tried, &mut mistakes);
         let mut queries = BTreeMap::new();
         let models: Vec<&Model> = project.models.values().collect();
-        let parsed = in_parallel(&models, |model| Query::parse(&model.file));
+        let parsed = in_parallel(&models, |model| Query::parse_with(&model.file, &functions));
         for (model, parsed) in models.into_iter().zip(parsed) {
             match parsed {
+                // What is wrong with the function has been said.
+                Ok(query) if functions.are_broken_in(&query) => {}
                 Ok(query) => {
                     check_names(&project, model, &query, &mut mistakes);
                     queries.insert(model.name.clone(), query);
@@ -165,7 +173,7 @@ impl Suite {
                     let read = queries[name].reads().iter().find(|read| read.text == next);
                     read.map_or_else(|| file.whole(), |read| file.at(read.bytes.clone()))
                 };
-                let circle = |circle: &Vec<String>| circle_mistake("models", "read", circle, place);
+                let circle = |circle: &Vec<String>| graph::cycle("models", "read", circle, place);
                 circles.iter().map(circle).for_each(|mistake| mistakes.push(mistake));
                 return Err(sorted(mistakes));
             }
@@ -174,11 +182,12 @@ impl Suite {
             project,
             datasets,
             order: waves.concat(),
+            functions,
             tables: BTreeMap::new(),
             warnings: Diagnostics::default(),
             proofs: Proofs::default(),
         };
-        suite.bind(queries, &waves, &reads, tried, &mut mistakes);
+        suite.bind(&session, queries, &waves, &reads, tried, &mut mistakes);
         select::check_jobs(&suite, &mut mistakes);
         suite.warnings.sort();
         mistakes.into_result(suite)
@@ -186,30 +195,18 @@ impl Suite {
 
     fn bind(
         &mut self,
+        session: &SessionContext,
         mut queries: BTreeMap<String, Query>,
         waves: &[Vec<String>],
         reads: &BTreeMap<String, BTreeSet<String>>,
         tried: Option<&Tried>,
         mistakes: &mut Diagnostics,
     ) {
-        let resources = engine::Resources::for_binding();
-        let session = match engine::session(&resources) {
-            Ok(session) => session,
-            Err(error) => {
-                let at = self.project.settings.file.whole();
-                mistakes.push(Diagnostic::new(
-                    Code::Binding,
-                    at,
-                    format!("the engine does not start: {}", error.strip_backtrace()),
-                ));
-                return;
-            }
-        };
         let mut known: Vec<(String, SchemaRef)> =
             self.project.sources.values().map(|source| (source.name.clone(), source_schema(source))).collect();
         known.extend(OwnTable::ALL.iter().map(|own| (own.name().to_owned(), own.schema())));
         for (name, schema) in &known {
-            if bind::register_empty(&session, name, schema).is_err() {
+            if bind::register_empty(session, name, schema).is_err() {
                 return;
             }
         }
@@ -263,7 +260,7 @@ impl Suite {
                     views.insert(name.clone(), Arc::new(whole));
                 }
                 let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
-                if kind != Kind::Check && bind::register_empty(&session, &name, &plain).is_err() {
+                if kind != Kind::Check && bind::register_empty(session, &name, &plain).is_err() {
                     continue;
                 }
                 let Some((known, reads)) = reads.get_key_value(&name) else { continue };
@@ -747,26 +744,11 @@ fn in_order_of_references(project: &Project, mistakes: &mut Diagnostics) -> Vec<
                 let reference = source.references().map(|(_, reference)| reference).find(|to| to.dataset == next);
                 reference.map_or_else(|| source.file.whole(), |reference| source.file.at(reference.bytes.clone()))
             };
-            let circle = |circle: &Vec<String>| circle_mistake("datasets", "reference", circle, place);
+            let circle = |circle: &Vec<String>| graph::cycle("datasets", "reference", circle, place);
             circles.iter().map(circle).for_each(|mistake| mistakes.push(mistake));
             Vec::new()
         }
     }
-}
-
-/// Returns what is wrong with `things` that `verb` each other; `place` tells where the first of two names the second.
-fn circle_mistake(things: &str, verb: &str, circle: &[String], place: impl Fn(&str, &str) -> Place) -> Diagnostic {
-    let next = |at: usize| &circle[(at + 1) % circle.len()];
-    let words = |at: usize| format!("`{}` {verb}s `{}`", circle[at], next(at));
-    let place = |at: usize| place(&circle[at], next(at));
-    let path = circle.iter().chain(circle.first()).map(String::as_str).collect::<Vec<_>>().join(" -> ");
-    let mut mistake = Diagnostic::new(Code::Cycle, place(0), format!("{things} {verb} each other in a circle: {path}"))
-        .label(words(0))
-        .help(format!("take one of these {verb}s out"));
-    for at in 1..circle.len() {
-        mistake = mistake.related(place(at), words(at));
-    }
-    mistake
 }
 
 fn sorted(mistakes: Diagnostics) -> Diagnostics {

@@ -41,7 +41,7 @@ pub use landing::{LandingPattern, Marker, PatternError, Readiness};
 pub use load::{
     NAME_RULE, contract, find_root, is_name, load, parse_duration, parse_size, read_inside, stamp, warehouse,
 };
-pub use model::{Layer, Model};
+pub use model::{Function, Layer, Model};
 pub use partition::{DayReach, PartitionBy};
 pub use schedule::{Days, Schedule};
 pub use settings::{Limits, Settings, Tick, Variable};
@@ -60,6 +60,8 @@ pub struct Project {
     pub sources: BTreeMap<String, SourceContract>,
     /// Every SQL file, checks included.
     pub models: BTreeMap<String, Model>,
+    /// The functions that it writes in SQL.
+    pub functions: BTreeMap<String, Function>,
     /// The contracts of models.
     pub contracts: BTreeMap<String, ModelContract>,
     /// The jobs.
@@ -76,6 +78,7 @@ pub fn digest(project: &Project, env: Option<&str>) -> Digest {
     let files = std::iter::once(&project.settings.file)
         .chain(project.sources.values().map(|source| &source.file))
         .chain(project.models.values().map(|model| &model.file))
+        .chain(project.functions.values().map(|function| &function.file))
         .chain(project.contracts.values().map(|contract| &contract.file))
         .chain(project.jobs.values().map(|job| &job.file));
     for file in files {

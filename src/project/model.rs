@@ -13,6 +13,15 @@ pub struct Model {
     pub file: SourceFile,
 }
 
+/// One function in `sql/functions/<name>.sql`. Whether its text is one is found out by [`crate::plan`].
+#[derive(Debug, Clone)]
+pub struct Function {
+    /// The function's name: the file's stem.
+    pub name: String,
+    /// The SQL.
+    pub file: SourceFile,
+}
+
 /// The layers of a project, in the order in which data flows through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Layer {

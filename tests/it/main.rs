@@ -49,6 +49,7 @@ mod sample;
 mod scheduled;
 mod scratch;
 mod site;
+mod sql_functions;
 mod tickets;
 mod transcripts;
 mod two_runs;

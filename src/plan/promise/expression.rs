@@ -8,6 +8,7 @@ use datafusion::execution::context::SessionState;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::plan::bind;
 use crate::plan::query::{self, Query};
+use crate::plan::sql_functions::SqlFunctions;
 use crate::plan::suite::{CLOCK, variable_value};
 use crate::plan::trial::{Trial, Tried};
 use crate::project::{Settings, Spelled};
@@ -30,6 +31,8 @@ pub(super) struct Scope<'a> {
     /// What has been tried, where queries are.
     pub(super) tried: Option<&'a Tried>,
     pub(super) settings: &'a Settings,
+    /// The functions of the project.
+    pub(super) functions: &'a SqlFunctions,
     /// The contract that the expression stands in.
     pub(super) file: &'a SourceFile,
     /// The one table that it may read.
@@ -68,7 +71,7 @@ impl Scope<'_> {
             return None;
         }
         let probe = SourceFile::new(self.file.path.clone(), format!("{before}{}\n{after}", word.text));
-        let parsed = match Query::parse(&probe) {
+        let parsed = match Query::parse_with(&probe, self.functions) {
             Ok(parsed) => parsed,
             Err(mistake) => {
                 mistakes.push(self.in_place(mistake, word, before.len()));

@@ -458,6 +458,9 @@ impl Maker<'_> {
         meaning.add(canonical(terms));
         meaning.add(&asked.failing);
         meaning.add(asked.tested.as_deref().unwrap_or_default());
+        if let Some(called) = self.suite.functions.digest_of(&asked.failing) {
+            meaning.add(called.as_str());
+        }
         let mut uses_clock = false;
         for variable in &asked.variables {
             if variable == CLOCK {

@@ -96,7 +96,7 @@ impl Maker<'_> {
         }
         let file = SourceFile::new(self.contract.file.path.clone(), asked.failing.as_str());
         let value = |name: &str| variable_value(&self.suite.project.settings, name);
-        let planned = Query::parse(&file).map_err(|mistake| mistake.message).and_then(|query| {
+        let planned = Query::parse_with(&file, &self.suite.functions).map_err(|mistake| mistake.message).and_then(|query| {
             plan_statement(self.state, query.statement(value)).map_err(|error| error.find_root().message().into_owned())
         });
         if let Err(why) = planned {
@@ -127,6 +127,7 @@ impl Maker<'_> {
             state: self.state,
             tried: self.tried,
             settings: &self.suite.project.settings,
+            functions: &self.suite.functions,
             file: &self.contract.file,
             table,
         }

@@ -75,7 +75,8 @@ pub fn load(root: &Utf8Path, env: Option<&str>) -> Result<Project, Diagnostics> 
     // Without settings there has been a mistake, which `into_result` gives back.
     let Some(settings) = settings else { return Err(found.into_result(()).err().unwrap_or_default()) };
     let root = root.to_owned();
-    found.into_result(Project { root, settings, sources, models: names.models, contracts, jobs, dictionary })
+    let Names { models, functions, .. } = names;
+    found.into_result(Project { root, settings, sources, models, functions, contracts, jobs, dictionary })
 }
 
 /// Returns the folder of the warehouse as `opsmart.toml` alone tells it; nothing where that takes a whole reading of the

@@ -8,7 +8,10 @@ use super::files::{self, Leaf};
 use super::value;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::listed;
-use crate::project::{Layer, Model};
+use crate::project::{Function, Layer, Model};
+
+/// The folder of `sql/` that holds functions; the others are layers.
+const FUNCTIONS: &str = "functions";
 
 /// The names of a project, and the files that they stand for.
 ///
@@ -17,6 +20,8 @@ use crate::project::{Layer, Model};
 pub(super) struct Names {
     /// Every SQL file that has its place.
     pub(super) models: BTreeMap<String, Model>,
+    /// Every function of `sql/functions/`.
+    pub(super) functions: BTreeMap<String, Function>,
     /// The stems of all SQL files.
     pub(super) sql: BTreeSet<String>,
     /// The contracts of landed datasets.
@@ -34,6 +39,7 @@ impl Names {
     pub(super) fn settle(root: &Utf8Path, found: &mut Diagnostics) -> Self {
         let mut names = Self {
             models: BTreeMap::new(),
+            functions: BTreeMap::new(),
             sql: BTreeSet::new(),
             sources: BTreeMap::new(),
             contracts: BTreeMap::new(),
@@ -91,6 +97,10 @@ impl Names {
             first.insert(stem.clone(), leaf.named());
         }
         for leaf in leaves {
+            if folder_of(&leaf.path) == Some(FUNCTIONS) {
+                self.settle_function(&leaf, found);
+                continue;
+            }
             self.sql.insert(leaf.stem().to_owned());
             match folder_of(&leaf.path) {
                 None => {
@@ -100,11 +110,30 @@ impl Names {
                 Some(folder) => match Layer::ALL.into_iter().find(|layer| layer.folder() == folder) {
                     Some(layer) => self.settle_model(layer, &leaf, &mut first, found),
                     None if strange.insert(folder.to_owned()) => {
-                        found.push(strange_folder("sql", folder, &Layer::ALL.map(Layer::folder)));
+                        found.push(strange_folder("sql", folder, &sql_folders()));
                     }
                     None => {}
                 },
             }
+        }
+    }
+
+    fn settle_function(&mut self, leaf: &Leaf, found: &mut Diagnostics) {
+        if !check_spelling(leaf, found) {
+            return;
+        }
+        let stem = leaf.stem();
+        if let Some(other) = self.functions.get(stem) {
+            let message = format!("two files would both be the function `{stem}`");
+            found.push(
+                Diagnostic::new(Code::DuplicateStem, leaf.named().whole(), message)
+                    .related(other.file.whole(), "the other")
+                    .help("rename one of them: a name means one function"),
+            );
+            return;
+        }
+        if let Some(file) = leaf.file.clone() {
+            self.functions.insert(stem.to_owned(), Function { name: stem.to_owned(), file });
         }
     }
 
@@ -187,6 +216,10 @@ fn folder_of(path: &Utf8Path) -> Option<&str> {
     let mut parts = path.components().skip(1).map(|part| part.as_str());
     let folder = parts.next()?;
     parts.next().map(|_| folder)
+}
+
+fn sql_folders() -> Vec<&'static str> {
+    Layer::ALL.map(Layer::folder).into_iter().chain([FUNCTIONS]).collect()
 }
 
 fn strange_folder(parent: &str, folder: &str, known: &[&str]) -> Diagnostic {

@@ -1,0 +1,1 @@
+create function abs(n double) returns double return n

@@ -1,0 +1,1 @@
+create function half(n double) returns double return n / 2

@@ -1,0 +1,1 @@
+create function no_return(n double) returns double language sql as 'select n'

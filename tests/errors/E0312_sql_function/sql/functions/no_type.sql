@@ -1,0 +1,1 @@
+create function no_type(n money) returns double return 1

@@ -1,0 +1,1 @@
+create function of_rows(n double) returns double return sum(n)

@@ -1,0 +1,1 @@
+create function another(n double) returns double return n

@@ -1,0 +1,1 @@
+create function ping(n double) returns double return pong(n)

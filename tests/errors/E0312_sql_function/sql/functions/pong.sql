@@ -1,0 +1,1 @@
+create function pong(n double) returns double return ping(n)

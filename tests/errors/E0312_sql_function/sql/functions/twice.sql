@@ -1,0 +1,1 @@
+create function twice(n double, N bigint) returns double return n

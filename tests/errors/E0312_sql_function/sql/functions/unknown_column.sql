@@ -1,0 +1,1 @@
+create function unknown_column(n double) returns double return m + 1

@@ -1,0 +1,1 @@
+create function untyped(n) returns double return n

@@ -1,0 +1,1 @@
+create function volatile() returns double return random()

@@ -1,0 +1,1 @@
+create function wrong_cast(n date) returns double return n

@@ -1,0 +1,1 @@
+select id, half(status, 1) as wrong from stg_orders

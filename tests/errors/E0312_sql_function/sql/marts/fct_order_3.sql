@@ -1,0 +1,1 @@
+select id, half() as wrong, halve(amount) as unknown from stg_orders

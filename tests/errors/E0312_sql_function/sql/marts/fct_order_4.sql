@@ -1,0 +1,1 @@
+select id, half(distinct amount) as wrong from stg_orders
