@@ -358,7 +358,7 @@ impl<'a> Written<'a> {
         let mut statement = probe(&self.parameters, Some(body))?;
         functions.expand(file, &mut statement)?;
         let query = Query::made(file, statement.clone());
-        let (plan, _) = bind::bind(session, file, &query, no_variable)?;
+        let plan = bind::bind(session, file, &query, no_variable)?.plan;
         if looks_at_other_rows(&plan) {
             let message = format!("`{}` looks at more than one row", self.function.name);
             return Err(Diagnostic::new(Code::SqlFunction, file.at(bytes(file, self.name)), message)
