@@ -14,7 +14,7 @@ import duckdb
 landing, out = sys.argv[1], sys.argv[2]
 db = duckdb.connect()
 db.execute("set threads = 2; set preserve_insertion_order = false")
-columns = "{id: 'BIGINT', name: 'VARCHAR', at: 'TIMESTAMPTZ'}"
+columns = "{'id': 'BIGINT', 'name': 'VARCHAR', 'at': 'TIMESTAMPTZ'}"
 db.execute(f"""
     copy (select * from read_csv('{landing}/readings-*.csv', header = true, columns = {columns}, filename = true))
     to '{out}' (format parquet, compression zstd)""")
