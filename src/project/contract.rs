@@ -159,6 +159,7 @@ impl NdjsonFormat {
 pub const PLACE: &str = "#";
 
 /// How delimited text is written.
+#[expect(clippy::struct_excessive_bools, reason = "each is a key of a contract")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsvFormat {
     /// The byte between fields.

@@ -78,6 +78,7 @@ pub(crate) fn csv(input: &[u8]) {
         skip_lines: u64::from(more & 3),
         comment: bit(more, 2).then(|| "#1".to_owned()),
         fills_short_rows: bit(more, 3),
+        keeps_stray_quotes: bit(more, 7),
         trims: bit(more, 4),
         skips_repeated_header: bit(more, 5),
         expected_header: None,
