@@ -12,6 +12,7 @@ pub use changed::Since;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
 use datafusion::dataframe::DataFrame;
@@ -25,7 +26,7 @@ use crate::least::Row;
 use crate::plan::{PUBLISHED_ROWS, Promise, Query, SqlFunctions, Tested, plan_statement};
 use crate::project::{Severity, Variable};
 use crate::store::{Outcome, OutcomeState, Outcomes, TableState};
-use crate::transform::{Blame, Scene, blame_of, value_at};
+use crate::transform::{Blame, Records, Scene, Source, blame_of, value_at};
 
 /// A promise that the data broke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,6 +45,12 @@ pub struct Finding {
     pub threshold: Option<String>,
     /// The first of the rows that break it.
     pub examples: Vec<Row>,
+    /// What leads to the first of them, where it is to be followed.
+    #[serde(skip)]
+    pub source: Option<Box<Source>>,
+    /// The landed records that the first of them comes from, where that was looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub records: Option<Records>,
 }
 
 /// What the checks said.
@@ -122,7 +129,8 @@ pub async fn check(
         let answer = match ask(scene, &question).await {
             Ok(answer) => answer,
             Err(error) => {
-                let blame = Box::new(blame_of(scene, &promise.name, &error).await);
+                let plan = planned(scene.session, &promise.failing, values(scene, question.published_rows)).ok();
+                let blame = Box::new(blame_of(scene, &promise.name, plan, &error).await);
                 return Err(CheckError { check: promise.name.clone(), error, blame });
             }
         };
@@ -132,7 +140,11 @@ pub async fn check(
             State::Broken if promise.terms.severity == Severity::Warn => {
                 checked.warnings.push(finding(promise, &answer));
             }
-            State::Broken => errors.push(finding(promise, &answer)),
+            State::Broken => {
+                let plan = planned(scene.session, &promise.failing, values(scene, question.published_rows)).ok();
+                let source = plan.zip(answer.first.as_ref()).and_then(|(plan, row)| Source::of_finding(&plan, row));
+                errors.push(Finding { source: source.map(Box::new), ..finding(promise, &answer) });
+            }
         }
         checked.outcomes.insert(promise.name.clone(), outcome(promise, scene.as_of, &answer));
         checked.fingerprints.insert(promise.name.clone(), question.fingerprint);
@@ -156,21 +168,33 @@ struct Answer {
     failing: u64,
     tested: Option<u64>,
     rows: Vec<Row>,
+    /// The first of them as it is.
+    first: Option<RecordBatch>,
+}
+
+/// Returns the values of the variables of a promise.
+fn values(scene: Scene<'_>, published_rows: Option<u64>) -> impl Fn(&str) -> Option<Variable> + Copy {
+    move |variable| match variable {
+        PUBLISHED_ROWS => published_rows.and_then(|rows| i64::try_from(rows).ok()).map(Variable::Integer),
+        variable => value_at(scene.suite, scene.as_of, variable),
+    }
 }
 
 async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFusionError> {
-    let Scene { session, suite, as_of, .. } = scene;
+    let Scene { session, suite, .. } = scene;
     let functions = &suite.functions;
     let Question { promise, published_rows, missing, since, .. } = question;
-    let not_judged =
-        |tested: u64| Answer { state: State::NotJudged, failing: 0, tested: Some(tested), rows: Vec::new() };
+    let not_judged = |tested: u64| Answer {
+        state: State::NotJudged,
+        failing: 0,
+        tested: Some(tested),
+        rows: Vec::new(),
+        first: None,
+    };
     if missing.is_some() {
         return Ok(not_judged(0));
     }
-    let value = |variable: &str| match variable {
-        PUBLISHED_ROWS => published_rows.and_then(|rows| i64::try_from(rows).ok()).map(Variable::Integer),
-        variable => value_at(suite, as_of, variable),
-    };
+    let value = values(scene, *published_rows);
     // A change is judged by what it is a change of, and there is none of nothing.
     if promise.reads_published_rows() {
         let before = published_rows.unwrap_or(0);
@@ -197,9 +221,9 @@ async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFu
         Some((session, plan)) => session.execute_logical_plan(plan).await?,
         None => frame(session, functions, &promise.failing, value).await?,
     };
-    let (failing, rows) = rows::count_and_keep(frame, limit).await?;
+    let (failing, rows, first) = rows::count_and_keep(frame, limit).await?;
     let state = if promise.terms.allow(failing, tested.unwrap_or(0)) { State::Kept } else { State::Broken };
-    Ok(Answer { state, failing, tested, rows })
+    Ok(Answer { state, failing, tested, rows, first })
 }
 
 async fn frame(
@@ -232,6 +256,8 @@ fn finding(promise: &Promise, answer: &Answer) -> Finding {
         tested: answer.tested,
         threshold: promise.terms.threshold(),
         examples: answer.rows.clone(),
+        source: None,
+        records: None,
     }
 }
 

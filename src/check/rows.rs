@@ -1,6 +1,6 @@
 //! Counts the rows of a query and keeps the least few as texts.
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use arrow::row::SortField;
 use datafusion::common::{DataFusionError, Result};
@@ -9,13 +9,14 @@ use futures::StreamExt;
 
 use crate::least::{Least, Row, as_texts};
 
-/// Runs a query; returns how many rows it has, and the least `limit` of them in the order of their values.
+/// Runs a query; returns how many rows it has, the least `limit` of them in the order of their values, and the first of
+/// these as it is.
 ///
 /// Rows come in an order that nothing fixes. The least are the same in every run.
 ///
 /// # Errors
 /// When the query fails.
-pub(super) async fn count_and_keep(frame: DataFrame, limit: usize) -> Result<(u64, Vec<Row>)> {
+pub(super) async fn count_and_keep(frame: DataFrame, limit: usize) -> Result<(u64, Vec<Row>, Option<RecordBatch>)> {
     let mut stream = frame.execute_stream().await?;
     let fields = stream.schema().fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
     let mut least = Least::new(limit, fields)?;
@@ -25,11 +26,12 @@ pub(super) async fn count_and_keep(frame: DataFrame, limit: usize) -> Result<(u6
         rows += batch.num_rows() as u64;
         least.take(batch.columns(), &batch)?;
     }
+    let least = least.into_rows();
     let mut kept = Vec::new();
-    for row in least.into_rows() {
-        kept.extend(as_texts(&row)?);
+    for row in &least {
+        kept.extend(as_texts(row)?);
     }
-    Ok((rows, kept))
+    Ok((rows, kept, least.into_iter().next()))
 }
 
 /// Runs a query that gives one count, and returns it.

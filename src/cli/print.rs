@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ingest::IngestError;
 use crate::project::Severity;
 use crate::run::{DatasetReport, Exit, RunError};
+use crate::transform::Blame;
 use crate::visible;
 
 /// Writes what commands say.
@@ -176,6 +177,9 @@ fn run_error(error: &RunError, read: &[DatasetReport]) -> String {
     }
     let reasons = error.reasons();
     reasons.iter().for_each(|reason| text.push_str(&format!("  because {}\n", visible::indented(reason))));
+    if let Some(record) = error.blame().and_then(Blame::record) {
+        text.push_str(&format!("{}\n", visible::line(&record)));
+    }
     with_help(&text, error.help().as_deref())
 }
 
@@ -222,7 +226,12 @@ pub(super) fn finding_text(finding: &Finding) -> String {
         let of = finding.tested.map_or_else(String::new, |tested| format!(" of {tested}"));
         text.push_str(&format!("  {}{of} rows break it ({threshold})\n", finding.rows));
     }
-    finding.examples.iter().for_each(|row| text.push_str(&format!("  {}\n", visible::line(&row.to_string()))));
+    for (at, row) in finding.examples.iter().enumerate() {
+        text.push_str(&format!("  {}\n", visible::line(&row.to_string())));
+        if let Some(records) = finding.records.as_ref().filter(|_| at == 0) {
+            text.push_str(&format!("    from {}\n", visible::line(&records.words())));
+        }
+    }
     let more = finding.rows.saturating_sub(finding.examples.len() as u64);
     if more > 0 {
         text.push_str(&format!("  and {more} more\n"));
@@ -260,6 +269,9 @@ fn failure_document(failure: &Failure, exit: Exit) -> serde_json::Value {
         Failure::Project(mistakes) => document["mistakes"] = places(mistakes),
         Failure::Run { error, read } => {
             document["error"] = error.in_full().into();
+            if let Some(records) = error.blame().and_then(|blame| blame.records.as_ref()) {
+                document["records"] = serde_json::to_value(records).unwrap_or_default();
+            }
             if !read.is_empty() {
                 document["datasets"] = serde_json::to_value(read).unwrap_or_default();
             }

@@ -61,8 +61,10 @@ pub(super) fn tell_why(global: &Global, args: &WhyArgs, printer: &Printer) -> Re
     let spills = camino::Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
     let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, spills);
     let (rows, evaluate) = (args.limit, args.evaluate);
-    let asked = Asked { store: &store, suite: &suite, snapshot: &snapshot, resources: &resources, rows, evaluate };
-    let parts = runtime()?.block_on(why(asked, &args.table, &condition))?;
+    let state = |name: &str| snapshot.tables.get(name).map(|entry| store.table(name, &entry.state)).transpose();
+    let (state, as_of) = (&state, snapshot.as_of);
+    let asked = Asked { store: &store, suite: &suite, state, as_of, resources: &resources, rows, evaluate };
+    let parts = runtime()?.block_on(why(asked, &args.table, &condition)).map_err(RunError::from)?;
     if printer.is_json() {
         let documents = parts.iter().map(json).collect::<Result<Vec<_>, _>>();
         document(&documents.map_err(|error| RunError::Engine(error.into()))?);

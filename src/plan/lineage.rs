@@ -93,6 +93,27 @@ pub fn lineage<'a>(suite: &Suite, asked: impl IntoIterator<Item = &'a String>) -
     Ok(known)
 }
 
+/// Returns the datasets and stored tables that columns of a plan come from, each told by its place, and those between.
+///
+/// # Errors
+/// When the engine refuses what it has bound before.
+pub fn tables_behind(suite: &Suite, plan: &LogicalPlan, columns: &[usize]) -> Result<BTreeSet<String>> {
+    let flow = Flows::default().of(plan, None);
+    let mut open: Vec<Origin> = columns.iter().filter_map(|&at| flow.columns.get(at)).flatten().cloned().collect();
+    let first: BTreeSet<String> = open.iter().map(|origin| origin.table.clone()).collect();
+    let upstream = suite.upstream(&first);
+    let asked: BTreeSet<&String> =
+        first.iter().chain(&upstream).filter(|name| suite.tables.contains_key(*name)).collect();
+    let known = lineage(suite, asked)?;
+    let mut seen: BTreeSet<Origin> = open.iter().cloned().collect();
+    while let Some(origin) = open.pop() {
+        let table = known.get(&origin.table);
+        let of = table.and_then(|table| table.columns.iter().find(|(name, _)| *name == origin.column));
+        open.extend(of.into_iter().flat_map(|(_, of)| of).filter(|of| seen.insert((*of).clone())).cloned());
+    }
+    Ok(seen.into_iter().map(|origin| origin.table).collect())
+}
+
 /// Puts in the place of each view's column what that column comes from.
 fn through_views(suite: &Suite, known: &BTreeMap<String, Lineage>, origins: &BTreeSet<Origin>) -> BTreeSet<Origin> {
     let mut found = BTreeSet::new();

@@ -39,10 +39,10 @@ pub use dataset::{
 };
 pub use depth::STACK_BYTES;
 pub use forget::Forget;
-pub use lineage::{Lineage, Origin, lineage};
+pub use lineage::{Lineage, Origin, lineage, tables_behind};
 pub use own::OwnTable;
 pub use partition::Partitioned;
-pub use places::{WrittenAt, locate, said_of};
+pub use places::{WrittenAt, locate, promised_at, said_of};
 pub use promise::{PUBLISHED_ROWS, Promise, Tested};
 pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};

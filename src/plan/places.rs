@@ -94,6 +94,22 @@ pub fn said_of(suite: &Suite, model: &str, error: &DataFusionError) -> Option<Wr
     Some(written(file, super::bind::place_of_quoted(file, query, &said).map(|place| place.bytes), None))
 }
 
+/// Returns where a contract makes a promise, and in it an `expression` of its query.
+#[must_use]
+pub fn promised_at(suite: &Suite, promise: &str, expression: Option<&Expr>) -> Option<WrittenAt> {
+    let (table, rule) = promise.split_once('.')?;
+    let contract = suite.project.contracts.get(table)?;
+    let by_name = || contract.checks.iter().find(|check| check.name.text == rule).map(|check| &check.name.bytes);
+    let by_column = || {
+        let (column, _) = rule.rsplit_once('.')?;
+        contract.places.columns.get(contract.columns.get_index_of(column)?)
+    };
+    let at = by_name().or_else(by_column).or_else(|| contract.places.key.first());
+    // Without a place of its own the text of an expression is what the engine makes of it.
+    let text = expression.map(|expression| unchecked(expression).human_display().to_string());
+    Some(WrittenAt { text, ..written(&contract.file, at.cloned(), None) })
+}
+
 fn written(file: &SourceFile, at: Option<Range<usize>>, text: Option<String>) -> WrittenAt {
     const MOST_LETTERS: usize = 120;
     let path = file.path.to_string();

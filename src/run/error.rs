@@ -14,7 +14,8 @@ use crate::ingest::{IngestError, ListingError};
 use crate::plan::plain;
 use crate::project::{Severity, SourceContract};
 use crate::store::{LockError, StoreError};
-use crate::transform::{Operator, TransformError, is_out_of_memory};
+use crate::transform::{Blame, Operator, TransformError, is_out_of_memory};
+use crate::why::WhyError;
 
 /// The exit codes. Schedulers branch on them, so they never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +121,15 @@ impl From<CheckError> for RunError {
     }
 }
 
+impl From<WhyError> for RunError {
+    fn from(error: WhyError) -> Self {
+        match error {
+            WhyError::Store(error) => Self::Store(error),
+            WhyError::Engine(error) => Self::Engine(error),
+        }
+    }
+}
+
 impl From<DiffError> for RunError {
     fn from(DiffError { table, error }: DiffError) -> Self {
         match Self::engine(error) {
@@ -133,16 +143,7 @@ impl RunError {
     /// Wraps what DataFusion says, unless it only hands on what the store said, or a damaged file led to it.
     #[must_use]
     pub fn engine(error: DataFusionError) -> Self {
-        if let Some(damage) = StoreError::damage_behind(&error) {
-            return Self::Store(damage);
-        }
-        match error {
-            DataFusionError::External(inner) => match inner.downcast::<StoreError>() {
-                Ok(store) => Self::Store(*store),
-                Err(inner) => Self::Engine(DataFusionError::External(inner)),
-            },
-            error => Self::Engine(error),
-        }
+        WhyError::engine(error).into()
     }
 
     /// Says why the landed files of a dataset could not be listed.
@@ -174,6 +175,16 @@ impl RunError {
             source = cause.source();
         }
         reasons
+    }
+
+    /// Returns what made a query fail, if that is what stopped the run.
+    #[must_use]
+    pub fn blame(&self) -> Option<&Blame> {
+        match self {
+            Self::Check(CheckError { blame, .. })
+            | Self::Transform(TransformError::Query { blame: Some(blame), .. }) => Some(blame),
+            _ => None,
+        }
     }
 
     /// Returns the failure with all that led to it, on one line: what records and machines keep.

@@ -32,7 +32,7 @@ pub use receiver::{Receiver, SendError};
 pub use record::{Record, Told, chosen};
 pub use report::{DatasetReport, Event, LeftFile, RunReport, Status, TableReport};
 
-use crate::check::{Question, Since, Verdict, check};
+use crate::check::{CheckError, Checked, Question, Since, Verdict, check};
 use crate::clean::{Referenced, clean};
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
@@ -44,7 +44,13 @@ use crate::plan::{
 use crate::project::SourceContract;
 use crate::publish::{Base, Published, Publisher, fork, publish};
 use crate::store::{OutcomeState, Outcomes, RUN_RECORD, RunMark, Store, StoreError, TableEntry, TableState};
-use crate::transform::{Built, Making, Scene, columns, register_stored, register_view, transform};
+use crate::transform::{
+    Built, Making, Scene, Source, TransformError, columns, register_stored, register_view, transform,
+};
+use crate::why::records;
+
+/// Of how many broken promises it is found out which landed records break them.
+const FOLLOWED: usize = 5;
 
 /// How often a run plans again after another one published first.
 const ATTEMPTS: usize = 3;
@@ -242,13 +248,7 @@ async fn attempt(
         work.dataset(step, &states, &mut report, on).await?;
     }
     work.models(&mut report, on).await?;
-    let (read, verdict) = work.checks(on).await?;
-    let checked = match verdict {
-        Verdict::Kept(checked) => checked,
-        Verdict::Broken { findings } => {
-            return Err(RunError::Broken { findings, record: job.store.run_file(&job.id, RUN_RECORD) });
-        }
-    };
+    let (read, checked) = work.checks(on).await?;
     report.checks = checked.kept;
     report.not_judged = checked.not_judged;
     report.warnings.clone_from(&checked.warnings);
@@ -456,9 +456,20 @@ impl Work<'_> {
             self.read.extend(table.inputs.iter().cloned());
             on(Event::Building { model: name.clone(), number, total });
             let making = self.making(table, name, before)?;
-            let Built { state, portion, rows_read } =
-                transform(self.job.store, &self.session, self.suite, name, self.plan.as_of, made_from, making.as_ref())
-                    .await?;
+            let Built { state, portion, rows_read } = match transform(
+                self.job.store,
+                &self.session,
+                self.suite,
+                name,
+                self.plan.as_of,
+                made_from,
+                making.as_ref(),
+            )
+            .await
+            {
+                Ok(built) => built,
+                Err(error) => return Err(self.with_records(&self.made, error.into()).await),
+            };
             drop(making);
             let changed = before.is_none_or(|entry| entry.content != state.content());
             let (why, changed_inputs) = self.why(table, &step.need);
@@ -527,8 +538,8 @@ impl Work<'_> {
         Ok(state)
     }
 
-    /// Runs the checks whose inputs or text changed. Returns the tables that the run read, and the verdict.
-    async fn checks(&mut self, on: &mut (dyn FnMut(Event) + Send)) -> Result<(Vec<String>, Verdict), RunError> {
+    /// Runs the checks whose inputs or text changed. Returns the tables that the run read, and those that are checked.
+    async fn checks(&mut self, on: &mut (dyn FnMut(Event) + Send)) -> Result<(Vec<String>, Checked), RunError> {
         let own = crate::publish::preview(self.job.store, self.suite, self.base.snapshot.as_ref(), &self.made)?;
         for state in own {
             self.know(&state)?;
@@ -553,10 +564,50 @@ impl Work<'_> {
         }
         on(Event::Checking { checks: asked.len() });
         let read = self.read.iter().filter(|name| !self.made.contains_key(*name)).cloned().collect();
-        let tables = std::mem::take(&mut self.made).into_values().collect();
-        let scene = Scene { store: self.job.store, session: &self.session, suite: self.suite, as_of: self.plan.as_of };
-        let verdict = check(scene, tables, asked).await?;
-        Ok((read, verdict))
+        let made = std::mem::take(&mut self.made);
+        match check(self.scene(), made.values().cloned().collect(), asked).await {
+            Ok(Verdict::Broken { findings }) => {
+                let record = self.job.store.run_file(&self.job.id, RUN_RECORD);
+                Err(self.with_records(&made, RunError::Broken { findings, record }).await)
+            }
+            Ok(Verdict::Kept(checked)) => Ok((read, checked)),
+            Err(error) => Err(self.with_records(&made, error.into()).await),
+        }
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        Scene { store: self.job.store, session: &self.session, suite: self.suite, as_of: self.plan.as_of }
+    }
+
+    /// Adds to a failure which landed records led to it, as long as what this run has made is there to be asked.
+    async fn with_records(&self, made: &BTreeMap<String, TableState>, mut error: RunError) -> RunError {
+        let state = |name: &str| {
+            let published = || self.base.snapshot.as_ref().and_then(|snapshot| snapshot.tables.get(name));
+            match made.get(name) {
+                Some(state) => Ok(Some(state.clone())),
+                None => published().map(|entry| self.job.store.table(name, &entry.state)).transpose(),
+            }
+        };
+        let found = async |source: &Source| records(self.scene(), &state, &self.job.resources, source).await;
+        match &mut error {
+            RunError::Check(CheckError { blame, .. })
+            | RunError::Transform(TransformError::Query { blame: Some(blame), .. }) => {
+                if let Some(source) = blame.source.take() {
+                    blame.records = found(&source).await;
+                }
+            }
+            RunError::Broken { findings, .. } => {
+                let followed = findings.iter_mut().filter(|finding| finding.source.is_some()).take(FOLLOWED);
+                for finding in followed {
+                    if let Some(source) = finding.source.take() {
+                        finding.records = found(&source).await;
+                    }
+                }
+                findings.iter_mut().for_each(|finding| finding.source = None);
+            }
+            _ => {}
+        }
+        error
     }
 
     /// Returns what changed since a promise was kept by every row, if only partitions of its inputs did.

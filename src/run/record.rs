@@ -72,6 +72,9 @@ impl Record<'_> {
         document["ended_at"] = crate::instant::text(&Utc::now()).into();
         document["error"] = error.map(RunError::in_full).into();
         document["help"] = error.and_then(RunError::help).into();
+        if let Some(records) = error.and_then(RunError::blame).and_then(|blame| blame.records.as_ref()) {
+            document["records"] = serde_json::json!(records);
+        }
         if let Some(RunError::Broken { findings, .. }) = error {
             document["findings"] = serde_json::json!(findings);
         }

@@ -5,28 +5,96 @@
 //! its rows until one fails: its smallest part that does, with the values it was given. That takes as long as the query
 //! did, a few times at most, and ends after a while without an answer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use chrono::{DateTime, Utc};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, Result};
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue};
+use datafusion::functions::math::expr_fn::abs;
+use datafusion::functions_aggregate::expr_fn::sum;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{
+    Aggregate, Distinct, Expr, LogicalPlan, LogicalPlanBuilder, Operator, Window, cast, lit,
+};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use serde::Serialize;
 
 use super::query_of;
-use crate::engine::shortest;
-use crate::plan::{Suite, Told, WrittenAt, computable, is_of_the_query, locate, plain, said_of};
+use crate::engine::{shortest, unchecked};
+use crate::plan::{Suite, Told, WrittenAt, computable, is_of_the_query, locate, plain, promised_at, said_of};
 
 /// How long the expression that failed is looked for.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What the size of a group is called.
+const SIZE: &str = "__size";
+
 /// How many characters of a value are told.
 const MOST_LETTERS: usize = 100;
+
+/// Rows that somebody asks about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Returns these rows and no others.
+    pub plan: LogicalPlan,
+    /// A plan that the rows go through, and the places of its columns that matter.
+    pub columns: (LogicalPlan, Vec<usize>),
+}
+
+impl Source {
+    /// Returns what leads to a row of a query for what is wrong: the columns matter that its last condition is about.
+    #[must_use]
+    pub fn of_finding(query: &LogicalPlan, row: &RecordBatch) -> Option<Self> {
+        let mut below = query;
+        let columns = loop {
+            match below {
+                LogicalPlan::Filter(filter) => {
+                    let input = filter.input.as_ref();
+                    break (input.clone(), columns_of(&filter.predicate, input.schema()));
+                }
+                LogicalPlan::Projection(_)
+                | LogicalPlan::SubqueryAlias(_)
+                | LogicalPlan::Sort(_)
+                | LogicalPlan::Limit(_)
+                | LogicalPlan::Distinct(Distinct::All(_)) => below = below.inputs().first().copied()?,
+                _ => break (query.clone(), Vec::new()),
+            }
+        };
+        Some(Self { plan: rows_like(query.clone(), row).ok()?, columns })
+    }
+}
+
+/// The landed records that something comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Records {
+    /// How many there are.
+    pub count: u64,
+    /// File and line of the first of them.
+    pub first: Vec<String>,
+    /// Why it is not known which they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfollowed: Option<String>,
+}
+
+impl Records {
+    /// Returns them in words: the first, and how many more there are.
+    #[must_use]
+    pub fn words(&self) -> String {
+        if let Some(why) = &self.unfollowed {
+            return format!("not followed: {why}");
+        }
+        let more = self.count.saturating_sub(self.first.len() as u64);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{more}", self.first.join(", "))
+    }
+}
 
 /// What made a query fail.
 #[derive(Debug, Clone)]
@@ -37,12 +105,30 @@ pub struct Blame {
     pub written: Option<WrittenAt>,
     /// The columns that it was computed of, with their values in the row that made it fail.
     pub values: Vec<(String, String)>,
+    /// The rows with these values, if they are known.
+    pub source: Option<Box<Source>>,
+    /// Whether they failed only together.
+    pub is_by_many: bool,
+    /// The landed records that they come from, if they were looked for and are known.
+    pub records: Option<Records>,
 }
 
 impl Blame {
     /// What is known of an error by its words alone.
     fn by_words(suite: &Suite, name: &str, error: &DataFusionError) -> Self {
-        Self { told: plain(error), written: said_of(suite, name, error), values: Vec::new() }
+        let written = said_of(suite, name, error).or_else(|| promised_at(suite, name, None));
+        let told = plain(error);
+        Self { told, written, values: Vec::new(), source: None, is_by_many: false, records: None }
+    }
+
+    /// Returns in words which landed records it comes from, if that was looked for.
+    #[must_use]
+    pub fn record(&self) -> Option<String> {
+        let records = self.records.as_ref()?;
+        let of =
+            if self.is_by_many && records.count > 1 { format!("any of {}: ", records.count) } else { String::new() };
+        let label = if records.count > 1 { "records" } else { "record" };
+        Some(format!("{label}: {of}{}", records.words()))
     }
 
     /// Returns where and over what it was, to follow the name of the query.
@@ -65,19 +151,22 @@ impl Blame {
 }
 
 /// Finds what made the query of `name` fail with `error`. What it reads must be known to the session.
+///
+/// A promise of a contract has no query of its own; it is the `other` plan.
 pub(super) async fn blame(
     session: &SessionContext,
     suite: &Suite,
     name: &str,
     as_of: DateTime<Utc>,
+    other: Option<LogicalPlan>,
     error: &DataFusionError,
 ) -> Blame {
     let known = Blame::by_words(suite, name, error);
     if !is_of_the_query(error) {
         return known;
     }
-    let Some(table) = suite.tables.get(name) else { return known };
-    let Ok(plan) = query_of(session, suite, table, as_of) else { return known };
+    let own = suite.tables.get(name).and_then(|table| query_of(session, suite, table, as_of).ok());
+    let Some(plan) = own.or(other) else { return known };
     let search = Search { session, suite, name };
     match tokio::time::timeout(PATIENCE, search.run(&plan)).await {
         Ok(Some(found)) => found,
@@ -105,12 +194,27 @@ struct Failure {
     row: RecordBatch,
 }
 
+/// A group or a window of rows, and the function that failed over them.
+struct OverRows<'a> {
+    function: &'a Expr,
+    arguments: &'a [Expr],
+    filter: Option<&'a Expr>,
+    /// What tells the groups, or the partitions, apart.
+    keys: &'a [Expr],
+}
+
 impl Search<'_> {
     async fn run(self, plan: &LogicalPlan) -> Option<Blame> {
         let mut steps = Vec::new();
         self.steps(plan, self.name, &mut steps);
         for step in &steps {
             if let Some(found) = self.look(step, false).await {
+                return Some(found);
+            }
+        }
+        // No row fails for itself, but many may do so together.
+        for step in &steps {
+            if let Some(found) = self.look_at_groups(step).await {
                 return Some(found);
             }
         }
@@ -166,8 +270,8 @@ impl Search<'_> {
             if own.is_empty() {
                 continue;
             }
-            if let Ok(Some(failure)) = self.compute(input, &schema, &own).await {
-                return Some(self.blame(step, &schema, &failure));
+            if let Ok(Some(failure)) = self.compute(input.clone(), &schema, &own).await {
+                return Some(self.blame(step, input, &failure));
             }
         }
         None
@@ -233,22 +337,198 @@ impl Search<'_> {
         computable(&self.session.state(), expression, schema).ok()?.evaluate(row).err()
     }
 
-    fn blame(self, step: &Step, schema: &DFSchema, failure: &Failure) -> Blame {
+    fn blame(self, step: &Step, input: LogicalPlan, failure: &Failure) -> Blame {
+        let schema = Arc::clone(input.schema());
+        let columns = columns_of(&failure.expression, &schema);
         let mut values: Vec<(String, String)> = Vec::new();
-        let _ = failure.expression.apply(|part| {
-            if let Expr::Column(column) = part
-                && let Some(at) = schema.maybe_index_of_column(column)
-            {
-                let value = shown(&failure.row, at);
-                if !values.iter().any(|(name, _)| *name == column.name) {
-                    values.push((column.name.clone(), value));
-                }
+        for &at in &columns {
+            let name = schema.field(at).name();
+            if !values.iter().any(|(known, _)| known == name) {
+                values.push((name.clone(), shown(&failure.row, at)));
             }
-            Ok(TreeNodeRecursion::Continue)
-        });
-        let written = locate(self.suite, &step.owner, &failure.expression);
-        Blame { told: plain(&failure.error), written, values }
+        }
+        let written = self.written(step, &failure.expression);
+        let source = rows_like(input.clone(), &failure.row).ok().filter(|_| !columns.is_empty());
+        let source = source.map(|plan| Box::new(Source { plan, columns: (input, columns) }));
+        Blame { told: plain(&failure.error), written, values, source, is_by_many: false, records: None }
     }
+
+    /// Returns what people call the keys of a group by.
+    fn name_of(self, step: &Step, key: &Expr) -> String {
+        match bare(key) {
+            Expr::Column(column) => column.name.clone(),
+            other => {
+                let text = locate(self.suite, &step.owner, other).and_then(|written| written.text);
+                text.unwrap_or_else(|| unchecked(other).human_display().to_string())
+            }
+        }
+    }
+
+    fn written(self, step: &Step, expression: &Expr) -> Option<WrittenAt> {
+        let in_query = locate(self.suite, &step.owner, expression);
+        in_query.or_else(|| promised_at(self.suite, self.name, Some(expression)))
+    }
+
+    /// Computes the aggregates and windows of a step one by one.
+    async fn look_at_groups(self, step: &Step) -> Option<Blame> {
+        let (input, functions) = match &step.node {
+            LogicalPlan::Aggregate(node) => (&node.input, &node.aggr_expr),
+            LogicalPlan::Window(node) => (&node.input, &node.window_expr),
+            _ => return None,
+        };
+        for function in functions {
+            let over = match (&step.node, bare(function)) {
+                (LogicalPlan::Aggregate(node), Expr::AggregateFunction(call)) => OverRows {
+                    function,
+                    arguments: &call.params.args,
+                    filter: call.params.filter.as_deref(),
+                    keys: &node.group_expr,
+                },
+                (_, Expr::WindowFunction(call)) => OverRows {
+                    function,
+                    arguments: &call.params.args,
+                    filter: call.params.filter.as_deref(),
+                    keys: &call.params.partition_by,
+                },
+                _ => continue,
+            };
+            let plan = over.plan(&step.node, input.as_ref().clone()).ok()?;
+            let Err(error) = self.compute_rows(plan).await else { continue };
+            // Where the function is not named, a row failed in it that the query has filtered out.
+            let mut told = plain(&error);
+            let named = format!(" in `{}", name_of_function(bare(function)));
+            let Some((before, after)) = told.message.split_once(&named) else { continue };
+            let written = self.written(step, bare(function));
+            if written.as_ref().is_some_and(|written| written.text.is_some()) {
+                let after = after.split_once('`').map_or("", |(_, after)| after);
+                told.message = format!("{before}{after}");
+            }
+            let schema = input.schema();
+            let (rows, values) = self.group(step, input, &over).await.unwrap_or_default();
+            let columns: BTreeSet<usize> =
+                over.arguments.iter().flat_map(|argument| columns_of(argument, schema)).collect();
+            let counted = rows
+                .into_iter()
+                .chain(over.filter.cloned())
+                .chain(over.arguments.iter().map(|argument| argument.clone().is_not_null()));
+            let plan = conjunction(counted)
+                .and_then(|rows| LogicalPlanBuilder::from(input.as_ref().clone()).filter(rows).ok()?.build().ok());
+            let columns = (input.as_ref().clone(), columns.into_iter().collect());
+            let source = plan.map(|plan| Box::new(Source { plan, columns }));
+            return Some(Blame { told, written, values, source, is_by_many: true, records: None });
+        }
+        None
+    }
+
+    /// Returns the group over which a function fails: a condition for its rows, and its keys with their values. Tried are
+    /// those with the greatest sums.
+    async fn group(
+        self,
+        step: &Step,
+        input: &Arc<LogicalPlan>,
+        over: &OverRows<'_>,
+    ) -> Option<(Option<Expr>, Vec<(String, String)>)> {
+        let argument = over.arguments.first().filter(|_| !over.keys.is_empty())?;
+        if over.keys.iter().any(|key| matches!(key, Expr::GroupingSet(_))) {
+            return None;
+        }
+        let size = cast(argument.clone(), DataType::Float64);
+        let counted = || {
+            let counted = LogicalPlanBuilder::from(input.as_ref().clone());
+            over.filter.map_or_else(|| Ok(counted.clone()), |filter| counted.clone().filter(filter.clone()))
+        };
+        for size in [sum(size.clone()), sum(abs(size))] {
+            let greatest = counted()
+                .and_then(|rows| rows.aggregate(over.keys.to_vec(), vec![size.alias(SIZE)]))
+                .and_then(|groups| groups.sort(vec![abs(Expr::Column(Column::from_name(SIZE))).sort(false, false)]))
+                .and_then(|groups| groups.limit(0, Some(1))?.build());
+            let Ok(Some(row)) = self.compute_rows(greatest.ok()?).await else { return None };
+            let is_it = |(at, key): (usize, &Expr)| is_value(key.clone(), row.column(at));
+            let rows =
+                over.keys.iter().enumerate().map(is_it).collect::<Result<Vec<_>>>().ok().and_then(conjunction)?;
+            let of_group = LogicalPlanBuilder::from(input.as_ref().clone()).filter(rows.clone()).ok()?.build().ok()?;
+            if self.compute_rows(over.plan(&step.node, of_group).ok()?).await.is_err() {
+                let named = |(at, key): (usize, &Expr)| (self.name_of(step, key), shown(&row, at));
+                return Some((Some(rows), over.keys.iter().enumerate().map(named).collect()));
+            }
+        }
+        None
+    }
+
+    /// Runs a plan to its end, and returns its first row.
+    async fn compute_rows(self, plan: LogicalPlan) -> Result<Option<RecordBatch>> {
+        let mut rows = self.session.execute_logical_plan(plan).await?.execute_stream().await?;
+        let mut first = None;
+        while let Some(batch) = rows.next().await {
+            let batch = batch?;
+            if first.is_none() && batch.num_rows() > 0 {
+                first = Some(batch.slice(0, 1));
+            }
+        }
+        Ok(first)
+    }
+}
+
+impl OverRows<'_> {
+    /// Returns the plan of the function alone, over the rows of `input`.
+    fn plan(&self, node: &LogicalPlan, input: LogicalPlan) -> Result<LogicalPlan> {
+        let (input, function) = (Arc::new(input), vec![self.function.clone()]);
+        Ok(match node {
+            LogicalPlan::Aggregate(node) => {
+                LogicalPlan::Aggregate(Aggregate::try_new(input, node.group_expr.clone(), function)?)
+            }
+            _ => LogicalPlan::Window(Window::try_new(function, input)?),
+        })
+    }
+}
+
+/// Returns an expression without the name that it is given.
+fn bare(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Alias(alias) => bare(&alias.expr),
+        other => other,
+    }
+}
+
+fn name_of_function(function: &Expr) -> &str {
+    match function {
+        Expr::AggregateFunction(call) => call.func.name(),
+        Expr::WindowFunction(call) => call.fun.name(),
+        _ => "",
+    }
+}
+
+/// Returns the places of the columns that an expression names.
+fn columns_of(expression: &Expr, schema: &DFSchema) -> Vec<usize> {
+    let mut columns = Vec::new();
+    let _ = expression.apply(|part| {
+        if let Expr::Column(column) = part {
+            columns.extend(schema.maybe_index_of_column(column).filter(|at| !columns.contains(at)));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    columns
+}
+
+/// Returns the rows of a plan that are like a row of it.
+fn rows_like(input: LogicalPlan, row: &RecordBatch) -> Result<LogicalPlan> {
+    let columns: Vec<(Column, &ArrayRef)> = input.schema().columns().into_iter().zip(row.columns()).collect();
+    // The last digits of a float depend on how the rows of its sum were split.
+    let is_exact =
+        |(_, values): &&(Column, &ArrayRef)| !values.data_type().is_nested() && !values.data_type().is_floating();
+    let exact: Vec<_> = columns.iter().filter(is_exact).collect();
+    let told = if exact.is_empty() { columns.iter().collect() } else { exact };
+    let told = told.into_iter().map(|(column, values)| is_value(Expr::Column(column.clone()), values));
+    match conjunction(told.collect::<Result<Vec<_>>>()?) {
+        Some(condition) => LogicalPlanBuilder::from(input).filter(condition)?.build(),
+        None => Ok(input),
+    }
+}
+
+/// Returns the condition that an expression has the first of some values.
+fn is_value(expression: Expr, values: &ArrayRef) -> Result<Expr> {
+    let value = ScalarValue::try_from_array(values, 0)?;
+    Ok(if value.is_null() { expression.is_null() } else { expression.eq(lit(value)) })
 }
 
 /// Returns a value of a row as it stands in SQL.
@@ -262,7 +542,7 @@ fn shown(row: &RecordBatch, column: usize) -> String {
     }
     let cut: String = text.chars().take(MOST_LETTERS).collect();
     let dots = if cut.len() < text.len() { "…" } else { "" };
-    if array.data_type().is_numeric() || array.data_type() == &arrow::datatypes::DataType::Boolean {
+    if array.data_type().is_numeric() || array.data_type() == &DataType::Boolean {
         format!("{cut}{dots}")
     } else {
         format!("'{}{dots}'", cut.escape_debug())
@@ -274,6 +554,7 @@ fn may_fail(expression: &Expr) -> bool {
     let mut may = false;
     let _ = expression.apply(|part| {
         may |= match part {
+            Expr::AggregateFunction(_) | Expr::WindowFunction(_) => true,
             Expr::Cast(_) | Expr::ScalarFunction(_) | Expr::Negative(_) | Expr::SimilarTo(_) | Expr::Like(_) => true,
             Expr::BinaryExpr(binary) => !matches!(
                 binary.op,

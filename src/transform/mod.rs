@@ -22,7 +22,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
-pub use blame::Blame;
+pub use blame::{Blame, Records, Source};
 pub use keys::are_among;
 pub use memory::{Operator, is_out_of_memory};
 pub use partitions::{Making, Portion};
@@ -196,16 +196,16 @@ async fn blamed(bench: Bench<'_>, error: TransformError) -> TransformError {
     let Bench { session, suite, name, as_of, .. } = bench;
     match error {
         TransformError::Query { model, error, blame: None } => {
-            let blame = blame::blame(session, suite, name, as_of, &error).await;
+            let blame = blame::blame(session, suite, name, as_of, None, &error).await;
             TransformError::Query { model, error, blame: Some(Box::new(blame)) }
         }
         other => other,
     }
 }
 
-/// Finds what made a query fail that is asked of built tables.
-pub async fn blame_of(scene: Scene<'_>, name: &str, error: &DataFusionError) -> Blame {
-    blame::blame(scene.session, scene.suite, name, scene.as_of, error).await
+/// Finds what made a query fail that is asked of built tables, a check or the promise `asked` of a contract.
+pub async fn blame_of(scene: Scene<'_>, name: &str, asked: Option<LogicalPlan>, error: &DataFusionError) -> Blame {
+    blame::blame(scene.session, scene.suite, name, scene.as_of, asked, error).await
 }
 
 fn words(error: &DataFusionError, blame: Option<&Blame>) -> String {

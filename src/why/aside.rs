@@ -16,11 +16,10 @@ use datafusion::prelude::{SessionContext, lit};
 use futures::StreamExt;
 use serde::Serialize;
 
-use super::Asked;
+use super::{Asked, WhyError};
 use crate::ingest::{Locator, Reason};
 use crate::plan::OwnTable;
 use crate::project::SourceContract;
-use crate::run::RunError;
 use crate::transform::register_stored;
 
 /// A record that was set aside and could have counted.
@@ -42,13 +41,12 @@ pub(super) async fn records(
     session: &SessionContext,
     contract: &SourceContract,
     condition: &Expr,
-) -> Result<(u64, Vec<AsideRecord>), RunError> {
+) -> Result<(u64, Vec<AsideRecord>), WhyError> {
     let name = OwnTable::Quarantine.name();
-    let Some(entry) = asked.snapshot.tables.get(name) else { return Ok((0, Vec::new())) };
-    let state = asked.store.table(name, &entry.state)?;
-    register_stored(session, asked.store, &state).map_err(RunError::engine)?;
+    let Some(state) = (asked.state)(name)? else { return Ok((0, Vec::new())) };
+    register_stored(session, asked.store, &state).map_err(WhyError::engine)?;
     let column = |name: &str| Expr::Column(Column::from_name(name));
-    let mut judge = Judge::new(asked, session, contract, condition).map_err(RunError::Engine)?;
+    let mut judge = Judge::new(asked, session, contract, condition).map_err(WhyError::Engine)?;
     let read = async {
         let columns = ["file", "line", "reason", "message", "record"].map(column);
         let sort = [column("file"), column("line")].map(|column| column.sort(true, true)).to_vec();
@@ -69,7 +67,7 @@ pub(super) async fn records(
         }
         Ok((count, first))
     };
-    read.await.map_err(RunError::engine)
+    read.await.map_err(WhyError::engine)
 }
 
 /// Tells which records could fulfil a condition.

@@ -19,18 +19,22 @@ mod carry;
 mod condition;
 mod evaluate;
 mod numbered;
+mod records;
 mod same;
 mod trace;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
+use chrono::{DateTime, Utc};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{DataFrame, SessionContext, lit};
 
 pub use aside::AsideRecord;
 pub use condition::{Condition, ConditionError};
+pub use records::records;
 
 use self::evaluate::{Bounds, Evaluation, Halt};
 use self::numbered::{Numbers, Stored};
@@ -38,19 +42,52 @@ use self::trace::{Effort, Found, traced};
 use crate::engine::{self, Resources};
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN};
 use crate::plan::{Suite, Table};
-use crate::run::RunError;
-use crate::store::{Snapshot, Store, TableState};
+use crate::store::{Store, StoreError, TableState};
 use crate::transform::{query_of, register_stored, register_views, register_with};
 
+/// Returns the state of a table by its name.
+pub type StateOf<'a> = dyn Fn(&str) -> Result<Option<TableState>, StoreError> + Sync + 'a;
+
+/// Why rows were not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum WhyError {
+    /// The warehouse cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine does not do what it has done before.
+    #[error(transparent)]
+    Engine(DataFusionError),
+}
+
+impl WhyError {
+    /// Wraps what DataFusion says, unless it only hands on what the store said, or a damaged file led to it.
+    #[must_use]
+    pub fn engine(error: DataFusionError) -> Self {
+        if let Some(damage) = StoreError::damage_behind(&error) {
+            return Self::Store(damage);
+        }
+        match error {
+            DataFusionError::External(inner) => match inner.downcast::<StoreError>() {
+                Ok(store) => Self::Store(*store),
+                Err(inner) => Self::Engine(DataFusionError::External(inner)),
+            },
+            error => Self::Engine(error),
+        }
+    }
+}
+
 /// What is asked, and where.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "a function has none")]
 pub struct Asked<'a> {
     /// The warehouse.
     pub store: &'a Store,
     /// The project.
     pub suite: &'a Suite,
-    /// The tables.
-    pub snapshot: &'a Snapshot,
+    /// Returns the state of a table, if there are rows of it.
+    pub state: &'a StateOf<'a>,
+    /// The clock that the tables are made for.
+    pub as_of: DateTime<Utc>,
     /// What queries may use.
     pub resources: &'a Resources,
     /// How many rows of each table are told.
@@ -163,29 +200,40 @@ impl Known {
 ///
 /// # Errors
 /// When a table cannot be read, or the engine does not do what it has done before.
-pub async fn why(asked: Asked<'_>, table: &str, condition: &Condition) -> Result<Vec<Part>, RunError> {
-    let session = engine::session(asked.resources).map_err(RunError::Engine)?;
-    let in_order = in_order(asked.resources).map_err(RunError::Engine)?;
-    let mut known: BTreeMap<String, Known> = BTreeMap::new();
+pub async fn why(asked: Asked<'_>, table: &str, condition: &Condition) -> Result<Vec<Part>, WhyError> {
     let condition = Some(condition.expression().clone());
     let first = Known { condition: condition.clone(), possible: condition, ..Known::default() };
-    known.insert(table.to_owned(), first);
+    let in_order = in_order(asked.resources).map_err(WhyError::Engine)?;
+    followed(asked, &in_order, BTreeMap::from([(table.to_owned(), first)]), None).await
+}
+
+/// Follows rows of tables to those that they were made of; with `only`, to those of some tables, and to no record that was
+/// set aside or is only referenced.
+async fn followed(
+    asked: Asked<'_>,
+    in_order: &SessionContext,
+    mut known: BTreeMap<String, Known>,
+    only: Option<&BTreeSet<String>>,
+) -> Result<Vec<Part>, WhyError> {
+    let session = engine::session(asked.resources).map_err(WhyError::Engine)?;
     let mut parts = Vec::new();
     // Whoever reads a table stands behind it.
     let order: Vec<&String> = asked.suite.order.iter().rev().chain(asked.suite.datasets.iter().rev()).collect();
     for name in order {
         let Some(mut of) = known.remove(name) else { continue };
-        let Some(entry) = asked.snapshot.tables.get(name) else { continue };
-        let state = asked.store.table(name, &entry.state)?;
+        if only.is_some_and(|only| !only.contains(name)) {
+            continue;
+        }
+        let Some(state) = (asked.state)(name)? else { continue };
         let is_landed = asked.suite.project.sources.contains_key(name);
         let stored = Stored { store: asked.store, state: &state, is_landed };
         if let (Some(condition), Some(numbers)) = (&of.condition, &mut of.numbers) {
-            numbers.extend(fulfilling(&in_order, &stored, condition).await.map_err(RunError::engine)?);
+            numbers.extend(fulfilling(in_order, &stored, condition).await.map_err(WhyError::engine)?);
             of.condition = None;
         }
         let rows = match &of.numbers {
             Some(numbers) if of.unfollowed.is_none() => {
-                Some(stored.rows(&in_order, numbers).await.map_err(RunError::engine)?)
+                Some(stored.rows(in_order, numbers).await.map_err(WhyError::engine)?)
             }
             _ => None,
         };
@@ -195,25 +243,32 @@ pub async fn why(asked: Asked<'_>, table: &str, condition: &Condition) -> Result
                 (None, Some(condition)) => Wanted::Fulfilling(condition),
                 (None, None) => continue,
             };
-            for (input, arrived) in arriving(asked, [&session, &in_order], made, wanted, of.possible.as_ref()).await? {
+            let started = Instant::now();
+            for (input, arrived) in arriving(asked, [&session, in_order], made, wanted, of.possible.as_ref()).await? {
                 known.entry(input).or_default().add(name, arrived);
             }
+            tracing::debug!(
+                table = name,
+                elapsed_ms = started.elapsed().as_millis(),
+                "rows are followed to the inputs"
+            );
         }
-        if let Some(contract) = asked.suite.project.sources.get(name).filter(|_| of.unfollowed.is_none()) {
+        if let Some(contract) =
+            asked.suite.project.sources.get(name).filter(|_| of.unfollowed.is_none() && only.is_none())
+        {
             let counting = match (&rows, &of.condition) {
                 (Some(rows), _) => rows.clone(),
                 (None, condition) => {
                     let condition = condition.clone().unwrap_or_else(|| lit(true));
-                    let numbers = fulfilling(&in_order, &stored, &condition).await.map_err(RunError::engine)?;
-                    stored.rows(&in_order, &numbers).await.map_err(RunError::engine)?
+                    let numbers = fulfilling(in_order, &stored, &condition).await.map_err(WhyError::engine)?;
+                    stored.rows(in_order, &numbers).await.map_err(WhyError::engine)?
                 }
             };
             for (column, reference) in contract.references() {
                 let Some(values) = counting.column_by_name(column) else { continue };
-                let Some(entry) = asked.snapshot.tables.get(&reference.dataset) else { continue };
-                let state = asked.store.table(&reference.dataset, &entry.state)?;
+                let Some(state) = (asked.state)(&reference.dataset)? else { continue };
                 let other = Stored { store: asked.store, state: &state, is_landed: true };
-                let found = found_in(&in_order, &other, &reference.column, values).await.map_err(RunError::engine)?;
+                let found = found_in(in_order, &other, &reference.column, values).await.map_err(WhyError::engine)?;
                 let which = Which::Evaluated { numbers: found, over: state.rows(), is_enough: true };
                 // It is there already, so that no other record has to be.
                 let arrived = Arrived { which, possible: Some(lit(false)) };
@@ -221,8 +276,8 @@ pub async fn why(asked: Asked<'_>, table: &str, condition: &Condition) -> Result
             }
         }
         let as_much = match (&of.possible, &of.numbers) {
-            (Some(possible), Some(numbers)) => {
-                fulfilling(&in_order, &stored, possible).await.map_err(RunError::engine)? == *numbers
+            (Some(possible), Some(numbers)) if only.is_none() => {
+                fulfilling(in_order, &stored, possible).await.map_err(WhyError::engine)? == *numbers
             }
             _ => false,
         };
@@ -281,18 +336,18 @@ async fn arriving(
     table: &Table,
     wanted: Wanted<'_>,
     possible: Option<&Expr>,
-) -> Result<BTreeMap<String, Arrived>, RunError> {
+) -> Result<BTreeMap<String, Arrived>, WhyError> {
     let mut states = BTreeMap::new();
     for input in &table.inputs {
-        if let Some(entry) = asked.snapshot.tables.get(input) {
-            states.insert(input.clone(), asked.store.table(input, &entry.state)?);
+        if let Some(state) = (asked.state)(input)? {
+            states.insert(input.clone(), state);
         }
     }
     for session in [session, in_order] {
         for state in states.values() {
-            register_stored(session, asked.store, state).map_err(RunError::engine)?;
+            register_stored(session, asked.store, state).map_err(WhyError::engine)?;
         }
-        register_views(session, asked.suite, &table.reads, asked.snapshot.as_of).map_err(RunError::Engine)?;
+        register_views(session, asked.suite, &table.reads, asked.as_of).map_err(WhyError::Engine)?;
     }
     let all_inputs =
         |condition: Option<Expr>| table.inputs.iter().map(|input| (input.clone(), condition.clone())).collect();
@@ -338,7 +393,7 @@ async fn arriving(
     }
     for view in table.reads.iter().filter(|read| !table.inputs.contains(*read)) {
         for session in [session, in_order] {
-            session.deregister_table(view.as_str()).map_err(RunError::Engine)?;
+            session.deregister_table(view.as_str()).map_err(WhyError::Engine)?;
         }
     }
     Ok(found)
@@ -350,14 +405,14 @@ async fn conditions(
     session: &SessionContext,
     table: &Table,
     condition: &Expr,
-) -> Result<BTreeMap<String, Option<Expr>>, RunError> {
+) -> Result<BTreeMap<String, Option<Expr>>, WhyError> {
     let arrive = async {
-        let plan = query_of(session, asked.suite, table, asked.snapshot.as_of)?;
+        let plan = query_of(session, asked.suite, table, asked.as_of)?;
         let without = session.state().optimize(&plan)?;
         let with = narrowed(session, plan, &without, table, condition).await?;
         Ok::<_, DataFusionError>((condition::of_scans(&with), condition::of_scans(&without)))
     };
-    let (mut with, without) = arrive.await.map_err(RunError::Engine)?;
+    let (mut with, without) = arrive.await.map_err(WhyError::Engine)?;
     let mut found = BTreeMap::new();
     for input in &table.inputs {
         // An input that is not read at all any more has no row that counts.
@@ -404,14 +459,14 @@ async fn evaluated(
     table: &Table,
     wanted: Wanted<'_>,
     stored: &HashMap<String, Stored<'_>>,
-) -> Result<Result<Evaluated, Unfollowed>, RunError> {
+) -> Result<Result<Evaluated, Unfollowed>, WhyError> {
     let bounds = Bounds { rows: asked.evaluate, bytes: asked.resources.memory_bytes };
     let mut halted = Halt::Rows;
     // To carry values takes long where a query has many parts, and spares rows where there are many.
     for is_carried in [false, true] {
         let mut evaluation = Evaluation::new(session, stored, bounds);
         let evaluate = async {
-            let plan = query_of(session, asked.suite, table, asked.snapshot.as_of)?;
+            let plan = query_of(session, asked.suite, table, asked.as_of)?;
             let necessary = match wanted {
                 Wanted::Fulfilling(condition) => condition.clone(),
                 Wanted::Rows(rows) => same::necessary(rows, table),
@@ -424,10 +479,13 @@ async fn evaluated(
             };
             traced_to_inputs(&mut evaluation, &plan, wanted, table).await
         };
-        match evaluate.await {
+        let started = Instant::now();
+        let found = evaluate.await;
+        tracing::debug!(is_carried, elapsed_ms = started.elapsed().as_millis(), "query is evaluated");
+        match found {
             Ok(found) => return Ok(found),
-            Err(Halt::Failed(error)) => match RunError::engine(error) {
-                store @ RunError::Store(_) => return Err(store),
+            Err(Halt::Failed(error)) => match WhyError::engine(error) {
+                store @ WhyError::Store(_) => return Err(store),
                 error => {
                     tracing::debug!("the steps of a query cannot be evaluated: {error}");
                     return Ok(Err(Unfollowed::Steps));
@@ -505,7 +563,7 @@ async fn part(
     state: &TableState,
     known: Known,
     rows: Option<RecordBatch>,
-) -> Result<Part, RunError> {
+) -> Result<Part, WhyError> {
     let name = state.table.as_str();
     let how = match (known.unfollowed, &known.condition) {
         (Some(why), _) => How::Nothing(why),
@@ -525,22 +583,23 @@ async fn part(
     let stored = Stored { store: asked.store, state, is_landed: contract.is_some() };
     let frame = match (rows, known.condition) {
         _ if known.unfollowed.is_some() => return Ok(part),
-        (Some(rows), _) => session.read_batch(rows).map_err(RunError::Engine)?,
+        (Some(rows), _) => session.read_batch(rows).map_err(WhyError::Engine)?,
         (None, condition) => {
             // Where each row came from stands behind its columns, and no query sees it.
-            register_with(session, asked.store, state, &stored.behind()).map_err(RunError::engine)?;
+            register_with(session, asked.store, state, &stored.behind()).map_err(WhyError::engine)?;
             let read = async { session.table(name).await?.filter(condition.unwrap_or_else(|| lit(true))) };
-            read.await.map_err(RunError::engine)?
+            read.await.map_err(WhyError::engine)?
         }
     };
     let read = async {
         let count = frame.clone().count().await?;
         Ok((count, first(frame, state, contract.is_some(), asked.rows).await?))
     };
-    let (count, rows) = read.await.map_err(RunError::engine)?;
+    let (count, rows) = read.await.map_err(WhyError::engine)?;
     part.count = u64::try_from(count).unwrap_or(u64::MAX);
     part.rows = rows;
-    if let Some(contract) = contract {
+    // Of a row that is there no other record could have been one.
+    if let Some(contract) = contract.filter(|_| known.possible != Some(lit(false))) {
         let possible = known.possible.unwrap_or_else(|| lit(true));
         (part.aside_count, part.aside) = aside::records(asked, session, contract, &possible).await?;
     }

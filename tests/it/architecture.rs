@@ -47,9 +47,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "stamp",
             "store",
             "transform",
+            "why",
         ],
     ),
-    ("why", &["diagnostic", "engine", "ingest", "plan", "project", "run", "store", "transform"]),
+    ("why", &["diagnostic", "engine", "ingest", "plan", "project", "store", "transform"]),
     ("verify", &["digest", "engine", "partition", "plan", "run", "store", "transform"]),
 ];
 

@@ -361,6 +361,174 @@ fn what_fails_in_a_view_is_told_of_the_view() {
     assert!(said.stderr.contains(place), "{}", said.stderr);
 }
 
+/// A project of a small and a large dataset, with a stored model of each, and one of both.
+fn of_sales(model: &str) -> Scratch {
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
+        (
+            "schemas/sources/sales.toml",
+            "from = \"{landing}/sales/*.ndjson\"\nformat = { type = \"ndjson\" }\n[columns]\nid = \"int64!\"\nshop = \"string\"\nitems = \"int64\"\nnote = \"string\"\n",
+        ),
+        (
+            "schemas/sources/shops.toml",
+            "from = \"{landing}/shops.csv\"\nformat = { type = \"csv\" }\n[columns]\nshop = \"string!\"\nrate = \"string\"\n",
+        ),
+        (
+            "landing/sales/1.ndjson",
+            "{\"id\":1,\"shop\":\"a\",\"items\":4,\"note\":\"7\"}\n{\"id\":2,\"shop\":\"b\",\"items\":0,\"note\":\"8\"}\n",
+        ),
+        (
+            "landing/sales/2.ndjson",
+            "{\"id\":3,\"shop\":\"b\",\"items\":9000000000000000000,\"note\":\"9\"}\n{\"id\":4,\"shop\":\"b\",\"items\":9000000000000000000,\"note\":\"ten\"}\n{\"id\":5,\"shop\":\"c\",\"items\":1,\"note\":\"1\"}\n",
+        ),
+        ("landing/shops.csv", "shop,rate\na,0.5\nb,high\nc,1\n"),
+        ("sql/staging/stg_sales.sql", "select id, shop, items, trim(note) as note from sales\n"),
+        ("sql/staging/stg_shops.sql", "select shop, rate from shops\n"),
+        ("sql/marts/fct_sale.sql", "select id, shop, items, note as remark from stg_sales\n"),
+        ("sql/marts/dim_shop.sql", "select shop, rate as tariff from stg_shops\n"),
+    ]);
+    scratch.write("sql/kpi/kpi_x.sql", model);
+    scratch
+}
+
+/// From the value that made an expression fail to the line that it landed in, however many models are between them.
+#[test]
+fn what_fails_for_a_value_is_told_with_the_record_that_it_came_from() {
+    for (model, words) in [
+        (
+            "select id, cast(remark as bigint) as n from fct_sale\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:17: 'ten' is no whole number, in `CAST(remark AS BIGINT)` where remark = 'ten'\n\
+             record: landing/sales/2.ndjson:2\n\
+             help: ",
+        ),
+        (
+            "select shop, sum(100 / items) as n from fct_sale group by shop\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:18: division by zero, in `100 / items` where items = 0\n\
+             record: landing/sales/1.ndjson:2\n\
+             help: ",
+        ),
+        // A filter above, and another table beside it, do not lead astray.
+        (
+            "select s.id, cast(d.tariff as double) as n from fct_sale as s inner join dim_shop as d on d.shop = s.shop where s.id > 2\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:19: 'high' is no number, in `CAST(d.tariff AS DOUBLE)` where tariff = 'high'\n\
+             record: landing/shops.csv:3\n\
+             help: ",
+        ),
+        // A subquery that is asked for each row, and one that is asked once.
+        (
+            "select s.id, (select max(cast(d.tariff as double)) from dim_shop as d where d.shop = s.shop) as n from fct_sale as s\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:31: 'high' is no number, in `CAST(d.tariff AS DOUBLE)` where tariff = 'high'\n\
+             record: landing/shops.csv:3\n\
+             help: ",
+        ),
+        (
+            "select id from fct_sale where id in (select cast(remark as bigint) from fct_sale)\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:50: 'ten' is no whole number, in `CAST(remark AS BIGINT)` where remark = 'ten'\n\
+             record: landing/sales/2.ndjson:2\n\
+             help: ",
+        ),
+        // What is computed of many records is told with all of them.
+        (
+            "with shops as (select shop, count(*) as n from fct_sale group by shop) select shop, 1 / (n - 3) as x from shops\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:85: division by zero, in `1 / (n - 3)` where n = 3\n\
+             records: landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n\
+             help: ",
+        ),
+    ] {
+        let said = of_sales(model).run(&["run"]).exits(1);
+        assert!(said.stderr.contains(words), "{model}\n{}", said.stderr);
+    }
+}
+
+#[test]
+fn what_overflows_is_told_with_its_group_and_its_records() {
+    for (model, words) in [
+        (
+            "select id, items * 2 as n from fct_sale\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:12: integer overflow in `fct_sale.items * 2`: 9000000000000000000 * 2 does not fit into its type, in `items * 2` where items = 9000000000000000000\n\
+             record: landing/sales/2.ndjson:1\n",
+        ),
+        (
+            "select shop, sum(items) as n from fct_sale group by shop\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:14: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items)` where shop = 'b'\n\
+             records: any of 3: landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n",
+        ),
+        (
+            "select sum(items) as n from fct_sale\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:8: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items)`\n\
+             records: any of 5: landing/sales/1.ndjson:1, landing/sales/1.ndjson:2, landing/sales/2.ndjson:1 and 2 more\n",
+        ),
+        (
+            "select upper(shop) as name, sum(items) filter (where id <> 2) as n from fct_sale group by upper(shop)\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:29: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items) FILTER (WHERE id <> 2)` where upper(shop) = 'B'\n\
+             records: any of 2: landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n",
+        ),
+        (
+            "select id, sum(items) over (partition by shop order by id) as n from fct_sale\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:12: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items) OVER (PARTITION BY shop ORDER BY id)` where shop = 'b'\n\
+             records: any of 3: landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n",
+        ),
+    ] {
+        let said = of_sales(model).run(&["run"]).exits(1);
+        assert!(said.stderr.contains(words), "{model}\n{}", said.stderr);
+    }
+}
+
+#[test]
+fn a_check_that_fails_for_a_value_is_told_with_its_record() {
+    let scratch = of_sales("select id, remark from fct_sale\n");
+    scratch.write("sql/checks/assert_x.sql", "select id from kpi_x where cast(remark as bigint) > 100\n");
+    let said = scratch.run(&["run"]).exits(1);
+    let words = "error: check `assert_x` failed to run at sql/checks/assert_x.sql:1:33: 'ten' is no whole number, in `CAST(remark AS BIGINT)` where remark = 'ten'\nrecord: landing/sales/2.ndjson:2\n";
+    assert!(said.stderr.contains(words), "{}", said.stderr);
+    scratch.write("sql/checks/assert_x.sql", "select id from kpi_x where id < 0\n");
+    scratch.write("schemas/models/kpi_x.toml", "[checks]\nsmall = { holds = \"cast(remark as bigint) < 100\" }\n");
+    let said = scratch.run(&["run", "--output", "json"]).exits(1);
+    let words = "error: check `kpi_x.small` failed to run at schemas/models/kpi_x.toml:2:1: 'ten' is no whole number";
+    assert!(said.stderr.contains(words), "{}", said.stderr);
+    let document: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(document["records"], serde_json::json!({ "count": 1, "first": ["landing/sales/2.ndjson:2"] }));
+}
+
+/// What is wrong with a derived row leads to what landed.
+#[test]
+fn a_broken_promise_is_told_with_the_records_behind_its_first_row() {
+    for (contract, words) in [
+        (
+            "[checks]\nfew = { holds = \"items < 1000\" }\n",
+            "broken[kpi_x.few]: `items < 1000` must hold in `kpi_x`\n  \
+             shop b, items 18000000000000000000\n    \
+             from landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n",
+        ),
+        (
+            "[columns]\nshop = { values = [\"a\", \"b\"] }\n",
+            "broken[kpi_x.shop.values]: `shop` of `kpi_x` must be one of a, b\n  \
+             shop c, items 1\n    \
+             from landing/sales/2.ndjson:3\n",
+        ),
+    ] {
+        let scratch =
+            of_sales("select shop, sum(cast(items as decimal(38, 0))) as items from fct_sale group by shop\n");
+        scratch.write("schemas/models/kpi_x.toml", contract);
+        let said = scratch.run(&["run"]).exits(1);
+        assert!(said.stderr.contains(words), "{}", said.stderr);
+    }
+    // Rows that are equal in their key, and no others.
+    let scratch = of_sales(
+        "select f.shop, d.tariff from fct_sale as f inner join dim_shop as d on d.shop = f.shop where f.id <> 4\n",
+    );
+    scratch.write("schemas/models/kpi_x.toml", "key = [\"shop\"]\n");
+    let said = scratch.run(&["run"]).exits(1);
+    let words = "broken[kpi_x.key.unique]: the key (shop) of `kpi_x` must be unique\n  \
+                 shop b, rows 2\n    \
+                 from landing/sales/1.ndjson:2, landing/sales/2.ndjson:1\n";
+    assert!(said.stderr.contains(words), "{}", said.stderr);
+    let record =
+        said.stderr.lines().find_map(|line| line.split("; `").nth(1)?.strip_suffix("` keeps these rows")).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&std::fs::read(scratch.path(record)).unwrap()).unwrap();
+    assert_eq!(record["findings"][0]["records"]["count"], 2, "{record:#}");
+}
+
 /// What the data brings to a query that reads files is no damage of these files.
 #[test]
 fn a_query_that_fails_over_a_stored_file_is_no_damage() {
