@@ -129,7 +129,13 @@ pub async fn check(
         let answer = match ask(scene, &question).await {
             Ok(answer) => answer,
             Err(error) => {
-                let plan = planned(scene.session, &promise.failing, values(scene, question.published_rows)).ok();
+                let plan = planned(
+                    scene.session,
+                    &scene.suite.functions,
+                    &promise.failing,
+                    values(scene, question.published_rows),
+                )
+                .ok();
                 let blame = Box::new(blame_of(scene, &promise.name, plan, &error).await);
                 return Err(CheckError { check: promise.name.clone(), error, blame });
             }
@@ -141,7 +147,13 @@ pub async fn check(
                 checked.warnings.push(finding(promise, &answer));
             }
             State::Broken => {
-                let plan = planned(scene.session, &promise.failing, values(scene, question.published_rows)).ok();
+                let plan = planned(
+                    scene.session,
+                    &scene.suite.functions,
+                    &promise.failing,
+                    values(scene, question.published_rows),
+                )
+                .ok();
                 let source = plan.zip(answer.first.as_ref()).and_then(|(plan, row)| Source::of_finding(&plan, row));
                 errors.push(Finding { source: source.map(Box::new), ..finding(promise, &answer) });
             }
@@ -241,9 +253,8 @@ fn planned(
     sql: &str,
     value: impl Fn(&str) -> Option<Variable>,
 ) -> Result<LogicalPlan, DataFusionError> {
-    let query =
-        Query::parse_with(&SourceFile::new("check", sql), functions)
-            .map_err(|mistake| DataFusionError::Plan(mistake.message))?;
+    let query = Query::parse_with(&SourceFile::new("check", sql), functions)
+        .map_err(|mistake| DataFusionError::Plan(mistake.message))?;
     plan_statement(&session.state(), query.statement(value))
 }
 

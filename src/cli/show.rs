@@ -91,12 +91,13 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let sql = if is_name { format!("select * from {}", identifier(&args.what)) } else { args.what.clone() };
     let file = SourceFile::new("query", if is_name { args.what.clone() } else { sql.clone() });
     let functions = SqlFunctions::of(&project)?;
-    let query = Query::parse_with(&SourceFile::new("query", sql), &functions).map_err(|mistake| match mistake.code {
-        Code::NotOneSelect => {
-            Failure::usage("only a SELECT can be shown", Some("`show` reads and changes nothing".to_owned()))
-        }
-        _ => mistake.into(),
-    })?;
+    let query =
+        Query::parse_with(&SourceFile::new("query", sql), &functions).map_err(|mistake| match mistake.code {
+            Code::NotOneSelect => {
+                Failure::usage("only a SELECT can be shown", Some("`show` reads and changes nothing".to_owned()))
+            }
+            _ => mistake.into(),
+        })?;
     let form = if printer.is_json() { Form::Json } else { args.format };
     let limit = args.limit.unwrap_or(if form == Form::Table { TABLE_ROWS } else { 0 });
     let landing = project.sources.get(args.what.as_str()).map(|dataset| dataset.from.to_string());

@@ -188,7 +188,9 @@ impl SqlFunctions {
 
     fn called(&self, call: &ast::Function) -> Option<(&str, &SqlFunction)> {
         let [part] = call.name.0.as_slice() else { return None };
-        self.by_name.get_key_value(&part.as_ident()?.value.to_lowercase()).map(|(name, function)| (name.as_str(), function))
+        self.by_name
+            .get_key_value(&part.as_ident()?.value.to_lowercase())
+            .map(|(name, function)| (name.as_str(), function))
     }
 }
 
@@ -297,7 +299,10 @@ impl<'a> Written<'a> {
         let (false, Some(FunctionReturnType::DataType(returns)), Some(CreateFunctionBody::Return(body))) =
             (has_more, created.return_type, created.function_body)
         else {
-            return Err(mistake(span, "a function has typed parameters, `returns` with a type, and `return` with an expression; nothing else"));
+            return Err(mistake(
+                span,
+                "a function has typed parameters, `returns` with a type, and `return` with an expression; nothing else",
+            ));
         };
         let mut parameters = Vec::new();
         for argument in created.args.unwrap_or_default() {
@@ -385,9 +390,7 @@ pub(super) fn binding_session(project: &Project) -> Result<SessionContext, Diagn
 fn probe(parameters: &[Parameter], body: Option<Expr>) -> Result<Statement, Diagnostics> {
     let columns: Vec<String> = parameters
         .iter()
-        .map(|parameter| {
-            format!("cast(null as {}) as {}", parameter.kind, crate::quote::identifier(&parameter.name))
-        })
+        .map(|parameter| format!("cast(null as {}) as {}", parameter.kind, crate::quote::identifier(&parameter.name)))
         .collect();
     let columns = if columns.is_empty() { "0 as \"no parameter\"".to_owned() } else { columns.join(", ") };
     let text = format!("select 0 as value from (select {columns}) as \"the parameters\"");

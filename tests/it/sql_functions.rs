@@ -58,7 +58,10 @@ fn a_changed_function_rebuilds_what_calls_it() {
     assert_eq!(run(&scratch), ["fct_order"]);
     assert_eq!(scratch.rows("select price from fct_order where id = 1"), ["3.3"]);
     // A condition in a contract is asked again as well.
-    scratch.write("sql/functions/per.sql", "create function per(total double, n double) returns double return total * 50\n");
+    scratch.write(
+        "sql/functions/per.sql",
+        "create function per(total double, n double) returns double return total * 50\n",
+    );
     let said = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
     assert!(said.stderr.contains("fct_plain.cheap"), "{}", said.stderr);
 }

@@ -96,9 +96,11 @@ impl Maker<'_> {
         }
         let file = SourceFile::new(self.contract.file.path.clone(), asked.failing.as_str());
         let value = |name: &str| variable_value(&self.suite.project.settings, name);
-        let planned = Query::parse_with(&file, &self.suite.functions).map_err(|mistake| mistake.message).and_then(|query| {
-            plan_statement(self.state, query.statement(value)).map_err(|error| error.find_root().message().into_owned())
-        });
+        let planned =
+            Query::parse_with(&file, &self.suite.functions).map_err(|mistake| mistake.message).and_then(|query| {
+                plan_statement(self.state, query.statement(value))
+                    .map_err(|error| error.find_root().message().into_owned())
+            });
         if let Err(why) = planned {
             let why = why.lines().next().unwrap_or_default().to_owned();
             let message = format!("the check `{}` cannot be asked: {why}", check.name.text);
