@@ -30,6 +30,10 @@ const SAYINGS: &[(&str, Rewrite)] = &[
     (r"(?s)[Cc]an't cast value (.*) to type (\S+)", |found| {
         (format!("{} does not fit into {}", &found[1], kind(&found[2])), None)
     }),
+    (r"(?i)can not be used as a sliding accumulator because `retract_batch` is not implemented: (\w+)", |found| {
+        let message = format!("`{}` cannot be computed over a frame that begins with the rows", &found[1]);
+        (message, Some("let the frame begin `unbounded preceding`, or count: `sum(case when … then 1 else 0 end) over (…) > 0`".to_owned()))
+    }),
     (r"(?i)divide by zero", |_| {
         ("division by zero".to_owned(), Some("divide by `nullif(…, 0)`: what has no divisor is null".to_owned()))
     }),
