@@ -436,9 +436,9 @@ impl ScalarUDFImpl for Checked {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let mut operands = args.args.iter();
-        let mut next = || match operands.next() {
-            Some(value) => Operand::of(value),
-            None => internal_err!("a link of a chain has no operand"),
+        let mut next = || {
+            let Some(value) = operands.next() else { return internal_err!("a link of a chain has no operand") };
+            Operand::of(value)
         };
         let mut so_far = next()?;
         for (at, step) in self.steps.iter().enumerate() {
@@ -469,7 +469,7 @@ impl Checked {
     /// Returns the first `links` links as they are written; what comes before the last of them is left out if it is long.
     fn text(&self, links: usize) -> String {
         let mut operands = self.texts.iter();
-        let mut text = operands.next().map(|text| text.to_string()).unwrap_or_default();
+        let mut text = operands.next().map(ToString::to_string).unwrap_or_default();
         for at in 0..links.min(self.steps.len()) {
             let before = if at == 0 { text } else { in_parentheses(self.steps[at - 1], text) };
             text = match self.steps[at].operator() {

@@ -333,12 +333,17 @@ impl World {
                 self.write_model(&self.scratch, *number);
             }
             Event::Divide(dataset, is_divided) => {
-                if *is_divided {
-                    self.divided.insert(dataset);
-                } else {
-                    self.divided.remove(dataset);
+                // Its files are read again, as below.
+                let mut files = self.admitted.keys().filter(|(of, _)| of == dataset);
+                if self.divided.contains(dataset) != *is_divided && files.all(|file| self.landed.contains_key(file)) {
+                    self.is_read_again = true;
+                    if *is_divided {
+                        self.divided.insert(dataset);
+                    } else {
+                        self.divided.remove(dataset);
+                    }
+                    self.write_project(&self.scratch);
                 }
-                self.write_project(&self.scratch);
             }
             Event::KeepFirst(keeps_first) => {
                 self.keeps_first = *keeps_first;

@@ -15,23 +15,23 @@ pub(crate) fn shipped() -> Scratch {
 }
 
 #[test]
-fn every_model_has_a_golden_test_and_passes_it() {
+fn every_model_and_function_has_a_golden_test_and_passes_it() {
     let scratch = shipped();
     let said = scratch.run(&["test", "--output", "json"]).exits(0);
     let result: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
-    let mut models = 0;
+    let mut tested = 0;
     for folder in std::fs::read_dir(scratch.path("sql")).unwrap().map(|entry| entry.unwrap().path()) {
         if folder.ends_with("checks") {
             continue;
         }
-        for model in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-            models += 1;
-            let test =
-                scratch.path("tests/models").join(model.with_extension("slt").file_name().unwrap().to_str().unwrap());
+        let tests = scratch.path(if folder.ends_with("functions") { "tests/functions" } else { "tests/models" });
+        for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            tested += 1;
+            let test = tests.join(file.with_extension("slt").file_name().unwrap().to_str().unwrap());
             assert!(test.exists(), "{test} is missing");
         }
     }
-    assert_eq!(result["passed"], models);
+    assert_eq!(result["passed"], tested);
 }
 
 #[test]

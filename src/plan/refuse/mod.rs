@@ -5,6 +5,7 @@
 
 mod conditions;
 mod durations;
+mod groups;
 mod sets;
 mod subqueries;
 
@@ -65,6 +66,7 @@ pub(super) fn refused(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> D
     sets::check(file, query, &mut mistakes);
     durations::check(file, plan, &mut mistakes);
     conditions::check(file, plan, &mut mistakes);
+    groups::check(file, plan, &mut mistakes);
     subqueries::check(file, plan, &mut mistakes);
     mistakes
 }
