@@ -7,7 +7,7 @@ use crate::scratch::{Scratch, copy};
 pub(crate) fn shipped() -> Scratch {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let scratch = Scratch::empty();
-    for folder in ["jobs", "sql", "schemas", "data-samples", "tests/models"] {
+    for folder in ["jobs", "sql", "schemas", "data-samples", "tests/models", "tests/functions"] {
         copy(&root.join(folder), scratch.path(folder).as_std_path());
     }
     std::fs::copy(root.join("opsmart.toml"), scratch.path("opsmart.toml")).unwrap();
