@@ -2,7 +2,7 @@
 //!
 //! A promise that no row broke can be broken now by rows of partitions that changed alone, if each row that its query
 //! returns is made, of the tables that changed, from the partition that the row itself leads to. That is proved of its
-//! query as it is of a model's ([`Suite::leads`]).
+//! query as it is of a model's ([`Workspace::leads`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,13 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
 
 use crate::partition::PartitionKey;
-use crate::plan::{Promise, Suite};
+use crate::plan::{Check, Workspace};
 use crate::store::TableState;
-use crate::transform::{Scene, Slices, are_among, narrowed};
+use crate::transform::{QueryContext, Slices, are_among, narrowed};
 
 /// What changed of a promise's inputs since it was kept by every row.
 #[derive(Debug)]
-pub struct Since {
+pub struct ChangedPartitions {
     /// The inputs that changed, as they are now.
     pub changed: BTreeMap<String, TableState>,
     /// The partitions of them in which rows came or went.
@@ -27,14 +27,14 @@ pub struct Since {
 /// Returns the plan of the rows that break a promise in partitions that changed, and the session in which it runs;
 /// nothing where there may be others.
 pub(super) async fn plan(
-    scene: Scene<'_>,
-    promise: &Promise,
-    since: &Since,
+    scene: QueryContext<'_>,
+    promise: &Check,
+    since: &ChangedPartitions,
     plan: impl Fn(&SessionContext) -> Result<LogicalPlan>,
 ) -> Result<Option<(SessionContext, LogicalPlan)>> {
     let Some(by) = since.changed.values().next().and_then(|state| state.partition.as_ref()) else { return Ok(None) };
-    let Some(at) = leading(scene.suite, &plan(scene.session)?, since) else { return Ok(None) };
-    let reads = scene.suite.tables.get(&promise.name).map_or(&promise.inputs, |query| &query.reads);
+    let Some(at) = leading(scene.workspace, &plan(scene.session)?, since) else { return Ok(None) };
+    let reads = scene.workspace.tables.get(&promise.name).map_or(&promise.inputs, |query| &query.reads);
     let session = narrowed(scene, &promise.inputs, reads, Slices { states: &since.changed, keys: &since.keys }).await?;
     let plan = plan(&session)?;
     let column = Expr::Column(plan.schema().columns()[at].clone());
@@ -43,6 +43,6 @@ pub(super) async fn plan(
 }
 
 /// Returns a column of a plan that leads to the partitions of all tables that changed.
-fn leading(suite: &Suite, plan: &LogicalPlan, since: &Since) -> Option<usize> {
-    suite.leads(plan, &since.changed.keys().map(String::as_str).collect::<Vec<_>>())
+fn leading(workspace: &Workspace, plan: &LogicalPlan, since: &ChangedPartitions) -> Option<usize> {
+    workspace.leads(plan, &since.changed.keys().map(String::as_str).collect::<Vec<_>>())
 }

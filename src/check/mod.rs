@@ -1,14 +1,14 @@
 //! Asks of built tables whether they keep their promises, before anyone sees them.
 //!
 //! Promises are those of contracts and those of `sql/checks/`, each a query that returns what is wrong
-//! ([`crate::plan`] makes them). A broken promise is data, a [`Finding`], and not an `Err`: all of them are collected,
+//! ([`crate::plan`] makes them). A broken promise is data, a [`FailedCheck`], and not an `Err`: all of them are collected,
 //! each with rows that break it. One that only warns does not stand in the way and is remembered. Only tables whose
 //! promises were kept, but for warnings, become [`Checked`], and only that can be published.
 
 mod changed;
 mod rows;
 
-pub use changed::Since;
+pub use changed::ChangedPartitions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,15 +22,15 @@ use serde::Serialize;
 
 use crate::diagnostic::SourceFile;
 use crate::digest::Digest;
-use crate::least::Row;
-use crate::plan::{PUBLISHED_ROWS, Promise, Query, SqlFunctions, Tested, plan_statement};
+use crate::plan::{Check, Denominator, PUBLISHED_ROWS, Query, SqlFunctions, plan_statement};
 use crate::project::{Severity, Variable};
-use crate::store::{Outcome, OutcomeState, Outcomes, TableState};
-use crate::transform::{Blame, Records, Scene, Source, blame_of, value_at};
+use crate::store::{CheckResult, CheckResults, CheckStatus, TableState};
+use crate::top_k::Row;
+use crate::transform::{Blame, QueryContext, Records, Source, blame_of, value_at};
 
 /// A promise that the data broke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct FailedCheck {
     /// The promise: a check's name, or a table's with the rule of its contract.
     pub check: String,
     /// What it means.
@@ -57,11 +57,11 @@ pub struct Finding {
 #[derive(Debug)]
 pub enum Verdict {
     /// Every promise was kept, but for warnings.
-    Kept(Checked),
+    Passed(Checked),
     /// Some were not.
-    Broken {
+    Failed {
         /// Each of them, warnings last.
-        findings: Vec<Finding>,
+        findings: Vec<FailedCheck>,
     },
 }
 
@@ -70,20 +70,20 @@ pub enum Verdict {
 pub struct Checked {
     pub(crate) tables: Vec<TableState>,
     pub(crate) fingerprints: BTreeMap<String, Digest>,
-    pub(crate) outcomes: Outcomes,
+    pub(crate) outcomes: CheckResults,
     /// How many promises were kept.
-    pub kept: usize,
+    pub passed: usize,
     /// How many could not be judged.
-    pub not_judged: usize,
+    pub skipped: usize,
     /// The promises that were broken and only warn.
-    pub warnings: Vec<Finding>,
+    pub warnings: Vec<FailedCheck>,
 }
 
 /// A promise to ask about.
 #[derive(Debug)]
-pub struct Question<'a> {
+pub struct CheckRun<'a> {
     /// The promise.
-    pub promise: &'a Promise,
+    pub promise: &'a Check,
     /// Its fingerprint.
     pub fingerprint: Digest,
     /// A table that it reads and that was never built, if there is one.
@@ -91,7 +91,7 @@ pub struct Question<'a> {
     /// The rows of its own table that were published before.
     pub published_rows: Option<u64>,
     /// What changed since it was kept by every row, where that is known.
-    pub since: Option<Since>,
+    pub since: Option<ChangedPartitions>,
 }
 
 /// Why a check could not be asked.
@@ -111,16 +111,16 @@ pub struct CheckError {
 /// # Errors
 /// When a check cannot be run.
 pub async fn check(
-    scene: Scene<'_>,
+    scene: QueryContext<'_>,
     tables: Vec<TableState>,
-    questions: Vec<Question<'_>>,
+    questions: Vec<CheckRun<'_>>,
 ) -> Result<Verdict, CheckError> {
     let mut checked = Checked {
         tables,
         fingerprints: BTreeMap::new(),
         outcomes: BTreeMap::new(),
-        kept: 0,
-        not_judged: 0,
+        passed: 0,
+        skipped: 0,
         warnings: Vec::new(),
     };
     let mut errors = Vec::new();
@@ -131,7 +131,7 @@ pub async fn check(
             Err(error) => {
                 let plan = planned(
                     scene.session,
-                    &scene.suite.functions,
+                    &scene.workspace.functions,
                     &promise.failing,
                     values(scene, question.published_rows),
                 )
@@ -141,42 +141,42 @@ pub async fn check(
             }
         };
         match answer.state {
-            State::Kept => checked.kept += 1,
-            State::NotJudged => checked.not_judged += 1,
-            State::Broken if promise.terms.severity == Severity::Warn => {
+            Status::Passed => checked.passed += 1,
+            Status::Skipped => checked.skipped += 1,
+            Status::Failed if promise.terms.severity == Severity::Warn => {
                 checked.warnings.push(finding(promise, &answer));
             }
-            State::Broken => {
+            Status::Failed => {
                 let plan = planned(
                     scene.session,
-                    &scene.suite.functions,
+                    &scene.workspace.functions,
                     &promise.failing,
                     values(scene, question.published_rows),
                 )
                 .ok();
                 let source = plan.zip(answer.first.as_ref()).and_then(|(plan, row)| Source::of_finding(&plan, row));
-                errors.push(Finding { source: source.map(Box::new), ..finding(promise, &answer) });
+                errors.push(FailedCheck { source: source.map(Box::new), ..finding(promise, &answer) });
             }
         }
         checked.outcomes.insert(promise.name.clone(), outcome(promise, scene.as_of, &answer));
         checked.fingerprints.insert(promise.name.clone(), question.fingerprint);
     }
     if errors.is_empty() {
-        return Ok(Verdict::Kept(checked));
+        return Ok(Verdict::Passed(checked));
     }
     errors.extend(checked.warnings);
-    Ok(Verdict::Broken { findings: errors })
+    Ok(Verdict::Failed { findings: errors })
 }
 
-enum State {
-    Kept,
-    Broken,
-    NotJudged,
+enum Status {
+    Passed,
+    Failed,
+    Skipped,
 }
 
 /// What the data says to one question.
 struct Answer {
-    state: State,
+    state: Status,
     failing: u64,
     tested: Option<u64>,
     rows: Vec<Row>,
@@ -185,19 +185,19 @@ struct Answer {
 }
 
 /// Returns the values of the variables of a promise.
-fn values(scene: Scene<'_>, published_rows: Option<u64>) -> impl Fn(&str) -> Option<Variable> + Copy {
+fn values(scene: QueryContext<'_>, published_rows: Option<u64>) -> impl Fn(&str) -> Option<Variable> + Copy {
     move |variable| match variable {
         PUBLISHED_ROWS => published_rows.and_then(|rows| i64::try_from(rows).ok()).map(Variable::Integer),
-        variable => value_at(scene.suite, scene.as_of, variable),
+        variable => value_at(scene.workspace, scene.as_of, variable),
     }
 }
 
-async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFusionError> {
-    let Scene { session, suite, .. } = scene;
-    let functions = &suite.functions;
-    let Question { promise, published_rows, missing, since, .. } = question;
+async fn ask(scene: QueryContext<'_>, question: &CheckRun<'_>) -> Result<Answer, DataFusionError> {
+    let QueryContext { session, workspace, .. } = scene;
+    let functions = &workspace.functions;
+    let CheckRun { promise, published_rows, missing, since, .. } = question;
     let not_judged = |tested: u64| Answer {
-        state: State::NotJudged,
+        state: Status::Skipped,
         failing: 0,
         tested: Some(tested),
         rows: Vec::new(),
@@ -214,15 +214,15 @@ async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFu
             return Ok(not_judged(before));
         }
     }
-    let tested = match &promise.tested {
-        Tested::Rows(sql) => Some(rows::count(frame(session, functions, sql, value).await?).await?),
-        Tested::OneValue => Some(1),
-        Tested::Unknown => None,
+    let tested = match &promise.denominator {
+        Denominator::Rows(sql) => Some(rows::count(frame(session, functions, sql, value).await?).await?),
+        Denominator::OneValue => Some(1),
+        Denominator::Unknown => None,
     };
     if let Some(tested) = tested.filter(|tested| !promise.reads_published_rows() && *tested < promise.terms.min_rows) {
         return Ok(not_judged(tested));
     }
-    let limit = suite.project.settings.limits.finding_rows;
+    let limit = workspace.project.settings.limits.finding_rows;
     let narrow = match since {
         Some(since) => {
             changed::plan(scene, promise, since, |session| planned(session, functions, &promise.failing, value)).await?
@@ -234,7 +234,7 @@ async fn ask(scene: Scene<'_>, question: &Question<'_>) -> Result<Answer, DataFu
         None => frame(session, functions, &promise.failing, value).await?,
     };
     let (failing, rows, first) = rows::count_and_keep(frame, limit).await?;
-    let state = if promise.terms.allow(failing, tested.unwrap_or(0)) { State::Kept } else { State::Broken };
+    let state = if promise.terms.allow(failing, tested.unwrap_or(0)) { Status::Passed } else { Status::Failed };
     Ok(Answer { state, failing, tested, rows, first })
 }
 
@@ -258,8 +258,8 @@ fn planned(
     plan_statement(&session.state(), query.statement(value))
 }
 
-fn finding(promise: &Promise, answer: &Answer) -> Finding {
-    Finding {
+fn finding(promise: &Check, answer: &Answer) -> FailedCheck {
+    FailedCheck {
         check: promise.name.clone(),
         severity: promise.terms.severity,
         message: promise.message.clone(),
@@ -272,15 +272,15 @@ fn finding(promise: &Promise, answer: &Answer) -> Finding {
     }
 }
 
-fn outcome(promise: &Promise, as_of: DateTime<Utc>, answer: &Answer) -> Outcome {
-    Outcome {
+fn outcome(promise: &Check, as_of: DateTime<Utc>, answer: &Answer) -> CheckResult {
+    CheckResult {
         table: promise.table.clone(),
         kind: promise.kind.to_owned(),
         severity: promise.terms.severity,
         state: match answer.state {
-            State::Kept => OutcomeState::Kept,
-            State::Broken => OutcomeState::Warned,
-            State::NotJudged => OutcomeState::NotJudged,
+            Status::Passed => CheckStatus::Passed,
+            Status::Failed => CheckStatus::Warned,
+            Status::Skipped => CheckStatus::Skipped,
         },
         failing_rows: answer.failing,
         tested_rows: answer.tested,
@@ -293,7 +293,7 @@ fn outcome(promise: &Promise, as_of: DateTime<Utc>, answer: &Answer) -> Outcome 
 
 /// Returns the names of those that only warn.
 #[must_use]
-pub fn warned(outcomes: &Outcomes) -> BTreeSet<String> {
-    let is_warned = |outcome: &Outcome| outcome.state == OutcomeState::Warned;
+pub fn warned(outcomes: &CheckResults) -> BTreeSet<String> {
+    let is_warned = |outcome: &CheckResult| outcome.state == CheckStatus::Warned;
     outcomes.iter().filter(|(_, outcome)| is_warned(outcome)).map(|(name, _)| name.clone()).collect()
 }

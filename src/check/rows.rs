@@ -7,7 +7,7 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::dataframe::DataFrame;
 use futures::StreamExt;
 
-use crate::least::{Least, Row, as_texts};
+use crate::top_k::{Least, Row, as_texts};
 
 /// Runs a query; returns how many rows it has, the least `limit` of them in the order of their values, and the first of
 /// these as it is.

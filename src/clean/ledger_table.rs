@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 
-use super::keep::Decision;
+use super::dedup::DedupDecision;
 use super::{CleanError, Part};
 use crate::digest::Digest;
 use crate::plan::OwnTable;
 use crate::project::SourceContract;
-use crate::store::{CleanCounts, DataFile, LandedPath, Ledger, Store, StoreError};
+use crate::store::{AdmittedFile, CleanCounts, DataFile, Ledger, Store, StoreError};
 
 /// One row: a path, and the counts of the content that it is the first to hold.
 struct Row<'a> {
-    path: &'a LandedPath,
+    path: &'a AdmittedFile,
     hash: &'a str,
     /// The earlier path with the same content.
     copy_of: Option<&'a str>,
@@ -30,8 +30,8 @@ const BATCH_ROWS: usize = 4096;
 pub(super) fn write(
     store: &Store,
     contract: &SourceContract,
-    live: &[&LandedPath],
-    (parts, decided): (&[Part], &[Decision]),
+    live: &[&AdmittedFile],
+    (parts, decided): (&[Part], &[DedupDecision]),
 ) -> Result<DataFile, CleanError> {
     let schema = OwnTable::Ledger.schema();
     let table = OwnTable::Ledger.name();

@@ -9,22 +9,24 @@
 //!
 //! It knows nothing of how files are parsed or what models make of the rows.
 
-mod again;
-mod gather;
+mod compact;
+mod dedup;
 mod in_parallel;
-mod keep;
+mod incremental;
 mod ledger_table;
-mod marks;
 mod reference;
-mod scattered;
+mod repeat_filter;
+mod spill;
 
 use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::ingest::{Raw, is_read_like};
-use crate::plan::{dataset_fingerprint, in_order, live_paths};
+use crate::plan::{dataset_build_hash, in_order, live_paths};
 use crate::project::{Project, SourceContract};
-use crate::store::{CleanCounts, ColumnState, Content, DataFile, Landed, Shared, Store, StoreError, TableState};
+use crate::store::{
+    CleanCounts, ColumnState, DataFile, DatasetManifest, FileContent, Shared, Store, StoreError, TableState,
+};
 
 use reference::OfPart;
 
@@ -42,7 +44,7 @@ impl Referenced {
     #[must_use]
     pub fn of(state: &TableState) -> Self {
         let erased = state.landed.as_ref().map_or(0, |landed| landed.erased);
-        Self { files: state.files.clone(), content: state.content(), erased }
+        Self { files: state.files.clone(), content: state.content_hash(), erased }
     }
 }
 
@@ -103,7 +105,7 @@ pub enum CleanError {
 #[derive(Debug, Clone)]
 struct Part {
     identity: Digest,
-    content: Shared<Content>,
+    content: Shared<FileContent>,
 }
 
 /// Decides among the rows of all files that live, and makes the dataset's state. What `before` copied serves again;
@@ -117,7 +119,7 @@ pub async fn clean(
     contract: &SourceContract,
     raw: Raw,
     referenced: BTreeMap<String, Referenced>,
-    before: Option<&Shared<Landed>>,
+    before: Option<&Shared<DatasetManifest>>,
 ) -> Result<Cleaned, CleanError> {
     let (store, contract) = (store.clone(), contract.clone());
     let before = before.cloned();
@@ -134,7 +136,7 @@ pub async fn clean(
 #[must_use]
 pub fn columns(project: &Project, contract: &SourceContract) -> Vec<ColumnState> {
     let describe = |(name, column): (&String, &crate::project::SourceColumn)| {
-        let words = project.words(name, &column.words);
+        let words = project.column_doc(name, &column.doc);
         ColumnState {
             name: name.clone(),
             kind: column.kind,
@@ -153,9 +155,9 @@ fn clean_blocking(
     columns: Vec<ColumnState>,
     raw: Raw,
     referenced: &BTreeMap<String, Referenced>,
-    before: Option<&Landed>,
+    before: Option<&DatasetManifest>,
 ) -> Result<Cleaned, CleanError> {
-    let Raw { dataset, shape, next_sequence, paths, mut contents, .. } = raw;
+    let Raw { dataset, read_hash: shape, next_sequence, paths, mut contents, .. } = raw;
     let live = live_paths(contract.files, &paths);
     for (place, identity) in (0..).zip(in_order(&live)) {
         if let Some(content) = contents.get_mut(identity).filter(|content| content.counted_as != place) {
@@ -165,19 +167,20 @@ fn clean_blocking(
     let mut parts = Vec::with_capacity(live.len());
     let counted = in_order(&live).filter_map(|identity| contents.get_key_value(identity));
     parts.extend(counted.map(|(identity, content)| Part { identity: identity.clone(), content: content.clone() }));
-    let deciding = again::rules(contract, &shape);
-    let known = match before.filter(|before| before.deciding == deciding && is_read_like(&contents, &before.contents)) {
-        Some(before) => again::decide(store, contract, &parts, before)?,
+    let deciding = incremental::rules(contract, &shape);
+    let known = match before.filter(|before| before.dedup_hash == deciding && is_read_like(&contents, &before.contents))
+    {
+        Some(before) => incremental::decide(store, contract, &parts, before)?,
         None => None,
     };
     let mut decided = match known {
         Some(decided) => decided,
-        None => keep::decide(store, contract, &parts)?,
+        None => dedup::decide(store, contract, &parts)?,
     };
     let mut remembered = BTreeMap::new();
     for (part, decision) in parts.iter().zip(&mut decided) {
-        if let Some(known) = again::remembered(store, contract, decision)? {
-            decision.stored = Some(known.lost.clone());
+        if let Some(known) = incremental::remembered(store, contract, decision)? {
+            decision.stored = Some(known.dropped.clone());
             remembered.insert(part.identity.clone(), known);
         }
     }
@@ -186,7 +189,7 @@ fn clean_blocking(
         + referenced.values().map(|other| other.erased).sum::<u64>();
     let mut aside = reference::set_aside(store, contract, referenced, &parts, &mut decided, gone)?;
     let erased = if gone == 0 { 0 } else { gone + aside.of_parts.values().map(|of_part| of_part.excused).sum::<u64>() };
-    let (files, gathered) = gather::gather(store, contract, &parts, &decided, before.map(|before| &before.gathered))?;
+    let (files, gathered) = compact::gather(store, contract, &parts, &decided, before.map(|before| &before.compacted))?;
     let mut counts = CleanCounts::default();
     for (number, (part, decision)) in parts.iter().zip(&decided).enumerate() {
         let rows = part.content.ledger.rows;
@@ -200,7 +203,7 @@ fn clean_blocking(
         counts.add(&decision.counts);
     }
     let referenced = referenced.iter().map(|(name, other)| (name.clone(), other.content.clone())).collect();
-    let fingerprint = dataset_fingerprint(contract, &shape, &paths, &referenced);
+    let fingerprint = dataset_build_hash(contract, &shape, &paths, &referenced);
     let ledger = ledger_table::write(store, contract, &live, (&parts, &decided))?;
     let state = TableState {
         table: dataset,
@@ -208,22 +211,22 @@ fn clean_blocking(
         description: contract.description.clone(),
         grain: contract.grain.clone(),
         columns,
-        fingerprint,
+        build_hash: fingerprint,
         partition: contract.partition.clone(),
         files,
-        made: None,
-        landed: Some(Shared::from(Landed {
-            shape,
+        built_from: None,
+        landed: Some(Shared::from(DatasetManifest {
+            read_hash: shape,
             next_sequence,
             paths,
             contents,
             counts,
-            set_aside: aside.file,
+            quarantined: aside.file,
             referenced,
             erased,
-            decided: remembered,
-            deciding,
-            gathered,
+            dedup: remembered,
+            dedup_hash: deciding,
+            compacted: gathered,
             ledger,
         })),
     };

@@ -21,12 +21,12 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use hashbrown::HashTable;
 use serde::{Serialize, Serializer};
 
+use super::dedup::DedupDecision;
 use super::in_parallel::in_parallel;
-use super::keep::Decision;
 use super::{CleanError, Part, Referenced};
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN, Reason, partitioner, quoted, stored_row_schema};
 use crate::plan::OwnTable;
-use crate::project::{Reference, SourceContract};
+use crate::project::{ForeignKey, SourceContract};
 use crate::store::{
     DataFile, ParquetFile, RowGroup, RowHasher, Store, StoreError, read_row_group, read_row_numbers, row_groups,
 };
@@ -45,7 +45,7 @@ const EXAMPLES: usize = 5;
 
 /// The rows that were set aside.
 #[derive(Debug, Default)]
-pub(super) struct SetAside {
+pub(super) struct QuarantinedRows {
     /// They, as rows of `dq_quarantine`, if there are any.
     pub(super) file: Option<DataFile>,
     /// What was set aside of each part that lost rows so.
@@ -90,11 +90,11 @@ pub(super) fn set_aside(
     contract: &SourceContract,
     referenced: &BTreeMap<String, Referenced>,
     parts: &[Part],
-    decided: &mut [Decision],
+    decided: &mut [DedupDecision],
     gone: u64,
-) -> Result<SetAside, CleanError> {
+) -> Result<QuarantinedRows, CleanError> {
     if contract.referenced().is_empty() {
-        return Ok(SetAside::default());
+        return Ok(QuarantinedRows::default());
     }
     let mut strays: Vec<Vec<Stray>> = vec![Vec::new(); parts.len()];
     for (number, (name, column)) in (0..).zip(&contract.columns) {
@@ -121,9 +121,9 @@ pub(super) fn set_aside(
 fn strays_of(
     store: &Store,
     column: &Column<'_>,
-    (reference, other): (&Reference, &Referenced),
+    (reference, other): (&ForeignKey, &Referenced),
     parts: &[Part],
-    decided: &[Decision],
+    decided: &[DedupDecision],
     most_values: usize,
 ) -> Result<Vec<Vec<u32>>, CleanError> {
     let lost = other.files.iter().map(|file| lost_rows(store, file)).collect::<Result<Vec<_>, _>>()?;
@@ -228,7 +228,7 @@ fn table_hash(hash: u128) -> u64 {
 
 /// Returns the rows of a file that do not count, in order.
 fn lost_rows(store: &Store, file: &DataFile) -> Result<Vec<u32>, StoreError> {
-    file.without.as_ref().map_or_else(|| Ok(Vec::new()), |without| read_row_numbers(store, without))
+    file.deletion_vector.as_ref().map_or_else(|| Ok(Vec::new()), |without| read_row_numbers(store, without))
 }
 
 /// Returns the stretches of files, each with the rows of it that do not count.
@@ -289,9 +289,9 @@ fn write(
     contract: &SourceContract,
     parts: &[Part],
     strays: &[Vec<Stray>],
-    decided: &mut [Decision],
+    decided: &mut [DedupDecision],
     gone: u64,
-) -> Result<SetAside, CleanError> {
+) -> Result<QuarantinedRows, CleanError> {
     let (table, schema) = (OwnTable::Quarantine.name(), OwnTable::Quarantine.schema());
     let mut file = None;
     let mut of_parts = BTreeMap::new();
@@ -332,7 +332,7 @@ fn write(
         decision.sort();
         of_parts.insert(number, OfPart { examples, excused: unfound.of_most(gone) });
     }
-    Ok(SetAside { file: file.map(ParquetFile::finish).transpose()?, of_parts })
+    Ok(QuarantinedRows { file: file.map(ParquetFile::finish).transpose()?, of_parts })
 }
 
 /// How many rows each value has that is not found, by its column's number and its hash.
@@ -413,7 +413,7 @@ fn each_piece(
     let mut piece = Piece::default();
     for (row, (_, number)) in strays.iter().enumerate() {
         let Value { name, references, text, .. } = &values[*number as usize];
-        let expected = references.map(Reference::to_string).unwrap_or_default();
+        let expected = references.map(ForeignKey::to_string).unwrap_or_default();
         let found = quoted(text.value(row).to_string().as_bytes());
         piece.columns.push(*name);
         piece.messages.push(format!("expected a value of `{expected}`, found {found}"));
@@ -475,7 +475,7 @@ fn told(rows: &RecordBatch, most: usize) -> impl Iterator<Item = String> {
 /// A column of rows that are set aside.
 struct Value<'a> {
     name: &'a str,
-    references: Option<&'a Reference>,
+    references: Option<&'a ForeignKey>,
     array: &'a ArrayRef,
     text: ArrayFormatter<'a>,
 }
@@ -503,7 +503,7 @@ mod tests {
 
     use super::*;
     use crate::digest::Digest;
-    use crate::store::{Content, Ledger, LocalDisk, ROW_COLUMN};
+    use crate::store::{FileContent, Ledger, LocalDisk, ROW_COLUMN};
 
     fn file(store: &Store, values: impl Iterator<Item = Option<i64>>) -> DataFile {
         let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
@@ -514,7 +514,7 @@ mod tests {
     }
 
     fn part(rows: DataFile) -> Part {
-        let content = Content {
+        let content = FileContent {
             hash: Digest::of(b""),
             landed_at: chrono::DateTime::UNIX_EPOCH,
             counted_as: 0,
@@ -538,7 +538,7 @@ mod tests {
         let mut without = store.create_parquet("a", &schema, 1).unwrap();
         let rows: ArrayRef = Arc::new(Int64Array::from(vec![2, 3]));
         without.write(&RecordBatch::try_new(schema, vec![rows]).unwrap()).unwrap();
-        lost.without = Some(Box::new(without.finish().unwrap()));
+        lost.deletion_vector = Some(Box::new(without.finish().unwrap()));
         lost.sum.rows = 3;
         let others = (10..20_000).chain(10..20_000).map(|n| (n % 2 == 0).then_some(n));
         let files = vec![lost, file(&store, others)];
@@ -547,9 +547,9 @@ mod tests {
             part(file(&store, (0..20_010).map(Some))),
             part(file(&store, [Some(1), None, Some(4), Some(0), Some(3)].into_iter())),
         ];
-        let mut decided = [Decision::default(), Decision::default()];
+        let mut decided = [DedupDecision::default(), DedupDecision::default()];
         decided[1].lost.push(0);
-        let reference = Reference { dataset: "b".to_owned(), column: "id".to_owned(), bytes: 0..0 };
+        let reference = ForeignKey { dataset: "b".to_owned(), column: "id".to_owned(), bytes: 0..0 };
         let column = Column { dataset: "a", name: "id", kind: DataType::Int64 };
         let expected = (0..20_010).filter(|n| [4, 6].contains(n) || *n >= 20_000 || n % 2 == 1).collect::<Vec<u32>>();
         for most in [1 << 20, 9_996, 2_000, 10] {

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::report::aligned;
+use super::summary::aligned;
 use super::{Failure, Global, load, open_store};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::did_you_mean;
@@ -141,8 +141,8 @@ pub(super) fn publish(global: &Global, args: &PublishArgs, printer: &Printer) ->
         }
     })?;
     let (status, words) = match &published {
-        Published::Flipped(id) => ("published", format!("snapshot {} of `{}` is in force", id.short(), args.from)),
-        Published::Waiting(id) => {
+        Published::Committed(id) => ("published", format!("snapshot {} of `{}` is in force", id.short(), args.from)),
+        Published::Held(id) => {
             ("held", format!("snapshot {} of `{}` waits for `opsmart release`", id.short(), args.from))
         }
         Published::Unchanged => ("nothing_new", format!("the tables of `{}` are those of main", args.from)),
@@ -150,7 +150,7 @@ pub(super) fn publish(global: &Global, args: &PublishArgs, printer: &Printer) ->
     printer.say(&format!("{words}\n"));
     if printer.is_json() {
         let id = match published {
-            Published::Flipped(id) | Published::Waiting(id) => Some(id),
+            Published::Committed(id) | Published::Held(id) => Some(id),
             Published::Unchanged => None,
         };
         document(&serde_json::json!({ "status": status, "from": args.from, "snapshot": id }));

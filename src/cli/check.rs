@@ -3,11 +3,11 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::report::counted;
+use super::summary::counted;
 use super::{Failure, Global, load, open_store, store_at};
 use crate::cli::print::{Printer, document, places};
 use crate::diagnostic::Diagnostics;
-use crate::plan::{Kind, Suite, Tried};
+use crate::plan::{Kind, Tried, Workspace};
 use crate::project;
 use crate::run::{Exit, Memo, recall_always, remember_always};
 
@@ -44,25 +44,25 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
     let project = load(global)?;
     let store = open_store(&project);
     let tried = Tried::with(recall_always(&store, TRIED).unwrap_or_default());
-    let compiled = Suite::compile_and_try(project, &tried);
+    let compiled = Workspace::compile_and_try(project, &tried);
     // Whoever only checks a project, as a review does, wants no warehouse made.
     let has_warehouse = store.root().is_dir();
     if has_warehouse {
         remember_always(&store, TRIED, tried.sound());
     }
-    let suite = compiled?;
-    let checks = suite.tables.values().filter(|table| table.kind == Kind::Check).count();
+    let workspace = compiled?;
+    let checks = workspace.tables.values().filter(|table| table.kind == Kind::Check).count();
     let counts = Counts {
-        jobs: suite.project.jobs.len(),
-        datasets: suite.project.sources.len(),
-        models: suite.tables.len() - checks,
+        jobs: workspace.project.jobs.len(),
+        datasets: workspace.project.sources.len(),
+        models: workspace.tables.len() - checks,
         checks,
     };
     // What is remembered has nothing to warn of.
-    if has_warehouse && suite.warnings.is_empty() {
+    if has_warehouse && workspace.warnings.is_empty() {
         memo.remember(&store, &counts);
     }
-    tell(printer, &counts, &suite.warnings);
+    tell(printer, &counts, &workspace.warnings);
     Ok(Exit::Done)
 }
 

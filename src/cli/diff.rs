@@ -8,17 +8,17 @@ use clap::builder::FalseyValueParser;
 
 use super::branch::OnBranch;
 use super::print::{Printer, answer, document};
-use super::report::{aligned, change_words, counted, grouped};
 use super::run::signal;
+use super::summary::{aligned, change_words, counted, grouped};
 use super::{Failure, Global, load, nothing_published, runtime, snapshots};
 use crate::diagnostic::did_you_mean;
 use crate::diff::{ChangedRow, ChangedValue, Movement, Pair, Shown, TableDiff, Versions, diff};
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
-use crate::least::Row;
 use crate::project::{Layer, Project};
 use crate::run::{Exit, RunError};
-use crate::store::{MAIN, Reference, Snapshot, Store};
+use crate::store::{MAIN, Snapshot, SnapshotRef, Store};
+use crate::top_k::Row;
 use crate::visible;
 
 /// How many movements are shown if nothing is said.
@@ -84,15 +84,15 @@ pub(super) fn diff_snapshots(global: &Global, args: &DiffArgs, printer: &Printer
         tokio::select! {
             // First, so that a signal is waited for before anything else is done.
             biased;
-            exit = signal() => Ended::Signal(exit),
-            found = all => Ended::By(found),
+            exit = signal() => DiffEnd::Signal(exit),
+            found = all => DiffEnd::By(found),
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(10));
     store.remove_spills(&work);
     let found = match ended {
-        Ended::By(found) => found?,
-        Ended::Signal(exit) => return Ok(exit),
+        DiffEnd::By(found) => found?,
+        DiffEnd::Signal(exit) => return Ok(exit),
     };
     if printer.is_json() {
         let side = |id: &Digest, snapshot: &Snapshot| serde_json::json!({ "snapshot": id, "as_of": crate::instant::text(&snapshot.as_of) });
@@ -112,13 +112,13 @@ pub(super) fn diff_snapshots(global: &Global, args: &DiffArgs, printer: &Printer
     Ok(Exit::Done)
 }
 
-enum Ended {
+enum DiffEnd {
     By(Result<Vec<TableDiff>, RunError>),
     Signal(Exit),
 }
 
 /// Returns the two snapshots that are meant.
-fn ids(store: &Store, reference: &Reference, args: &DiffArgs) -> Result<(Digest, Digest), Failure> {
+fn ids(store: &Store, reference: &SnapshotRef, args: &DiffArgs) -> Result<(Digest, Digest), Failure> {
     let after = match &args.after {
         Some(beginning) => snapshots::named(store, reference, beginning)?,
         None => reference.newest().clone(),
@@ -148,7 +148,7 @@ impl Sides {
     }
 
     fn differ(&self, name: &str) -> bool {
-        let content = |snapshot: &Snapshot| snapshot.tables.get(name).map(|entry| entry.content.clone());
+        let content = |snapshot: &Snapshot| snapshot.tables.get(name).map(|entry| entry.content_hash.clone());
         content(&self.before) != content(&self.after)
     }
 

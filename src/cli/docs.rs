@@ -6,14 +6,14 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::page::write;
+use super::report::write;
 use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, document};
-use crate::cli::report::counted;
+use crate::cli::summary::counted;
 use crate::engine::{self, Resources};
-use crate::page::newest;
-use crate::plan::{Suite, lineage};
+use crate::plan::{Workspace, lineage};
 use crate::project::Settings;
+use crate::report::newest;
 use crate::run::{Exit, RunError};
 use crate::site::{File, Published, PublishedTable, pages};
 use crate::store::{Disk, LocalDisk, Store, StoreError, other_than_a_file};
@@ -48,15 +48,15 @@ pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Resul
     let project = load(global)?;
     let store = open_store(&project);
     let published = published(&project.settings, &store)?;
-    let suite = Suite::compile(project)?;
-    let lineage = lineage(&suite, &suite.order).map_err(RunError::Engine)?;
-    let files = pages(&suite, &lineage, published.as_ref()).map_err(|error| Failure::Other {
+    let workspace = Workspace::compile(project)?;
+    let lineage = lineage(&workspace, &workspace.order).map_err(RunError::Engine)?;
+    let files = pages(&workspace, &lineage, published.as_ref()).map_err(|error| Failure::Other {
         exit: Exit::Bug,
         message: format!("the pages cannot be written: {error:#}"),
         help: None,
     })?;
     let removed = put(&args.to, &files)?;
-    let tables = suite.project.sources.len() + suite.tables.len();
+    let tables = workspace.project.sources.len() + workspace.tables.len();
     let gone = if removed == 0 { String::new() } else { format!(", {} removed", counted(removed, "old file")) };
     printer.say(&format!("wrote {}: {}{gone}\n", args.to.join("index.html"), counted(files.len(), "file")));
     if printer.is_json() {
@@ -70,7 +70,7 @@ pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Resul
 
 /// Returns what the snapshot in force holds, if there is one.
 fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Failure> {
-    let Some((reference, snapshot)) = store.in_force()? else { return Ok(None) };
+    let Some((reference, snapshot)) = store.current()? else { return Ok(None) };
     let spill = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
     let resources = Resources::of_this_machine(settings.memory_bytes, spill);
     let session = engine::session(&resources).map_err(RunError::Engine)?;

@@ -9,7 +9,7 @@ use super::branch::OnBranch;
 use super::run::{self, Clock, RunArgs};
 use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, document, warn};
-use crate::cli::report::{counted, grouped};
+use crate::cli::summary::{counted, grouped};
 use crate::diagnostic::did_you_mean;
 use crate::digest::Digest;
 use crate::engine::Resources;

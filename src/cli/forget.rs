@@ -6,15 +6,15 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use super::branch::OnBranch;
-use super::report::aligned;
 use super::run::{self, Clock, RunArgs};
+use super::summary::aligned;
 use super::{Failure, Global, load, nothing_published, open_store};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::did_you_mean;
 use crate::plan::Forget;
 use crate::project::{Project, SourceContract};
 use crate::run::{Exit, Status};
-use crate::store::{LandedPath, TableState};
+use crate::store::{AdmittedFile, TableState};
 
 /// Give up the rows of landed files
 ///
@@ -102,7 +102,7 @@ fn datasets(project: &Project) -> Result<BTreeMap<String, TableState>, Failure> 
     Ok(states)
 }
 
-fn entries(state: &TableState) -> impl Iterator<Item = &LandedPath> {
+fn entries(state: &TableState) -> impl Iterator<Item = &AdmittedFile> {
     state.landed.iter().flat_map(|landed| &landed.paths)
 }
 
@@ -125,13 +125,13 @@ fn never_taken_in(path: &str, datasets: &BTreeMap<String, TableState>, project: 
 }
 
 fn list(datasets: &BTreeMap<String, TableState>, printer: &Printer) {
-    let forgotten: Vec<(&str, &LandedPath)> = datasets
+    let forgotten: Vec<(&str, &AdmittedFile)> = datasets
         .values()
         .flat_map(|state| entries(state).map(|entry| (state.table.as_str(), entry)))
         .filter(|(_, entry)| entry.forgotten)
         .collect();
     if printer.is_json() {
-        let one = |(dataset, entry): &(&str, &LandedPath)| {
+        let one = |(dataset, entry): &(&str, &AdmittedFile)| {
             serde_json::json!({
                 "dataset": dataset, "file": entry.path, "bytes": entry.bytes,
                 "landed_at": crate::instant::text(&entry.landed_at),
@@ -141,7 +141,7 @@ fn list(datasets: &BTreeMap<String, TableState>, printer: &Printer) {
     } else if forgotten.is_empty() {
         printer.say("no file is forgotten\n");
     } else {
-        let line = |(dataset, entry): &(&str, &LandedPath)| {
+        let line = |(dataset, entry): &(&str, &AdmittedFile)| {
             vec![
                 (*dataset).to_owned(),
                 entry.path.to_string(),

@@ -5,7 +5,7 @@ use clap::builder::FalseyValueParser;
 
 use super::{Failure, Global, load, nothing_published, open_store};
 use crate::cli::print::{Printer, document};
-use crate::cli::report::{counted, grouped};
+use crate::cli::summary::{counted, grouped};
 use crate::project;
 use crate::run::Exit;
 use crate::store::{Garbage, Keep};

@@ -4,9 +4,9 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use chrono_tz::Tz;
 use clap::{Args, Subcommand};
 
-use super::page::write;
-use super::report::counted;
+use super::report::write;
 use super::run::job;
+use super::summary::counted;
 use super::{Failure, Global, load};
 use crate::cli::print::{Printer, data, document};
 use crate::generate::{File, Place, Scheduled, airflow, cron, is_ours, kubernetes, systemd, whole};

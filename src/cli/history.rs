@@ -4,10 +4,10 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde_json::Value;
 
-use super::{Failure, Global, load, open_store, report};
+use super::{Failure, Global, load, open_store, summary};
 use crate::cli::print::{Printer, answer, document};
 use crate::digest::Digest;
-use crate::plan::Why;
+use crate::plan::Reason;
 use crate::run::Exit;
 
 /// List the runs that did something
@@ -28,7 +28,7 @@ pub(super) struct HistoryArgs {
 pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
     let store = open_store(&project);
-    let in_force = store.in_force()?.map(|(reference, snapshot)| (snapshot.run, reference.snapshot.to_string()));
+    let in_force = store.current()?.map(|(reference, snapshot)| (snapshot.run, reference.snapshot.to_string()));
     let limit = if args.limit > 0 { args.limit } else { usize::MAX };
     let records: Vec<Value> = store.runs(limit).into_iter().rev().collect();
     if printer.is_json() {
@@ -41,13 +41,13 @@ pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) ->
     }
     if args.tables {
         let head = ["Run", "status", "table", "rows", "rows read", "seconds", "why"];
-        answer(&report::aligned(&head, |column| matches!(column, 3..=5), records.iter().flat_map(tables)));
+        answer(&summary::aligned(&head, |column| matches!(column, 3..=5), records.iter().flat_map(tables)));
         return Ok(Exit::Done);
     }
     let is_there = |id: &str| Digest::parse(id).is_some_and(|id| store.has_snapshot(&id));
     let rows = records.iter().map(|record| line(record, in_force.as_ref(), is_there));
     let head = ["Run", "jobs", "status", "tables", "seconds", "snapshot", ""];
-    answer(&report::aligned(&head, |column| matches!(column, 3 | 4), rows));
+    answer(&summary::aligned(&head, |column| matches!(column, 3 | 4), rows));
     Ok(Exit::Done)
 }
 
@@ -89,7 +89,7 @@ fn line(record: &Value, in_force: Option<&(String, String)>, is_there: impl Fn(&
 /// Says why what a run built had to wait, unless it was a rollback that it waited for.
 fn held_for(report: &Value) -> String {
     let columns: Vec<String> = report["held_for"].as_array().into_iter().flatten().map(word).collect();
-    if columns.is_empty() { String::new() } else { report::moved_columns(&columns) }
+    if columns.is_empty() { String::new() } else { summary::moved_columns(&columns) }
 }
 
 /// Returns what a run took in and built, a line each; the first tells of the run as well.
@@ -101,8 +101,8 @@ fn tables(record: &Value) -> Vec<Vec<String>> {
             String::new(),
             String::new(),
             word(&item[name]),
-            item[rows].as_u64().map_or_else(String::new, report::grouped),
-            item["rows_read"].as_u64().map_or_else(String::new, report::grouped),
+            item[rows].as_u64().map_or_else(String::new, summary::grouped),
+            item["rows_read"].as_u64().map_or_else(String::new, summary::grouped),
             item["seconds"].as_f64().map_or_else(String::new, |seconds| format!("{seconds:.2}")),
             reason(item),
         ]
@@ -122,10 +122,10 @@ fn tables(record: &Value) -> Vec<Vec<String>> {
 
 /// Says why something was made, and what came of it.
 fn reason(item: &Value) -> String {
-    let why = Why::ALL.into_iter().find(|why| item["why"] == why.as_str());
+    let why = Reason::ALL.into_iter().find(|why| item["why"] == why.as_str());
     let inputs: Vec<String> = item["changed_inputs"].as_array().into_iter().flatten().map(word).collect();
     let mut words = match why {
-        Some(Why::Inputs) if !inputs.is_empty() => format!("{} changed", inputs.join(", ")),
+        Some(Reason::Inputs) if !inputs.is_empty() => format!("{} changed", inputs.join(", ")),
         Some(why) => why.to_string(),
         None => String::new(),
     };

@@ -14,7 +14,6 @@ mod generate;
 mod history;
 mod init;
 mod new;
-mod page;
 mod panics;
 mod plan;
 mod print;
@@ -27,6 +26,7 @@ mod run;
 mod show;
 mod signals;
 mod snapshots;
+mod summary;
 mod test;
 mod verify;
 mod why;
@@ -119,7 +119,7 @@ enum Command {
     Quarantine(quarantine::QuarantineCommand),
     Forget(forget::ForgetArgs),
     Erase(erase::EraseArgs),
-    Report(page::PageArgs),
+    Report(report::PageArgs),
     Docs(docs::DocsArgs),
     Generate(generate::GenerateArgs),
     #[command(subcommand)]
@@ -268,7 +268,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Quarantine(command) => quarantine::quarantine(global, command, printer),
         Command::Forget(args) => forget::forget(global, args, printer),
         Command::Erase(args) => erase::erase(global, args, printer),
-        Command::Report(args) => page::page(global, args, printer),
+        Command::Report(args) => report::page(global, args, printer),
         Command::Docs(args) => docs::docs(global, args, printer),
         Command::Generate(args) => generate::generate(global, args, printer),
         Command::Branch(command) => branch::branch(global, command, printer),

@@ -5,11 +5,11 @@ use std::io;
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
-use super::report::{counted, grouped};
+use super::summary::{counted, grouped};
 use super::{Failure, Global, load};
 use crate::cli::print::{Printer, document, warn};
 use crate::infer::{InferError, Inferred, infer};
-use crate::plan::Suite;
+use crate::plan::Workspace;
 use crate::project::Project;
 use crate::run::Exit;
 use crate::starter::{NewFile, Read, WriteError, check_table_name, new_check, new_job, new_model, staging, write_new};
@@ -96,12 +96,12 @@ pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<
             (files, after_source(&args.from, &args.name, &found))
         }
         What::Model(args) => {
-            let files = new_model(&Suite::compile(project)?, &args.name, args.from.as_deref())?;
+            let files = new_model(&Workspace::compile(project)?, &args.name, args.from.as_deref())?;
             let next = format!("  opsmart test {}\n  opsmart run\n", args.name);
             (files, next)
         }
         What::Check(args) => {
-            let files = new_check(&Suite::compile(project)?, &args.name, args.on.as_deref())?;
+            let files = new_check(&Workspace::compile(project)?, &args.name, args.on.as_deref())?;
             (files, "  opsmart run     # asks it\n".to_owned())
         }
         What::Job(args) => {

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 
-use super::report::counted;
 use super::run::Choice;
+use super::summary::counted;
 use super::{Failure, Global, load, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::ingest::{Drift, Drifts, drifts, quoted};
-use crate::plan::{DatasetStep, FileWhy, ModelStep, Need, Plan, Suite};
+use crate::plan::{Build, DatasetStep, FileReason, ModelStep, Plan, Workspace};
 use crate::project::{self, Layer, PartitionBy};
-use crate::run::{Exit, Job, plan_run};
+use crate::run::{Exit, RunOptions, plan_run};
 
 /// How many names a line has room for.
 const MOST_NAMES: usize = 20;
@@ -31,12 +31,12 @@ pub(super) struct PlanArgs {
 pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Result<Exit, Failure> {
     let loaded = load(global)?;
     let project = project::digest(&loaded, global.env.as_deref());
-    let suite = Suite::compile(loaded)?;
-    let reach = args.choice.reach(&suite)?;
-    let as_of = args.choice.clock.instant(&suite)?;
-    let store = args.choice.on.open(&suite.project);
-    let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, None);
-    let job = Job {
+    let workspace = Workspace::compile(loaded)?;
+    let reach = args.choice.reach(&workspace)?;
+    let as_of = args.choice.clock.instant(&workspace)?;
+    let store = args.choice.on.open(&workspace.project);
+    let resources = Resources::of_this_machine(workspace.project.settings.memory_bytes, None);
+    let job = RunOptions {
         store: &store,
         reach: &reach,
         as_of,
@@ -48,8 +48,8 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
         forget: None,
         record: None,
     };
-    let plan = plan_run(&suite, &job)?;
-    let drifts = all_drifts(&suite, &plan)?;
+    let plan = plan_run(&workspace, &job)?;
+    let drifts = all_drifts(&workspace, &plan)?;
     if printer.is_json() {
         document(&as_json(&plan, &drifts));
     } else {
@@ -62,12 +62,12 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
 type AllDrifts<'a> = BTreeMap<&'a str, Drifts<'a>>;
 
 /// Looks at the beginning of the files that a run would read.
-fn all_drifts<'a>(suite: &Suite, plan: &'a Plan) -> Result<AllDrifts<'a>, Failure> {
+fn all_drifts<'a>(workspace: &Workspace, plan: &'a Plan) -> Result<AllDrifts<'a>, Failure> {
     let steps: Vec<_> = plan.datasets.iter().filter(|step| !step.files.is_empty()).collect();
     if steps.is_empty() {
         return Ok(AllDrifts::new());
     }
-    let (project, runtime) = (&suite.project, runtime()?);
+    let (project, runtime) = (&workspace.project, runtime()?);
     let look = |step: &'a DatasetStep| {
         let contract = project.sources.get(&step.name)?;
         let found = runtime.block_on(drifts(&project.root, contract, &project.settings.limits, step));
@@ -140,7 +140,7 @@ fn text(plan: &Plan, drifts: &AllDrifts<'_>) -> String {
     section("Datasets", plan.datasets.iter().map(|step| (step.name.clone(), dataset_words(step))).collect());
     section("Not as the contract says", drift_lines(drifts));
     let words = |steps: Vec<&ModelStep>, must: &str| -> Vec<(String, String)> {
-        steps.iter().map(|step| (step.name.clone(), need_words(&step.need, must) + &partition_words(step))).collect()
+        steps.iter().map(|step| (step.name.clone(), need_words(&step.build, must) + &partition_words(step))).collect()
     };
     let is_query = |step: &&ModelStep| Layer::Checks.prefixes().iter().any(|prefix| step.name.starts_with(prefix));
     let (checks, contracts) = plan.checks.iter().partition(is_query);
@@ -151,8 +151,9 @@ fn text(plan: &Plan, drifts: &AllDrifts<'_>) -> String {
     section("Tables", words(plan.models.iter().collect(), "build"));
     section("Contracts", words(contracts, "ask"));
     section("Checks", words(checks, "ask"));
-    let count = |wanted: fn(&Need) -> bool| plan.models.iter().filter(|step| wanted(&step.need)).count();
-    let (must, may) = (count(|need| matches!(need, Need::Must(_))), count(|need| matches!(need, Need::May(_))));
+    let count = |wanted: fn(&Build) -> bool| plan.models.iter().filter(|step| wanted(&step.build)).count();
+    let (must, may) =
+        (count(|need| matches!(need, Build::Required(_))), count(|need| matches!(need, Build::IfChanged(_))));
     let files: usize = plan.datasets.iter().map(|step| step.files.len()).sum();
     text.push_str(&format!(
         "{} to read; {} of {} to build\n",
@@ -165,7 +166,7 @@ fn text(plan: &Plan, drifts: &AllDrifts<'_>) -> String {
 
 /// Says what of a table with partitions is made when some input changes.
 fn partition_words(step: &ModelStep) -> String {
-    let (Need::May(inputs), Some(partitioned)) = (&step.need, &step.partitioned) else { return String::new() };
+    let (Build::IfChanged(inputs), Some(partitioned)) = (&step.build, &step.partitioned) else { return String::new() };
     let part = match partitioned.by {
         PartitionBy::Day { .. } => "the days",
         PartitionBy::Bucket { .. } => "the buckets",
@@ -227,31 +228,31 @@ fn dataset_words(step: &DatasetStep) -> String {
     let forgotten = forgotten_words(step).map(|words| format!(", {words}")).unwrap_or_default();
     let known = known + &forgotten + &left_words(step).map(|words| format!("; {words}")).unwrap_or_default();
     if step.files.is_empty() {
-        return match &step.need {
-            Need::No => format!("up to date{known}"),
+        return match &step.build {
+            Build::Skip => format!("up to date{known}"),
             need => format!("{}{known}", need_words(need, "clean")),
         };
     }
-    let of = |why: FileWhy| step.files.iter().filter(|file| file.why == why).count();
+    let of = |why: FileReason| step.files.iter().filter(|file| file.why == why).count();
     let parts = [
-        (FileWhy::New, "new"),
-        (FileWhy::Changed, "changed"),
-        (FileWhy::Young, "too young to tell"),
-        (FileWhy::Contract, "under a changed contract"),
-        (FileWhy::Returned, "that may count again"),
+        (FileReason::New, "new"),
+        (FileReason::Changed, "changed"),
+        (FileReason::Racy, "too young to tell"),
+        (FileReason::Contract, "under a changed contract"),
+        (FileReason::Returned, "that may count again"),
     ];
     let told: Vec<String> =
         parts.into_iter().filter(|(why, _)| of(*why) > 0).map(|(why, words)| format!("{} {words}", of(why))).collect();
     format!("read {}{known}", told.join(", "))
 }
 
-fn need_words(need: &Need, must: &str) -> String {
+fn need_words(need: &Build, must: &str) -> String {
     match need {
-        Need::No => "up to date".to_owned(),
-        Need::May(inputs) => {
+        Build::Skip => "up to date".to_owned(),
+        Build::IfChanged(inputs) => {
             format!("{must} if {} come{} out different", list(inputs), if inputs.len() == 1 { "s" } else { "" })
         }
-        Need::Must(why) => format!("{must}: {why}"),
+        Build::Required(why) => format!("{must}: {why}"),
     }
 }
 
@@ -265,18 +266,18 @@ fn list(names: &[String]) -> String {
 }
 
 fn as_json(plan: &Plan, drifts: &AllDrifts<'_>) -> serde_json::Value {
-    let need = |need: &Need| match need {
-        Need::No => serde_json::json!({ "need": "no" }),
-        Need::May(inputs) => serde_json::json!({ "need": "may", "if_changed": inputs }),
-        Need::Must(why) => serde_json::json!({ "need": "must", "because": why.to_string() }),
+    let need = |need: &Build| match need {
+        Build::Skip => serde_json::json!({ "need": "no" }),
+        Build::IfChanged(inputs) => serde_json::json!({ "need": "may", "if_changed": inputs }),
+        Build::Required(why) => serde_json::json!({ "need": "must", "because": why.to_string() }),
     };
-    let step = |name: &str, of: &Need| {
+    let step = |name: &str, of: &Build| {
         let mut value = need(of);
         value["name"] = name.into();
         value
     };
     let datasets = plan.datasets.iter().map(|dataset| {
-        let mut value = step(&dataset.name, &dataset.need);
+        let mut value = step(&dataset.name, &dataset.build);
         value["known_files"] = dataset.known_files.into();
         value["forgotten_files"] = dataset.forgotten_files.into();
         if let Some(pattern) = &dataset.nothing_at {
@@ -302,7 +303,7 @@ fn as_json(plan: &Plan, drifts: &AllDrifts<'_>) -> serde_json::Value {
         value
     });
     let model = |model: &ModelStep| {
-        let mut value = step(&model.name, &model.need);
+        let mut value = step(&model.name, &model.build);
         if let Some(partitioned) = &model.partitioned {
             value["partition"] = serde_json::json!({
                 "by": partitioned.by, "by_partition": partitioned.aligned, "as_a_whole": partitioned.whole,
@@ -317,6 +318,6 @@ fn as_json(plan: &Plan, drifts: &AllDrifts<'_>) -> serde_json::Value {
         "models": plan.models.iter().map(model).collect::<Vec<_>>(),
         "dropped": plan.dropped,
         "forgotten": plan.forgotten,
-        "checks": plan.checks.iter().map(|check| step(&check.name, &check.need)).collect::<Vec<_>>(),
+        "checks": plan.checks.iter().map(|check| step(&check.name, &check.build)).collect::<Vec<_>>(),
     })
 }

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::Failure;
-use super::report::counted;
-use crate::check::Finding;
+use super::summary::counted;
+use crate::check::FailedCheck;
 use crate::clean::CleanError;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::ingest::IngestError;
@@ -216,7 +216,7 @@ pub(super) fn empty(dataset: &str, files: &[String]) -> Option<String> {
 }
 
 /// Returns a broken promise in words, with rows that break it.
-pub(super) fn finding_text(finding: &Finding) -> String {
+pub(super) fn finding_text(finding: &FailedCheck) -> String {
     let word = match finding.severity {
         Severity::Error => "broken",
         Severity::Warn => "warned",

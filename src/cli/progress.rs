@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::print::Printer;
-use super::report::counted;
+use super::summary::counted;
 use crate::run::Event;
 
 /// How long a run must take before people want to see it move.

@@ -9,14 +9,14 @@ use clap::{Args, Subcommand};
 
 use super::branch::OnBranch;
 use super::run::{Clock, RunArgs};
-use super::{Failure, Global, load, report, run, runtime, show};
+use super::{Failure, Global, load, run, runtime, show, summary};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::{SourceFile, did_you_mean};
 use crate::ingest::{Locator, Reason, quoted};
 use crate::plan::{OwnTable, Query};
 use crate::project::Project;
-use crate::quote::text as sql_text;
 use crate::run::Exit;
+use crate::sql_text::text as sql_text;
 
 /// Look at the records that were set aside, and take them in again
 ///
@@ -125,7 +125,7 @@ fn nothing(project: &Project, choice: &Choice) -> Result<String, Failure> {
 /// Returns the rows of a SELECT over the quarantine in force; none if nothing has been published.
 fn ask(project: &Project, on: &OnBranch, sql: String, limit: usize) -> Result<Vec<RecordBatch>, Failure> {
     let store = on.open(project);
-    let Some((_, snapshot)) = store.in_force()? else { return Ok(Vec::new()) };
+    let Some((_, snapshot)) = store.current()? else { return Ok(Vec::new()) };
     if !snapshot.tables.contains_key(OwnTable::Quarantine.name()) {
         return Ok(Vec::new());
     }
@@ -159,11 +159,11 @@ fn list(project: &Project, choice: &Choice, printer: &Printer) -> Result<Exit, F
     } else {
         let lines = rows.into_iter().map(|(texts, records)| {
             let mut line = texts.to_vec();
-            line.push(report::grouped(records.unsigned_abs()));
+            line.push(summary::grouped(records.unsigned_abs()));
             line
         });
         let head = ["Dataset", "file", "reason", "column", "records"];
-        answer(&report::aligned(&head, |column| column == 4, lines));
+        answer(&summary::aligned(&head, |column| column == 4, lines));
     }
     Ok(Exit::Done)
 }
@@ -174,7 +174,7 @@ fn text_at(batch: &RecordBatch, column: usize, row: usize) -> String {
 }
 
 /// One record that was set aside.
-struct Aside {
+struct QuarantinedRecord {
     dataset: String,
     file: String,
     line: i64,
@@ -194,7 +194,7 @@ fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, 
         args.choice.condition(project)?
     );
     let batches = ask(project, &args.choice.on, sql, if args.limit > 0 { args.limit + 1 } else { 0 })?;
-    let mut records: Vec<Aside> = batches.iter().flat_map(asides).collect();
+    let mut records: Vec<QuarantinedRecord> = batches.iter().flat_map(asides).collect();
     let is_cut = args.limit > 0 && records.len() > args.limit;
     if is_cut {
         records.truncate(args.limit);
@@ -231,12 +231,12 @@ fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-fn asides(batch: &RecordBatch) -> Vec<Aside> {
+fn asides(batch: &RecordBatch) -> Vec<QuarantinedRecord> {
     let number = |column: usize, row: usize| {
         let numbers = batch.column(column).as_primitive::<Int64Type>();
         numbers.is_valid(row).then(|| numbers.value(row))
     };
-    let aside = |row: usize| Aside {
+    let aside = |row: usize| QuarantinedRecord {
         dataset: text_at(batch, 0, row),
         file: text_at(batch, 1, row),
         line: number(2, row).unwrap_or_default(),
@@ -254,7 +254,7 @@ const OF_VALUES: [Reason; 7] =
     [Reason::Rule, Reason::Ohlc, Reason::Sum, Reason::Bot, Reason::Test, Reason::Future, Reason::Late];
 
 /// Returns which bytes of a record are at fault, where that can be told.
-fn part_at_fault(aside: &Aside, locator: Option<&mut Locator<'_>>) -> Option<Range<usize>> {
+fn part_at_fault(aside: &QuarantinedRecord, locator: Option<&mut Locator<'_>>) -> Option<Range<usize>> {
     if aside.column.is_empty() {
         // A message about the record as a whole may name a byte of it.
         let (_, after) = aside.message.split_once(" at byte ")?;
@@ -272,7 +272,7 @@ fn part_at_fault(aside: &Aside, locator: Option<&mut Locator<'_>>) -> Option<Ran
     places.into_iter().find(is_what_was_found)
 }
 
-impl Aside {
+impl QuarantinedRecord {
     fn text(&self, place: Option<Range<usize>>) -> String {
         let column = if self.column.is_empty() { String::new() } else { format!(" in `{}`", self.column) };
         let Self { file, line, reason, message, .. } = self;

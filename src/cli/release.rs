@@ -6,7 +6,7 @@ use super::branch::OnBranch;
 use super::{Failure, Global, load, nothing_published};
 use crate::cli::print::{Printer, document};
 use crate::run::Exit;
-use crate::store::Reference;
+use crate::store::SnapshotRef;
 
 /// Put the newest snapshot in force, which waits
 ///
@@ -31,8 +31,8 @@ pub(super) fn release(global: &Global, args: &ReleaseArgs, printer: &Printer) ->
         }
         return Ok(Exit::Done);
     };
-    let next = Reference { snapshot: held.waiting.clone(), held: None };
-    store.flip(Some(&reference), &next)?;
+    let next = SnapshotRef { snapshot: held.waiting.clone(), held: None };
+    store.commit(Some(&reference), &next)?;
     store.refresh_published()?;
     printer.say(&format!("snapshot {} is in force\n", next.snapshot.short()));
     if printer.is_json() {

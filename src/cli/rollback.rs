@@ -6,7 +6,7 @@ use super::branch::OnBranch;
 use super::{Failure, Global, load, nothing_published, snapshots};
 use crate::cli::print::{Printer, document};
 use crate::run::Exit;
-use crate::store::{Held, Reference};
+use crate::store::{Held, SnapshotRef};
 
 /// Put an earlier snapshot in force, and hold it there
 ///
@@ -33,9 +33,9 @@ pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) 
     };
     // Once this has read it, it stays.
     snapshots::kept(&store, &target)?;
-    let held = Held { waiting: reference.newest().clone(), moved: Vec::new() };
-    let next = Reference { snapshot: target.clone(), held: Some(held) };
-    store.flip(Some(&reference), &next)?;
+    let held = Held { waiting: reference.newest().clone(), exceeded: Vec::new() };
+    let next = SnapshotRef { snapshot: target.clone(), held: Some(held) };
+    store.commit(Some(&reference), &next)?;
     store.refresh_published()?;
     printer.say(&format!("snapshot {} is in force and held; `opsmart release` ends that\n", target.short()));
     if printer.is_json() {

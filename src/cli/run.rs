@@ -9,18 +9,18 @@ use clap::Args;
 use serde::Serialize;
 
 use super::branch::OnBranch;
-use super::page::check_file;
 use super::progress::Progress;
+use super::report::check_file;
 pub(super) use super::signals::signal;
-use super::{Failure, Global, load, report, runtime, store_at};
+use super::{Failure, Global, load, runtime, store_at, summary};
 use crate::cli::print::{Printer, document, empty, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
-use crate::plan::{Forget, Reach, Suite, reach, select_all};
+use crate::plan::{Forget, Scope, Workspace, reach, select_all};
 use crate::project::{self, Job, Project};
 use crate::run::{
-    self, DatasetReport, Event, Exit, Measured, Memo, Receiver, Record, RunError, RunReport, Standing, Status,
-    Surroundings, Told, metrics,
+    self, DatasetReport, Event, Exit, Measured, Memo, Receiver, Record, RunError, RunProgress, RunReport, Standing,
+    Status, Surroundings, metrics,
 };
 use crate::store::{Disk, LocalDisk, Lock, LockError, OnLocked, RUN_LINEAGE, Store, StoreError, other_than_a_file};
 
@@ -111,13 +111,13 @@ pub(super) struct Clock {
 
 impl Choice {
     /// Returns what the chosen jobs and selectors reach.
-    pub(super) fn reach(&self, suite: &Suite) -> Result<Reach, Failure> {
-        let jobs = self.jobs.iter().map(|name| job(&suite.project, name)).collect::<Result<Vec<_>, _>>()?;
-        let selected = select_all(suite, "--select", &self.select)?;
-        let excluded = select_all(suite, "--exclude", &self.exclude)?;
-        let reach = reach(suite, &jobs, &selected, &excluded);
+    pub(super) fn reach(&self, workspace: &Workspace) -> Result<Scope, Failure> {
+        let jobs = self.jobs.iter().map(|name| job(&workspace.project, name)).collect::<Result<Vec<_>, _>>()?;
+        let selected = select_all(workspace, "--select", &self.select)?;
+        let excluded = select_all(workspace, "--exclude", &self.exclude)?;
+        let reach = reach(workspace, &jobs, &selected, &excluded);
         if reach.ingest.is_empty() && reach.models.is_empty() {
-            if suite.project.sources.is_empty() && suite.project.models.is_empty() {
+            if workspace.project.sources.is_empty() && workspace.project.models.is_empty() {
                 let help = "`opsmart new source NAME --from FILE` reads a contract off a file that landed";
                 let message = "the project has neither datasets nor models, so there is nothing to run";
                 return Err(Failure::usage(message, Some(help.to_owned())));
@@ -135,9 +135,9 @@ impl Choice {
     }
 
     /// Returns the names of the locks to take: one for each job, so that a job never runs twice at once.
-    fn locks(&self, suite: &Suite) -> BTreeSet<String> {
+    fn locks(&self, workspace: &Workspace) -> BTreeSet<String> {
         if self.jobs.is_empty() || !self.select.is_empty() {
-            let all = suite.project.jobs.keys().map(|name| format!("job-{name}"));
+            let all = workspace.project.jobs.keys().map(|name| format!("job-{name}"));
             return all.chain(["project".to_owned()]).collect();
         }
         self.jobs.iter().map(|name| format!("job-{name}")).collect()
@@ -146,13 +146,13 @@ impl Choice {
 
 impl Clock {
     /// Returns the clock that was asked for.
-    pub(super) fn instant(&self, suite: &Suite) -> Result<Option<DateTime<Utc>>, Failure> {
+    pub(super) fn instant(&self, workspace: &Workspace) -> Result<Option<DateTime<Utc>>, Failure> {
         let Some(text) = &self.as_of else { return Ok(None) };
         if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
             return Ok(Some(instant.with_timezone(&Utc)));
         }
         let midnight = text.parse::<NaiveDate>().ok().map(|day| day.and_time(chrono::NaiveTime::MIN));
-        let zone = suite.project.settings.reporting_zone;
+        let zone = workspace.project.settings.reporting_zone;
         let start = midnight.and_then(|midnight| midnight.and_local_timezone(zone).earliest());
         let help = "write a date such as 2024-07-01, or an instant such as 2024-07-01T08:00:00Z".to_owned();
         start
@@ -195,12 +195,12 @@ pub(super) fn run_and(
         measure(file, args, started, &ran);
     }
     match ran? {
-        Ran::Skipped(exit) | Ran::Ended(exit, ..) => Ok(exit),
+        RunOutcome::Skipped(exit) | RunOutcome::Ended(exit, ..) => Ok(exit),
     }
 }
 
 /// What became of a run.
-enum Ran {
+enum RunOutcome {
     /// Another run held a lock, and this one did nothing.
     Skipped(Exit),
     /// It ended, and told of these datasets; what stands now is known if it came to its end.
@@ -208,10 +208,10 @@ enum Ran {
 }
 
 /// Writes numbers about a run. It is not failed for them.
-fn measure(file: &Utf8Path, args: &RunArgs, started: Instant, ran: &Result<Ran, Failure>) {
+fn measure(file: &Utf8Path, args: &RunArgs, started: Instant, ran: &Result<RunOutcome, Failure>) {
     let (exit, datasets, standing) = match ran {
-        Ok(Ran::Skipped(_)) => return,
-        Ok(Ran::Ended(exit, datasets, standing)) => (*exit, datasets.as_slice(), *standing),
+        Ok(RunOutcome::Skipped(_)) => return,
+        Ok(RunOutcome::Ended(exit, datasets, standing)) => (*exit, datasets.as_slice(), *standing),
         // What a failed run read is not what is published.
         Err(failure) => (failure.exit(), [].as_slice(), None),
     };
@@ -231,7 +231,7 @@ fn measure(file: &Utf8Path, args: &RunArgs, started: Instant, ran: &Result<Ran, 
     }
 }
 
-fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Printer) -> Result<Ran, Failure> {
+fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Printer) -> Result<RunOutcome, Failure> {
     let root = project::find_root(&global.project_dir)?;
     let started = Utc::now();
     let id = run_id(started);
@@ -242,19 +242,19 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
         .and_then(|folder| run::recall(&root, &store_at(&folder), &memo, &id));
     if let Some(report) = remembered {
         let exit = tell(args, printer, &report);
-        return Ok(Ran::Ended(exit, Vec::new(), Some(Standing::of(&report))));
+        return Ok(RunOutcome::Ended(exit, Vec::new(), Some(Standing::of(&report))));
     }
     let loaded = load(global)?;
     let digest = project::digest(&loaded, global.env.as_deref());
-    let suite = Suite::compile(loaded)?;
-    let mut reach = args.choice.reach(&suite)?;
+    let workspace = Workspace::compile(loaded)?;
+    let mut reach = args.choice.reach(&workspace)?;
     if forget.is_some() {
         reach.clean.append(&mut reach.ingest);
     }
-    let as_of = args.choice.clock.instant(&suite)?;
-    let store = args.choice.on.open(&suite.project);
-    let Some(locks) = lock(&store, &args.choice.locks(&suite), args.on_locked, printer)? else {
-        return Ok(Ran::Skipped(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done }));
+    let as_of = args.choice.clock.instant(&workspace)?;
+    let store = args.choice.on.open(&workspace.project);
+    let Some(locks) = lock(&store, &args.choice.locks(&workspace), args.on_locked, printer)? else {
+        return Ok(RunOutcome::Skipped(if args.exit_on_skip { Exit::NothingNew } else { Exit::Done }));
     };
     // Whoever had the locks may have run for long, and the project that counts is the one that is there now.
     if project::digest(&load(global)?, global.env.as_deref()) != digest {
@@ -270,15 +270,15 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
         exclude: &args.choice.exclude,
         forget,
         project: &digest,
-        suite: &suite,
+        workspace: &workspace,
         surroundings: &surroundings(),
     };
-    let job = run::Job {
+    let job = run::RunOptions {
         store: &store,
         reach: &reach,
         as_of,
         allow_earlier: args.choice.clock.allow_earlier,
-        resources: resources(args, &suite, store.spill_folder(&id)),
+        resources: resources(args, &workspace, store.spill_folder(&id)),
         id: id.clone(),
         project: digest.clone(),
         memo: (forget.is_none() && args.choice.on.is_main() && !args.choice.clock.allow_earlier).then_some(&memo),
@@ -301,8 +301,8 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
         tokio::select! {
             // First, so that a signal is waited for before anything else is done.
             biased;
-            exit = signal() => Ended::Signal(exit),
-            outcome = run::run(&suite, &job, &mut on) => Ended::By(Box::new(outcome)),
+            exit = signal() => RunEnd::Signal(exit),
+            outcome = run::run(&workspace, &job, &mut on) => RunEnd::By(Box::new(outcome)),
         }
     });
     drop(progress);
@@ -310,7 +310,7 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     runtime.shutdown_timeout(Duration::from_secs(10));
     store.remove_spills(&id);
     let outcome = match ended {
-        Ended::By(outcome) => match *outcome {
+        RunEnd::By(outcome) => match *outcome {
             Ok(report) => {
                 standing = Some(Standing::of(&report));
                 let exit = tell(args, printer, &report);
@@ -321,13 +321,13 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
                 // What was asked for in a wrong way is between us and whoever asked.
                 let is_recorded = matches!(error, RunError::Behind(_));
                 if error.exit() != Exit::Usage && !is_recorded {
-                    record.write("failed", error.exit(), Some(&error), Told::Read(&read));
-                    record.write_lineage(error.exit(), Some(&error), Told::Read(&read));
+                    record.write("failed", error.exit(), Some(&error), RunProgress::Interrupted(&read));
+                    record.write_lineage(error.exit(), Some(&error), RunProgress::Interrupted(&read));
                 }
                 Err(error)
             }
         },
-        Ended::Signal(exit) => {
+        RunEnd::Signal(exit) => {
             store.discard_unnamed();
             interrupted(&record, exit, &read, printer);
             Ok(exit)
@@ -337,15 +337,15 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     drop(locks);
     send_lineage(&store, &id);
     match outcome {
-        Ok(exit) => Ok(Ran::Ended(exit, if exit.is_good() { read } else { Vec::new() }, standing)),
+        Ok(exit) => Ok(RunOutcome::Ended(exit, if exit.is_good() { read } else { Vec::new() }, standing)),
         Err(error) => Err(Failure::Run { error, read }),
     }
 }
 
 /// Tells of a run that was interrupted.
 fn interrupted(record: &Record<'_>, exit: Exit, read: &[DatasetReport], printer: &Printer) {
-    record.write("interrupted", exit, None, Told::Read(read));
-    record.write_lineage(exit, None, Told::Read(read));
+    record.write("interrupted", exit, None, RunProgress::Interrupted(read));
+    record.write_lineage(exit, None, RunProgress::Interrupted(read));
     // Whoever ended it may be a scheduler whose patience was over, and not who reads this.
     warn("interrupted, nothing published\n");
     if printer.is_json() {
@@ -364,8 +364,8 @@ fn send_lineage(store: &Store, run: &str) {
 }
 
 /// Returns what the queries of a run may use.
-fn resources(args: &RunArgs, suite: &Suite, spills: Utf8PathBuf) -> Resources {
-    let memory = args.memory.or(suite.project.settings.memory_bytes);
+fn resources(args: &RunArgs, workspace: &Workspace, spills: Utf8PathBuf) -> Resources {
+    let memory = args.memory.or(workspace.project.settings.memory_bytes);
     let mut resources = Resources::of_this_machine(memory, Some(spills));
     resources.threads = args.threads.map_or(resources.threads, usize::from);
     resources
@@ -404,7 +404,7 @@ fn surroundings() -> Surroundings {
     Surroundings::read(variable("OPENLINEAGE_NAMESPACE"), variable("OPENLINEAGE_PARENT_ID").as_deref())
 }
 
-enum Ended {
+enum RunEnd {
     By(Box<Result<RunReport, RunError>>),
     Signal(Exit),
 }
@@ -422,17 +422,17 @@ fn tell(args: &RunArgs, printer: &Printer, report: &RunReport) -> Exit {
     if printer.is_quiet() {
         if report.status != Status::NothingNew {
             // Tables were published as if there were no data; whoever hears of nothing else has to hear of this.
-            warn(&report::nothing_landed(report));
+            warn(&summary::nothing_landed(report));
             // So were tables put aside that are expected to be in force.
-            warn(&report::moved(report));
+            warn(&summary::moved(report));
             for dataset in &report.datasets {
                 empty(&dataset.dataset, &dataset.empty_files).iter().for_each(|words| warn(&format!("{words}\n")));
             }
         }
         // What goes on is told each time: nobody looks for it where everything looks healthy.
-        warn(&report::going_on(report));
+        warn(&summary::going_on(report));
     }
-    printer.say(&report::text(report));
+    printer.say(&summary::text(report));
     let exit = match report.exit() {
         Exit::Done if args.exit_on_warn && !report.all_warnings().is_empty() => Exit::Warned,
         Exit::Done if args.exit_on_skip && report.status == Status::NothingNew => Exit::NothingNew,

@@ -19,14 +19,14 @@ use futures::StreamExt;
 
 use super::branch::OnBranch;
 use super::run::parse_memory;
-use super::{Failure, Global, load, nothing_published, report, runtime};
+use super::{Failure, Global, load, nothing_published, runtime, summary};
 use crate::cli::print::{Printer, answer, data};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::{self, Resources};
-use crate::plan::{Kind, Query, SqlFunctions, Suite, plan_query, try_query};
+use crate::plan::{Kind, Query, SqlFunctions, Workspace, plan_query, try_query};
 use crate::project::{Project, SourceContract, parse_duration};
-use crate::quote::identifier;
 use crate::run::{Exit, RunError};
+use crate::sql_text::identifier;
 use crate::store::{ABOUT, Snapshot, Store};
 use crate::transform::{TransformError, register_stored, register_view};
 use crate::visible;
@@ -86,7 +86,7 @@ enum Form {
 pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
     let store = args.on.open(&project);
-    let (_, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
+    let (_, snapshot) = store.current()?.ok_or_else(|| nothing_published(&store))?;
     let is_name = !args.what.contains(char::is_whitespace);
     let sql = if is_name { format!("select * from {}", identifier(&args.what)) } else { args.what.clone() };
     let file = SourceFile::new("query", if is_name { args.what.clone() } else { sql.clone() });
@@ -320,20 +320,20 @@ fn know_tables(
     if query.reads().iter().all(|read| is_stored(&read.text)) {
         return query.reads().iter().try_for_each(|read| register(&read.text));
     }
-    let suite = Suite::compile(project)?;
+    let workspace = Workspace::compile(project)?;
     let wanted = query.reads().iter().map(|read| read.text.clone()).collect();
-    let upstream = suite.sql_upstream(&wanted);
-    let is_view = |name: &String| suite.tables.get(name).is_some_and(|table| table.kind == Kind::View);
+    let upstream = workspace.sql_upstream(&wanted);
+    let is_view = |name: &String| workspace.tables.get(name).is_some_and(|table| table.kind == Kind::View);
     if let Some(missing) = upstream.iter().find(|name| !is_stored(name) && !is_view(name)) {
-        if let Some(dataset) = suite.project.sources.get(missing) {
+        if let Some(dataset) = workspace.project.sources.get(missing) {
             return Err(not_taken_in(dataset));
         }
         let help = Some("`opsmart run` builds and publishes it".to_owned());
         return Err(Failure::usage(format!("`{missing}` has never been published"), help));
     }
     upstream.iter().filter(|name| is_stored(name)).try_for_each(|name| register(name))?;
-    for name in suite.order.iter().filter(|name| upstream.contains(*name) && !is_stored(name)) {
-        register_view(session, &suite, name, snapshot.as_of).map_err(RunError::Engine)?;
+    for name in workspace.order.iter().filter(|name| upstream.contains(*name) && !is_stored(name)) {
+        register_view(session, &workspace, name, snapshot.as_of).map_err(RunError::Engine)?;
     }
     Ok(())
 }
@@ -382,5 +382,5 @@ pub(super) fn as_table(batches: &[RecordBatch]) -> Result<String, ArrowError> {
             rows.push(formatters.iter().map(|formatter| formatter.value(row).to_string()).collect());
         }
     }
-    Ok(report::aligned(&head, |column| schema.field(column).data_type().is_numeric(), rows))
+    Ok(summary::aligned(&head, |column| schema.field(column).data_type().is_numeric(), rows))
 }

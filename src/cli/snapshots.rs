@@ -2,13 +2,13 @@
 
 use super::Failure;
 use crate::digest::Digest;
-use crate::store::{Reference, Snapshot, Store};
+use crate::store::{Snapshot, SnapshotRef, Store};
 
 /// Finds the newest snapshot behind another whose tables hold something else. A snapshot may differ from its parent in
 /// what is known of files and words alone.
 pub(super) fn before(store: &Store, id: &Digest) -> Result<Digest, Failure> {
     let contents = |snapshot: &Snapshot| -> Vec<(String, Digest)> {
-        snapshot.tables.iter().map(|(name, entry)| (name.clone(), entry.content.clone())).collect()
+        snapshot.tables.iter().map(|(name, entry)| (name.clone(), entry.content_hash.clone())).collect()
     };
     let mut after = None;
     let mut end = None;
@@ -29,7 +29,7 @@ pub(super) fn before(store: &Store, id: &Digest) -> Result<Digest, Failure> {
 }
 
 /// Finds the one snapshot whose name begins so, of those that the reference leads to.
-pub(super) fn named(store: &Store, reference: &Reference, beginning: &str) -> Result<Digest, Failure> {
+pub(super) fn named(store: &Store, reference: &SnapshotRef, beginning: &str) -> Result<Digest, Failure> {
     let mut found: Vec<Digest> = Vec::new();
     let mut removed = Vec::new();
     // Of two lines that have lost their middle, one does not lead to the other.

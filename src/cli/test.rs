@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::{Failure, Global, load, runtime};
 use crate::cli::print::{Printer, document};
-use crate::golden::{self, GoldenError};
-use crate::plan::Suite;
+use crate::model_test::{self, GoldenError};
+use crate::plan::Workspace;
 use crate::run::Exit;
 
 /// Run the golden tests of the project's models and functions
@@ -24,13 +24,13 @@ pub(super) struct TestArgs {
 }
 
 pub(super) fn test(global: &Global, args: &TestArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let suite = Suite::compile(load(global)?)?;
-    let files =
-        golden::tests(&suite, &args.names).map_err(|GoldenError { message, help }| Failure::usage(message, help))?;
+    let workspace = Workspace::compile(load(global)?)?;
+    let files = model_test::tests(&workspace, &args.names)
+        .map_err(|GoldenError { message, help }| Failure::usage(message, help))?;
     let runtime = runtime()?;
     let mut failures = Vec::new();
     for file in &files {
-        let result = runtime.block_on(golden::run(&suite, file, args.bless));
+        let result = runtime.block_on(model_test::run(&workspace, file, args.bless));
         printer.say(&format!("{} {}\n", if result.is_ok() { "ok    " } else { "FAILED" }, file.subject));
         if let Err(words) = result {
             failures.push((file.subject.clone(), words));

@@ -7,17 +7,17 @@ use clap::builder::FalseyValueParser;
 
 use super::branch::OnBranch;
 use super::print::{Printer, answer, document, warn};
-use super::report::{aligned, counted, grouped};
 use super::run::signal;
+use super::summary::{aligned, counted, grouped};
 use super::{Failure, Global, load, nothing_published, runtime};
 use crate::diagnostic::did_you_mean;
 use crate::engine::Resources;
 use crate::partition::key_of;
-use crate::plan::Suite;
+use crate::plan::Workspace;
 use crate::project::PartitionBy;
 use crate::run::{Exit, RunError};
 use crate::store::{Snapshot, Store, StoreError};
-use crate::verify::{Damage, Published, Remade, Verified, Which, documents, verify};
+use crate::verify::{Damage, Published, Remade, Selection, Verified, documents, verify};
 
 /// How many names of partitions a line has room for.
 const MOST_PARTITIONS: usize = 5;
@@ -46,9 +46,9 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let suite = Suite::compile(load(global)?)?;
-    let store = args.on.open(&suite.project);
-    let (reference, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
+    let workspace = Workspace::compile(load(global)?)?;
+    let store = args.on.open(&workspace.project);
+    let (reference, snapshot) = store.current()?.ok_or_else(|| nothing_published(&store))?;
     let mut names = names(&snapshot, &args.tables)?;
     let documents = if args.files { documents(&store, &reference)? } else { Vec::new() };
     if !documents.is_empty() {
@@ -57,9 +57,15 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
     }
     let which = which(&store, &snapshot, &names, &args.partition)?;
     let work = format!("verify-{}", uuid::Uuid::now_v7().simple());
-    let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, Some(store.spill_folder(&work)));
-    let of =
-        Published { store: &store, suite: &suite, id: &reference.snapshot, snapshot: &snapshot, resources: &resources };
+    let resources =
+        Resources::of_this_machine(workspace.project.settings.memory_bytes, Some(store.spill_folder(&work)));
+    let of = Published {
+        store: &store,
+        workspace: &workspace,
+        id: &reference.snapshot,
+        snapshot: &snapshot,
+        resources: &resources,
+    };
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let all = async {
@@ -72,8 +78,8 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
         tokio::select! {
             // First, so that a signal is waited for before anything else is done.
             biased;
-            exit = signal() => Ended::Signal(exit),
-            verified = all => Ended::By(verified),
+            exit = signal() => VerifyEnd::Signal(exit),
+            verified = all => VerifyEnd::By(verified),
         }
     });
     runtime.shutdown_timeout(Duration::from_secs(10));
@@ -81,8 +87,8 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
     store.discard_unnamed();
     store.remove_spills(&work);
     let verified = match ended {
-        Ended::By(verified) => verified?,
-        Ended::Signal(exit) => return Ok(exit),
+        VerifyEnd::By(verified) => verified?,
+        VerifyEnd::Signal(exit) => return Ok(exit),
     };
     let unsound = verified.iter().filter(|table| !table.is_sound()).count();
     let is_sound = unsound == 0 && documents.is_empty();
@@ -97,8 +103,8 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
         answer(&aligned(&["Table", "rows", "seconds", ""], |column| matches!(column, 1 | 2), rows));
     }
     let what = match &which {
-        Which::All => counted(verified.len(), "table"),
-        Which::Some(keys) => format!("{} of `{}`", counted(keys.len(), "partition"), names.join(" ")),
+        Selection::All => counted(verified.len(), "table"),
+        Selection::Some(keys) => format!("{} of `{}`", counted(keys.len(), "partition"), names.join(" ")),
     };
     printer.say(&format!(
         "verified {what} of snapshot {}: {}\n",
@@ -119,7 +125,7 @@ fn tell_damaged(store: &Store, documents: &[Damage]) {
     errors.last().and_then(RunError::help).iter().for_each(|help| warn(&format!("help: {help}\n")));
 }
 
-enum Ended {
+enum VerifyEnd {
     By(Result<Vec<Verified>, RunError>),
     Signal(Exit),
 }
@@ -137,9 +143,9 @@ fn names(snapshot: &Snapshot, asked: &[String]) -> Result<Vec<String>, Failure> 
 }
 
 /// Returns the partitions that are meant.
-fn which(store: &Store, snapshot: &Snapshot, names: &[String], asked: &[String]) -> Result<Which, Failure> {
+fn which(store: &Store, snapshot: &Snapshot, names: &[String], asked: &[String]) -> Result<Selection, Failure> {
     if asked.is_empty() {
-        return Ok(Which::All);
+        return Ok(Selection::All);
     }
     let [name] = names else {
         let help = "verify one table at a time: opsmart verify TABLE --partition PARTITION".to_owned();
@@ -163,7 +169,7 @@ fn which(store: &Store, snapshot: &Snapshot, names: &[String], asked: &[String])
             Failure::usage(format!("`{name}` has no partition `{text}`"), Some(written))
         })
     };
-    Ok(Which::Some(asked.iter().map(key).collect::<Result<_, _>>()?))
+    Ok(Selection::Some(asked.iter().map(key).collect::<Result<_, _>>()?))
 }
 
 /// Says what was found of a table.

@@ -7,15 +7,15 @@ use clap::Args;
 
 use super::branch::OnBranch;
 use super::print::{Printer, answer, document};
-use super::report::{aligned, counted, grouped};
 use super::show::as_table;
+use super::summary::{aligned, counted, grouped};
 use super::{Failure, Global, load, nothing_published, runtime};
 use crate::diagnostic::did_you_mean;
 use crate::engine::Resources;
-use crate::plan::Suite;
+use crate::plan::Workspace;
 use crate::run::{Exit, RunError};
 use crate::store::schema_of;
-use crate::why::{Asked, Condition, How, Part, Unfollowed, why};
+use crate::why::{Condition, How, Part, Unfollowed, WhyRequest, why};
 
 /// Tell which rows a row was made of, down to file and line
 ///
@@ -45,10 +45,10 @@ pub(super) struct WhyArgs {
 }
 
 pub(super) fn tell_why(global: &Global, args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let suite = Suite::compile(load(global)?)?;
-    let store = args.on.open(&suite.project);
-    let (_, snapshot) = store.in_force()?.ok_or_else(|| nothing_published(&store))?;
-    let made = |name: &String| suite.tables.contains_key(name) || suite.project.sources.contains_key(name);
+    let workspace = Workspace::compile(load(global)?)?;
+    let store = args.on.open(&workspace.project);
+    let (_, snapshot) = store.current()?.ok_or_else(|| nothing_published(&store))?;
+    let made = |name: &String| workspace.tables.contains_key(name) || workspace.project.sources.contains_key(name);
     let known = || snapshot.tables.keys().filter(|name| made(name)).map(String::as_str);
     let Some(entry) = snapshot.tables.get(&args.table).filter(|_| made(&args.table)) else {
         let list = || format!("tables are: {}", known().collect::<Vec<_>>().join(", "));
@@ -59,11 +59,12 @@ pub(super) fn tell_why(global: &Global, args: &WhyArgs, printer: &Printer) -> Re
     let condition = Condition::parse(&args.conditions, &schema_of(&state.columns))
         .map_err(|error| Failure::usage(error.message, error.help))?;
     let spills = camino::Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
-    let resources = Resources::of_this_machine(suite.project.settings.memory_bytes, spills);
+    let resources = Resources::of_this_machine(workspace.project.settings.memory_bytes, spills);
     let (rows, evaluate) = (args.limit, args.evaluate);
     let state = |name: &str| snapshot.tables.get(name).map(|entry| store.table(name, &entry.state)).transpose();
     let (state, as_of) = (&state, snapshot.as_of);
-    let asked = Asked { store: &store, suite: &suite, state, as_of, resources: &resources, rows, evaluate };
+    let asked =
+        WhyRequest { store: &store, workspace: &workspace, state, as_of, resources: &resources, rows, evaluate };
     let parts = runtime()?.block_on(why(asked, &args.table, &condition)).map_err(RunError::from)?;
     if printer.is_json() {
         let documents = parts.iter().map(json).collect::<Result<Vec<_>, _>>();

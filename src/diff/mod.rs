@@ -121,7 +121,7 @@ pub struct PartitionsRead {
 
 /// Numbers of a column that moved by more than they may.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Moved {
+pub struct ExceededChange {
     /// The table.
     pub table: String,
     /// The column.
@@ -162,7 +162,7 @@ pub async fn moved(
     pair: Pair<'_>,
     limits: &BTreeMap<&str, &MaxChange>,
     examples: usize,
-) -> Result<Vec<Moved>, DiffError> {
+) -> Result<Vec<ExceededChange>, DiffError> {
     beyond(session, pair, limits, examples).await.map_err(|error| DiffError { table: pair.table.to_owned(), error })
 }
 
@@ -208,7 +208,7 @@ async fn beyond(
     pair: Pair<'_>,
     limits: &BTreeMap<&str, &MaxChange>,
     examples: usize,
-) -> Result<Vec<Moved>> {
+) -> Result<Vec<ExceededChange>> {
     let sides = Sides::of(pair);
     if sides.why_whole(pair.key).is_some() {
         return Ok(Vec::new());
@@ -226,7 +226,7 @@ async fn beyond(
     };
     let (_, seen) = sides.read(session, pair.store, &terms, &tally).await?.finish()?;
     let found = terms.others.iter().zip(seen).filter(|(_, seen)| seen.count > 0);
-    let moved = found.map(|(column, seen)| Moved {
+    let moved = found.map(|(column, seen)| ExceededChange {
         table: pair.table.to_owned(),
         column: column.name.clone(),
         allowed: limits.get(column.name.as_str()).map(|allowed| allowed.written.text.clone()).unwrap_or_default(),

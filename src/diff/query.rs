@@ -59,7 +59,7 @@ pub(super) fn register(
     state: &TableState,
     keys: Option<&BTreeSet<PartitionKey>>,
 ) -> Result<()> {
-    let state = TableState { table: side.to_owned(), landed: None, made: None, ..state.clone() };
+    let state = TableState { table: side.to_owned(), landed: None, built_from: None, ..state.clone() };
     match keys {
         Some(keys) => register_part(session, store, &state, keys),
         None => register_stored(session, store, &state),

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::change::changes;
 use super::query::{ADDED, CHANGED, FIRST, REMOVED, SAME, STATUS, TIMES, Terms};
-use crate::least::{Least, Row, as_texts};
 use crate::project::Limit;
+use crate::top_k::{Least, Row, as_texts};
 
 /// A row whose values are others than before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

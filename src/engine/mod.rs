@@ -6,10 +6,10 @@
 //! [`read_only`]. Knows nothing of projects or the warehouse.
 
 mod checked;
+mod global_aggregate;
 mod inspection;
 mod kept_casts;
 mod null_rows;
-mod one_row;
 mod running_window;
 mod window_memory;
 
@@ -142,7 +142,7 @@ fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
         .with_physical_optimizer_rule(Arc::new(inspection::ScansAreWatched))
         .build();
     let session = SessionContext::new_with_state(state);
-    session.add_analyzer_rule(Arc::new(one_row::OneRowStaysOne));
+    session.add_analyzer_rule(Arc::new(global_aggregate::OneRowStaysOne));
     session.add_analyzer_rule(Arc::new(checked::ArithmeticIsChecked));
     session.add_analyzer_rule(Arc::new(kept_casts::CastsAreKept));
     functions::register(&session);

@@ -185,7 +185,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::diagnostic::SourceFile;
-    use crate::project::Spelled;
+    use crate::project::Located;
 
     /// Where the tests generate for: a path that needs every kind of quoting.
     pub(crate) const ODD: Place<'_> = Place {
@@ -215,7 +215,7 @@ pub(crate) mod tests {
     /// A schedule as it is read.
     pub(crate) fn schedule(minutes: &[u16], hours: &[u16], months: &[u16], days: Days) -> Schedule {
         let text = fields(minutes, hours, months, &days);
-        let word = Spelled { bytes: 12..12 + text.len(), text };
+        let word = Located { bytes: 12..12 + text.len(), text };
         Schedule { word, minutes: minutes.to_vec(), hours: hours.to_vec(), months: months.to_vec(), days }
     }
 

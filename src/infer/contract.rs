@@ -4,12 +4,12 @@ use encoding_rs::{Encoding, UTF_8};
 
 use super::candidate::{Candidate, Reading};
 use super::column::Profile;
-use super::decide::Decided;
+use super::decide::ColumnProposal;
 use super::dialect::Dialect;
 use super::distinct::Count;
 use super::key::Keys;
 use super::names::is_chinese;
-use super::numbers::Fare;
+use super::numbers::Currency;
 use super::pass::{Field, Found};
 use super::{Inferred, Input, Landing};
 use crate::ingest::{Reason, quoted};
@@ -30,7 +30,7 @@ pub(super) fn write(
     name: &str,
     dialect: &Dialect,
     found: &Found,
-    columns: &[Decided],
+    columns: &[ColumnProposal],
     keys: &Keys,
     landing: Landing,
 ) -> Inferred {
@@ -208,7 +208,7 @@ fn write_keys(text: &mut String, dataset: &str, keys: &Keys, questions: &mut Vec
 }
 
 /// Asks about columns that are taken for codes.
-fn codes(columns: &[Decided]) -> Option<String> {
+fn codes(columns: &[ColumnProposal]) -> Option<String> {
     let listed = columns.iter().filter_map(|column| Some(format!("`{}` ({})", column.name, column.as_code.as_ref()?)));
     let listed = listed.collect::<Vec<_>>();
     (!listed.is_empty()).then(|| {
@@ -217,8 +217,8 @@ fn codes(columns: &[Decided]) -> Option<String> {
 }
 
 /// Asks about the times that are not believed.
-fn believed(columns: &[Decided]) -> Option<String> {
-    let of = |holds: &dyn Fn(&Decided) -> bool| {
+fn believed(columns: &[ColumnProposal]) -> Option<String> {
+    let of = |holds: &dyn Fn(&ColumnProposal) -> bool| {
         columns.iter().filter(|column| holds(column)).map(|column| format!("`{}`", column.name)).collect::<Vec<_>>()
     };
     let early = of(&|column| column.believed.min.is_some());
@@ -236,7 +236,7 @@ fn some(list: &[String]) -> String {
     if list.len() > SHOWN { format!("{first} and {} more", list.len() - SHOWN) } else { first }
 }
 
-fn write_zone(text: &mut String, input: &Input<'_>, columns: &[Decided], questions: &mut Vec<String>) {
+fn write_zone(text: &mut String, input: &Input<'_>, columns: &[ColumnProposal], questions: &mut Vec<String>) {
     let zone = input.project.settings.reporting_zone.name();
     let local: Vec<&str> = columns.iter().filter(|column| column.is_local).map(|column| column.name.as_str()).collect();
     let gap = columns.iter().find_map(|column| Some((&column.name, column.gap.as_ref()?)));
@@ -289,7 +289,7 @@ fn write_share(text: &mut String, found: &Found, hints: &[String], questions: &m
 }
 
 /// Returns the line that declares a column.
-fn definition(field: &Field, column: &Decided, format: &Format) -> String {
+fn definition(field: &Field, column: &ColumnProposal, format: &Format) -> String {
     let required = if column.is_required() { "!" } else { "" };
     let kind = toml(&format!("{}{required}", column.kind));
     let mut rest = Vec::new();
@@ -321,7 +321,7 @@ fn definition(field: &Field, column: &Decided, format: &Format) -> String {
 }
 
 /// Returns what speaks for a column being what it is.
-fn evidence(field: &Field, column: &Decided) -> Vec<String> {
+fn evidence(field: &Field, column: &ColumnProposal) -> Vec<String> {
     let profile = &field.profile;
     let mut told = vec![values(profile)];
     if column.nulls > 0 {
@@ -340,7 +340,7 @@ fn evidence(field: &Field, column: &Decided) -> Vec<String> {
     }
     if let Some(step) = column.normalise {
         let fare = [&profile.numbers.point, &profile.numbers.comma].into_iter().find(|fare| fare.step == step);
-        if let Some(Fare { min: Some((_, min)), max: Some((_, max)), .. }) = fare
+        if let Some(Currency { min: Some((_, min)), max: Some((_, max)), .. }) = fare
             && min != max
         {
             told.push(format!("from {} to {}", shown(min), shown(max)));
@@ -402,7 +402,7 @@ fn values(profile: &Profile) -> String {
 }
 
 /// Tells why a column is not of a narrower type.
-fn narrower(profile: &Profile, column: &Decided) -> Option<String> {
+fn narrower(profile: &Profile, column: &ColumnProposal) -> Option<String> {
     let refused = |reading: Reading| of(profile, reading).filter(|candidate| candidate.fails > 0);
     let dropped = |reading: Reading| profile.dropped.iter().find(|(dropped, _)| *dropped == reading);
     let tried = match column.kind {

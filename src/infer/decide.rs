@@ -10,7 +10,7 @@ use super::column::{NULLS, Profile, Tally, WEAK_NULLS};
 use super::dialect::Dialect;
 use super::exact::Exact;
 use super::names::{Expected, expected, is_code, is_identifier, is_measure, is_time, names_things};
-use super::numbers::{Fare, precision};
+use super::numbers::{Currency, precision};
 use super::pass::{Field, Found};
 use crate::ingest::{Rank, Reader, normalised, quoted};
 use crate::project::{ColumnType, Format, Normaliser};
@@ -29,7 +29,7 @@ const DAY_MICROS: i64 = 86_400_000_000;
 
 /// What a column is to be.
 #[derive(Debug)]
-pub(super) struct Decided {
+pub(super) struct ColumnProposal {
     pub(super) name: String,
     pub(super) kind: ColumnType,
     /// How its texts are read; nothing for text.
@@ -75,7 +75,7 @@ pub(super) struct Believed {
     pub(super) not_future: Option<&'static str>,
 }
 
-impl Decided {
+impl ColumnProposal {
     /// Returns whether records without a value are set aside.
     pub(super) fn is_required(&self) -> bool {
         self.is_key || self.nulls == 0 && !self.may_lack && self.records >= ENOUGH
@@ -88,8 +88,8 @@ impl Decided {
 }
 
 /// Decides about every column of a file that landed at that time.
-pub(super) fn columns(found: &Found, dialect: &Dialect, zone: Tz, landed_at: DateTime<Utc>) -> Vec<Decided> {
-    let mut columns: Vec<Decided> = found.fields.iter().map(decide).collect();
+pub(super) fn columns(found: &Found, dialect: &Dialect, zone: Tz, landed_at: DateTime<Utc>) -> Vec<ColumnProposal> {
+    let mut columns: Vec<ColumnProposal> = found.fields.iter().map(decide).collect();
     settle_unclear(&mut columns);
     for column in &mut columns {
         column.choices.extend(column.unclear.iter().map(|reading| dated(*reading)));
@@ -118,7 +118,7 @@ pub(super) fn columns(found: &Found, dialect: &Dialect, zone: Tz, landed_at: Dat
 }
 
 /// Asks for the zone of times that name one which several zones call their own.
-fn ask_zone(field: &Field, column: &mut Decided) {
+fn ask_zone(field: &Field, column: &mut ColumnProposal) {
     let Some(times) = field.profile.abbreviated.as_ref().filter(|_| column.kind == ColumnType::String) else { return };
     let Some(format) = times.formats().next() else { return };
     let names = times.names.iter().map(|name| quoted(name.as_bytes())).collect::<Vec<_>>().join(", ");
@@ -135,9 +135,9 @@ fn dated(reading: Reading) -> String {
     format!("{{ type = \"{kind}\", format = \"{}\" }}", reading.format().unwrap_or_default())
 }
 
-fn decide(field: &Field) -> Decided {
+fn decide(field: &Field) -> ColumnProposal {
     let Field { column, profile, .. } = field;
-    let mut told = Told::default();
+    let mut told = Interpretation::default();
     let (kind, reading, unclear) = kind(field, &mut told);
     let (null_texts, nulls) = nulls(profile, kind == ColumnType::String);
     let is_text = kind == ColumnType::String;
@@ -148,7 +148,7 @@ fn decide(field: &Field) -> Decided {
             .is_some_and(|found| !has_offset(&found.max.1, reading.and_then(Reading::format)));
     let values = if is_text { clear_values(column, profile) } else { Vec::new() };
     let gap = candidate.and_then(|candidate| candidate.found.as_ref()?.gap.clone());
-    Decided {
+    ColumnProposal {
         name: column.clone(),
         kind,
         reading,
@@ -173,7 +173,7 @@ fn decide(field: &Field) -> Decided {
 
 /// What is told of a column while its type is found.
 #[derive(Debug, Default)]
-struct Told {
+struct Interpretation {
     notes: Vec<String>,
     asked: Vec<String>,
     choices: Vec<String>,
@@ -182,8 +182,8 @@ struct Told {
 
 /// Texts that stand for no value among the numbers and times of one column do so among those of the others, which may
 /// have such a record in another file.
-fn share_nulls(columns: &mut [Decided]) {
-    let is_typed = |column: &&Decided| column.kind != ColumnType::String;
+fn share_nulls(columns: &mut [ColumnProposal]) {
+    let is_typed = |column: &&ColumnProposal| column.kind != ColumnType::String;
     let mut seen: Vec<&'static str> = Vec::new();
     for (text, _) in columns.iter().filter(is_typed).flat_map(|column| &column.null_texts) {
         if !seen.contains(text) {
@@ -199,7 +199,7 @@ fn share_nulls(columns: &mut [Decided]) {
 
 /// Decides between which times those of a column are believed: a record of 1970 or of next century is set aside, and
 /// moves no number.
-fn believe(field: &Field, column: &mut Decided, landed_at: DateTime<Utc>) {
+fn believe(field: &Field, column: &mut ColumnProposal, landed_at: DateTime<Utc>) {
     let Some(reading) = column.reading.filter(|_| matches!(column.kind, ColumnType::Date | ColumnType::Timestamp))
     else {
         return;
@@ -276,7 +276,7 @@ fn of(profile: &Profile, reading: Reading) -> Option<&Candidate> {
 }
 
 /// Returns the type, how it is read, and formats between which nothing decides.
-fn kind(field: &Field, told: &mut Told) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+fn kind(field: &Field, told: &mut Interpretation) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
     let text = || (ColumnType::String, None, Vec::new());
     let fitting: Vec<&Candidate> =
@@ -306,7 +306,7 @@ fn kind(field: &Field, told: &mut Told) -> (ColumnType, Option<Reading>, Vec<Rea
 fn mergeless(
     field: &Field,
     decided: (ColumnType, Option<Reading>, Vec<Reading>),
-    told: &mut Told,
+    told: &mut Interpretation,
 ) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
     let (kind, reading, _) = &decided;
@@ -351,7 +351,11 @@ fn type_words(kind: ColumnType, reading: Option<Reading>) -> String {
 }
 
 /// Returns the narrowest type that reads every value.
-fn narrowest(field: &Field, fitting: &[&Candidate], told: &mut Told) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+fn narrowest(
+    field: &Field,
+    fitting: &[&Candidate],
+    told: &mut Interpretation,
+) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
     let text = (ColumnType::String, None, Vec::new());
     let fits = |reading: Reading| fitting.iter().any(|candidate| candidate.reading == reading);
@@ -439,7 +443,11 @@ fn fraction_time(field: &Field, fitting: &[&Candidate]) -> Option<Reading> {
 }
 
 /// Whole numbers may be times, if they are called so and look so.
-fn whole(field: &Field, fitting: &[&Candidate], told: &mut Told) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+fn whole(
+    field: &Field,
+    fitting: &[&Candidate],
+    told: &mut Interpretation,
+) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
     let day_seconds = 86_400;
     let as_time = fitting.iter().find(|candidate| match candidate.reading {
@@ -506,7 +514,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// A column that could be read in two ways is read like another column of the file that shows which way it is.
-fn settle_unclear(columns: &mut [Decided]) {
+fn settle_unclear(columns: &mut [ColumnProposal]) {
     let settled: Vec<(String, Reading)> = columns
         .iter()
         .filter_map(|column| Some((column.name.clone(), column.reading.filter(|reading| reading.format().is_some())?)))
@@ -555,7 +563,7 @@ impl Marks {
 }
 
 /// Reads numbers that are not written plainly as the column or the file shows that they are meant.
-fn settle_numbers(field: &Field, column: &mut Decided, marks: &Marks) {
+fn settle_numbers(field: &Field, column: &mut ColumnProposal, marks: &Marks) {
     let Profile { numbers, values, .. } = &field.profile;
     let (fits_point, fits_comma) = (numbers.fit_point(*values), numbers.fit_comma(*values));
     // What stays text for a reason is not to become a number in another way.
@@ -610,10 +618,10 @@ fn settle_numbers(field: &Field, column: &mut Decided, marks: &Marks) {
     if marks.delimiter.is_none() && is_plain && !numbers.ends_in_zero {
         return;
     }
-    let kind = |fare: &Fare| fare.kind().unwrap_or(ColumnType::String);
+    let kind = |fare: &Currency| fare.kind().unwrap_or(ColumnType::String);
     let required = column.mark();
     let declared =
-        |fare: &Fare, step: &str| format!("{{ type = \"{}{required}\", normalise = [\"{step}\"] }}", kind(fare));
+        |fare: &Currency, step: &str| format!("{{ type = \"{}{required}\", normalise = [\"{step}\"] }}", kind(fare));
     let is_dot = unclear.text.contains('.');
     let (as_thousands, as_fraction) = (read_as(&unclear.text, true), read_as(&unclear.text, false));
     let told = format!("{text} may be {as_thousands} or {as_fraction}, and every value may be read in both ways");
@@ -648,7 +656,7 @@ fn read_as(text: &str, is_thousands: bool) -> String {
     plain.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn normalise(field: &Field, column: &mut Decided, fare: &Fare, note: String) {
+fn normalise(field: &Field, column: &mut ColumnProposal, fare: &Currency, note: String) {
     let Some(kind) = fare.kind() else { return };
     let step = Normaliser::NAMES.iter().find(|(_, known)| *known == fare.step).map_or("", |(name, _)| name);
     let declared = format!("{{ type = \"{kind}{}\", normalise = [\"{step}\"] }}", column.mark());
@@ -682,14 +690,14 @@ fn numbers_differ(one: &str, other: &str) -> bool {
     plain(one) != plain(other)
 }
 
-fn make_text(field: &Field, column: &mut Decided) {
+fn make_text(field: &Field, column: &mut ColumnProposal) {
     column.kind = ColumnType::String;
     column.reading = None;
     (column.null_texts, column.nulls) = nulls(&field.profile, true);
 }
 
 /// Tells that most values, and not all, are of a narrower type, which no contract can be written for unasked.
-fn nearly(profile: &Profile, column: &Decided) -> Option<String> {
+fn nearly(profile: &Profile, column: &ColumnProposal) -> Option<String> {
     if column.kind != ColumnType::String || !column.unclear.is_empty() || !column.choices.is_empty() {
         return None;
     }
@@ -727,7 +735,7 @@ fn inside(field: &Field, format: &Format) -> Option<String> {
 }
 
 /// Returns what normalisers would make of texts that stay as they are, told by the first few.
-fn normalisers(field: &Field, column: &Decided) -> Option<String> {
+fn normalisers(field: &Field, column: &ColumnProposal) -> Option<String> {
     let examples = &field.profile.distinct.examples;
     if column.kind != ColumnType::String || examples.is_empty() {
         return None;

@@ -7,13 +7,13 @@ use arrow::array::{AsArray, RecordBatch};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::candidate::Reading;
-use super::decide::Decided;
+use super::decide::ColumnProposal;
 use super::dialect::Dialect;
 use super::distinct::Count;
 use super::names::{is_change, is_identifier, is_own_change, is_own_identifier, is_time};
 use super::pass::{Field, Found, walk};
 use super::{InferError, Input};
-use crate::ingest::{Rank, SetAside, Sink};
+use crate::ingest::{QuarantinedRecord, Rank, Sink};
 use crate::project::ColumnType;
 
 /// How many pairs of columns are tried.
@@ -57,7 +57,7 @@ pub(super) fn find(
     dataset: &str,
     dialect: &Dialect,
     found: &Found,
-    columns: &[Decided],
+    columns: &[ColumnProposal],
 ) -> Result<Keys, InferError> {
     let mut keys = Keys { order: order(dataset, columns), ..Keys::default() };
     keys.other_order = other_order(columns).filter(|name| keys.order.as_ref() != Some(name));
@@ -123,7 +123,7 @@ fn is_count(field: &Field, records: u64) -> bool {
 }
 
 /// A column can be in a key if each record has a value, and equal values have equal texts.
-fn is_usable(field: &Field, column: &Decided) -> bool {
+fn is_usable(field: &Field, column: &ColumnProposal) -> bool {
     let profile = &field.profile;
     let is_plain = profile.padded + profile.blank == 0 && profile.values == profile.records;
     let kinds = [ColumnType::Int64, ColumnType::String, ColumnType::Date, ColumnType::Timestamp];
@@ -132,17 +132,17 @@ fn is_usable(field: &Field, column: &Decided) -> bool {
 }
 
 /// Returns the column that tells when a record of the dataset changed.
-fn order(dataset: &str, columns: &[Decided]) -> Option<String> {
+fn order(dataset: &str, columns: &[ColumnProposal]) -> Option<String> {
     let mut times = times(columns).filter(|column| column.nulls == 0);
     times.find(|column| is_own_change(dataset, &column.name)).map(|column| column.name.clone())
 }
 
 /// Returns a column that is called like the time of a change, of whatever.
-fn other_order(columns: &[Decided]) -> Option<String> {
+fn other_order(columns: &[ColumnProposal]) -> Option<String> {
     times(columns).find(|column| is_change(&column.name)).map(|column| column.name.clone())
 }
 
-fn times(columns: &[Decided]) -> impl Iterator<Item = &Decided> {
+fn times(columns: &[ColumnProposal]) -> impl Iterator<Item = &ColumnProposal> {
     columns.iter().filter(|column| matches!(column.kind, ColumnType::Timestamp | ColumnType::Date))
 }
 
@@ -156,7 +156,7 @@ fn pairs(
     input: &Input<'_>,
     dialect: &Dialect,
     found: &Found,
-    columns: &[Decided],
+    columns: &[ColumnProposal],
     usable: &[usize],
     keys: &mut Keys,
 ) -> Result<(), InferError> {
@@ -242,7 +242,7 @@ impl Sink for Pairs {
         Ok(())
     }
 
-    fn set_aside(&mut self, _: SetAside<'_>) -> Result<(), Infallible> {
+    fn set_aside(&mut self, _: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use super::names::column_names;
 use super::quotes;
 use super::{InferError, Input};
 use crate::diagnostic::SourceFile;
-use crate::ingest::{Compression, FileInput, Nothing, Outcome, Reason, SetAside, Sink, quoted, read_file};
+use crate::ingest::{Compression, FileInput, NullSink, Outcome, QuarantinedRecord, Reason, Sink, quoted, read_file};
 use crate::project::{
     self, ColumnType, FieldNames, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Readiness,
     SourceColumn, SourceContract, occurrence,
@@ -167,7 +167,7 @@ fn ndjson_names(input: &Input<'_>, sample: &[u8]) -> Result<Vec<String>, InferEr
             compression: Compression::Plain,
             landed_at: None,
         };
-        let outcome = read_file(&file, whole, &mut Nothing).map_err(|error| input.error(error))?;
+        let outcome = read_file(&file, whole, &mut NullSink).map_err(|error| input.error(error))?;
         if outcome.unknown_columns.is_empty() || names.len() > input.project.settings.limits.columns {
             return Ok(names);
         }
@@ -320,7 +320,7 @@ impl Sink for Broken {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         const KEPT: usize = 3;
         if self.examples.len() < KEPT {
             let column = record.column.map(|column| format!(" in {}", quoted(column.as_bytes()))).unwrap_or_default();
@@ -365,7 +365,7 @@ impl Sink for Profiles {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         if record.reason == Reason::Encoding {
             self.wide.push(record.bytes);
         }

@@ -9,14 +9,14 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 
-use super::across::{Mark, Rule};
 use super::cells::{Cells, Span};
+use super::column_fit::ColumnFit;
+use super::cross_column::{Flag, Rule};
 use super::erased::Erased;
-use super::fit::Fit;
-use super::parse::{Column, Misfit};
-use super::problem::{FileProblem, ReadError, Unfit};
+use super::lateness::Times;
+use super::parse::{Column, ValueError};
+use super::problem::{ColumnMismatch, FileProblem, ReadError};
 use super::quarantine::Reason;
-use super::times::Times;
 use crate::digest::Digest;
 use crate::project::SourceContract;
 
@@ -48,9 +48,9 @@ pub(super) struct Table {
     /// For each column, the value that the path gives it, if it does.
     constants: Vec<Option<ArrayRef>>,
     /// What each column made of the file so far.
-    fits: Vec<Fit>,
+    fits: Vec<ColumnFit>,
     /// The columns whose values come from those of the others.
-    marks: Vec<Mark>,
+    marks: Vec<Flag>,
     /// What the values of a row must keep to together.
     rules: Vec<Rule>,
     /// What the landing of the file says of the times in it.
@@ -79,12 +79,12 @@ struct Verdict<'a> {
 
 impl Verdict<'_> {
     #[cold]
-    fn fail(&mut self, row: usize, column: usize, explain: impl FnOnce() -> Misfit) {
+    fn fail(&mut self, row: usize, column: usize, explain: impl FnOnce() -> ValueError) {
         if self.keep.is_empty() {
             self.keep.resize(self.spans.len(), true);
         }
         if self.keep[row] {
-            let Misfit { reason, message } = explain();
+            let ValueError { reason, message } = explain();
             let span = self.spans[row];
             self.failures.push(Failure { span, reason, column: Some(column), message });
             self.drop_record(row);
@@ -128,13 +128,13 @@ impl Table {
             constants.push(value.map_err(|misfit| FileProblem::BadCapture { column: name.clone(), misfit })?);
             columns.push(column);
         }
-        let fits = vec![Fit::default(); columns.len()];
+        let fits = vec![ColumnFit::default(); columns.len()];
         Ok(Self {
             schema: row_schema(contract),
             columns,
             constants,
             fits,
-            marks: Mark::all(contract)?,
+            marks: Flag::all(contract)?,
             rules: Rule::all(contract)?,
             times: Times::new(contract, landed_at),
             erased: Erased::new(contract)?,
@@ -142,12 +142,12 @@ impl Table {
     }
 
     /// Returns each column that does not fit the file as a whole, as far as that can be said now.
-    pub(super) fn unfit(&self, at_end: bool) -> Vec<Unfit> {
+    pub(super) fn unfit(&self, at_end: bool) -> Vec<ColumnMismatch> {
         self.fits().filter_map(|(name, fit)| fit.unfit(name, at_end)).collect()
     }
 
     /// Returns what each column made of the file so far, in the order of the contract.
-    pub(super) fn fits(&self) -> impl Iterator<Item = (&str, &Fit)> {
+    pub(super) fn fits(&self) -> impl Iterator<Item = (&str, &ColumnFit)> {
         self.columns.iter().map(Column::name).zip(&self.fits)
     }
 

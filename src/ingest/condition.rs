@@ -8,11 +8,11 @@ use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 use regex::Regex;
 
+use super::decimal_sum::{Addend, compare_with_sum};
 use super::parse::scalar;
 use super::problem::ContractProblem;
 use super::quarantine::quoted;
 use super::rules::Texts;
-use super::sum::{Addend, compare_with_sum};
 use crate::project::{self, ColumnType, Comparison, Operand, SourceContract, Test};
 
 /// A condition, ready to be asked.
@@ -22,12 +22,12 @@ pub(super) struct Condition {
     /// The places in the contract of the columns that it names, each once, the one on the left first.
     columns: Vec<usize>,
     is_negated: bool,
-    question: Question,
+    question: Predicate,
 }
 
 /// What is asked of the column on the left.
 #[derive(Debug)]
-enum Question {
+enum Predicate {
     /// How it compares with another column of its type.
     Column(Comparison, usize),
     /// How it compares with a value of its type.
@@ -39,7 +39,7 @@ enum Question {
     /// Whether it is one of these texts.
     Texts(Texts),
     /// Whether one of these is so.
-    Any(Vec<Question>),
+    Any(Vec<Predicate>),
     /// Whether it is null.
     Null,
 }
@@ -76,7 +76,7 @@ impl Condition {
                 }
             }
         }
-        let question = Question::new(contract, condition)?;
+        let question = Predicate::new(contract, condition)?;
         Ok(Self { text: condition.text.clone(), columns, is_negated: condition.is_negated, question })
     }
 
@@ -108,7 +108,7 @@ impl Condition {
     }
 }
 
-impl Question {
+impl Predicate {
     fn new(contract: &SourceContract, condition: &project::Condition) -> Result<Self, ContractProblem> {
         let (_, kind) = place(contract, condition, &condition.left)?;
         Ok(match &condition.test {

@@ -12,11 +12,11 @@
 
 use super::cells::{Cells, Mark, most_made};
 use super::header::{Wanted, told_apart};
+use super::overflow::OverflowFields;
 use super::problem::FileProblem;
 use super::quarantine::Reason;
-use super::record::{Found, Line, LineEnds, Records, Step, Strangers, View, after_line_end, is_blank};
-use super::rest::RestOfFields;
-use super::split::{Flaw, Scan, Splitter, Stray};
+use super::record::{Found, Line, LineEnds, Records, SchemaDiff, Step, View, after_line_end, is_blank};
+use super::split::{Scan, SplitError, Splitter, Stray};
 use crate::project::{CsvFormat, FieldNames};
 
 /// How many times over, on average, the bytes of a file may be looked at because of broken quotes.
@@ -43,9 +43,9 @@ pub(super) struct Csv {
     /// How many fields a record has.
     fields: usize,
     /// Makes one cell more of those that the contract does not know.
-    rest: Option<RestOfFields>,
+    rest: Option<OverflowFields>,
     slots: Vec<Option<usize>>,
-    strangers: Strangers,
+    strangers: SchemaDiff,
     done_bytes: u64,
     repeated_bytes: u64,
 }
@@ -124,7 +124,7 @@ impl Csv {
             fields,
             rest: None,
             slots,
-            strangers: Strangers::default(),
+            strangers: SchemaDiff::default(),
             done_bytes: 0,
             repeated_bytes: 0,
         })
@@ -231,7 +231,7 @@ impl Csv {
             Scan::Broken { flaw, reach } => {
                 cells.return_to(mark);
                 let mut message = self.message(flaw, view.limit);
-                if let (Flaw::Fields { lines: 1, .. }, false) = (flaw, self.expects_header) {
+                if let (SplitError::Fields { lines: 1, .. }, false) = (flaw, self.expects_header) {
                     message.extend(self.other_delimiter(&view.bytes[at..reach.max(at)], cells));
                 }
                 if self.expects_header {
@@ -241,9 +241,9 @@ impl Csv {
                     Line::End(end) => {
                         self.repeated_bytes += reach.saturating_sub(end) as u64;
                         let reason = match flaw {
-                            Flaw::Open | Flaw::AfterQuote => Reason::Quote,
-                            Flaw::Fields { .. } => Reason::Fields,
-                            Flaw::Length => Reason::Length,
+                            SplitError::Open | SplitError::AfterQuote => Reason::Quote,
+                            SplitError::Fields { .. } => Reason::Fields,
+                            SplitError::Length => Reason::Length,
                         };
                         Step::Broken { end, lines: 1, reason, message }
                     }
@@ -261,9 +261,9 @@ impl Csv {
 
     /// Looks once more at a record that is broken, with stray quotes as text.
     #[cold]
-    fn scan_stray(&mut self, view: View<'_>, at: usize, flawed: (Flaw, usize), cells: &mut Cells) -> Scan {
+    fn scan_stray(&mut self, view: View<'_>, at: usize, flawed: (SplitError, usize), cells: &mut Cells) -> Scan {
         let (flaw, reach) = flawed;
-        if self.looks_at_lines_only(view.limit) && flaw == Flaw::Open {
+        if self.looks_at_lines_only(view.limit) && flaw == SplitError::Open {
             return Scan::Broken { flaw, reach };
         }
         let scan = if self.expects_header {
@@ -278,7 +278,7 @@ impl Csv {
     }
 
     /// Looks for a number of fields with which a header that is broken is one, the most known names first.
-    fn stray_header(&self, view: View<'_>, at: usize, flawed: (Flaw, usize), cells: &mut Cells) -> Scan {
+    fn stray_header(&self, view: View<'_>, at: usize, flawed: (SplitError, usize), cells: &mut Cells) -> Scan {
         let broken = Scan::Broken { flaw: flawed.0, reach: flawed.1 };
         let line_end = match view.line(at, LineEnds::Any) {
             Line::End(end) => end,
@@ -322,7 +322,7 @@ impl Csv {
         self.fields = names.len();
         self.slots = bound.slots;
         if let Some(column) = self.wanted.rest() {
-            self.rest = Some(RestOfFields::new(&told_apart(&names, &self.slots), &self.slots));
+            self.rest = Some(OverflowFields::new(&told_apart(&names, &self.slots), &self.slots));
             self.slots[column] = Some(self.fields);
         }
         self.strangers = bound.strangers;
@@ -376,15 +376,17 @@ impl Csv {
     }
 
     #[cold]
-    fn message(&self, flaw: Flaw, limit: usize) -> String {
+    fn message(&self, flaw: SplitError, limit: usize) -> String {
         match flaw {
-            Flaw::Open => "expected a closing quote, found none before the end of the file or the limit".to_owned(),
-            Flaw::AfterQuote => "expected a delimiter or a line end after a closing quote, found text".to_owned(),
-            Flaw::Fields { found, lines: 1 } => format!("expected {} fields, found {found}", self.fields),
-            Flaw::Fields { found, lines } => {
+            SplitError::Open => {
+                "expected a closing quote, found none before the end of the file or the limit".to_owned()
+            }
+            SplitError::AfterQuote => "expected a delimiter or a line end after a closing quote, found text".to_owned(),
+            SplitError::Fields { found, lines: 1 } => format!("expected {} fields, found {found}", self.fields),
+            SplitError::Fields { found, lines } => {
                 format!("expected {} fields, found {found} in {lines} lines that quotes join", self.fields)
             }
-            Flaw::Length => too_long(limit),
+            SplitError::Length => too_long(limit),
         }
     }
 }
@@ -415,7 +417,7 @@ impl Records for Csv {
         &self.slots
     }
 
-    fn strangers(&self) -> &Strangers {
+    fn strangers(&self) -> &SchemaDiff {
         &self.strangers
     }
 
@@ -427,7 +429,7 @@ impl Records for Csv {
         self.header.repeated
     }
 
-    fn finish(self) -> Result<Strangers, FileProblem> {
+    fn finish(self) -> Result<SchemaDiff, FileProblem> {
         // Nothing but blank lines and remarks is a file of no records. Where lines before the header are to be passed over
         // and it ends among or behind them, it may have been cut off.
         let has_begun = !self.header.rows.is_empty() || self.had_skip_lines;

@@ -15,12 +15,12 @@ use super::decode::Compression;
 use super::file::{FileInput, Outcome, Pace, Sink, read_at, read_file};
 use super::listing::{LandingFolder, ListingError};
 use super::problem::{FileProblem, ReadError};
-use super::quarantine::SetAside;
+use super::quarantine::QuarantinedRecord;
 use crate::digest::{Digest, Parts};
 use crate::partition::Partitioner;
 use crate::plan::{DatasetStep, FileLeft, Listed, OwnTable, Unready, live_paths};
 use crate::project::{FilesMode, Limits, SourceContract};
-use crate::store::{Common, Content, Landed, LandedPath, ParquetFile, Shared, Slice, Store, StoreError};
+use crate::store::{AdmittedFile, Common, DatasetManifest, FileContent, ParquetFile, Shared, Slice, Store, StoreError};
 
 /// The column that names the landed file of a stored row. SQL does not see it.
 pub const FILE_COLUMN: &str = "_file";
@@ -35,10 +35,10 @@ const QUARANTINE_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 pub struct Raw {
     pub(crate) dataset: String,
-    pub(crate) shape: Digest,
+    pub(crate) read_hash: Digest,
     pub(crate) next_sequence: u64,
-    pub(crate) paths: Vec<LandedPath>,
-    pub(crate) contents: BTreeMap<Digest, Shared<Content>>,
+    pub(crate) paths: Vec<AdmittedFile>,
+    pub(crate) contents: BTreeMap<Digest, Shared<FileContent>>,
     common: Common,
     /// Columns that headers of the files read now lack; none of them is required.
     pub(crate) missing_columns: BTreeSet<String>,
@@ -137,7 +137,7 @@ pub async fn ingest(
     contract: &SourceContract,
     limits: &Limits,
     step: &DatasetStep,
-    before: Option<&Shared<Landed>>,
+    before: Option<&Shared<DatasetManifest>>,
     threads: usize,
 ) -> Result<Raw, IngestError> {
     let folder = Arc::new(LandingFolder::new(root, &contract.from));
@@ -157,7 +157,7 @@ pub async fn ingest(
     let mut readings = stream::iter(readings).buffered(threads.max(1));
     let mut raw = Raw {
         dataset: contract.name.clone(),
-        shape: step.shape.clone(),
+        read_hash: step.read_hash.clone(),
         next_sequence: before.map_or(0, |before| before.next_sequence),
         paths: before.map(|before| before.paths.clone()).unwrap_or_default(),
         contents: BTreeMap::new(),
@@ -168,7 +168,7 @@ pub async fn ingest(
         empty_files: Vec::new(),
     };
     if let Some(before) = before
-        && before.shape == step.shape
+        && before.read_hash == step.read_hash
     {
         raw.contents = before.contents.clone();
         // What an earlier reader made is made anew where its file is there again.
@@ -184,8 +184,8 @@ pub async fn ingest(
     while let Some(read) = readings.try_next().await? {
         for steady in read {
             match steady {
-                Steady::Read(listed, reading) => raw.admit(store, contract, &mut admitted, &listed, *reading)?,
-                Steady::Left(file) => raw.left.push(file),
+                StableRead::Read(listed, reading) => raw.admit(store, contract, &mut admitted, &listed, *reading)?,
+                StableRead::Left(file) => raw.left.push(file),
             }
         }
     }
@@ -195,7 +195,7 @@ pub async fn ingest(
     for path in live_paths(contract.files, &raw.paths) {
         if !raw.contents.contains_key(&path.content) {
             let because = match before {
-                Some(before) if before.shape == step.shape => "it counts again".to_owned(),
+                Some(before) if before.read_hash == step.read_hash => "it counts again".to_owned(),
                 _ => format!("the contract of `{}` changed", contract.name),
             };
             if let Some(left) = step.left.iter().chain(&raw.left).find(|left| left.path == *path.path) {
@@ -211,7 +211,7 @@ pub async fn ingest(
 /// The paths that were admitted, oldest first, to be found by path: a run may read as many files as there are.
 #[derive(Debug, Default)]
 struct Admitted {
-    paths: Vec<LandedPath>,
+    paths: Vec<AdmittedFile>,
     /// The places of those that count no longer.
     put_out: HashSet<usize>,
     by_path: HashTable<usize>,
@@ -223,7 +223,7 @@ fn path_hash(path: &str) -> u64 {
 
 impl Admitted {
     /// Takes what was admitted before, and prepares for so many more.
-    fn of(paths: Vec<LandedPath>, more: usize) -> Self {
+    fn of(paths: Vec<AdmittedFile>, more: usize) -> Self {
         let mut admitted = Self::default();
         admitted.paths.reserve_exact(paths.len() + more);
         paths.into_iter().for_each(|path| admitted.push(path));
@@ -239,7 +239,7 @@ impl Admitted {
         places
     }
 
-    fn push(&mut self, path: LandedPath) {
+    fn push(&mut self, path: AdmittedFile) {
         let Self { paths, by_path, .. } = self;
         by_path.insert_unique(path_hash(&path.path), paths.len(), |&at| path_hash(&paths[at].path));
         paths.push(path);
@@ -251,7 +251,7 @@ impl Admitted {
         put_out.extend(places.iter().filter(|at| !paths[**at].forgotten));
     }
 
-    fn oldest_first(mut self) -> Vec<LandedPath> {
+    fn oldest_first(mut self) -> Vec<AdmittedFile> {
         let mut places = 0..;
         self.paths.retain(|_| places.next().is_none_or(|at| !self.put_out.contains(&at)));
         self.paths
@@ -260,7 +260,7 @@ impl Admitted {
 
 impl Raw {
     /// Returns whether an earlier reader made the rows of the same contents as in `before`.
-    pub(crate) fn is_read_like(&self, before: &Landed) -> bool {
+    pub(crate) fn is_read_like(&self, before: &DatasetManifest) -> bool {
         is_read_like(&self.contents, &before.contents)
     }
 
@@ -294,15 +294,15 @@ impl Raw {
             self.contents.insert(identity.clone(), content.into());
         }
         if let Some(at) = as_before {
-            admitted.paths[at].tag = listed.tag.clone();
+            admitted.paths[at].etag = listed.etag.clone();
             return Ok(());
         }
         if contract.files != FilesMode::Append {
             admitted.put_out(&places);
         }
-        admitted.push(LandedPath {
+        admitted.push(AdmittedFile {
             path: listed.path.clone(),
-            tag: listed.tag.clone(),
+            etag: listed.etag.clone(),
             bytes: listed.bytes,
             landed_at: listed.landed_at,
             sequence: self.next_sequence,
@@ -323,7 +323,7 @@ impl Raw {
         listed: &Listed,
     ) {
         if places.last() == Some(&at) {
-            admitted.paths[at].tag = listed.tag.clone();
+            admitted.paths[at].etag = listed.etag.clone();
             return;
         }
         // It held something else in between, which is there no more.
@@ -332,20 +332,25 @@ impl Raw {
         if contract.files != FilesMode::Append {
             admitted.put_out(places);
         }
-        admitted.push(LandedPath { tag: listed.tag.clone(), sequence: self.next_sequence, ..path });
+        admitted.push(AdmittedFile { etag: listed.etag.clone(), sequence: self.next_sequence, ..path });
         self.next_sequence += 1;
     }
 
     /// Takes over the rows that an earlier reader made of bytes that are gone.
-    fn keep_outdated(&mut self, contract: &SourceContract, step: &DatasetStep, before: Option<&Shared<Landed>>) {
-        let Some(before) = before.filter(|before| step.is_raised || before.shape == step.shape) else { return };
+    fn keep_outdated(
+        &mut self,
+        contract: &SourceContract,
+        step: &DatasetStep,
+        before: Option<&Shared<DatasetManifest>>,
+    ) {
+        let Some(before) = before.filter(|before| step.is_raised || before.read_hash == step.read_hash) else { return };
         for path in live_paths(contract.files, &self.paths) {
             let Some(content) = before.contents.get(&path.content) else { continue };
             if self.contents.contains_key(&path.content) || !(step.is_raised || content.read_as.is_some()) {
                 continue;
             }
-            let read_as = content.read_as.clone().or_else(|| Some(Box::new(before.shape.clone())));
-            self.contents.insert(path.content.clone(), Content { read_as, ..Content::clone(content) }.into());
+            let read_as = content.read_as.clone().or_else(|| Some(Box::new(before.read_hash.clone())));
+            self.contents.insert(path.content.clone(), FileContent { read_as, ..FileContent::clone(content) }.into());
             self.outdated.push(path.path.to_string());
         }
     }
@@ -365,25 +370,25 @@ impl Raw {
 
 /// Returns whether an earlier reader made the rows of the same contents in both.
 pub(crate) fn is_read_like(
-    ones: &BTreeMap<Digest, Shared<Content>>,
-    others: &BTreeMap<Digest, Shared<Content>>,
+    ones: &BTreeMap<Digest, Shared<FileContent>>,
+    others: &BTreeMap<Digest, Shared<FileContent>>,
 ) -> bool {
     outdated(ones).eq(outdated(others))
 }
 
 /// Returns the contents whose rows an earlier reader made, by identity, and by what shape.
-fn outdated(contents: &BTreeMap<Digest, Shared<Content>>) -> impl Iterator<Item = (&Digest, &Digest)> {
+fn outdated(contents: &BTreeMap<Digest, Shared<FileContent>>) -> impl Iterator<Item = (&Digest, &Digest)> {
     contents.iter().filter_map(|(identity, content)| Some((identity, content.read_as.as_deref()?)))
 }
 
-fn discard(store: &Store, content: &Content) {
+fn discard(store: &Store, content: &FileContent) {
     content.rows.iter().chain(content.quarantine.as_deref()).for_each(|file| store.discard(file));
 }
 
 fn reject_if_too_many(
     contract: &SourceContract,
     listed: &Listed,
-    content: &Content,
+    content: &FileContent,
     examples: Vec<String>,
 ) -> Result<(), IngestError> {
     let ledger = &content.ledger;
@@ -405,7 +410,7 @@ fn reject_if_too_many(
 /// One file, read.
 struct Reading {
     identity: Digest,
-    content: Content,
+    content: FileContent,
     missing_columns: Vec<String>,
     examples: Vec<String>,
     /// Whether it holds neither a header nor a record.
@@ -413,7 +418,7 @@ struct Reading {
 }
 
 /// What came of reading a file.
-enum Steady {
+enum StableRead {
     /// It was the same before and after.
     Read(Listed, Box<Reading>),
     /// It changed, and what the contract says of files that are being written leaves it for later.
@@ -460,7 +465,7 @@ async fn read_bundle(
     limits: Limits,
     landings: Arc<Landings>,
     bundle: &[&Listed],
-) -> Result<Vec<Steady>, IngestError> {
+) -> Result<Vec<StableRead>, IngestError> {
     let listed: Vec<Listed> = bundle.iter().map(|listed| (*listed).clone()).collect();
     let path = listed[0].path.to_string();
     let work = {
@@ -475,7 +480,7 @@ async fn read_bundle(
     let mut steady = Vec::with_capacity(read.len());
     for (listed, reading) in bundle.iter().zip(read) {
         steady.push(if let Some(reading) = reading {
-            Steady::Read((*listed).clone(), Box::new(reading))
+            StableRead::Read((*listed).clone(), Box::new(reading))
         } else {
             let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract));
             read_steady(store, folder, contract, limits, &landings, listed).await?
@@ -538,7 +543,7 @@ fn read_tiny(
         Err(_) => return Ok(None),
     };
     let reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
-    let is_as_listed = folder.look(listed, &contract.ready).is_some_and(|now| now.tag == listed.tag);
+    let is_as_listed = folder.look(listed, &contract.ready).is_some_and(|now| now.etag == listed.etag);
     let expected = landings.of_content(&reading.identity).unwrap_or(now);
     if is_as_listed && expected == landed_at {
         return Ok(Some(reading));
@@ -558,20 +563,20 @@ async fn read_steady(
     limits: Limits,
     landings: &Landings,
     listed: &Listed,
-) -> Result<Steady, IngestError> {
+) -> Result<StableRead, IngestError> {
     let mut listed = listed.clone();
     for _ in 0..READINGS {
         let read = read_landed(&store, &folder, &contract, limits, landings, &listed).await;
         let now = folder.look(&listed, &contract.ready);
-        if now.as_ref().is_some_and(|now| now.tag == listed.tag) {
-            return read.map(|reading| Steady::Read(listed, Box::new(reading)));
+        if now.as_ref().is_some_and(|now| now.etag == listed.etag) {
+            return read.map(|reading| StableRead::Read(listed, Box::new(reading)));
         }
         if let Ok(Reading { content, .. }) = read {
             discard(&store, &content);
         }
         match now {
             Some(Listed { path, unready: Some(why), .. }) => {
-                return Ok(Steady::Left(FileLeft { path: path.to_string(), why: *why }));
+                return Ok(StableRead::Left(FileLeft { path: path.to_string(), why: *why }));
             }
             Some(now) => listed = now,
             None => break,
@@ -586,7 +591,7 @@ async fn read_steady(
 /// that changes makes the same bytes land later.
 #[derive(Debug, Default)]
 struct Landings {
-    before: Option<Shared<Landed>>,
+    before: Option<Shared<DatasetManifest>>,
     /// The places of the paths of before, by path, so that a file that is what it was need not be read to be known.
     by_path: HashTable<usize>,
     /// Of contents that have a path and no rows.
@@ -594,7 +599,7 @@ struct Landings {
 }
 
 impl Landings {
-    fn of(before: Option<Shared<Landed>>) -> Self {
+    fn of(before: Option<Shared<DatasetManifest>>) -> Self {
         let mut landings = Self { before, ..Self::default() };
         let Some(before) = &landings.before else { return landings };
         for (at, path) in before.paths.iter().enumerate() {
@@ -616,7 +621,7 @@ impl Landings {
     fn of_file(&self, listed: &Listed) -> Option<DateTime<Utc>> {
         let before = self.before.as_ref()?;
         let of_path = self.by_path.iter_hash(path_hash(&listed.path)).copied();
-        let is_it = |at: &usize| before.paths[*at].path == listed.path && before.paths[*at].tag == listed.tag;
+        let is_it = |at: &usize| before.paths[*at].path == listed.path && before.paths[*at].etag == listed.etag;
         self.of_content(&before.paths[of_path.filter(is_it).max()?].content)
     }
 }
@@ -641,7 +646,7 @@ async fn read_landed(
         return Ok(reading);
     }
     if !contract.asks_the_landing() {
-        return Ok(Reading { content: Content { landed_at, ..reading.content }, ..reading });
+        return Ok(Reading { content: FileContent { landed_at, ..reading.content }, ..reading });
     }
     discard(store, &reading.content);
     read(landed_at).await
@@ -723,7 +728,7 @@ struct Tables<'a> {
     /// Whether rows of other landed files go there too.
     is_shared: bool,
     quarantine: Option<ParquetFile>,
-    aside: Aside,
+    aside: Quarantine,
     examples: Vec<String>,
 }
 
@@ -754,7 +759,7 @@ impl<'a> Tables<'a> {
             rows,
             is_shared: false,
             quarantine: None,
-            aside: Aside::default(),
+            aside: Quarantine::default(),
             examples: Vec::new(),
         }
     }
@@ -780,7 +785,7 @@ impl<'a> Tables<'a> {
     fn finish(mut self, identity: Digest, landed_at: DateTime<Utc>, outcome: Outcome) -> Result<Reading, StoreError> {
         self.write_aside()?;
         let quarantine = self.quarantine.map(ParquetFile::finish).transpose()?.map(Box::new);
-        let content = Content {
+        let content = FileContent {
             hash: outcome.content,
             landed_at,
             counted_as: 0,
@@ -819,7 +824,7 @@ impl Sink for Tables<'_> {
         file.write(&batch)
     }
 
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), StoreError> {
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), StoreError> {
         if self.examples.len() < 5 && record.reason != super::Reason::Erased {
             let column = record.column.map(|column| format!(" in `{column}`")).unwrap_or_default();
             self.examples.push(format!("{}:{}: {}{column}: {}", self.path, record.line, record.reason, record.message));
@@ -832,7 +837,7 @@ impl Sink for Tables<'_> {
 
 /// Records that were set aside and not written yet.
 #[derive(Default)]
-struct Aside {
+struct Quarantine {
     rows: usize,
     /// How long their records are together.
     bytes: usize,
@@ -844,8 +849,8 @@ struct Aside {
     record: BinaryBuilder,
 }
 
-impl Aside {
-    fn push(&mut self, record: &SetAside<'_>) {
+impl Quarantine {
+    fn push(&mut self, record: &QuarantinedRecord<'_>) {
         self.rows += 1;
         self.bytes += record.bytes.len();
         self.line.append_value(record.line.cast_signed());

@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Float64Type};
 use arrow::error::ArrowError;
 
 use super::cells::Cells;
-use super::parse::{Column, Misfit};
+use super::parse::{Column, ValueError};
 use super::problem::ContractProblem;
 use super::quarantine::Reason;
 use crate::digest::Digest;
@@ -25,8 +25,8 @@ use crate::project::{SourceContract, subject};
 ///
 /// # Errors
 /// When it is none that the column could have.
-pub fn meant(contract: &SourceContract, column: &str, text: &str) -> Result<Option<String>, Misfit> {
-    let not_read = |message: String| Misfit { reason: Reason::Type, message };
+pub fn meant(contract: &SourceContract, column: &str, text: &str) -> Result<Option<String>, ValueError> {
+    let not_read = |message: String| ValueError { reason: Reason::Type, message };
     let meaning = Meaning::new(contract, column).map_err(|problem| not_read(problem.message))?;
     let value = meaning.declared.read_one(text).or_else(|misfit| meaning.plain.read_one(text).map_err(|_| misfit))?;
     Ok(written(&value).map_err(|error| not_read(error.to_string()))?.next().flatten().filter(|text| !text.is_empty()))

@@ -10,8 +10,8 @@ use super::cells::{Cell, Cells, Span};
 use super::names::{Names, Target};
 use super::ndjson::{Blank, Broken, Record, Row};
 use super::object;
+use super::overflow::Overflow;
 use super::quarantine::{Reason, quoted};
-use super::rest::Rest;
 use crate::project::PLACE;
 
 /// What is made into rows, and the cells that it fills.
@@ -70,7 +70,7 @@ impl Explode {
         &mut self,
         record: Record<'_>,
         names: &mut Names,
-        mut rest: Option<&mut Rest>,
+        mut rest: Option<&mut Overflow>,
         cells: &mut Cells,
     ) -> Result<usize, Broken> {
         self.record.copy(&self.blank);
@@ -114,7 +114,7 @@ impl Explode {
         array: Range<usize>,
         record: Record<'_>,
         names: &mut Names,
-        mut rest: Option<&mut Rest>,
+        mut rest: Option<&mut Overflow>,
         cells: &mut Cells,
     ) -> Result<usize, Broken> {
         let repeated: usize = self.record.cells[..self.array].iter().map(|cell| cell.length()).sum();

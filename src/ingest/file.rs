@@ -10,15 +10,15 @@ use chrono::{DateTime, Utc};
 use super::batch::{Failure, Table};
 use super::cells::{Cells, MOST_BYTES, Span};
 use super::chunk::Chunk;
+use super::column_fit::ColumnFit;
 use super::csv::{Csv, too_long};
 use super::decode::{Compression, Decoder};
 use super::encoding::Text;
-use super::fit::Fit;
 use super::header::Wanted;
 use super::ndjson::Ndjson;
 use super::problem::{FileProblem, ReadError};
-use super::quarantine::{Reason, SetAside};
-use super::record::{Found, Records, Step, Strangers, View};
+use super::quarantine::{QuarantinedRecord, Reason};
+use super::record::{Found, Records, SchemaDiff, Step, View};
 use crate::digest::Digest;
 use crate::project::{Format, Limits, NewColumns, SourceContract};
 use crate::store::Ledger;
@@ -47,21 +47,21 @@ pub trait Sink {
     fn rows(&mut self, batch: RecordBatch) -> Result<(), Self::Error>;
 
     /// Takes a record that is no row, in the order of the file; rows around it may have come before or come after.
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Self::Error>;
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Self::Error>;
 }
 
 /// Keeps nothing of what is read, for those who ask for counts alone.
 #[derive(Debug)]
-pub struct Nothing;
+pub struct NullSink;
 
-impl Sink for Nothing {
+impl Sink for NullSink {
     type Error = Infallible;
 
     fn rows(&mut self, _: RecordBatch) -> Result<(), Infallible> {
         Ok(())
     }
 
-    fn set_aside(&mut self, _: SetAside<'_>) -> Result<(), Infallible> {
+    fn set_aside(&mut self, _: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         Ok(())
     }
 }
@@ -140,9 +140,9 @@ pub fn read_at<S: Sink>(
 #[derive(Debug)]
 pub(super) struct Seen<E> {
     /// Which names of the file and of the contract do not meet.
-    pub(super) strangers: Strangers,
+    pub(super) strangers: SchemaDiff,
     /// For each column of the contract, its name and what it made of its values.
-    pub(super) columns: Vec<(String, Fit)>,
+    pub(super) columns: Vec<(String, ColumnFit)>,
     /// What ended the reading before the end of the file, or is wrong with the file as a whole.
     pub(super) ended: Option<ReadError<E>>,
 }
@@ -220,7 +220,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         self.ledger.bytes = self.chunk.base() + self.chunk.bytes().len() as u64;
         self.judge(true, records.strangers())?;
         let (has_header, repeated_headers) = (records.has_header(), records.repeated_headers());
-        let Strangers { unknown: unknown_columns, missing: missing_columns } = records.finish()?;
+        let SchemaDiff { unknown: unknown_columns, missing: missing_columns } = records.finish()?;
         self.judge_names(&unknown_columns)?;
         if !self.ledger.balanced() {
             return Err(ReadError::Unbalanced(self.ledger));
@@ -244,7 +244,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
     }
 
     /// Ends the reading of a file that a column does not fit at all.
-    fn judge(&self, at_end: bool, strangers: &Strangers) -> Result<(), FileProblem> {
+    fn judge(&self, at_end: bool, strangers: &SchemaDiff) -> Result<(), FileProblem> {
         if !self.judges {
             return Ok(());
         }
@@ -252,7 +252,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         if columns.is_empty() {
             Ok(())
         } else {
-            Err(FileProblem::Unfit { columns, unknown: strangers.unknown.clone() })
+            Err(FileProblem::ColumnMismatch { columns, unknown: strangers.unknown.clone() })
         }
     }
 
@@ -363,7 +363,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
             self.ledger.erased += u64::from(reason == Reason::Erased);
             // Of a record that cannot be cut into fields nobody can tell whose it is.
             let is_kept = reason != Reason::Erased && (column.is_some() || !self.table.erases());
-            let record = SetAside {
+            let record = QuarantinedRecord {
                 reason,
                 column: column.map(|column| self.table.name(column)),
                 message,
@@ -403,7 +403,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         self.ledger.set_aside(length);
         let message = too_long(self.limit);
         let bytes = if self.table.erases() { &[] } else { kept.as_slice() };
-        let record = SetAside { reason: Reason::Length, column: None, message, offset, line, length, bytes };
+        let record = QuarantinedRecord { reason: Reason::Length, column: None, message, offset, line, length, bytes };
         self.sink.set_aside(record).map_err(ReadError::Sink)
     }
 }

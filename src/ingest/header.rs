@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::problem::FileProblem;
-use super::record::Strangers;
+use super::record::SchemaDiff;
 use crate::project::{SourceContract, occurrence};
 
 /// The columns of a contract, and where it looks for them.
@@ -189,7 +189,7 @@ impl Wanted {
             }
         }
         let missing = missing.into_iter().map(|(column, _)| column.name.clone()).collect();
-        Ok(Bound { slots, strangers: Strangers { unknown, missing } })
+        Ok(Bound { slots, strangers: SchemaDiff { unknown, missing } })
     }
 }
 
@@ -232,7 +232,7 @@ pub(super) struct Bound {
     /// For each column of the contract, the field that is its.
     pub(super) slots: Vec<Option<usize>>,
     /// The names that stand for no column, each once, and the columns without a name.
-    pub(super) strangers: Strangers,
+    pub(super) strangers: SchemaDiff,
 }
 
 #[cfg(test)]
@@ -326,7 +326,7 @@ mod tests {
         // Where the right name stands beside it, nothing has to be guessed.
         let both = bind(&wanted, &["ID", "id", "", "", "note"]).unwrap();
         assert_eq!(both.slots, [Some(1), Some(4)]);
-        assert_eq!(both.strangers, Strangers { unknown: vec!["ID".into(), "\"\"".into()], missing: Vec::new() });
+        assert_eq!(both.strangers, SchemaDiff { unknown: vec!["ID".into(), "\"\"".into()], missing: Vec::new() });
     }
 
     #[test]

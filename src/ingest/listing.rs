@@ -222,7 +222,7 @@ impl LandingFolder {
         let unready = self.unready(&path, landed_at, ready, now).map(Box::new);
         Listed {
             path: path.into(),
-            tag: stamp::tag(found).into(),
+            etag: stamp::tag(found).into(),
             bytes: found.len(),
             landed_at,
             is_young,

@@ -11,39 +11,39 @@
 //!
 //! Knows nothing of keys across records, of other files, or of where rows go: a [`Sink`] takes them.
 
-mod across;
 mod batch;
 mod cells;
 mod chunk;
+mod column_fit;
 mod condition;
+mod cross_column;
 mod csv;
 mod dataset;
+mod decimal_sum;
 mod decode;
 mod encoding;
 mod erased;
+mod erasure_search;
 mod explode;
 mod file;
-mod fit;
 mod header;
+mod lateness;
 mod listing;
 mod locate;
 mod names;
 mod ndjson;
 mod object;
+mod overflow;
 mod parse;
-mod peek;
+mod preview;
 mod problem;
 mod quarantine;
 mod record;
-mod rest;
 mod rules;
 mod sample;
-mod seek;
 mod split;
-mod sum;
 #[cfg(test)]
 mod tests;
-mod times;
 
 pub use batch::{LINE_COLUMN, OFFSET_COLUMN, row_schema};
 pub use csv::joined_names;
@@ -51,12 +51,12 @@ pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
 pub(crate) use dataset::{is_read_like, partitioner, stored_row_schema};
 pub use decode::Compression;
 pub use erased::meant;
-pub use file::{FileInput, Nothing, Outcome, Pace, Sink, read_at, read_file};
+pub use erasure_search::{Sought, seek};
+pub use file::{FileInput, NullSink, Outcome, Pace, Sink, read_at, read_file};
 pub use listing::{LandingFolder, ListingError};
 pub use locate::Locator;
-pub use parse::{Misfit, Rank, Reader, normalised, scalar};
-pub use peek::{Drift, Drifts, drifts};
-pub use problem::{FileProblem, ReadError, Unfit, names_apart};
-pub use quarantine::{Reason, SetAside, quoted};
+pub use parse::{Rank, Reader, ValueError, normalised, scalar};
+pub use preview::{Drift, Drifts, drifts};
+pub use problem::{ColumnMismatch, FileProblem, ReadError, names_apart};
+pub use quarantine::{QuarantinedRecord, Reason, quoted};
 pub use sample::{Beginning, CsvSample, CsvTrial, SampleRecord, beginning, split_csv, try_csv};
-pub use seek::{Sought, seek};

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::record::Strangers;
+use super::record::SchemaDiff;
 
 /// How many unknown names are remembered; a file whose names are data would have no end of them.
 const MOST_UNKNOWN: usize = 100;
@@ -29,7 +29,7 @@ pub(super) struct Meaning {
 pub(super) struct Names {
     /// Of the record first, then of each object inside it that has some.
     levels: Vec<Level>,
-    strangers: Strangers,
+    strangers: SchemaDiff,
     seen: HashSet<Vec<u8>>,
     /// The cells whose name some record had, with a value or without.
     met: HashSet<usize>,
@@ -90,7 +90,7 @@ impl Names {
     }
 
     /// Returns the names that did not mean anything, in the order of their first appearance.
-    pub(super) fn strangers(&self) -> &Strangers {
+    pub(super) fn strangers(&self) -> &SchemaDiff {
         &self.strangers
     }
 

@@ -12,15 +12,15 @@ use serde::de::{DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapA
 use serde_json::value::RawValue;
 
 use super::cells::{Cell, Cells, Held, most_made};
+use super::column_fit::LEAST;
 use super::explode::Explode;
-use super::fit::LEAST;
 use super::header::Wanted;
 use super::names::{Meaning, Names, Target};
 use super::object;
+use super::overflow::Overflow;
 use super::problem::FileProblem;
 use super::quarantine::Reason;
-use super::record::{Line, LineEnds, Records, Step, Strangers, View};
-use super::rest::Rest;
+use super::record::{Line, LineEnds, Records, SchemaDiff, Step, View};
 use crate::project::NdjsonFormat;
 
 /// The records of one NDJSON file.
@@ -34,7 +34,7 @@ pub(super) struct Ndjson {
     ranks: Vec<usize>,
     most_depth: usize,
     encoding: &'static str,
-    rest: Option<Rest>,
+    rest: Option<Overflow>,
     /// Few files have one, and it is large.
     explode: Option<Box<Explode>>,
     /// The columns that a file can do without, by their cells.
@@ -212,7 +212,7 @@ impl Ndjson {
         let rest = wanted.rest().map(|column| {
             slots[column] = Some(width);
             width += 1;
-            Rest::new(width - 1)
+            Overflow::new(width - 1)
         });
         // A row has one cell even where the path gives all columns, so that rows can be counted by their cells.
         let width = width.max(1);
@@ -308,11 +308,11 @@ impl Records for Ndjson {
         &self.slots
     }
 
-    fn strangers(&self) -> &Strangers {
+    fn strangers(&self) -> &SchemaDiff {
         self.names.strangers()
     }
 
-    fn finish(self) -> Result<Strangers, FileProblem> {
+    fn finish(self) -> Result<SchemaDiff, FileProblem> {
         let mut strangers = self.names.strangers().clone();
         // A name is often left out where it has no value, so a few records say nothing.
         if self.records >= LEAST {

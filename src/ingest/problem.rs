@@ -6,7 +6,7 @@ use std::io;
 use arrow::error::ArrowError;
 
 use super::decode::Compression;
-use super::parse::Misfit;
+use super::parse::ValueError;
 use super::quarantine::{is_upsetting, quoted};
 use crate::store::Ledger;
 
@@ -70,9 +70,9 @@ pub enum FileProblem {
     },
     /// Columns of which no value fits.
     #[error("{}", unfit(.columns))]
-    Unfit {
+    ColumnMismatch {
         /// Each of them.
-        columns: Vec<Unfit>,
+        columns: Vec<ColumnMismatch>,
         /// The names that the file has and the contract does not know.
         unknown: Vec<String>,
     },
@@ -93,7 +93,7 @@ pub enum FileProblem {
         /// The column.
         column: String,
         /// Why not.
-        misfit: Misfit,
+        misfit: ValueError,
     },
     /// The file starts like something else than text.
     #[error("the file is no text that can be read, but looks like {looks_like}")]
@@ -159,7 +159,7 @@ pub enum FileProblem {
 
 /// A column that does not fit a file at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfit {
+pub struct ColumnMismatch {
     /// The column.
     pub column: String,
     /// How many values it was told by, or how many records, if none has a value.
@@ -167,10 +167,10 @@ pub struct Unfit {
     /// Whether the file has no more than these; it is read no further once there are enough.
     pub is_all: bool,
     /// The first value and its line; nothing where the column is required and no record has a value.
-    pub first: Option<(Misfit, u64)>,
+    pub first: Option<(ValueError, u64)>,
 }
 
-impl std::fmt::Display for Unfit {
+impl std::fmt::Display for ColumnMismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { column, values, is_all, first } = self;
         let the_first = if *is_all { "" } else { "first " };
@@ -186,11 +186,11 @@ impl std::fmt::Display for Unfit {
     }
 }
 
-fn unfit(columns: &[Unfit]) -> String {
-    columns.iter().map(Unfit::to_string).collect::<Vec<_>>().join("; ")
+fn unfit(columns: &[ColumnMismatch]) -> String {
+    columns.iter().map(ColumnMismatch::to_string).collect::<Vec<_>>().join("; ")
 }
 
-fn unfit_help(columns: &[Unfit], unknown: &[String]) -> String {
+fn unfit_help(columns: &[ColumnMismatch], unknown: &[String]) -> String {
     let mut text = "mend the file, or say in the contract ".to_owned();
     if columns.iter().any(|column| column.first.is_some()) {
         text.push_str("what the values are now: their type, `format`, `normalise`, or what they must keep to");
@@ -248,7 +248,7 @@ impl FileProblem {
                  leave them out with `new_columns = \"report\"`"
                     .to_owned()
             }
-            Self::Unfit { columns, unknown } => unfit_help(columns, unknown),
+            Self::ColumnMismatch { columns, unknown } => unfit_help(columns, unknown),
             Self::DuplicateColumn { name, .. } => format!(
                 "declare a column for each field of that name, the second with `aliases = [{}]`; the first is then {}",
                 toml_text(&format!("{name}#2")),

@@ -115,7 +115,7 @@ impl fmt::Display for Reason {
 /// `bytes` are the record's own, line end included; of a record longer than the limit they are its beginning, and
 /// `length` is greater than their number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SetAside<'a> {
+pub struct QuarantinedRecord<'a> {
     /// Why.
     pub reason: Reason,
     /// The first column, in the contract's order, that is at fault; none where the record as a whole is.

@@ -146,7 +146,7 @@ pub(super) enum Step {
 
 /// Names that stand on one side alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Strangers {
+pub(super) struct SchemaDiff {
     /// Those that the file has and the contract does not know.
     pub(super) unknown: Vec<String>,
     /// Columns of the contract that the file's header lacks, or that no object of many has a name for; none of them is
@@ -173,7 +173,7 @@ pub(super) trait Records {
     fn slots(&self) -> &[Option<usize>];
 
     /// Returns which names of the file so far and of the contract do not meet.
-    fn strangers(&self) -> &Strangers;
+    fn strangers(&self) -> &SchemaDiff;
 
     /// Returns whether a header has been read.
     fn has_header(&self) -> bool {
@@ -186,7 +186,7 @@ pub(super) trait Records {
     }
 
     /// Called at the end of the file; gives back which names of the file and of the contract did not meet.
-    fn finish(self) -> Result<Strangers, FileProblem>;
+    fn finish(self) -> Result<SchemaDiff, FileProblem>;
 }
 
 /// Returns whether a line of nothing but such bytes is blank.

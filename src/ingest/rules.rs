@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::parse::Fault;
+use super::parse::ValueFault;
 
 /// The texts that mean "no value".
 #[derive(Debug, Clone)]
@@ -46,15 +46,15 @@ pub(super) struct Bounds<T> {
 
 impl<T: Copy + PartialOrd> Bounds<T> {
     #[inline]
-    pub(super) fn check(&self, value: T) -> Result<(), Fault> {
+    pub(super) fn check(&self, value: T) -> Result<(), ValueFault> {
         if self.min.is_some_and(|min| value < min) {
-            return Err(Fault::Min);
+            return Err(ValueFault::Min);
         }
         if self.max.is_some_and(|max| value > max) {
-            return Err(Fault::Max);
+            return Err(ValueFault::Max);
         }
         if !self.values.is_empty() && !self.values.contains(&value) {
-            return Err(Fault::Enum);
+            return Err(ValueFault::Enum);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::encoding::Text;
 use super::file::{BYTE_ORDER_MARK, signature};
 use super::problem::ReadError;
 use super::record::{Line, LineEnds, View, is_blank};
-use super::split::{Flaw, Scan, Splitter};
+use super::split::{Scan, SplitError, Splitter};
 use crate::project::CsvFormat;
 
 /// How a file begins.
@@ -241,13 +241,13 @@ fn walk(format: &CsvFormat, width: Option<usize>, bytes: &[u8], is_whole: bool, 
         let scan = match (scan, width) {
             // Quotes that join lines and leave fields out, or have too many, have torn, as a reader sees it.
             (Scan::Record { end, lines }, Some(width)) if lines > 1 && count(&cells) != width => {
-                Scan::Broken { flaw: Flaw::Fields { found: count(&cells), lines }, reach: end }
+                Scan::Broken { flaw: SplitError::Fields { found: count(&cells), lines }, reach: end }
             }
             (scan, _) => scan,
         };
         let scan = match (scan, width) {
             (Scan::Broken { flaw, reach }, Some(width))
-                if format.keeps_stray_quotes && !(is_cut && flaw == Flaw::Open) =>
+                if format.keeps_stray_quotes && !(is_cut && flaw == SplitError::Open) =>
             {
                 cells.return_to(mark);
                 let found = splitter.scan_stray(view, at, width, (flaw, reach), &mut cells);
@@ -265,7 +265,7 @@ fn walk(format: &CsvFormat, width: Option<usize>, bytes: &[u8], is_whole: bool, 
             }
             Scan::Broken { flaw, reach } => {
                 repeated += reach.saturating_sub(line_end);
-                take(Found::Broken { is_torn: flaw != Flaw::Length || line_end - at <= view.limit });
+                take(Found::Broken { is_torn: flaw != SplitError::Length || line_end - at <= view.limit });
                 (at, passed) = (line_end, passed + 1);
             }
             Scan::More => break,

@@ -60,7 +60,7 @@ pub(super) enum Scan {
     /// No record.
     Broken {
         /// What is wrong.
-        flaw: Flaw,
+        flaw: SplitError,
         /// How far was looked before that was plain.
         reach: usize,
     },
@@ -70,7 +70,7 @@ pub(super) enum Scan {
 
 /// What is wrong with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(super) enum SplitError {
     /// A quoted field that does not close.
     Open,
     /// Something after a closing quote.
@@ -133,7 +133,7 @@ impl Splitter {
             lines += field.lines;
             if lines > 1 && count > expected && field.after < window.len() {
                 // What follows does not matter, and may be long.
-                return Scan::Broken { flaw: Flaw::Fields { found: count, lines }, reach: field.after };
+                return Scan::Broken { flaw: SplitError::Fields { found: count, lines }, reach: field.after };
             }
             let end = match window.get(field.after) {
                 Some(&byte) if byte == self.delimiter => {
@@ -148,14 +148,14 @@ impl Splitter {
                 None => return Scan::More,
             };
             return if end - at > view.limit {
-                Scan::Broken { flaw: Flaw::Length, reach: end }
+                Scan::Broken { flaw: SplitError::Length, reach: end }
             } else if fields.is_some() && count != expected {
                 // Quotes that join lines and leave fields out have torn more likely than not.
                 if self.fills_short_rows && count < expected && lines == 1 {
                     (count..expected).for_each(|_| cells.push(Cell::NULL));
                     return Scan::Record { end, lines };
                 }
-                Scan::Broken { flaw: Flaw::Fields { found: count, lines }, reach: end }
+                Scan::Broken { flaw: SplitError::Fields { found: count, lines }, reach: end }
             } else {
                 Scan::Record { end, lines }
             };
@@ -213,11 +213,11 @@ impl Splitter {
         view: View<'_>,
         at: usize,
         fields: usize,
-        (flaw, reach): (Flaw, usize),
+        (flaw, reach): (SplitError, usize),
         cells: &mut Cells,
     ) -> Scan {
         let broken = Scan::Broken { flaw, reach };
-        if matches!(flaw, Flaw::Length | Flaw::Fields { lines: 1, .. }) {
+        if matches!(flaw, SplitError::Length | SplitError::Fields { lines: 1, .. }) {
             return broken;
         }
         let line_end = match view.line(at, LineEnds::Any) {
@@ -241,7 +241,7 @@ impl Splitter {
             cells.return_to(mark);
             return broken;
         };
-        let is_open = reach > line_end || flaw == Flaw::Open;
+        let is_open = reach > line_end || flaw == SplitError::Open;
         let next = View { bytes: view.window(at), ended: view.settled(at), limit: view.limit };
         if !is_open || line_end == next.bytes.len() && next.ended {
             return found;
@@ -305,7 +305,11 @@ impl Splitter {
                 Some(escape) => memchr2(quote, escape, &window[from..]),
             };
             let Some(place) = place else {
-                return Err(if settled { Scan::Broken { flaw: Flaw::Open, reach: window.len() } } else { Scan::More });
+                return Err(if settled {
+                    Scan::Broken { flaw: SplitError::Open, reach: window.len() }
+                } else {
+                    Scan::More
+                });
             };
             let close = from + place;
             if self.escape == Some(window[close]) {
@@ -325,12 +329,12 @@ impl Splitter {
                         Some(&byte) if byte == self.delimiter || byte == b'\n' || byte == b'\r' => {
                             break (close, after);
                         }
-                        Some(_) => return Err(Scan::Broken { flaw: Flaw::AfterQuote, reach: after }),
+                        Some(_) => return Err(Scan::Broken { flaw: SplitError::AfterQuote, reach: after }),
                         None if settled => break (close, after),
                         None => return Err(Scan::More),
                     }
                 }
-                Some(_) => return Err(Scan::Broken { flaw: Flaw::AfterQuote, reach: close + 1 }),
+                Some(_) => return Err(Scan::Broken { flaw: SplitError::AfterQuote, reach: close + 1 }),
                 None if settled => break (close, close + 1),
                 None => return Err(Scan::More),
             }
@@ -460,7 +464,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_broken(text: &str, fields: usize, flaw: Flaw, reach: usize) {
+    fn check_broken(text: &str, fields: usize, flaw: SplitError, reach: usize) {
         assert_eq!(scan(text, fields).0, Scan::Broken { flaw, reach });
     }
 
@@ -490,7 +494,7 @@ mod tests {
         check_as(ESCAPED, "a\\\r\nb,c\n", &["a\r\nb", "c"], 8, 2);
         check_as(ESCAPED, "\"a\\\n\",c\\", &["a\n", "c\\"], 8, 2);
         check_as(Splitter { quote: None, ..ESCAPED }, "\"a\\,\",b\n", &["\"a,\"", "b"], 8, 1);
-        assert!(matches!(scan_as(ESCAPED, "\"a\\\",b\n", 2).0, Scan::Broken { flaw: Flaw::Open, .. }));
+        assert!(matches!(scan_as(ESCAPED, "\"a\\\",b\n", 2).0, Scan::Broken { flaw: SplitError::Open, .. }));
     }
 
     #[test]
@@ -509,7 +513,7 @@ mod tests {
             assert_eq!(trimming.scan(view, 0, Some(2), &mut Cells::default()), Scan::More, "{text:?}");
         }
         let flaw = scan_as(trimming, "\"a\" b,c\n", 2).0;
-        assert_eq!(flaw, Scan::Broken { flaw: Flaw::AfterQuote, reach: 4 });
+        assert_eq!(flaw, Scan::Broken { flaw: SplitError::AfterQuote, reach: 4 });
     }
 
     #[test]
@@ -524,7 +528,10 @@ mod tests {
         check_as(filling, "a,\n", &["a", "", "∅"], 3, 1);
         let flaw = |text, found, lines| {
             let scan = scan_as(filling, text, 3).0;
-            assert!(matches!(scan, Scan::Broken { flaw: f, .. } if f == Flaw::Fields { found, lines }), "{scan:?}");
+            assert!(
+                matches!(scan, Scan::Broken { flaw: f, .. } if f == SplitError::Fields { found, lines }),
+                "{scan:?}"
+            );
         };
         flaw("a,b,c,d\n", 4, 1);
         flaw("a,\"b\nc\"\n", 2, 2);
@@ -532,12 +539,12 @@ mod tests {
 
     #[test]
     fn what_is_not_a_record_says_why() {
-        check_broken("\"a,b\nc", 2, Flaw::Open, 6);
-        check_broken("\"a\"b,c\n", 2, Flaw::AfterQuote, 3);
-        check_broken("a,b,c\n", 2, Flaw::Fields { found: 3, lines: 1 }, 6);
-        check_broken("a\n", 2, Flaw::Fields { found: 1, lines: 1 }, 2);
-        check_broken("a,\"b\n\",\"c\n\",d", 2, Flaw::Fields { found: 3, lines: 3 }, 11);
-        check_broken(&"a".repeat(65), 1, Flaw::Length, 65);
+        check_broken("\"a,b\nc", 2, SplitError::Open, 6);
+        check_broken("\"a\"b,c\n", 2, SplitError::AfterQuote, 3);
+        check_broken("a,b,c\n", 2, SplitError::Fields { found: 3, lines: 1 }, 6);
+        check_broken("a\n", 2, SplitError::Fields { found: 1, lines: 1 }, 2);
+        check_broken("a,\"b\n\",\"c\n\",d", 2, SplitError::Fields { found: 3, lines: 3 }, 11);
+        check_broken(&"a".repeat(65), 1, SplitError::Length, 65);
     }
 
     #[test]

@@ -15,9 +15,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::diagnostic::SourceFile;
 use crate::project::{
-    ColumnType, Comparison, Condition, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NdjsonFormat,
-    NewColumns, Normaliser, Operand, Readiness, RecordRule, RuleReason, Rules, SourceColumn, SourceContract, Test,
-    Words,
+    ColumnDoc, ColumnType, Comparison, Condition, CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits,
+    NdjsonFormat, NewColumns, Normaliser, Operand, Readiness, RecordRule, RuleReason, Rules, SourceColumn,
+    SourceContract, Test,
 };
 use crate::store::Ledger;
 
@@ -56,8 +56,8 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
-        let SetAside { reason, column, message, offset, line, length, bytes } = record;
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+        let QuarantinedRecord { reason, column, message, offset, line, length, bytes } = record;
         let (column, bytes) = (column.map(str::to_owned), bytes.to_vec());
         self.aside.push(Aside { reason, column, message, offset, line, length, bytes });
         Ok(())
@@ -1158,7 +1158,7 @@ fn a_mark_is_no_field_of_a_file() {
     ];
     let mark = |case: &mut Case| {
         // First in the contract, so that it comes before what it goes by.
-        let mark = SourceColumn::mark(true_if.clone(), Words::default());
+        let mark = SourceColumn::mark(true_if.clone(), ColumnDoc::default());
         case.contract.columns.shift_insert(0, "m".into(), mark);
     };
     let columns = [("n", "int64"), ("s", "string")];

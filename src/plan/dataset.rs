@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Need, Why, version};
+use super::{Build, Reason, version};
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 use crate::project::{FilesMode, Limits, RecordRule, SourceContract};
-use crate::store::{Landed, LandedPath, Shared, Snapshot};
+use crate::store::{AdmittedFile, DatasetManifest, Shared, Snapshot};
 
 /// A landed file, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Listed {
     /// Its path, written as the contract's `from` is.
     pub path: Shared<str>,
     /// A text that changes whenever its content may have changed.
-    pub tag: Shared<str>,
+    pub etag: Shared<str>,
     /// Its size.
     pub bytes: u64,
     /// When it was last written to.
@@ -76,7 +76,7 @@ pub struct DatasetStep {
     /// Its name.
     pub name: String,
     /// Digest of the part of its contract that shapes what is read.
-    pub shape: Digest,
+    pub read_hash: Digest,
     /// Whether it differs from that of the stored rows only because readers were raised since: rows whose files are gone
     /// stay as they are then.
     pub is_raised: bool,
@@ -91,7 +91,7 @@ pub struct DatasetStep {
     /// Where its files should be, when none has ever been there: a mistake more often than not.
     pub nothing_at: Option<String>,
     /// Whether and why it is made again.
-    pub need: Need,
+    pub build: Build,
 }
 
 /// A landed file to read.
@@ -100,18 +100,18 @@ pub struct FileStep {
     /// The file.
     pub listed: Listed,
     /// Why.
-    pub why: FileWhy,
+    pub why: FileReason,
 }
 
 /// Why a landed file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FileWhy {
+pub enum FileReason {
     /// No run has published with it.
     New,
     /// It may have changed since it was read.
     Changed,
     /// It is so young that only its bytes tell whether it changed.
-    Young,
+    Racy,
     /// The contract reads it differently now.
     Contract,
     /// Its rows were given up, and it counts again, or does so if what came after it turns out to be forgotten.
@@ -122,7 +122,7 @@ pub enum FileWhy {
 #[derive(Debug, Default)]
 pub struct DatasetInput {
     /// What was admitted; nothing before the first run.
-    pub landed: Option<Shared<Landed>>,
+    pub landed: Option<Shared<DatasetManifest>>,
     /// What is listed; nothing where the run takes in no new files.
     pub listed: Option<Vec<Listed>>,
     /// Whether the run forgets files of it, or takes such back; `landed` tells already.
@@ -134,11 +134,11 @@ pub struct DatasetInput {
 /// Returns the admitted paths whose content counts, in the order in which it counts: by path, whichever landed first, so
 /// that it is the order of a run from nothing; contents of one path as they came.
 #[must_use]
-pub fn live_paths(mode: FilesMode, paths: &[LandedPath]) -> Vec<&LandedPath> {
+pub fn live_paths(mode: FilesMode, paths: &[AdmittedFile]) -> Vec<&AdmittedFile> {
     let mut counted = paths.iter().filter(|path| !path.forgotten);
     match mode {
         FilesMode::Replace | FilesMode::Append => {
-            let mut counted: Vec<&LandedPath> = counted.collect();
+            let mut counted: Vec<&AdmittedFile> = counted.collect();
             counted.sort_by(|one, other| by_path(&one.path, &other.path).then(one.sequence.cmp(&other.sequence)));
             counted
         }
@@ -181,7 +181,7 @@ fn by_value(one: &str, other: &str) -> Ordering {
 }
 
 /// Returns the identities of contents in the order of the first path that holds each.
-pub fn in_order<'a>(live: &[&'a LandedPath]) -> impl Iterator<Item = &'a Digest> {
+pub fn in_order<'a>(live: &[&'a AdmittedFile]) -> impl Iterator<Item = &'a Digest> {
     let mut seen = HashSet::with_capacity(live.len());
     live.iter().map(|path| &path.content).filter(move |content| seen.insert(*content))
 }
@@ -189,10 +189,10 @@ pub fn in_order<'a>(live: &[&'a LandedPath]) -> impl Iterator<Item = &'a Digest>
 /// Returns the digest of everything that decides which rows of which files a dataset has; `referenced` has the contents
 /// of the datasets that it references.
 #[must_use]
-pub fn dataset_fingerprint(
+pub fn dataset_build_hash(
     contract: &SourceContract,
     shape: &Digest,
-    paths: &[LandedPath],
+    paths: &[AdmittedFile],
     referenced: &BTreeMap<String, Digest>,
 ) -> Digest {
     let mut parts = Parts::of("dataset");
@@ -211,7 +211,7 @@ pub fn dataset_fingerprint(
 
 /// Returns the digest of the part of a contract that shapes what is read from a file.
 #[must_use]
-pub fn shape(contract: &SourceContract, limits: &Limits) -> Digest {
+pub fn read_hash(contract: &SourceContract, limits: &Limits) -> Digest {
     shape_with(contract, limits, version::raised(contract))
 }
 
@@ -265,30 +265,30 @@ pub(super) fn step(
     snapshot: Option<&Snapshot>,
     moving: &BTreeSet<String>,
 ) -> DatasetStep {
-    let shape = shape(contract, limits);
-    let admitted: HashMap<&str, &LandedPath> =
+    let shape = read_hash(contract, limits);
+    let admitted: HashMap<&str, &AdmittedFile> =
         input.landed.iter().flat_map(|landed| landed.paths.iter().map(|path| (&*path.path, path))).collect();
     let without_rows = without_rows(contract, input.landed.as_deref());
-    let is_reshaped = input.landed.as_deref().is_some_and(|landed| landed.shape != shape);
+    let is_reshaped = input.landed.as_deref().is_some_and(|landed| landed.read_hash != shape);
     let is_raised = input
         .landed
         .as_ref()
-        .is_some_and(|landed| is_reshaped && earlier_shapes(contract, limits).contains(&landed.shape));
-    let is_outdated = |path: &LandedPath| {
+        .is_some_and(|landed| is_reshaped && earlier_shapes(contract, limits).contains(&landed.read_hash));
+    let is_outdated = |path: &AdmittedFile| {
         let content = input.landed.as_deref().and_then(|landed| landed.contents.get(&path.content));
         content.is_some_and(|content| content.read_as.is_some())
     };
     let why = |listed: &Listed| match admitted.get(&*listed.path) {
-        None => Some(FileWhy::New),
+        None => Some(FileReason::New),
         // What is forgotten is looked at only when it may be something else by now.
-        Some(path) if (is_reshaped || is_outdated(path)) && !path.forgotten => Some(FileWhy::Contract),
-        Some(path) if path.tag != listed.tag => Some(FileWhy::Changed),
-        Some(path) if without_rows.contains(&*path.path) => Some(FileWhy::Returned),
-        Some(_) if listed.is_young => Some(FileWhy::Young),
+        Some(path) if (is_reshaped || is_outdated(path)) && !path.forgotten => Some(FileReason::Contract),
+        Some(path) if path.etag != listed.etag => Some(FileReason::Changed),
+        Some(path) if without_rows.contains(&*path.path) => Some(FileReason::Returned),
+        Some(_) if listed.is_young => Some(FileReason::Racy),
         Some(_) => None,
     };
     // What was admitted as it is was whole then.
-    let is_admitted = |listed: &Listed| admitted.get(&*listed.path).is_some_and(|path| path.tag == listed.tag);
+    let is_admitted = |listed: &Listed| admitted.get(&*listed.path).is_some_and(|path| path.etag == listed.etag);
     let (ready, unready): (Vec<&Listed>, Vec<&Listed>) =
         input.listed.iter().flatten().partition(|listed| listed.unready.is_none() || is_admitted(listed));
     let left: Vec<FileLeft> = unready
@@ -299,55 +299,55 @@ pub(super) fn step(
         .collect();
     let changed = ready.iter().filter(|listed| why(listed).is_some()).map(|listed| &*listed.path).collect();
     let uncovered = uncovered(contract, input.landed.as_deref(), &changed);
-    let returned = |listed: &Listed| uncovered.contains(&*listed.path).then_some(FileWhy::Returned);
+    let returned = |listed: &Listed| uncovered.contains(&*listed.path).then_some(FileReason::Returned);
     let step =
         |listed: &Listed| Some(FileStep { listed: listed.clone(), why: why(listed).or_else(|| returned(listed))? });
     let files: Vec<FileStep> = ready.into_iter().filter_map(step).collect();
     let is_read: HashSet<&str> = files.iter().map(|file| &*file.listed.path).collect();
-    let is_known = |path: &&&LandedPath| !path.forgotten && !is_read.contains(&*path.path);
+    let is_known = |path: &&&AdmittedFile| !path.forgotten && !is_read.contains(&*path.path);
     let known_files = admitted.values().filter(is_known).count();
     let forgotten_files = admitted.values().filter(|path| path.forgotten).count();
     let need = match (&input.landed, snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name))) {
         (Some(landed), Some(entry)) => {
-            let made_from = dataset_fingerprint(contract, &landed.shape, &landed.paths, &landed.referenced);
+            let made_from = dataset_build_hash(contract, &landed.read_hash, &landed.paths, &landed.referenced);
             let referenced = || contract.referenced().into_iter().filter(|_| input.is_following);
-            let published = |name: &str| snapshot?.tables.get(name).map(|entry| &entry.content);
+            let published = |name: &str| snapshot?.tables.get(name).map(|entry| &entry.content_hash);
             let moved: Vec<String> = referenced().filter(|name| moving.contains(*name)).map(str::to_owned).collect();
-            if is_reshaped || made_from != entry.fingerprint {
+            if is_reshaped || made_from != entry.build_hash {
                 // Forgetting changes which files there are as well.
-                Need::Must(if input.is_forgetting && !is_reshaped { Why::Forgotten } else { Why::Contract })
+                Build::Required(if input.is_forgetting && !is_reshaped { Reason::Forgotten } else { Reason::Contract })
             } else if input.is_forgetting {
-                Need::Must(Why::Forgotten)
-            } else if files.iter().any(|file| file.why == FileWhy::New) {
-                Need::Must(Why::Files)
+                Build::Required(Reason::Forgotten)
+            } else if files.iter().any(|file| file.why == FileReason::New) {
+                Build::Required(Reason::Files)
             } else if referenced().any(|name| landed.referenced.get(name) != published(name)) {
-                Need::Must(Why::References)
+                Build::Required(Reason::References)
             } else if files.is_empty() && moved.is_empty() {
-                Need::No
+                Build::Skip
             } else {
-                Need::May(moved)
+                Build::IfChanged(moved)
             }
         }
-        _ => Need::Must(Why::New),
+        _ => Build::Required(Reason::New),
     };
     let is_empty = admitted.is_empty() && files.is_empty() && left.is_empty();
     let nothing_at = is_empty.then(|| contract.from.to_string());
     DatasetStep {
         name: contract.name.clone(),
-        shape,
+        read_hash: shape,
         is_raised,
         files,
         left,
         known_files,
         forgotten_files,
         nothing_at,
-        need,
+        build: need,
     }
 }
 
 /// Returns the paths that count and whose rows are not there: they were forgotten, or stood behind one that is.
 #[must_use]
-pub fn without_rows<'a>(contract: &SourceContract, landed: Option<&'a Landed>) -> BTreeSet<&'a str> {
+pub fn without_rows<'a>(contract: &SourceContract, landed: Option<&'a DatasetManifest>) -> BTreeSet<&'a str> {
     let Some(landed) = landed else { return BTreeSet::new() };
     let live = live_paths(contract.files, &landed.paths).into_iter();
     live.filter(|path| !landed.contents.contains_key(&path.content)).map(|path| &*path.path).collect()
@@ -355,10 +355,14 @@ pub fn without_rows<'a>(contract: &SourceContract, landed: Option<&'a Landed>) -
 
 /// Returns the paths whose rows are not there and that count again if files that are read hold bytes that were forgotten
 /// under their paths: of snapshots the one before takes their place then.
-fn uncovered<'a>(contract: &SourceContract, landed: Option<&'a Landed>, is_read: &HashSet<&str>) -> BTreeSet<&'a str> {
+fn uncovered<'a>(
+    contract: &SourceContract,
+    landed: Option<&'a DatasetManifest>,
+    is_read: &HashSet<&str>,
+) -> BTreeSet<&'a str> {
     let Some(landed) = landed.filter(|_| contract.files == FilesMode::Snapshot) else { return BTreeSet::new() };
     let forgotten: BTreeSet<&str> = landed.paths.iter().filter(|path| path.forgotten).map(|path| &*path.path).collect();
-    let may_go = |path: &LandedPath| forgotten.contains(&*path.path) && is_read.contains(&*path.path);
+    let may_go = |path: &AdmittedFile| forgotten.contains(&*path.path) && is_read.contains(&*path.path);
     let mut uncovered = BTreeSet::new();
     for path in landed.paths.iter().rev().filter(|path| !path.forgotten) {
         if !landed.contents.contains_key(&path.content) {

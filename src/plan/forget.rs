@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::project::FilesMode;
-use crate::store::{Landed, LandedPath};
+use crate::store::{AdmittedFile, DatasetManifest};
 
 /// Which admitted files a run gives up, or takes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,10 +19,10 @@ impl Forget {
     ///
     /// A path that is forgotten stays in the books with its content, so that the same bytes are not admitted under it
     /// again, and keeps its place among the others, so that it counts there when it is taken back.
-    pub fn apply(&self, mode: FilesMode, landed: &mut Landed) -> bool {
+    pub fn apply(&self, mode: FilesMode, landed: &mut DatasetManifest) -> bool {
         let mut is_changed = false;
         for path in &self.paths {
-            let of_path = |entry: &LandedPath| *entry.path == **path;
+            let of_path = |entry: &AdmittedFile| *entry.path == **path;
             if !landed.paths.iter().any(|entry| of_path(entry) && entry.forgotten == self.undo) {
                 continue;
             }

@@ -22,8 +22,8 @@ use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, RecursiveQuery, Subquery};
 
 use super::bind::{plan_statement, register_empty};
-use super::own::OwnTable;
-use super::suite::{Kind, Suite, source_schema, variable_value};
+use super::system_tables::OwnTable;
+use super::workspace::{Kind, Workspace, source_schema, variable_value};
 use crate::engine;
 
 /// A column of a dataset or table.
@@ -49,16 +49,19 @@ pub struct Lineage {
 ///
 /// # Errors
 /// When the engine refuses what it has bound before.
-pub fn lineage<'a>(suite: &Suite, asked: impl IntoIterator<Item = &'a String>) -> Result<BTreeMap<String, Lineage>> {
-    let is_view = |name: &String| suite.tables.get(name).is_some_and(|table| table.kind == Kind::View);
+pub fn lineage<'a>(
+    workspace: &Workspace,
+    asked: impl IntoIterator<Item = &'a String>,
+) -> Result<BTreeMap<String, Lineage>> {
+    let is_view = |name: &String| workspace.tables.get(name).is_some_and(|table| table.kind == Kind::View);
     let mut needed: BTreeSet<&String> = asked.into_iter().collect();
-    for name in suite.order.iter().rev() {
-        if let Some(table) = suite.tables.get(name).filter(|_| needed.contains(name)) {
+    for name in workspace.order.iter().rev() {
+        if let Some(table) = workspace.tables.get(name).filter(|_| needed.contains(name)) {
             needed.extend(table.reads.iter().filter(|read| is_view(read)));
         }
     }
     let session = engine::session(&engine::Resources::for_binding())?;
-    for source in suite.project.sources.values() {
+    for source in workspace.project.sources.values() {
         register_empty(&session, &source.name, &source_schema(source))?;
     }
     for own in OwnTable::ALL {
@@ -66,8 +69,8 @@ pub fn lineage<'a>(suite: &Suite, asked: impl IntoIterator<Item = &'a String>) -
     }
     let state = session.state();
     let mut known = BTreeMap::new();
-    for name in &suite.order {
-        let Some(table) = suite.tables.get(name) else { continue };
+    for name in &workspace.order {
+        let Some(table) = workspace.tables.get(name) else { continue };
         if table.kind != Kind::Check {
             let plain: Vec<Field> = table.schema.fields().iter().map(|field| Field::clone(field)).collect();
             register_empty(&session, name, &Arc::new(Schema::new(plain)))?;
@@ -75,12 +78,12 @@ pub fn lineage<'a>(suite: &Suite, asked: impl IntoIterator<Item = &'a String>) -
         if !needed.contains(name) {
             continue;
         }
-        let value = |variable: &str| variable_value(&suite.project.settings, variable);
+        let value = |variable: &str| variable_value(&workspace.project.settings, variable);
         let plan = plan_statement(&state, table.query.statement(value))?;
         let flow = Flows::default().of(&plan, None);
-        let mut found = Lineage { columns: Vec::new(), rows: through_views(suite, &known, &flow.rows) };
+        let mut found = Lineage { columns: Vec::new(), rows: through_views(workspace, &known, &flow.rows) };
         for (field, origins) in table.schema.fields().iter().zip(&flow.columns) {
-            found.columns.push((field.name().clone(), through_views(suite, &known, origins)));
+            found.columns.push((field.name().clone(), through_views(workspace, &known, origins)));
         }
         // A view that groups or filters decides about the rows of whoever reads it.
         for read in &table.reads {
@@ -97,14 +100,14 @@ pub fn lineage<'a>(suite: &Suite, asked: impl IntoIterator<Item = &'a String>) -
 ///
 /// # Errors
 /// When the engine refuses what it has bound before.
-pub fn tables_behind(suite: &Suite, plan: &LogicalPlan, columns: &[usize]) -> Result<BTreeSet<String>> {
+pub fn tables_behind(workspace: &Workspace, plan: &LogicalPlan, columns: &[usize]) -> Result<BTreeSet<String>> {
     let flow = Flows::default().of(plan, None);
     let mut open: Vec<Origin> = columns.iter().filter_map(|&at| flow.columns.get(at)).flatten().cloned().collect();
     let first: BTreeSet<String> = open.iter().map(|origin| origin.table.clone()).collect();
-    let upstream = suite.upstream(&first);
+    let upstream = workspace.upstream(&first);
     let asked: BTreeSet<&String> =
-        first.iter().chain(&upstream).filter(|name| suite.tables.contains_key(*name)).collect();
-    let known = lineage(suite, asked)?;
+        first.iter().chain(&upstream).filter(|name| workspace.tables.contains_key(*name)).collect();
+    let known = lineage(workspace, asked)?;
     let mut seen: BTreeSet<Origin> = open.iter().cloned().collect();
     while let Some(origin) = open.pop() {
         let table = known.get(&origin.table);
@@ -115,10 +118,14 @@ pub fn tables_behind(suite: &Suite, plan: &LogicalPlan, columns: &[usize]) -> Re
 }
 
 /// Puts in the place of each view's column what that column comes from.
-fn through_views(suite: &Suite, known: &BTreeMap<String, Lineage>, origins: &BTreeSet<Origin>) -> BTreeSet<Origin> {
+fn through_views(
+    workspace: &Workspace,
+    known: &BTreeMap<String, Lineage>,
+    origins: &BTreeSet<Origin>,
+) -> BTreeSet<Origin> {
     let mut found = BTreeSet::new();
     for origin in origins {
-        let is_view = suite.tables.get(&origin.table).is_some_and(|table| table.kind == Kind::View);
+        let is_view = workspace.tables.get(&origin.table).is_some_and(|table| table.kind == Kind::View);
         let view = if is_view { known.get(&origin.table) } else { None };
         match view.and_then(|view| view.columns.iter().find(|(name, _)| *name == origin.column)) {
             Some((_, of)) => found.extend(of.iter().cloned()),

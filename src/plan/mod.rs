@@ -2,54 +2,54 @@
 //!
 //! Promises: the plan is a pure function of the project, the selection, the published snapshot, the listing of landed
 //! files and the clock; the same inputs give the same plan, byte for byte. What cannot be known before files have been
-//! read is said as such ([`Need::May`]) and settled during the run by comparing fingerprints.
+//! read is said as such ([`Build::IfChanged`]) and settled during the run by comparing fingerprints.
 //!
 //! It reads no data and runs no query. Column and type mistakes are found here, by DataFusion's own binder.
 
 mod bind;
+mod check;
 mod dataset;
 mod depth;
 mod elsewhere;
 mod forget;
 mod graph;
 mod lineage;
-mod own;
 mod partition;
 mod places;
-mod promise;
 mod query;
 mod refuse;
 mod select;
 mod sql_functions;
-mod suite;
+mod system_tables;
 mod trial;
 mod using;
 mod version;
 mod warn;
 mod words;
+mod workspace;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
 pub use bind::{plan_query, plan_statement, try_query, volatile};
+pub use check::{Check, Denominator, PUBLISHED_ROWS};
 pub use dataset::{
-    DatasetInput, DatasetStep, FileLeft, FileStep, FileWhy, Listed, Unready, by_path, dataset_fingerprint, in_order,
-    live_paths, shape, without_rows,
+    DatasetInput, DatasetStep, FileLeft, FileReason, FileStep, Listed, Unready, by_path, dataset_build_hash, in_order,
+    live_paths, read_hash, without_rows,
 };
 pub use depth::STACK_BYTES;
 pub use forget::Forget;
 pub use lineage::{Lineage, Origin, lineage, tables_behind};
-pub use own::OwnTable;
 pub use partition::Partitioned;
 pub use places::{WrittenAt, locate, promised_at, said_of};
-pub use promise::{PUBLISHED_ROWS, Promise, Tested};
 pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};
 pub use sql_functions::SqlFunctions;
-pub use suite::{CLOCK, Kind, Suite, Table, source_schema, variable_value};
+pub use system_tables::OwnTable;
 pub use trial::{Tried, computable, is_of_the_query};
-pub use words::{Told, plain};
+pub use words::{PlainError, plain};
+pub use workspace::{CLOCK, Kind, Table, Workspace, source_schema, variable_value};
 
 use crate::digest::{Digest, Parts};
 use crate::store::Snapshot;
@@ -77,29 +77,29 @@ pub struct ModelStep {
     /// Its name.
     pub name: String,
     /// Whether and why it runs.
-    pub need: Need,
+    pub build: Build,
     /// How it is made by partitions, if it has some.
     pub partitioned: Option<Partitioned>,
 }
 
 /// Whether something is made again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Need {
+pub enum Build {
     /// It must be, because of this.
-    Must(Why),
+    Required(Reason),
     /// It will be if one of these comes out different.
-    May(Vec<String>),
+    IfChanged(Vec<String>),
     /// Everything that makes it is as it was.
-    No,
+    Skip,
 }
 
 /// Why something must be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum Reason {
     /// It has never been published.
     New,
     /// Its SQL, a view that it reads, a variable or the version of the engine changed.
-    Meaning,
+    Definition,
     /// It uses `$as_of`, which moved on.
     Clock,
     /// Files landed or changed.
@@ -111,22 +111,22 @@ pub enum Why {
     /// Files of it are forgotten or taken back.
     Forgotten,
     /// It is a promise that was never asked, or that asks something else than before.
-    Promise,
+    Check,
     /// A table that it is made from came out different.
     Inputs,
 }
 
-impl Why {
+impl Reason {
     /// Every reason.
     pub const ALL: [Self; 9] = [
         Self::New,
-        Self::Meaning,
+        Self::Definition,
         Self::Clock,
         Self::Files,
         Self::Contract,
         Self::References,
         Self::Forgotten,
-        Self::Promise,
+        Self::Check,
         Self::Inputs,
     ];
 
@@ -135,29 +135,29 @@ impl Why {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
-            Self::Meaning => "meaning",
+            Self::Definition => "meaning",
             Self::Clock => "clock",
             Self::Files => "files",
             Self::Contract => "contract",
             Self::References => "references",
             Self::Forgotten => "forgotten",
-            Self::Promise => "promise",
+            Self::Check => "promise",
             Self::Inputs => "inputs",
         }
     }
 }
 
-impl std::fmt::Display for Why {
+impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::New => "never published",
-            Self::Meaning => "its SQL, a view or variable that it uses, or the engine changed",
+            Self::Definition => "its SQL, a view or variable that it uses, or the engine changed",
             Self::Clock => "it uses $as_of, which moved on",
             Self::Files => "files landed",
             Self::Contract => "its contract changed",
             Self::References => "a dataset that it references changed",
             Self::Forgotten => "files of it are forgotten or taken back",
-            Self::Promise => "a promise is new or another than before",
+            Self::Check => "a promise is new or another than before",
             Self::Inputs => "a table that it is made from changed",
         })
     }
@@ -167,11 +167,11 @@ impl Plan {
     /// Returns whether nothing needs to run.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let models = self.models.iter().chain(&self.checks).all(|step| step.need == Need::No);
+        let models = self.models.iter().chain(&self.checks).all(|step| step.build == Build::Skip);
         self.dropped.is_empty()
             && self.forgotten.is_empty()
             && models
-            && self.datasets.iter().all(|step| step.need == Need::No && step.files.is_empty())
+            && self.datasets.iter().all(|step| step.build == Build::Skip && step.files.is_empty())
     }
 }
 
@@ -188,7 +188,7 @@ pub struct Inputs<'a> {
 
 /// What a run reaches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reach {
+pub struct Scope {
     /// Datasets whose new files are taken in.
     pub ingest: BTreeSet<String>,
     /// Others that are cleaned again where one that they reference comes out different.
@@ -206,36 +206,37 @@ pub struct Reach {
 /// everything.
 #[must_use]
 pub fn reach(
-    suite: &Suite,
+    workspace: &Workspace,
     jobs: &[&crate::project::Job],
     selected: &BTreeSet<String>,
     excluded: &BTreeSet<String>,
-) -> Reach {
+) -> Scope {
     let mut chosen: BTreeSet<String> = selected.clone();
     for job in jobs {
         let ingest: BTreeSet<String> = job.ingest.iter().map(|dataset| dataset.text.clone()).collect();
         if job.tables.is_empty() {
             // What only references those is no part of the job: its new files wait for a job of their own.
-            chosen.extend(suite.sql_downstream(&ingest));
+            chosen.extend(workspace.sql_downstream(&ingest));
         }
         chosen.extend(ingest);
-        chosen.extend(job.tables.iter().filter_map(|selector| select(suite, &selector.text).ok()).flatten());
+        chosen.extend(job.tables.iter().filter_map(|selector| select(workspace, &selector.text).ok()).flatten());
     }
     if jobs.is_empty() && selected.is_empty() {
-        chosen = suite.project.sources.keys().chain(suite.tables.keys()).cloned().collect();
+        chosen = workspace.project.sources.keys().chain(workspace.tables.keys()).cloned().collect();
     }
     chosen.retain(|name| !excluded.contains(name));
-    let mut wanted = suite.upstream(&chosen);
-    let is_source = |name: &String| suite.project.sources.contains_key(name);
+    let mut wanted = workspace.upstream(&chosen);
+    let is_source = |name: &String| workspace.project.sources.contains_key(name);
     let ingest: BTreeSet<String> = wanted.iter().filter(|name| is_source(name)).cloned().collect();
-    wanted.extend(suite.downstream(&ingest).into_iter().filter(|name| !excluded.contains(name)));
+    wanted.extend(workspace.downstream(&ingest).into_iter().filter(|name| !excluded.contains(name)));
     let clean = wanted.iter().filter(|name| is_source(name) && !ingest.contains(*name)).cloned().collect();
     // What lies downstream may read datasets of other jobs; those count as they were published last.
-    let wanted = suite.upstream(&wanted);
+    let wanted = workspace.upstream(&wanted);
     let ingest = ingest.into_iter().filter(|name| !excluded.contains(name)).collect();
     let of_kind = |kind: &dyn Fn(Kind) -> bool| -> BTreeSet<String> {
-        let is_wanted =
-            |name: &&String| !excluded.contains(*name) && suite.tables.get(*name).is_some_and(|table| kind(table.kind));
+        let is_wanted = |name: &&String| {
+            !excluded.contains(*name) && workspace.tables.get(*name).is_some_and(|table| kind(table.kind))
+        };
         wanted.iter().filter(is_wanted).cloned().collect()
     };
     let models = of_kind(&Kind::is_stored);
@@ -243,51 +244,51 @@ pub fn reach(
     // A promise that leads to another table is asked again when that one moves, wherever its own table lies.
     let is_about = |table: &Table| {
         table.kind.is_stored()
-            && table.promises.iter().any(|promise| promise.inputs.iter().any(|input| models.contains(input)))
+            && table.checks.iter().any(|promise| promise.inputs.iter().any(|input| models.contains(input)))
     };
-    let promising = suite.tables.iter().filter(|(name, table)| !excluded.contains(*name) && is_about(table));
+    let promising = workspace.tables.iter().filter(|(name, table)| !excluded.contains(*name) && is_about(table));
     checks.extend(promising.map(|(name, _)| name.clone()));
-    Reach { ingest, clean, models, checks }
+    Scope { ingest, clean, models, checks }
 }
 
 /// Plans a run.
 #[must_use]
-pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
+pub fn plan(workspace: &Workspace, reach: &Scope, inputs: &Inputs) -> Plan {
     let mut moving: BTreeSet<String> = BTreeSet::new();
     let mut datasets = Vec::new();
-    for name in &suite.datasets {
-        let (Some(input), Some(contract)) = (inputs.datasets.get(name), suite.project.sources.get(name)) else {
+    for name in &workspace.datasets {
+        let (Some(input), Some(contract)) = (inputs.datasets.get(name), workspace.project.sources.get(name)) else {
             continue;
         };
-        let step = dataset::step(contract, &suite.project.settings.limits, input, inputs.snapshot, &moving);
-        if step.need != Need::No || !step.files.is_empty() {
+        let step = dataset::step(contract, &workspace.project.settings.limits, input, inputs.snapshot, &moving);
+        if step.build != Build::Skip || !step.files.is_empty() {
             moving.insert(name.clone());
         }
         datasets.push(step);
     }
     let mut models = Vec::new();
     let mut checks = Vec::new();
-    for name in suite.order.iter().filter(|name| reach.models.contains(*name)) {
-        let Some(table) = suite.tables.get(name) else { continue };
+    for name in workspace.order.iter().filter(|name| reach.models.contains(*name)) {
+        let Some(table) = workspace.tables.get(name) else { continue };
         let need = model_need(table, name, inputs, &moving);
-        if need != Need::No {
+        if need != Build::Skip {
             moving.insert(name.clone());
         }
-        models.push(ModelStep { name: name.clone(), need, partitioned: table.partitioned.clone() });
+        models.push(ModelStep { name: name.clone(), build: need, partitioned: table.partitioned.clone() });
     }
     // A promise may lead to any table, so all that moves has to be known.
-    for name in suite.order.iter().filter(|name| reach.checks.contains(*name)) {
-        let Some(table) = suite.tables.get(name).filter(|table| !table.promises.is_empty()) else { continue };
+    for name in workspace.order.iter().filter(|name| reach.checks.contains(*name)) {
+        let Some(table) = workspace.tables.get(name).filter(|table| !table.checks.is_empty()) else { continue };
         let need = check_need(table, inputs, &moving);
-        checks.push(ModelStep { name: name.clone(), need, partitioned: None });
+        checks.push(ModelStep { name: name.clone(), build: need, partitioned: None });
     }
-    let is_gone = |name: &String| !suite.has_stored(name);
+    let is_gone = |name: &String| !workspace.has_stored(name);
     let dropped = inputs
         .snapshot
         .iter()
         .flat_map(|snapshot| snapshot.tables.keys().filter(|name| is_gone(name)).cloned())
         .collect();
-    let made: BTreeSet<&str> = suite.promises().map(|promise| promise.name.as_str()).collect();
+    let made: BTreeSet<&str> = workspace.checks().map(|promise| promise.name.as_str()).collect();
     let forgotten = inputs
         .snapshot
         .iter()
@@ -298,9 +299,9 @@ pub fn plan(suite: &Suite, reach: &Reach, inputs: &Inputs) -> Plan {
 
 /// Returns the fingerprint of a model or check, given the content of each of its inputs.
 #[must_use]
-pub fn fingerprint(table: &Table, as_of: DateTime<Utc>, content: impl Fn(&str) -> Option<Digest>) -> Digest {
+pub fn build_hash(table: &Table, as_of: DateTime<Utc>, content: impl Fn(&str) -> Option<Digest>) -> Digest {
     let mut parts = Parts::of("built");
-    parts.add(table.meaning.as_str());
+    parts.add(table.definition_hash.as_str());
     if table.uses_clock {
         parts.add(as_of.to_rfc3339());
     }
@@ -311,54 +312,54 @@ pub fn fingerprint(table: &Table, as_of: DateTime<Utc>, content: impl Fn(&str) -
     parts.digest()
 }
 
-fn model_need(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<String>) -> Need {
-    let Some(snapshot) = inputs.snapshot else { return Need::Must(Why::New) };
-    let Some(entry) = snapshot.tables.get(name) else { return Need::Must(Why::New) };
+fn model_need(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
+    let Some(snapshot) = inputs.snapshot else { return Build::Required(Reason::New) };
+    let Some(entry) = snapshot.tables.get(name) else { return Build::Required(Reason::New) };
     let moved: Vec<String> = table.inputs.intersection(moving).cloned().collect();
-    let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content.clone());
-    let as_before = |as_of| fingerprint(table, as_of, content) == entry.fingerprint;
+    let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content_hash.clone());
+    let as_before = |as_of| build_hash(table, as_of, content) == entry.build_hash;
     if as_before(inputs.as_of) {
-        if moved.is_empty() { Need::No } else { Need::May(moved) }
+        if moved.is_empty() { Build::Skip } else { Build::IfChanged(moved) }
     } else if table.uses_clock && as_before(snapshot.as_of) {
-        Need::Must(Why::Clock)
+        Build::Required(Reason::Clock)
     } else {
         // With the inputs as they are published the fingerprint is another one, so it is not the inputs alone.
-        Need::Must(Why::Meaning)
+        Build::Required(Reason::Definition)
     }
 }
 
 /// Returns whether some promise of a table or query must be asked, or may have to be.
-fn check_need(table: &Table, inputs: &Inputs, moving: &BTreeSet<String>) -> Need {
+fn check_need(table: &Table, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
     let mut may = BTreeSet::new();
     let mut must = None;
-    for promise in &table.promises {
+    for promise in &table.checks {
         match promise_need(promise, inputs, moving) {
-            Need::Must(why) => must = must.or(Some(why)),
-            Need::May(moved) => may.extend(moved),
-            Need::No => {}
+            Build::Required(why) => must = must.or(Some(why)),
+            Build::IfChanged(moved) => may.extend(moved),
+            Build::Skip => {}
         }
     }
     match must {
-        Some(why) => Need::Must(why),
-        None if may.is_empty() => Need::No,
-        None => Need::May(may.into_iter().collect()),
+        Some(why) => Build::Required(why),
+        None if may.is_empty() => Build::Skip,
+        None => Build::IfChanged(may.into_iter().collect()),
     }
 }
 
-fn promise_need(promise: &Promise, inputs: &Inputs, moving: &BTreeSet<String>) -> Need {
-    let Some(snapshot) = inputs.snapshot else { return Need::Must(Why::New) };
-    let Some(asked) = snapshot.checks.get(&promise.name) else { return Need::Must(Why::Promise) };
+fn promise_need(promise: &Check, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
+    let Some(snapshot) = inputs.snapshot else { return Build::Required(Reason::New) };
+    let Some(asked) = snapshot.checks.get(&promise.name) else { return Build::Required(Reason::Check) };
     let moved: Vec<String> = promise.inputs.intersection(moving).cloned().collect();
     if !moved.is_empty() {
-        return Need::May(moved);
+        return Build::IfChanged(moved);
     }
-    let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content.clone());
-    let as_before = |as_of| promise.fingerprint(as_of, content) == *asked;
+    let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content_hash.clone());
+    let as_before = |as_of| promise.run_hash(as_of, content) == *asked;
     if as_before(inputs.as_of) {
-        Need::No
+        Build::Skip
     } else if promise.uses_clock && as_before(snapshot.as_of) {
-        Need::Must(Why::Clock)
+        Build::Required(Reason::Clock)
     } else {
-        Need::Must(Why::Promise)
+        Build::Required(Reason::Check)
     }
 }

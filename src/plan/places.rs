@@ -13,7 +13,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::ast::{self, Expr as Written, Spanned, TableFactor, Value, Visit, Visitor};
 
 use super::query::{Query, bytes};
-use super::suite::Suite;
+use super::workspace::Workspace;
 use crate::diagnostic::SourceFile;
 use crate::engine::unchecked;
 
@@ -80,25 +80,25 @@ impl fmt::Display for WrittenAt {
 
 /// Returns where the SQL of a model has an expression of its plan; at least the file.
 #[must_use]
-pub fn locate(suite: &Suite, model: &str, expression: &Expr) -> Option<WrittenAt> {
-    let (file, query) = (&suite.project.models.get(model)?.file, &suite.tables.get(model)?.query);
+pub fn locate(workspace: &Workspace, model: &str, expression: &Expr) -> Option<WrittenAt> {
+    let (file, query) = (&workspace.project.models.get(model)?.file, &workspace.tables.get(model)?.query);
     let found = with_text(query, file, expression).into_iter().next();
     Some(written(file, found.clone().map(|(at, _)| at), found.map(|(_, text)| text)))
 }
 
 /// Returns where the SQL of a model has what an error speaks of; at least the file.
 #[must_use]
-pub fn said_of(suite: &Suite, model: &str, error: &DataFusionError) -> Option<WrittenAt> {
-    let (file, query) = (&suite.project.models.get(model)?.file, &suite.tables.get(model)?.query);
+pub fn said_of(workspace: &Workspace, model: &str, error: &DataFusionError) -> Option<WrittenAt> {
+    let (file, query) = (&workspace.project.models.get(model)?.file, &workspace.tables.get(model)?.query);
     let said = error.find_root().strip_backtrace();
     Some(written(file, super::bind::place_of_quoted(file, query, &said).map(|place| place.bytes), None))
 }
 
 /// Returns where a contract makes a promise, and in it an `expression` of its query.
 #[must_use]
-pub fn promised_at(suite: &Suite, promise: &str, expression: Option<&Expr>) -> Option<WrittenAt> {
+pub fn promised_at(workspace: &Workspace, promise: &str, expression: Option<&Expr>) -> Option<WrittenAt> {
     let (table, rule) = promise.split_once('.')?;
-    let contract = suite.project.contracts.get(table)?;
+    let contract = workspace.project.contracts.get(table)?;
     let by_name = || contract.checks.iter().find(|check| check.name.text == rule).map(|check| &check.name.bytes);
     let by_column = || {
         let (column, _) = rule.rsplit_once('.')?;

@@ -23,8 +23,8 @@ use super::depth;
 use super::sql_functions::SqlFunctions;
 use super::words::plain_text;
 use crate::diagnostic::{Code, Diagnostic, SourceFile};
-use crate::project::{Spelled, Variable};
-use crate::quote::identifier;
+use crate::project::{Located, Variable};
+use crate::sql_text::identifier;
 
 /// One SELECT, parsed.
 ///
@@ -34,15 +34,15 @@ use crate::quote::identifier;
 pub struct Query {
     statement: Box<Statement>,
     canonical: String,
-    reads: Vec<Spelled>,
-    variables: Vec<Spelled>,
+    reads: Vec<Located>,
+    variables: Vec<Located>,
     functions: Vec<FunctionCall>,
 }
 
 /// A call of a function in the text.
 #[derive(Debug, Clone)]
 pub(super) struct FunctionCall {
-    pub(super) name: Spelled,
+    pub(super) name: Located,
     /// Whether the call or its window has an ORDER BY.
     pub(super) is_ordered: bool,
     /// Whether the call has an OVER clause.
@@ -149,13 +149,13 @@ impl Query {
 
     /// Returns the tables that it reads, each with the first place where it is named.
     #[must_use]
-    pub fn reads(&self) -> &[Spelled] {
+    pub fn reads(&self) -> &[Located] {
         &self.reads
     }
 
     /// Returns the `$name`s that it uses, without the dollar, each time that they stand in the text.
     #[must_use]
-    pub fn variables(&self) -> &[Spelled] {
+    pub fn variables(&self) -> &[Located] {
         &self.variables
     }
 
@@ -419,11 +419,11 @@ fn item_span(item: &SelectItem) -> Span {
     }
 }
 
-fn reads(file: &SourceFile, statement: &Statement) -> Result<Vec<Spelled>, DataFusionError> {
+fn reads(file: &SourceFile, statement: &Statement) -> Result<Vec<Located>, DataFusionError> {
     let whole = ParsedStatement::Statement(Box::new(statement.clone()));
     let (tables, _) = resolve_table_references(&whole, true)?;
     let names: BTreeSet<String> = tables.iter().map(ToString::to_string).collect();
-    let mut found: Vec<Spelled> = Vec::new();
+    let mut found: Vec<Located> = Vec::new();
     let _ = visit_relations(statement, |name| {
         let text = name
             .0
@@ -437,7 +437,7 @@ fn reads(file: &SourceFile, statement: &Statement) -> Result<Vec<Spelled>, DataF
             && let (Some(first), Some(last)) = (name.0.first(), name.0.last())
             && let (Some(first), Some(last)) = (first.as_ident(), last.as_ident())
         {
-            found.push(Spelled { text, bytes: bytes(file, first.span).start..bytes(file, last.span).end });
+            found.push(Located { text, bytes: bytes(file, first.span).start..bytes(file, last.span).end });
         }
         ControlFlow::<()>::Continue(())
     });
@@ -445,11 +445,11 @@ fn reads(file: &SourceFile, statement: &Statement) -> Result<Vec<Spelled>, DataF
     Ok(found)
 }
 
-fn variables(file: &SourceFile, statement: &Statement) -> Vec<Spelled> {
+fn variables(file: &SourceFile, statement: &Statement) -> Vec<Located> {
     let mut found = Vec::new();
     let _ = visit_expressions(statement, |expression| {
         if let Some((name, span)) = placeholder(expression) {
-            found.push(Spelled { text: name.to_owned(), bytes: bytes(file, span) });
+            found.push(Located { text: name.to_owned(), bytes: bytes(file, span) });
         }
         ControlFlow::<()>::Continue(())
     });
@@ -477,7 +477,7 @@ fn functions(file: &SourceFile, statement: &Statement) -> Vec<FunctionCall> {
                 None => false,
             };
             found.push(FunctionCall {
-                name: Spelled { text: word.value.to_lowercase(), bytes: bytes(file, word.span) },
+                name: Located { text: word.value.to_lowercase(), bytes: bytes(file, word.span) },
                 is_ordered: in_arguments || in_window || !function.within_group.is_empty(),
                 is_windowed: function.over.is_some(),
             });

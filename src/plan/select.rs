@@ -14,9 +14,9 @@
 
 use std::collections::BTreeSet;
 
-use super::suite::{Kind, Suite};
+use super::workspace::{Kind, Workspace};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
-use crate::project::Spelled;
+use crate::project::Located;
 
 /// Why a selector selects nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub struct SelectorMistake {
 ///
 /// # Errors
 /// When it cannot be read or selects nothing.
-pub fn select(suite: &Suite, selector: &str) -> Result<BTreeSet<String>, SelectorMistake> {
-    let mut parts = selector.split(',').map(|part| union_of_graph(suite, part.trim()));
+pub fn select(workspace: &Workspace, selector: &str) -> Result<BTreeSet<String>, SelectorMistake> {
+    let mut parts = selector.split(',').map(|part| union_of_graph(workspace, part.trim()));
     let first = parts.next().unwrap_or_else(|| Err(mistake("an empty selector", None)))?;
     let all = parts.try_fold(first, |all, part| Ok(all.intersection(&part?).cloned().collect::<BTreeSet<_>>()))?;
     if all.is_empty() {
@@ -45,10 +45,10 @@ pub fn select(suite: &Suite, selector: &str) -> Result<BTreeSet<String>, Selecto
 ///
 /// # Errors
 /// The first selector that selects nothing, shown as if it stood in a file.
-pub fn select_all(suite: &Suite, flag: &str, selectors: &[String]) -> Result<BTreeSet<String>, Diagnostics> {
+pub fn select_all(workspace: &Workspace, flag: &str, selectors: &[String]) -> Result<BTreeSet<String>, Diagnostics> {
     let mut all = BTreeSet::new();
     for selector in selectors.iter().flat_map(|text| text.split_whitespace()) {
-        match select(suite, selector) {
+        match select(workspace, selector) {
             Ok(found) => all.extend(found),
             Err(error) => {
                 let line = SourceFile::new("command line", format!("{flag} {selector}"));
@@ -61,14 +61,14 @@ pub fn select_all(suite: &Suite, flag: &str, selectors: &[String]) -> Result<BTr
 }
 
 /// Every selector of every job must select something.
-pub(super) fn check_jobs(suite: &Suite, mistakes: &mut Diagnostics) {
-    if suite.tables.len() < suite.project.models.len() {
+pub(super) fn check_jobs(workspace: &Workspace, mistakes: &mut Diagnostics) {
+    if workspace.tables.len() < workspace.project.models.len() {
         // Some model is broken, so a selector that selects nothing may be right; its turn comes when the SQL is.
         return;
     }
-    for job in suite.project.jobs.values() {
-        for Spelled { text, bytes } in &job.tables {
-            if let Err(error) = select(suite, text) {
+    for job in workspace.project.jobs.values() {
+        for Located { text, bytes } in &job.tables {
+            if let Err(error) = select(workspace, text) {
                 mistakes.push(
                     Diagnostic::new(Code::Selector, job.file.at(bytes.clone()), error.message).maybe_help(error.help),
                 );
@@ -77,10 +77,10 @@ pub(super) fn check_jobs(suite: &Suite, mistakes: &mut Diagnostics) {
     }
 }
 
-fn union_of_graph(suite: &Suite, part: &str) -> Result<BTreeSet<String>, SelectorMistake> {
+fn union_of_graph(workspace: &Workspace, part: &str) -> Result<BTreeSet<String>, SelectorMistake> {
     if let Some(core) = part.strip_prefix('@') {
-        let chosen = by_method(suite, core)?;
-        return Ok(suite.upstream(&suite.downstream(&chosen)));
+        let chosen = by_method(workspace, core)?;
+        return Ok(workspace.upstream(&workspace.downstream(&chosen)));
     }
     let (before, rest) = match part.split_once('+') {
         Some((steps, rest)) if steps.is_empty() || steps.chars().all(|c| c.is_ascii_digit()) => (Some(steps), rest),
@@ -93,16 +93,16 @@ fn union_of_graph(suite: &Suite, part: &str) -> Result<BTreeSet<String>, Selecto
     if core.is_empty() {
         return Err(mistake(&format!("`{part}` names nothing"), Some("put a name beside the `+`".to_owned())));
     }
-    let chosen = by_method(suite, core)?;
+    let chosen = by_method(workspace, core)?;
     let mut all = chosen.clone();
     if let Some(steps) = before {
-        let reads = suite.reads();
+        let reads = workspace.reads();
         all.extend(walk(&chosen, steps, |names| {
             names.iter().filter_map(|name| reads.get(name)).flatten().cloned().collect()
         }));
     }
     if let Some(steps) = after {
-        let readers = suite.readers();
+        let readers = workspace.readers();
         all.extend(walk(&chosen, steps, |names| {
             names.iter().filter_map(|name| readers.get(name)).flatten().cloned().collect()
         }));
@@ -128,12 +128,12 @@ fn walk(
     all
 }
 
-fn by_method(suite: &Suite, core: &str) -> Result<BTreeSet<String>, SelectorMistake> {
-    let models = || suite.tables.iter().filter(|(_, table)| table.kind != Kind::Check).map(|(name, _)| name);
-    let contracts = &suite.project.contracts;
+fn by_method(workspace: &Workspace, core: &str) -> Result<BTreeSet<String>, SelectorMistake> {
+    let models = || workspace.tables.iter().filter(|(_, table)| table.kind != Kind::Check).map(|(name, _)| name);
+    let contracts = &workspace.project.contracts;
     let (found, near): (BTreeSet<String>, Option<String>) = match core.split_once(':') {
         None => {
-            let names = || models().chain(suite.project.sources.keys());
+            let names = || models().chain(workspace.project.sources.keys());
             let found = names().filter(|name| matches(core, name)).cloned().collect();
             (found, did_you_mean(core, names().map(String::as_str)))
         }
@@ -146,12 +146,12 @@ fn by_method(suite: &Suite, core: &str) -> Result<BTreeSet<String>, SelectorMist
         }
         Some(("path", path)) => {
             let folder = path.trim_end_matches('/');
-            let inside = |name: &&String| suite.project.models[*name].file.path.starts_with(folder);
+            let inside = |name: &&String| workspace.project.models[*name].file.path.starts_with(folder);
             (models().filter(inside).cloned().collect(), None)
         }
         Some(("source", name)) => {
-            let found = suite.project.sources.keys().filter(|source| matches(name, source)).cloned().collect();
-            (found, did_you_mean(name, suite.project.sources.keys().map(String::as_str)))
+            let found = workspace.project.sources.keys().filter(|source| matches(name, source)).cloned().collect();
+            (found, did_you_mean(name, workspace.project.sources.keys().map(String::as_str)))
         }
         Some((method, _)) => {
             return Err(mistake(

@@ -24,7 +24,7 @@ use super::{bind, depth, graph};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
 use crate::digest::{Digest, Parts};
 use crate::engine;
-use crate::project::{Function, Project, Spelled};
+use crate::project::{Function, Located, Project};
 
 /// How many expressions a query may have once functions stand in for their calls: calls in the arguments of calls
 /// multiply.
@@ -63,7 +63,7 @@ struct Written<'a> {
     returns: ast::DataType,
     body: Expr,
     /// The project's own functions that it calls.
-    calls: Vec<Spelled>,
+    calls: Vec<Located>,
 }
 
 impl SqlFunctions {
@@ -315,7 +315,7 @@ impl<'a> Written<'a> {
             }
             parameters.push(Parameter { name: word, kind: argument.data_type });
         }
-        let mut calls: Vec<Spelled> = Vec::new();
+        let mut calls: Vec<Located> = Vec::new();
         let refused = visit_expressions(&body, |expression| {
             match expression {
                 Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
@@ -327,7 +327,7 @@ impl<'a> Written<'a> {
                 Expr::Function(call) => {
                     let word = call.name.0.last().and_then(ast::ObjectNamePart::as_ident);
                     if let Some(word) = word.filter(|word| project.functions.contains_key(&word.value.to_lowercase())) {
-                        calls.push(Spelled { text: word.value.to_lowercase(), bytes: bytes(file, word.span) });
+                        calls.push(Located { text: word.value.to_lowercase(), bytes: bytes(file, word.span) });
                     }
                 }
                 _ => {}
@@ -390,7 +390,9 @@ pub(super) fn binding_session(project: &Project) -> Result<SessionContext, Diagn
 fn probe(parameters: &[Parameter], body: Option<Expr>) -> Result<Statement, Diagnostics> {
     let columns: Vec<String> = parameters
         .iter()
-        .map(|parameter| format!("cast(null as {}) as {}", parameter.kind, crate::quote::identifier(&parameter.name)))
+        .map(|parameter| {
+            format!("cast(null as {}) as {}", parameter.kind, crate::sql_text::identifier(&parameter.name))
+        })
         .collect();
     let columns = if columns.is_empty() { "0 as \"no parameter\"".to_owned() } else { columns.join(", ") };
     let text = format!("select 0 as value from (select {columns}) as \"the parameters\"");

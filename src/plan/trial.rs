@@ -35,7 +35,7 @@ use datafusion::physical_plan::collect;
 
 use super::places::{self, InnerKind};
 use super::query::Query;
-use super::words::{Told, plain, plain_text};
+use super::words::{PlainError, plain, plain_text};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile};
 use crate::digest::Parts;
 use crate::engine::{links, shortest, unchecked};
@@ -114,7 +114,7 @@ pub(super) struct Trial<'a> {
 /// An expression that fails whatever the data.
 struct Failing {
     expression: Expr,
-    told: Told,
+    told: PlainError,
     /// What the expression stands in, the nearest first.
     around: Vec<Expr>,
 }
@@ -657,7 +657,7 @@ fn wrong_format(function: &str, arguments: &[Expr]) -> Option<DataFusionError> {
 }
 
 /// Returns what is wrong with an expression that would make more than fits into memory.
-fn asks_too_much(expression: &Expr) -> Option<Told> {
+fn asks_too_much(expression: &Expr) -> Option<PlainError> {
     let Expr::ScalarFunction(call) = expression else { return None };
     let name = call.func.name();
     if !matches!(
@@ -676,7 +676,7 @@ fn asks_too_much(expression: &Expr) -> Option<Told> {
         },
         _ => numbers.iter().copied().fold(0.0, f64::max),
     };
-    (most > MOST_REPEATED).then(|| Told {
+    (most > MOST_REPEATED).then(|| PlainError {
         message: format!("`{name}` would make {most} values for each row"),
         help: Some(format!("up to {MOST_REPEATED} can be made at once")),
     })

@@ -7,7 +7,7 @@ use regex::{Captures, Regex};
 
 /// What went wrong, in words for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct PlainError {
     /// What is wrong: a fragment that begins with a small letter.
     pub message: String,
     /// What to do, where that is known.
@@ -192,22 +192,22 @@ pub(super) fn kind(arrow: &str) -> String {
 
 /// Returns what the engine says of a query, in words for people. What it says of itself is left out.
 #[must_use]
-pub fn plain(error: &DataFusionError) -> Told {
+pub fn plain(error: &DataFusionError) -> PlainError {
     plain_text(&error.find_root().strip_backtrace())
 }
 
 /// As [`plain`], of words that were taken from an error.
-pub(super) fn plain_text(words: &str) -> Told {
+pub(super) fn plain_text(words: &str) -> PlainError {
     static SAID: LazyLock<Vec<(Regex, Rewrite)>> = LazyLock::new(|| {
         SAYINGS.iter().filter_map(|(pattern, rewrite)| Some((Regex::new(pattern).ok()?, *rewrite))).collect()
     });
     for (pattern, rewrite) in SAID.iter() {
         if let Some(found) = pattern.captures(words) {
             let (message, help) = rewrite(&found);
-            return Told { message, help };
+            return PlainError { message, help };
         }
     }
-    Told { message: without_the_engine(words), help: None }
+    PlainError { message: without_the_engine(words), help: None }
 }
 
 /// Cuts off what the engine says about itself: kinds of its errors, where to send reports, its own syntax trees.
@@ -268,7 +268,7 @@ fn values_as_written(words: &str) -> String {
 }
 
 /// Returns what the engine says of the arguments of a function, in words.
-pub(super) fn of_arguments(words: &str) -> Option<Told> {
+pub(super) fn of_arguments(words: &str) -> Option<PlainError> {
     static CALL: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"(?s)argument types '([A-Za-z_0-9]+)\((.*?)\)'\. You might").ok());
     let found = CALL.as_ref()?.captures(words)?;
@@ -295,7 +295,7 @@ pub(super) fn of_arguments(words: &str) -> Option<Told> {
         Some("timestamp" | "date") if adds => Some("take seconds: `seconds_between(start, end)`".to_owned()),
         _ => candidates(words),
     };
-    Some(Told { message, help })
+    Some(PlainError { message, help })
 }
 
 fn with_article(kind: &str) -> String {

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use super::{
-    Comparison, Condition, CsvFormat, DayReach, FieldNames, FilesMode, Format, Keep, Late, NdjsonFormat, Normaliser,
-    Operand, PartitionBy, Rules, Severity, Terms, Test, ThenLate, Variable, Words,
+    ColumnDoc, Comparison, Condition, CsvFormat, DayReach, FieldNames, FilesMode, Format, Keep, Late, NdjsonFormat,
+    Normaliser, Operand, PartitionBy, Rules, Severity, Terms, Test, ThenLate, Variable,
 };
 use crate::canonical::{Canonical, Form, canonical, case, record};
 use crate::digest::Digest;
@@ -237,7 +237,7 @@ impl Canonical for Variable {
     }
 }
 
-impl Canonical for Words {
+impl Canonical for ColumnDoc {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { description, unit, en, zh } = self;
         record(f, "Words", &[("description", description), ("unit", unit), ("en", en), ("zh", zh)])

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::job::Spelled;
+use super::job::Located;
 
 /// What a broken promise means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -70,36 +70,36 @@ impl Terms {
 
 /// One promise of `[checks]`.
 #[derive(Debug, Clone)]
-pub struct Check {
+pub struct CheckDeclaration {
     /// Its name, unique in its contract.
-    pub name: Spelled,
+    pub name: Located,
     /// What it asks.
-    pub question: Question,
+    pub question: Rule,
     /// SQL that chooses the rows that it is about; all of them without.
-    pub filter: Option<Spelled>,
+    pub filter: Option<Located>,
     /// How it is judged.
     pub terms: Terms,
 }
 
 /// What a promise of `[checks]` asks.
 #[derive(Debug, Clone)]
-pub enum Question {
+pub enum Rule {
     /// The values of these columns together do not come twice; rows with a null among them are passed over.
     Unique {
         /// The columns.
-        columns: Vec<Spelled>,
+        columns: Vec<Located>,
     },
     /// The values of these columns are found in another table; rows with a null among them are passed over.
     Relation {
         /// The columns.
-        columns: Vec<Spelled>,
+        columns: Vec<Located>,
         /// Where they are found.
         to: To,
     },
     /// A condition that no row breaks; a null keeps it.
     Holds {
         /// The condition, in SQL.
-        condition: Spelled,
+        condition: Located,
     },
     /// How many rows there are.
     Rows {
@@ -118,16 +118,16 @@ pub enum Question {
     /// The greatest value of a date or timestamp is not far behind the clock.
     Newest {
         /// The column.
-        column: Spelled,
+        column: Located,
         /// How far at most, in seconds.
         within_seconds: i64,
         /// The same as it is written.
-        within: Spelled,
+        within: Located,
     },
     /// How many distinct values a column has; nulls are none.
     Distinct {
         /// The column.
-        column: Spelled,
+        column: Located,
         /// At least.
         min: Option<u64>,
         /// At most.
@@ -136,20 +136,20 @@ pub enum Question {
     /// A column does not fall, or does not rise, from one row to the next.
     Monotone {
         /// The column.
-        column: Spelled,
+        column: Located,
         /// Whether it must not rise; otherwise it must not fall.
         is_falling: bool,
         /// What orders the rows.
-        order: Spelled,
+        order: Located,
         /// The columns whose values make a sequence of its own.
-        per: Vec<Spelled>,
+        per: Vec<Located>,
     },
     /// Between the first and the last day none is missing.
     NoGaps {
         /// The column of days.
-        day: Spelled,
+        day: Located,
         /// The columns whose values make a sequence of its own.
-        per: Vec<Spelled>,
+        per: Vec<Located>,
         /// The table that says which days there are; every day without.
         calendar: Option<Calendar>,
     },
@@ -158,11 +158,11 @@ pub enum Question {
         /// This side.
         here: Side,
         /// The other table.
-        table: Spelled,
+        table: Located,
         /// What is asked of it.
         there: Side,
         /// SQL that chooses its rows.
-        there_filter: Option<Spelled>,
+        there_filter: Option<Located>,
         /// How far the two may be apart; nothing stands for equal.
         tolerance: Option<f64>,
     },
@@ -170,7 +170,7 @@ pub enum Question {
     Usual(Usual),
 }
 
-impl Question {
+impl Rule {
     /// Returns the key that asks it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -195,40 +195,40 @@ impl Question {
 #[derive(Debug, Clone)]
 pub struct To {
     /// The table.
-    pub table: Spelled,
+    pub table: Located,
     /// Its columns, one for each of ours; empty where they are called the same.
-    pub columns: Vec<Spelled>,
+    pub columns: Vec<Located>,
 }
 
 /// A table of days.
 #[derive(Debug, Clone)]
 pub struct Calendar {
     /// The table.
-    pub table: Spelled,
+    pub table: Located,
     /// Its column of days.
-    pub day: Spelled,
+    pub day: Located,
     /// SQL that chooses the days that count.
-    pub filter: Option<Spelled>,
+    pub filter: Option<Located>,
 }
 
 /// One side of an equation: an aggregate, for each value of some columns.
 #[derive(Debug, Clone)]
 pub struct Side {
     /// The aggregate, in SQL.
-    pub value: Spelled,
+    pub value: Located,
     /// The columns that group it; none for the table as a whole.
-    pub by: Vec<Spelled>,
+    pub by: Vec<Located>,
 }
 
 /// How the newest days are compared with the days before them.
 #[derive(Debug, Clone)]
 pub struct Usual {
     /// The aggregate of a day, in SQL.
-    pub value: Spelled,
+    pub value: Located,
     /// The column of days.
-    pub day: Spelled,
+    pub day: Located,
     /// The columns whose values make a history of its own.
-    pub per: Vec<Spelled>,
+    pub per: Vec<Located>,
     /// How many robust standard deviations a value may be away from the median.
     pub max_z: f64,
     /// How many days before a day are its history.

@@ -234,7 +234,7 @@ impl Normaliser {
 
 /// The words that describe a column to people and BI tools.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Words {
+pub struct ColumnDoc {
     /// What the column means.
     pub description: Option<String>,
     /// What its numbers count or measure.

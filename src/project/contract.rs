@@ -6,10 +6,10 @@ use chrono_tz::Tz;
 use encoding_rs::Encoding;
 use indexmap::IndexMap;
 
-use super::check::{Check, Terms, To};
-use super::column::{ColumnType, Normaliser, Rules, Words};
+use super::check::{CheckDeclaration, Terms, To};
+use super::column::{ColumnDoc, ColumnType, Normaliser, Rules};
 use super::condition::{Condition, RecordRule};
-use super::job::Spelled;
+use super::job::Located;
 use super::landing::{LandingPattern, Readiness};
 use super::partition::{DayReach, PartitionBy};
 use crate::diagnostic::{Place, SourceFile};
@@ -90,7 +90,7 @@ impl SourceContract {
     }
 
     /// Returns the columns whose values must be found in other datasets, in the contract's order.
-    pub fn references(&self) -> impl Iterator<Item = (&str, &Reference)> {
+    pub fn references(&self) -> impl Iterator<Item = (&str, &ForeignKey)> {
         self.columns.iter().filter_map(|(name, column)| Some((name.as_str(), column.references.as_ref()?)))
     }
 
@@ -250,15 +250,15 @@ impl SourceColumn {
             true_if: Vec::new(),
             references: None,
             rest: false,
-            words: Words::default(),
+            doc: ColumnDoc::default(),
         }
     }
 
     /// Returns a mark: a column that is true where one of the conditions holds, and false elsewhere.
     #[must_use]
-    pub fn mark(true_if: Vec<Condition>, words: Words) -> Self {
+    pub fn mark(true_if: Vec<Condition>, doc: ColumnDoc) -> Self {
         let rules = Rules { required: true, ..Rules::default() };
-        Self { rules, true_if, words, ..Self::of(ColumnType::Boolean) }
+        Self { rules, true_if, doc, ..Self::of(ColumnType::Boolean) }
     }
 
     /// Returns whether its value comes from conditions on other columns, and not from a file or its path.
@@ -331,18 +331,18 @@ pub struct SourceColumn {
     /// Of a mark, the conditions that make it true. They name no other marks.
     pub true_if: Vec<Condition>,
     /// Where each of its values must be found.
-    pub references: Option<Reference>,
+    pub references: Option<ForeignKey>,
     /// Whether it has, as one JSON object, the fields of a record that the contract does not know.
     pub rest: bool,
     /// What it means to people.
-    pub words: Words,
+    pub doc: ColumnDoc,
 }
 
 /// A column of another dataset, of the same type, in whose clean rows values must be found.
 ///
 /// - Datasets never reference each other in a circle.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
+pub struct ForeignKey {
     /// The dataset.
     pub dataset: String,
     /// Its column.
@@ -351,7 +351,7 @@ pub struct Reference {
     pub bytes: std::ops::Range<usize>,
 }
 
-impl std::fmt::Display for Reference {
+impl std::fmt::Display for ForeignKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.dataset, self.column)
     }
@@ -383,11 +383,11 @@ pub struct ModelContract {
     /// Rules and words of single columns.
     pub columns: IndexMap<String, ModelColumn>,
     /// Promises about the table as a whole, in order.
-    pub checks: Vec<Check>,
+    pub checks: Vec<CheckDeclaration>,
     /// How the rows of a query of `sql/checks/` are judged.
     pub terms: Terms,
     /// The table whose rows a query of `sql/checks/` tests, for shares and samples.
-    pub of: Option<Spelled>,
+    pub of: Option<Located>,
     /// Where each key of the file stands, for mistakes that only the bound SQL reveals.
     pub places: ModelPlaces,
 }
@@ -406,7 +406,7 @@ pub struct ModelColumn {
     /// How the rows that break one of these are judged.
     pub terms: Terms,
     /// What it means to people.
-    pub words: Words,
+    pub doc: ColumnDoc,
 }
 
 /// How far the numbers of a column may move in a row of the same key.
@@ -415,7 +415,7 @@ pub struct MaxChange {
     /// The same as a number.
     pub limit: Limit,
     /// As the contract has it.
-    pub written: Spelled,
+    pub written: Located,
 }
 
 /// How far a number may move.

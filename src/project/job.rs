@@ -18,7 +18,7 @@ pub struct Job {
     /// The zone of the schedule.
     pub schedule_zone: chrono_tz::Tz,
     /// The datasets that it takes in.
-    pub ingest: Vec<Spelled>,
+    pub ingest: Vec<Located>,
     /// Who answers for it.
     pub owner: Option<String>,
     /// How long one run may take before its scheduler ends it.
@@ -28,12 +28,12 @@ pub struct Job {
     /// The addresses of those who are told when it fails.
     pub notify: Vec<String>,
     /// Selectors of the tables that it refreshes; all tables downstream of its datasets when none is given.
-    pub tables: Vec<Spelled>,
+    pub tables: Vec<Located>,
 }
 
 /// A word of a project file and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Spelled {
+pub struct Located {
     /// The word.
     pub text: String,
     /// Its bytes in the file, without quotes.

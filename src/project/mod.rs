@@ -27,16 +27,16 @@ use indexmap::IndexMap;
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 
-pub use check::{Calendar, Check, Question, Severity, Side, Terms, To, Usual};
-pub use column::{ColumnType, Normaliser, Rules, Words, timestamp};
+pub use check::{Calendar, CheckDeclaration, Rule, Severity, Side, Terms, To, Usual};
+pub use column::{ColumnDoc, ColumnType, Normaliser, Rules, timestamp};
 pub use condition::{Comparison, Condition, Operand, RecordRule, RuleReason, Test};
 pub use contract::{
-    CsvFormat, ERASED, FieldNames, FilesMode, Format, Keep, Late, Limit, MaxChange, ModelColumn, ModelContract,
-    ModelPlaces, NdjsonFormat, NewColumns, PLACE, Reference, SourceColumn, SourceContract, ThenLate, occurrence,
+    CsvFormat, ERASED, FieldNames, FilesMode, ForeignKey, Format, Keep, Late, Limit, MaxChange, ModelColumn,
+    ModelContract, ModelPlaces, NdjsonFormat, NewColumns, PLACE, SourceColumn, SourceContract, ThenLate, occurrence,
     subject,
 };
 pub use format_zone::{FormatZone, zone_by_name};
-pub use job::{Job, Spelled};
+pub use job::{Job, Located};
 pub use landing::{LandingPattern, Marker, PatternError, Readiness};
 pub use load::{
     NAME_RULE, contract, find_root, is_name, load, parse_duration, parse_size, read_inside, stamp, warehouse,
@@ -67,7 +67,7 @@ pub struct Project {
     /// The jobs.
     pub jobs: BTreeMap<String, Job>,
     /// The shared dictionary of columns.
-    pub dictionary: IndexMap<String, Words>,
+    pub dictionary: IndexMap<String, ColumnDoc>,
 }
 
 /// Returns the digest of everything that a project says, in the environment `env`.
@@ -93,11 +93,11 @@ pub fn digest(project: &Project, env: Option<&str>) -> Digest {
 impl Project {
     /// Returns the words that describe a column: its own, and where it has none those of the shared dictionary.
     #[must_use]
-    pub fn words(&self, column: &str, own: &Words) -> Words {
+    pub fn column_doc(&self, column: &str, own: &ColumnDoc) -> ColumnDoc {
         let shared = self.dictionary.get(column);
         let choose =
             |own: &Option<String>, shared: Option<&Option<String>>| own.clone().or_else(|| shared.cloned().flatten());
-        Words {
+        ColumnDoc {
             description: choose(&own.description, shared.map(|words| &words.description)),
             unit: choose(&own.unit, shared.map(|words| &words.unit)),
             en: choose(&own.en, shared.map(|words| &words.en)),

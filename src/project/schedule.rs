@@ -1,6 +1,6 @@
 //! When a job runs, in a form that can be told to any scheduler.
 
-use super::job::Spelled;
+use super::job::Located;
 
 /// The times of a job: every minute of a day that all of its parts name.
 ///
@@ -9,7 +9,7 @@ use super::job::Spelled;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// As it is written: five fields of cron.
-    pub word: Spelled,
+    pub word: Located,
     /// Minutes of the hour, 0 to 59.
     pub minutes: Vec<u16>,
     /// Hours of the day, 0 to 23.

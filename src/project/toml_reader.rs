@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeFloat, DeInteger, DeTable, DeValue};
 use toml::value::Datetime;
 
-use super::job::Spelled;
+use super::job::Located;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile, did_you_mean};
 
 /// Reads `file` with `understand`, which is not asked when the text is not TOML; all mistakes go to `found`.
@@ -91,7 +91,7 @@ impl<'d> Table<'d> {
     }
 
     /// Reports a word of the file that means nothing here.
-    pub(super) fn reject(&self, word: &Spelled, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn reject(&self, word: &Located, message: impl Into<String>, help: impl Into<String>) {
         self.report(Diagnostic::new(Code::InvalidValue, self.at(word.bytes.clone()), message).help(help));
     }
 
@@ -116,12 +116,12 @@ impl<'d> Table<'d> {
     }
 
     /// Returns the text of `key`.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<Spelled> {
+    pub(super) fn text(&mut self, key: &'static str) -> Option<Located> {
         self.take(key)?.text()
     }
 
     /// Returns the text of `key`, which the table must have.
-    pub(super) fn required_text(&mut self, key: &'static str, example: &str) -> Option<Spelled> {
+    pub(super) fn required_text(&mut self, key: &'static str, example: &str) -> Option<Located> {
         if !self.has(key) {
             self.missing(key, example);
         }
@@ -134,13 +134,13 @@ impl<'d> Table<'d> {
     }
 
     /// Returns the texts of the list `key`; empty when there is none.
-    pub(super) fn list_of_text(&mut self, key: &'static str) -> Vec<Spelled> {
+    pub(super) fn list_of_text(&mut self, key: &'static str) -> Vec<Located> {
         self.take(key).map_or_else(Vec::new, |value| value.list_of_text())
     }
 
     /// Returns the texts of the list `key`, each of which may stand in it once.
-    pub(super) fn distinct_texts(&mut self, key: &'static str) -> Vec<Spelled> {
-        let mut distinct = Vec::<Spelled>::new();
+    pub(super) fn distinct_texts(&mut self, key: &'static str) -> Vec<Located> {
+        let mut distinct = Vec::<Located>::new();
         for word in self.list_of_text(key) {
             if distinct.iter().any(|known| known.text == word.text) {
                 self.reject(&word, format!("`{}` stands in `{key}` twice", word.text), "remove it here");
@@ -199,7 +199,7 @@ impl<'d> Table<'d> {
 pub(super) struct Value<'d> {
     page: &'d Page<'d>,
     /// The key, also of the items of a list.
-    pub(super) name: Spelled,
+    pub(super) name: Located,
     node: &'d DeValue<'d>,
     bytes: Range<usize>,
 }
@@ -207,7 +207,7 @@ pub(super) struct Value<'d> {
 impl<'d> Value<'d> {
     fn new(page: &'d Page<'d>, name: &Spanned<impl AsRef<str>>, node: &'d Spanned<DeValue<'d>>) -> Self {
         let bytes = unquoted(&page.file.text, name.span());
-        let name = Spelled { text: name.get_ref().as_ref().to_owned(), bytes };
+        let name = Located { text: name.get_ref().as_ref().to_owned(), bytes };
         Self { page, name, node: node.get_ref(), bytes: node.span() }
     }
 
@@ -254,9 +254,9 @@ impl<'d> Value<'d> {
     }
 
     /// Returns the text.
-    pub(super) fn text(&self) -> Option<Spelled> {
+    pub(super) fn text(&self) -> Option<Located> {
         if let DeValue::String(text) = self.node {
-            return Some(Spelled { text: text.clone().into_owned(), bytes: self.place().bytes });
+            return Some(Located { text: text.clone().into_owned(), bytes: self.place().bytes });
         }
         self.wrong_type("text");
         None
@@ -316,12 +316,12 @@ impl<'d> Value<'d> {
     }
 
     /// Returns the texts of the list.
-    pub(super) fn list_of_text(&self) -> Vec<Spelled> {
+    pub(super) fn list_of_text(&self) -> Vec<Located> {
         self.list().iter().filter_map(Self::text).collect()
     }
 
     /// Returns the text, or the texts of the list, for keys that may have one or several.
-    pub(super) fn text_or_list(&self) -> Vec<Spelled> {
+    pub(super) fn text_or_list(&self) -> Vec<Located> {
         match self.node {
             DeValue::Array(_) => self.list_of_text(),
             DeValue::String(_) => self.text().into_iter().collect(),
@@ -342,7 +342,7 @@ impl<'d> Value<'d> {
     }
 
     /// Returns a text, number, date or instant as the text that stands for it in data.
-    pub(super) fn scalar(&self) -> Option<Spelled> {
+    pub(super) fn scalar(&self) -> Option<Located> {
         let text = match self.node {
             DeValue::String(text) => text.clone().into_owned(),
             DeValue::Integer(written) => {
@@ -355,7 +355,7 @@ impl<'d> Value<'d> {
                 return None;
             }
         };
-        Some(Spelled { text, bytes: self.place().bytes })
+        Some(Located { text, bytes: self.place().bytes })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Branches: where their runs start from, and how what they built comes into force.
 
 use crate::digest::Digest;
-use crate::store::{Held, MAIN, Reference, Store, StoreError};
+use crate::store::{Held, MAIN, SnapshotRef, Store, StoreError};
 
 use super::{Base, Published};
 
@@ -40,10 +40,10 @@ impl Base {
 /// it behind. Its tables are what the project and the landed files make of them, so a run brings back what was its own.
 ///
 /// # Errors
-/// As [`Store::flip`].
+/// As [`Store::commit`].
 pub fn fork(store: &Store) -> Result<(), StoreError> {
     let Some(main) = left_behind(store)? else { return Ok(()) };
-    store.flip(store.reference()?.as_ref(), &Reference { snapshot: main, held: None })
+    store.commit(store.reference()?.as_ref(), &SnapshotRef { snapshot: main, held: None })
 }
 
 /// Returns the newest snapshot of main if `store` is open on a branch that is not built upon it.
@@ -62,11 +62,11 @@ fn left_behind(store: &Store) -> Result<Option<Digest>, StoreError> {
 /// Puts the tables of the branch on which `store` is open in force on main; after a rollback they wait there.
 ///
 /// # Errors
-/// When there is no such branch, it is held, or main has moved on since; and as [`Store::flip`].
+/// When there is no such branch, it is held, or main has moved on since; and as [`Store::commit`].
 pub fn promote(store: &Store) -> Result<Published, PromoteError> {
     let main = store.on_branch(MAIN);
     let name = || store.branch().unwrap_or(MAIN).to_owned();
-    let Some((branch, _)) = store.in_force()? else { return Err(PromoteError::Missing(name())) };
+    let Some((branch, _)) = store.current()? else { return Err(PromoteError::Missing(name())) };
     if branch.held.is_some() {
         return Err(PromoteError::Held(name()));
     }
@@ -81,14 +81,14 @@ pub fn promote(store: &Store) -> Result<Published, PromoteError> {
         }
     }
     let (next, published) = match &seen {
-        Some(Reference { snapshot, held: Some(held) }) => {
-            let held = Held { waiting: id.clone(), moved: held.moved.clone() };
-            let next = Reference { snapshot: snapshot.clone(), held: Some(held) };
-            (next, Published::Waiting(id))
+        Some(SnapshotRef { snapshot, held: Some(held) }) => {
+            let held = Held { waiting: id.clone(), exceeded: held.exceeded.clone() };
+            let next = SnapshotRef { snapshot: snapshot.clone(), held: Some(held) };
+            (next, Published::Held(id))
         }
-        _ => (Reference { snapshot: id.clone(), held: None }, Published::Flipped(id)),
+        _ => (SnapshotRef { snapshot: id.clone(), held: None }, Published::Committed(id)),
     };
-    main.flip(seen.as_ref(), &next)?;
+    main.commit(seen.as_ref(), &next)?;
     main.refresh_published()?;
     Ok(published)
 }

@@ -6,8 +6,8 @@
 //! knows nothing of how tables are made.
 
 mod branch;
-mod outcomes;
-mod own;
+mod check_results;
+mod system_tables;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,16 +17,16 @@ pub use branch::{PromoteError, fork, promote};
 
 use crate::check::{Checked, warned};
 use crate::digest::Digest;
-use crate::plan::{OwnTable, Suite};
+use crate::plan::{OwnTable, Workspace};
 use crate::store::{
-    DataFile, FORMAT, Held, Reference, Snapshot, Store, StoreError, TableEntry, TableState, crash_point,
+    DataFile, FORMAT, Held, Snapshot, SnapshotRef, Store, StoreError, TableEntry, TableState, crash_point,
 };
 
 /// What a run started from.
 #[derive(Debug, Clone)]
 pub struct Base {
     /// The reference; nothing before the first publication.
-    pub reference: Option<Reference>,
+    pub reference: Option<SnapshotRef>,
     /// The newest snapshot.
     pub snapshot: Option<Snapshot>,
 }
@@ -63,9 +63,9 @@ pub struct Publisher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Published {
     /// The tables are in force.
-    Flipped(Digest),
+    Committed(Digest),
     /// The tables are stored and wait for a release.
-    Waiting(Digest),
+    Held(Digest),
     /// Everything came out as it was; nothing was written.
     Unchanged,
 }
@@ -77,7 +77,7 @@ pub enum Published {
 /// [`StoreError::Lost`] when another run published something that this one read or wrote: plan again.
 pub fn publish(
     store: &Store,
-    suite: &Suite,
+    workspace: &Workspace,
     base: &Base,
     read: &[String],
     checked: &Checked,
@@ -94,7 +94,7 @@ pub fn publish(
             }
         }
         let mut outcome_files = Vec::new();
-        match put_on_top(store, suite, &head, checked, moved, by, &mut outcome_files) {
+        match put_on_top(store, workspace, &head, checked, moved, by, &mut outcome_files) {
             // Another was faster by a moment, and has to be put under what this run made; nothing of that is lost.
             Err(StoreError::Lost) => outcome_files.iter().for_each(|file| store.discard(file)),
             other => return other,
@@ -108,7 +108,7 @@ pub fn publish(
 /// [`StoreError::Lost`] when the reference does not say any more what `head` does.
 fn put_on_top(
     store: &Store,
-    suite: &Suite,
+    workspace: &Workspace,
     head: &Base,
     checked: &Checked,
     moved: &[String],
@@ -118,8 +118,8 @@ fn put_on_top(
     let mut tables: BTreeMap<String, TableEntry> =
         head.snapshot.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
     let mut checks = head.snapshot.as_ref().map(|head| head.checks.clone()).unwrap_or_default();
-    tables.retain(|name, _| suite.has_stored(name));
-    let promised: BTreeSet<&str> = suite.promises().map(|promise| promise.name.as_str()).collect();
+    tables.retain(|name, _| workspace.has_stored(name));
+    let promised: BTreeSet<&str> = workspace.checks().map(|promise| promise.name.as_str()).collect();
     checks.retain(|name, _| promised.contains(name.as_str()));
     checks.extend(checked.fingerprints.clone());
     for state in &checked.tables {
@@ -127,15 +127,15 @@ fn put_on_top(
     }
     // The states of other datasets may have moved on meanwhile, so these two are put together from what is in force.
     let made = checked.tables.iter().map(|state| (state.table.clone(), state.clone())).collect();
-    for state in preview(store, suite, head.snapshot.as_ref(), &made)? {
+    for state in preview(store, workspace, head.snapshot.as_ref(), &made)? {
         tables.insert(state.table.clone(), put(store, &state)?);
     }
-    let before = head.snapshot.as_ref().map(|head| store.outcomes(&head.outcomes)).transpose()?;
+    let before = head.snapshot.as_ref().map(|head| store.outcomes(&head.check_results)).transpose()?;
     let mut outcomes = before.clone().unwrap_or_default();
     outcomes.retain(|name, _| promised.contains(name.as_str()));
     outcomes.extend(checked.outcomes.clone());
     if before.as_ref() != Some(&outcomes) {
-        for state in outcomes::tables(store, &outcomes)? {
+        for state in check_results::tables(store, &outcomes)? {
             outcome_files.extend(state.files.iter().cloned());
             put_unless_equal(store, &state, &mut tables)?;
         }
@@ -161,21 +161,21 @@ fn put_on_top(
         tables,
         checks,
         warned: warned(&outcomes),
-        outcomes: store.put_outcomes(&outcomes)?,
+        check_results: store.put_outcomes(&outcomes)?,
     };
     let id = store.put_snapshot(&snapshot)?;
     let held = match head.reference.clone() {
-        Some(Reference { snapshot, held: Some(Held { moved, .. }) }) => Some((snapshot, moved)),
-        Some(Reference { snapshot, held: None }) if !moved.is_empty() => Some((snapshot, moved.to_vec())),
+        Some(SnapshotRef { snapshot, held: Some(Held { exceeded: moved, .. }) }) => Some((snapshot, moved)),
+        Some(SnapshotRef { snapshot, held: None }) if !moved.is_empty() => Some((snapshot, moved.to_vec())),
         _ => None,
     };
     let (next, published) = match held {
         Some((snapshot, moved)) => {
-            (Reference { snapshot, held: Some(Held { waiting: id.clone(), moved }) }, Published::Waiting(id))
+            (SnapshotRef { snapshot, held: Some(Held { waiting: id.clone(), exceeded: moved }) }, Published::Held(id))
         }
-        None => (Reference { snapshot: id.clone(), held: None }, Published::Flipped(id)),
+        None => (SnapshotRef { snapshot: id.clone(), held: None }, Published::Committed(id)),
     };
-    store.flip(head.reference.as_ref(), &next)?;
+    store.commit(head.reference.as_ref(), &next)?;
     Ok(published)
 }
 
@@ -183,8 +183,8 @@ fn put_on_top(
 fn put(store: &Store, state: &TableState) -> Result<TableEntry, StoreError> {
     Ok(TableEntry {
         state: store.put_table(state)?,
-        fingerprint: state.fingerprint.clone(),
-        content: state.content(),
+        build_hash: state.build_hash.clone(),
+        content_hash: state.content_hash(),
         rows: state.rows(),
     })
 }
@@ -195,7 +195,7 @@ fn put_unless_equal(
     state: &TableState,
     tables: &mut BTreeMap<String, TableEntry>,
 ) -> Result<(), StoreError> {
-    if let Some(entry) = tables.get(&state.table).filter(|entry| entry.content == state.content()) {
+    if let Some(entry) = tables.get(&state.table).filter(|entry| entry.content_hash == state.content_hash()) {
         let known = store.table(&state.table, &entry.state)?;
         if known.columns == state.columns && known.files.iter().all(|file| store.assure(file).is_ok()) {
             state.files.iter().for_each(|file| store.discard(file));
@@ -213,12 +213,12 @@ fn put_unless_equal(
 /// When the store cannot be read or written.
 pub fn preview(
     store: &Store,
-    suite: &Suite,
+    workspace: &Workspace,
     snapshot: Option<&Snapshot>,
     made: &BTreeMap<String, TableState>,
 ) -> Result<Vec<TableState>, StoreError> {
     let mut parts = BTreeMap::new();
-    for name in suite.project.sources.keys() {
+    for name in workspace.project.sources.keys() {
         let published = snapshot.and_then(|snapshot| snapshot.tables.get(name));
         match (made.get(name), published) {
             (Some(state), _) => drop(parts.insert(name.clone(), state.clone())),
@@ -227,5 +227,5 @@ pub fn preview(
         }
     }
     let of_datasets = OwnTable::ALL.into_iter().filter(|own| !own.is_of_checks());
-    Ok(of_datasets.map(|own| own::assemble(own, &parts)).collect())
+    Ok(of_datasets.map(|own| system_tables::assemble(own, &parts)).collect())
 }

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use datafusion::common::DataFusionError;
 
 use super::clock::ClockError;
-use crate::check::{CheckError, Finding};
+use crate::check::{CheckError, FailedCheck};
 use crate::clean::CleanError;
 use crate::diff::DiffError;
 use crate::ingest::{IngestError, ListingError};
@@ -58,7 +58,7 @@ pub enum RunError {
     #[error("{}, nothing published", broken(.findings))]
     Broken {
         /// Each of them, warnings last.
-        findings: Vec<Finding>,
+        findings: Vec<FailedCheck>,
         /// Where they are kept.
         record: Utf8PathBuf,
     },
@@ -394,7 +394,7 @@ fn disk_help(refusal: &io::Error, wanted: &str) -> String {
     help.to_owned()
 }
 
-fn broken(findings: &[Finding]) -> String {
+fn broken(findings: &[FailedCheck]) -> String {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     format!("{errors} broken promise{}", if errors == 1 { "" } else { "s" })
 }

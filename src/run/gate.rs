@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{RunError, Work};
-use crate::diff::{self, Moved, Pair, Versions};
+use crate::diff::{self, ExceededChange, Pair, Versions};
 use crate::project::MaxChange;
 use crate::store::TableState;
 
@@ -13,22 +13,23 @@ use crate::store::TableState;
 ///
 /// After a rollback, or once something waits, nothing is asked: it will not be put in force without somebody who looks
 /// at it, and what is built on is not what is in force.
-pub(super) async fn moved(work: &Work<'_>, built: &[TableState]) -> Result<Vec<Moved>, RunError> {
+pub(super) async fn moved(work: &Work<'_>, built: &[TableState]) -> Result<Vec<ExceededChange>, RunError> {
     let mut found = Vec::new();
     let (Some(reference), Some(snapshot)) = (&work.base.reference, &work.base.snapshot) else { return Ok(found) };
     if reference.held.is_some() {
         return Ok(found);
     }
     let store = work.job.store;
-    let examples = work.suite.project.settings.limits.finding_rows;
+    let examples = work.workspace.project.settings.limits.finding_rows;
     for after in built {
-        let Some(contract) = work.suite.project.contracts.get(&after.table) else { continue };
+        let Some(contract) = work.workspace.project.contracts.get(&after.table) else { continue };
         let limits: BTreeMap<&str, &MaxChange> = contract
             .columns
             .iter()
             .filter_map(|(name, column)| Some((name.as_str(), column.max_change.as_ref()?)))
             .collect();
-        let Some(entry) = snapshot.tables.get(&after.table).filter(|entry| entry.content != after.content()) else {
+        let Some(entry) = snapshot.tables.get(&after.table).filter(|entry| entry.content_hash != after.content_hash())
+        else {
             continue;
         };
         if limits.is_empty() {

@@ -10,17 +10,17 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::clock::next_tick;
-use super::{Job, Memo, RunReport};
+use super::{Memo, RunOptions, RunReport};
 use crate::digest::Digest;
 use crate::ingest::LandingFolder;
-use crate::plan::Suite;
+use crate::plan::Workspace;
 use crate::project::LandingPattern;
-use crate::store::{Reference, Store};
+use crate::store::{SnapshotRef, Store};
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Idle {
-    reference: Reference,
+    reference: SnapshotRef,
     /// When the clock moves on, in microseconds of UTC; never if it was asked for.
     until_micros: Option<i64>,
     /// Where files land that the run takes in, and the stamp of what is there.
@@ -60,12 +60,21 @@ pub fn recall(root: &Utf8Path, store: &Store, memo: &Memo, run: &str) -> Option<
 }
 
 /// Remembers that a run had nothing to do. `stamps` are those of the landing folders before they were listed.
-pub(super) fn remember(suite: &Suite, job: &Job<'_>, reference: &Reference, report: &RunReport, stamps: Stamps) {
+pub(super) fn remember(
+    workspace: &Workspace,
+    job: &RunOptions<'_>,
+    reference: &SnapshotRef,
+    report: &RunReport,
+    stamps: Stamps,
+) {
     let Some(memo) = job.memo else { return };
     let (Some(landed), Some(in_force_as_of)) = (stamps, report.in_force_as_of) else { return };
     let idle = Idle {
         reference: reference.clone(),
-        until_micros: job.as_of.is_none().then(|| next_tick(&suite.project.settings, report.as_of).timestamp_micros()),
+        until_micros: job
+            .as_of
+            .is_none()
+            .then(|| next_tick(&workspace.project.settings, report.as_of).timestamp_micros()),
         landed,
         as_of: report.as_of,
         nothing_landed: report.nothing_landed.clone(),
@@ -80,11 +89,11 @@ pub(super) fn remember(suite: &Suite, job: &Job<'_>, reference: &Reference, repo
 pub(super) type Stamps = Option<Vec<(String, Digest)>>;
 
 /// Returns the stamps of the landing folders of the datasets that a run takes in.
-pub(super) fn stamps(suite: &Suite, job: &Job<'_>) -> Stamps {
-    let taken_in = suite.project.sources.values().filter(|source| job.reach.ingest.contains(&source.name));
+pub(super) fn stamps(workspace: &Workspace, job: &RunOptions<'_>) -> Stamps {
+    let taken_in = workspace.project.sources.values().filter(|source| job.reach.ingest.contains(&source.name));
     taken_in
         .map(|source| {
-            let stamp = LandingFolder::new(&suite.project.root, &source.from).stamp(&source.from).ok()??;
+            let stamp = LandingFolder::new(&workspace.project.root, &source.from).stamp(&source.from).ok()??;
             Some((source.from.to_string(), stamp))
         })
         .collect()

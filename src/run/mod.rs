@@ -4,14 +4,14 @@
 //! nothing; a run that loses the race to another plans again, up to three times. Events go out through a callback, and
 //! nothing is printed here.
 
+mod cache;
 mod clock;
 mod error;
 mod gate;
 mod idle;
-mod memo;
 mod metrics;
 mod openlineage;
-mod receiver;
+mod openlineage_http;
 mod record;
 mod report;
 
@@ -21,31 +21,31 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use datafusion::prelude::SessionContext;
 
+pub use cache::{Memo, recall_always, remember_always};
 use clock::leapt;
 pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
 pub use idle::recall;
-pub use memo::{Memo, recall_always, remember_always};
 pub use metrics::{Measured, Standing, metrics};
 pub use openlineage::Surroundings;
-pub use receiver::{Receiver, SendError};
-pub use record::{Record, Told, chosen};
+pub use openlineage_http::{Receiver, SendError};
+pub use record::{Record, RunProgress, chosen};
 pub use report::{DatasetReport, Event, LeftFile, RunReport, Status, TableReport};
 
-use crate::check::{CheckError, Checked, Question, Since, Verdict, check};
+use crate::check::{ChangedPartitions, CheckError, CheckRun, Checked, Verdict, check};
 use crate::clean::{Referenced, clean};
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
 use crate::plan::{
-    DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Need, Plan, Promise, Reach, Suite, Table, Why,
-    fingerprint, plan, shape, without_rows,
+    Build, Check, DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Plan, Reason, Scope, Table, Workspace,
+    build_hash, plan, read_hash, without_rows,
 };
 use crate::project::SourceContract;
 use crate::publish::{Base, Published, Publisher, fork, publish};
-use crate::store::{OutcomeState, Outcomes, RUN_RECORD, RunMark, Store, StoreError, TableEntry, TableState};
+use crate::store::{CheckResults, CheckStatus, RUN_RECORD, RunMark, Store, StoreError, TableEntry, TableState};
 use crate::transform::{
-    Built, Making, Scene, Source, TransformError, columns, register_stored, register_view, transform,
+    Built, PartitionBuild, QueryContext, Source, TransformError, columns, register_stored, register_view, transform,
 };
 use crate::why::records;
 
@@ -55,13 +55,13 @@ const FOLLOWED: usize = 5;
 /// How often a run plans again after another one published first.
 const ATTEMPTS: usize = 3;
 
-/// What a run needs besides the suite.
+/// What a run needs besides the workspace.
 #[derive(Debug)]
-pub struct Job<'a> {
+pub struct RunOptions<'a> {
     /// The warehouse.
     pub store: &'a Store,
     /// What the run reaches.
-    pub reach: &'a Reach,
+    pub reach: &'a Scope,
     /// The clock, if it was given.
     pub as_of: Option<DateTime<Utc>>,
     /// Whether the clock may go back behind the published one, because that was wrong.
@@ -84,14 +84,18 @@ pub struct Job<'a> {
 ///
 /// # Errors
 /// Whatever stops it; nothing was published then.
-pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send)) -> Result<RunReport, RunError> {
+pub async fn run(
+    workspace: &Workspace,
+    job: &RunOptions<'_>,
+    on: &mut (dyn FnMut(Event) + Send),
+) -> Result<RunReport, RunError> {
     let started = Instant::now();
     tracing::info!(run = job.id, datasets = job.reach.ingest.len(), models = job.reach.models.len(), "run started");
     // Gone when the run has ended in whatever way but by `kill -9`.
     let mut mark = None;
     let mut outcome = Err(RunError::Store(StoreError::Lost));
     for _ in 0..ATTEMPTS {
-        outcome = attempt(suite, job, &mut mark, on).await;
+        outcome = attempt(workspace, job, &mut mark, on).await;
         if !matches!(outcome, Err(RunError::Store(StoreError::Lost))) {
             break;
         }
@@ -102,12 +106,12 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
     report.seconds = started.elapsed().as_secs_f64();
     if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
         // Before readers get to see the tables, because those about the warehouse tell of this run too.
-        record.write(report.status, report.exit(), None, Told::All(&report));
+        record.write(report.status, report.exit(), None, RunProgress::Ended(&report));
     }
     // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
     job.store.refresh_published().map_err(RunError::Behind)?;
     if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
-        record.write_lineage(report.exit(), None, Told::All(&report));
+        record.write_lineage(report.exit(), None, RunProgress::Ended(&report));
     }
     report.seconds = started.elapsed().as_secs_f64();
     tracing::info!(
@@ -126,9 +130,9 @@ pub async fn run(suite: &Suite, job: &Job<'_>, on: &mut (dyn FnMut(Event) + Send
 ///
 /// # Errors
 /// When the store or the landed files cannot be looked at, or the clock is refused.
-pub fn plan_run(suite: &Suite, job: &Job<'_>) -> Result<Plan, RunError> {
+pub fn plan_run(workspace: &Workspace, job: &RunOptions<'_>) -> Result<Plan, RunError> {
     let base = Base::beginning(job.store)?;
-    Ok(look(suite, job, &base)?.plan)
+    Ok(look(workspace, job, &base)?.plan)
 }
 
 /// What a run sees before it does anything.
@@ -141,19 +145,19 @@ struct Seen {
 }
 
 /// Looks at what is published and what has landed, and plans.
-fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<Seen, RunError> {
+fn look(workspace: &Workspace, job: &RunOptions<'_>, base: &Base) -> Result<Seen, RunError> {
     let snapshot = base.snapshot.as_ref();
     let published = snapshot.map(|snapshot| snapshot.as_of).filter(|_| !job.allow_earlier);
-    let as_of = as_of(&suite.project.settings, job.as_of, published)?;
+    let as_of = as_of(&workspace.project.settings, job.as_of, published)?;
     // The tables that a contract is asked of count as they are, in reach or not.
-    let is_query = |name: &&String| suite.tables.get(*name).is_some_and(|table| table.kind == Kind::Check);
+    let is_query = |name: &&String| workspace.tables.get(*name).is_some_and(|table| table.kind == Kind::Check);
     let queries = job.reach.checks.iter().filter(is_query);
     let datasets = job.reach.ingest.iter().chain(&job.reach.clean);
     let needed: BTreeSet<String> = job.reach.models.iter().chain(queries).chain(datasets).cloned().collect();
-    let upstream = suite.upstream(&needed);
+    let upstream = workspace.upstream(&needed);
     let mut inputs = Inputs { snapshot, datasets: BTreeMap::new(), as_of };
     let mut states = BTreeMap::new();
-    for (name, contract) in &suite.project.sources {
+    for (name, contract) in &workspace.project.sources {
         let is_taken_in = job.reach.ingest.contains(name);
         let is_following = is_taken_in || job.reach.clean.contains(name);
         let mut input = DatasetInput { is_following, ..DatasetInput::default() };
@@ -171,11 +175,13 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<Seen, RunError> {
             input.landed.clone_from(&state.landed);
             states.insert(name.clone(), state);
         }
-        let is_reshaped =
-            input.landed.as_ref().is_some_and(|landed| landed.shape != shape(contract, &suite.project.settings.limits));
+        let is_reshaped = input
+            .landed
+            .as_ref()
+            .is_some_and(|landed| landed.read_hash != read_hash(contract, &workspace.project.settings.limits));
         let returns = input.is_forgetting && !without_rows(contract, input.landed.as_deref()).is_empty();
         if is_taken_in || is_reshaped || input.landed.is_none() || returns {
-            let folder = LandingFolder::new(&suite.project.root, &contract.from);
+            let folder = LandingFolder::new(&workspace.project.root, &contract.from);
             let listed = folder.list(&contract.from, &contract.ready);
             let mut listed = listed.map_err(|source| RunError::listing(contract, source))?;
             if let (true, false, Some(landed)) = (input.is_forgetting, is_taken_in, &input.landed) {
@@ -193,20 +199,20 @@ fn look(suite: &Suite, job: &Job<'_>, base: &Base) -> Result<Seen, RunError> {
     });
     let now = Utc::now();
     let newest = landed.filter(|landed_at| *landed_at <= now).max();
-    Ok(Seen { plan: plan(suite, job.reach, &inputs), states, newest })
+    Ok(Seen { plan: plan(workspace, job.reach, &inputs), states, newest })
 }
 
 async fn attempt(
-    suite: &Suite,
-    job: &Job<'_>,
+    workspace: &Workspace,
+    job: &RunOptions<'_>,
     mark: &mut Option<RunMark>,
     on: &mut (dyn FnMut(Event) + Send),
 ) -> Result<RunReport, RunError> {
     fork(job.store)?;
     let base = Base::read(job.store)?;
     // Before the listing: what lands in between is new to the next run.
-    let stamps = job.memo.and_then(|_| idle::stamps(suite, job));
-    let Seen { plan, states, newest } = look(suite, job, &base)?;
+    let stamps = job.memo.and_then(|_| idle::stamps(workspace, job));
+    let Seen { plan, states, newest } = look(workspace, job, &base)?;
     let mut report = RunReport::new(&job.id, plan.as_of);
     let before = base.snapshot.as_ref().map(|snapshot| snapshot.as_of);
     let goes_back = job.allow_earlier && before.is_some_and(|before| plan.as_of < before);
@@ -215,13 +221,13 @@ async fn attempt(
     report.left = plan.datasets.iter().flat_map(|step| left(&step.name, &step.left)).collect();
     report.shows(job.store)?;
     let warned_before = base.snapshot.as_ref().map(|snapshot| snapshot.warned.clone()).unwrap_or_default();
-    if plan.is_idle() && !goes_back && !words_changed(suite, job, &base, &states)? {
+    if plan.is_idle() && !goes_back && !words_changed(workspace, job, &base, &states)? {
         report.status = Status::NothingNew;
         report.published = job.store.published();
         report.standing_warnings = warned_before.into_iter().collect();
         // What was left alone becomes whole with time, or with a marker, of which no stamp tells.
         if let Some(reference) = base.reference.as_ref().filter(|_| report.left.is_empty()) {
-            idle::remember(suite, job, reference, &report, stamps);
+            idle::remember(workspace, job, reference, &report, stamps);
         }
         return Ok(report);
     }
@@ -230,11 +236,11 @@ async fn attempt(
     }
     on(Event::Planned {
         files: plan.datasets.iter().map(|step| step.files.len()).sum(),
-        models: plan.models.iter().filter(|step| step.need != Need::No).count(),
+        models: plan.models.iter().filter(|step| step.build != Build::Skip).count(),
     });
     let session = engine::session(&job.resources).map_err(RunError::Engine)?;
     let mut work = Work {
-        suite,
+        workspace,
         job,
         base: &base,
         plan: &plan,
@@ -249,10 +255,10 @@ async fn attempt(
     }
     work.models(&mut report, on).await?;
     let (read, checked) = work.checks(on).await?;
-    report.checks = checked.kept;
-    report.not_judged = checked.not_judged;
+    report.checks = checked.passed;
+    report.not_judged = checked.skipped;
     report.warnings.clone_from(&checked.warnings);
-    let promised: BTreeSet<&str> = suite.promises().map(|promise| promise.name.as_str()).collect();
+    let promised: BTreeSet<&str> = workspace.checks().map(|promise| promise.name.as_str()).collect();
     let stands = |name: &String| promised.contains(name.as_str()) && !checked.outcomes.contains_key(name);
     report.standing_warnings = warned_before.into_iter().filter(stands).collect();
     report.moved = gate::moved(&work, &checked.tables).await?;
@@ -261,10 +267,10 @@ async fn attempt(
     on(Event::Publishing);
     let by = Publisher { run: job.id.clone(), project: job.project.clone(), as_of: plan.as_of, goes_back };
     let moved: Vec<String> = report.moved.iter().map(|moved| format!("{}.{}", moved.table, moved.column)).collect();
-    let published = publish(job.store, suite, &base, &read, &checked, &moved, &by)?;
+    let published = publish(job.store, workspace, &base, &read, &checked, &moved, &by)?;
     report.status = match &published {
-        Published::Flipped(_) => Status::Published,
-        Published::Waiting(_) => Status::Held,
+        Published::Committed(_) => Status::Published,
+        Published::Held(_) => Status::Held,
         Published::Unchanged => Status::NothingNew,
     };
     report.shows(job.store)?;
@@ -272,7 +278,7 @@ async fn attempt(
         report.clock_warning = report.clock_warning.take().or_else(|| leapt(plan.as_of, before, newest));
     }
     report.snapshot = match published {
-        Published::Flipped(id) | Published::Waiting(id) => Some(id),
+        Published::Committed(id) | Published::Held(id) => Some(id),
         Published::Unchanged => None,
     };
     report.published = job.store.published();
@@ -289,8 +295,8 @@ fn elapsed_ms(started: Instant) -> u64 {
 
 /// Returns whether descriptions or labels changed: tables stay as they are, but what is told of them does not.
 fn words_changed(
-    suite: &Suite,
-    job: &Job<'_>,
+    workspace: &Workspace,
+    job: &RunOptions<'_>,
     base: &Base,
     datasets: &BTreeMap<String, TableState>,
 ) -> Result<bool, StoreError> {
@@ -300,23 +306,23 @@ fn words_changed(
     }
     for name in &job.reach.models {
         let Some(entry) = snapshot.tables.get(name) else { return Ok(true) };
-        if described(suite, job.store.table(name, &entry.state)?).1 {
+        if described(workspace, job.store.table(name, &entry.state)?).1 {
             return Ok(true);
         }
     }
-    Ok(datasets.values().any(|state| described(suite, state.clone()).1))
+    Ok(datasets.values().any(|state| described(workspace, state.clone()).1))
 }
 
 /// Brings the words of a state up to date; returns whether that changed any.
-fn described(suite: &Suite, mut state: TableState) -> (TableState, bool) {
+fn described(workspace: &Workspace, mut state: TableState) -> (TableState, bool) {
     let before = (state.columns.clone(), state.description.clone(), state.grain.clone());
-    if let Some(source) = suite.project.sources.get(&state.table) {
-        state.columns = crate::clean::columns(&suite.project, source);
+    if let Some(source) = workspace.project.sources.get(&state.table) {
+        state.columns = crate::clean::columns(&workspace.project, source);
         state.description.clone_from(&source.description);
         state.grain.clone_from(&source.grain);
     } else {
-        let contract = suite.project.contracts.get(&state.table);
-        state.columns = columns(suite, &state.table);
+        let contract = workspace.project.contracts.get(&state.table);
+        state.columns = columns(workspace, &state.table);
         state.description = contract.and_then(|contract| contract.description.clone());
         state.grain = contract.and_then(|contract| contract.grain.clone());
     }
@@ -326,8 +332,8 @@ fn described(suite: &Suite, mut state: TableState) -> (TableState, bool) {
 
 /// A run under way.
 struct Work<'a> {
-    suite: &'a Suite,
-    job: &'a Job<'a>,
+    workspace: &'a Workspace,
+    job: &'a RunOptions<'a>,
     base: &'a Base,
     plan: &'a Plan,
     session: SessionContext,
@@ -350,38 +356,38 @@ impl Work<'_> {
         on: &mut (dyn FnMut(Event) + Send),
     ) -> Result<(), RunError> {
         let started = Instant::now();
-        let contract = &self.suite.project.sources[&step.name];
+        let contract = &self.workspace.project.sources[&step.name];
         let before = states.get(&step.name);
         let mut state = before.cloned();
         let mut missing_columns = BTreeSet::new();
         let (mut outdated, mut empty_files) = (Vec::new(), Vec::new());
-        if step.need != Need::No || !step.files.is_empty() {
+        if step.build != Build::Skip || !step.files.is_empty() {
             on(Event::Reading { dataset: step.name.clone(), files: step.files.len() });
             let landed = before.and_then(|state| state.landed.as_ref());
-            let settings = &self.suite.project.settings;
+            let settings = &self.workspace.project.settings;
             let threads = self.job.resources.threads;
             let mut raw =
-                ingest(self.job.store, &self.suite.project.root, contract, &settings.limits, step, landed, threads)
+                ingest(self.job.store, &self.workspace.project.root, contract, &settings.limits, step, landed, threads)
                     .await?;
             missing_columns = std::mem::take(&mut raw.missing_columns);
             outdated = std::mem::take(&mut raw.outdated);
             empty_files = std::mem::take(&mut raw.empty_files);
             report.left.extend(left(&step.name, &raw.left));
             let is_as_before = landed.is_some_and(|landed| {
-                landed.shape == raw.shape
+                landed.read_hash == raw.read_hash
                     && landed.paths == raw.paths
                     && raw.is_read_like(landed)
                     && contract.referenced().iter().all(|name| landed.referenced.get(*name) == self.contents.get(*name))
-                    && !matches!(step.need, Need::Must(Why::Contract | Why::Forgotten))
+                    && !matches!(step.build, Build::Required(Reason::Contract | Reason::Forgotten))
             });
             if !is_as_before {
                 let referenced = self.referenced(contract, states)?;
                 self.read.extend(referenced.keys().cloned());
-                let cleaned = clean(self.job.store, &self.suite.project, contract, raw, referenced, landed).await?;
+                let cleaned = clean(self.job.store, &self.workspace.project, contract, raw, referenced, landed).await?;
                 state = Some(cleaned.state);
             }
         }
-        let Some(state) = state.map(|state| described(self.suite, state).0) else { return Ok(()) };
+        let Some(state) = state.map(|state| described(self.workspace, state).0) else { return Ok(()) };
         if before != Some(&state) {
             self.made.insert(step.name.clone(), state.clone());
         }
@@ -422,14 +428,14 @@ impl Work<'_> {
     }
 
     async fn models(&mut self, report: &mut RunReport, on: &mut (dyn FnMut(Event) + Send)) -> Result<(), RunError> {
-        let total = self.plan.models.iter().filter(|step| step.need != Need::No).count();
+        let total = self.plan.models.iter().filter(|step| step.build != Build::Skip).count();
         let mut number = 0;
-        for name in &self.suite.order {
-            let Some(table) = self.suite.tables.get(name) else { continue };
+        for name in &self.workspace.order {
+            let Some(table) = self.workspace.tables.get(name) else { continue };
             if table.kind == Kind::View {
                 // A view whose inputs are out of reach of this run is not read by anything in it.
                 if table.inputs.iter().all(|input| self.contents.contains_key(input)) {
-                    register_view(&self.session, self.suite, name, self.plan.as_of).map_err(RunError::Engine)?;
+                    register_view(&self.session, self.workspace, name, self.plan.as_of).map_err(RunError::Engine)?;
                 }
                 continue;
             }
@@ -438,15 +444,15 @@ impl Work<'_> {
                 continue;
             };
             let started = Instant::now();
-            let made_from = fingerprint(table, self.plan.as_of, |input| self.contents.get(input).cloned());
+            let made_from = build_hash(table, self.plan.as_of, |input| self.contents.get(input).cloned());
             let before = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.tables.get(name));
-            if let Some(entry) = before.filter(|entry| entry.fingerprint == made_from) {
-                let (state, is_changed) = described(self.suite, self.job.store.table(name, &entry.state)?);
+            if let Some(entry) = before.filter(|entry| entry.build_hash == made_from) {
+                let (state, is_changed) = described(self.workspace, self.job.store.table(name, &entry.state)?);
                 self.know(&state)?;
                 if is_changed {
                     self.made.insert(name.clone(), state);
                 }
-                number += usize::from(step.need != Need::No);
+                number += usize::from(step.build != Build::Skip);
                 continue;
             }
             if let Some(input) = table.inputs.iter().find(|input| !self.contents.contains_key(*input)) {
@@ -459,7 +465,7 @@ impl Work<'_> {
             let Built { state, portion, rows_read } = match transform(
                 self.job.store,
                 &self.session,
-                self.suite,
+                self.workspace,
                 name,
                 self.plan.as_of,
                 made_from,
@@ -471,8 +477,8 @@ impl Work<'_> {
                 Err(error) => return Err(self.with_records(&self.made, error.into()).await),
             };
             drop(making);
-            let changed = before.is_none_or(|entry| entry.content != state.content());
-            let (why, changed_inputs) = self.why(table, &step.need);
+            let changed = before.is_none_or(|entry| entry.content_hash != state.content_hash());
+            let (why, changed_inputs) = self.why(table, &step.build);
             let state = self.keep_files_if_equal(state, before)?;
             self.know(&state)?;
             let done = TableReport {
@@ -494,13 +500,13 @@ impl Work<'_> {
     }
 
     /// Returns why a table is made, and if that is for its inputs, which of them came out different.
-    fn why(&self, table: &Table, need: &Need) -> (Why, Vec<String>) {
-        if let Need::Must(why) = need {
+    fn why(&self, table: &Table, need: &Build) -> (Reason, Vec<String>) {
+        if let Build::Required(why) = need {
             return (*why, Vec::new());
         }
-        let before = |name: &String| Some(&self.base.snapshot.as_ref()?.tables.get(name)?.content);
+        let before = |name: &String| Some(&self.base.snapshot.as_ref()?.tables.get(name)?.content_hash);
         let changed = table.inputs.iter().filter(|name| self.contents.get(*name) != before(name));
-        (Why::Inputs, changed.cloned().collect())
+        (Reason::Inputs, changed.cloned().collect())
     }
 
     /// Prepares to make a table by partitions, if that is how it is made.
@@ -509,7 +515,7 @@ impl Work<'_> {
         table: &'t Table,
         name: &str,
         before: Option<&TableEntry>,
-    ) -> Result<Option<Making<'t>>, RunError> {
+    ) -> Result<Option<PartitionBuild<'t>>, RunError> {
         let Some(partitioned) = &table.partitioned else { return Ok(None) };
         let known = |input: &String| Some((input.clone(), self.parted.get(input)?.clone()));
         let aligned: BTreeMap<_, _> = partitioned.aligned.iter().filter_map(known).collect();
@@ -520,12 +526,12 @@ impl Work<'_> {
         let before = before.map(|entry| self.job.store.table(name, &entry.state)).transpose()?;
         let content = |input: &str| self.contents.get(input).cloned();
         let group_rows = self.job.resources.group_rows;
-        Ok(Some(Making::new(table, self.plan.as_of, partitioned, aligned, content, before, group_rows)))
+        Ok(Some(PartitionBuild::new(table, self.plan.as_of, partitioned, aligned, content, before, group_rows)))
     }
 
     /// Where a rebuilt table comes out equal, the files of before stay, so that nothing downstream moves.
     fn keep_files_if_equal(&self, mut state: TableState, before: Option<&TableEntry>) -> Result<TableState, RunError> {
-        let Some(entry) = before.filter(|entry| entry.content == state.content()) else { return Ok(state) };
+        let Some(entry) = before.filter(|entry| entry.content_hash == state.content_hash()) else { return Ok(state) };
         let known = self.job.store.table(&state.table, &entry.state)?;
         let is_there = known.files.iter().all(|file| self.job.store.assure(file).is_ok());
         if !is_there || known.partition != state.partition {
@@ -540,17 +546,17 @@ impl Work<'_> {
 
     /// Runs the checks whose inputs or text changed. Returns the tables that the run read, and those that are checked.
     async fn checks(&mut self, on: &mut (dyn FnMut(Event) + Send)) -> Result<(Vec<String>, Checked), RunError> {
-        let own = crate::publish::preview(self.job.store, self.suite, self.base.snapshot.as_ref(), &self.made)?;
+        let own = crate::publish::preview(self.job.store, self.workspace, self.base.snapshot.as_ref(), &self.made)?;
         for state in own {
             self.know(&state)?;
         }
         let snapshot = self.base.snapshot.as_ref();
-        let known = snapshot.map(|snapshot| self.job.store.outcomes(&snapshot.outcomes)).transpose()?;
+        let known = snapshot.map(|snapshot| self.job.store.outcomes(&snapshot.check_results)).transpose()?;
         let mut asked = Vec::new();
         for step in &self.plan.checks {
-            let Some(table) = self.suite.tables.get(&step.name) else { continue };
-            for promise in &table.promises {
-                let fingerprint = promise.fingerprint(self.plan.as_of, |input| self.contents.get(input).cloned());
+            let Some(table) = self.workspace.tables.get(&step.name) else { continue };
+            for promise in &table.checks {
+                let fingerprint = promise.run_hash(self.plan.as_of, |input| self.contents.get(input).cloned());
                 if snapshot.and_then(|snapshot| snapshot.checks.get(&promise.name)) == Some(&fingerprint) {
                     continue;
                 }
@@ -559,24 +565,29 @@ impl Work<'_> {
                 let published = snapshot.and_then(|snapshot| snapshot.tables.get(&step.name));
                 let published_rows = published.map(|entry| entry.rows);
                 let since = self.since(promise, known.as_ref())?;
-                asked.push(Question { promise, fingerprint, missing, published_rows, since });
+                asked.push(CheckRun { promise, fingerprint, missing, published_rows, since });
             }
         }
         on(Event::Checking { checks: asked.len() });
         let read = self.read.iter().filter(|name| !self.made.contains_key(*name)).cloned().collect();
         let made = std::mem::take(&mut self.made);
         match check(self.scene(), made.values().cloned().collect(), asked).await {
-            Ok(Verdict::Broken { findings }) => {
+            Ok(Verdict::Failed { findings }) => {
                 let record = self.job.store.run_file(&self.job.id, RUN_RECORD);
                 Err(self.with_records(&made, RunError::Broken { findings, record }).await)
             }
-            Ok(Verdict::Kept(checked)) => Ok((read, checked)),
+            Ok(Verdict::Passed(checked)) => Ok((read, checked)),
             Err(error) => Err(self.with_records(&made, error.into()).await),
         }
     }
 
-    fn scene(&self) -> Scene<'_> {
-        Scene { store: self.job.store, session: &self.session, suite: self.suite, as_of: self.plan.as_of }
+    fn scene(&self) -> QueryContext<'_> {
+        QueryContext {
+            store: self.job.store,
+            session: &self.session,
+            workspace: self.workspace,
+            as_of: self.plan.as_of,
+        }
     }
 
     /// Adds to a failure which landed records led to it, as long as what this run has made is there to be asked.
@@ -611,17 +622,17 @@ impl Work<'_> {
     }
 
     /// Returns what changed since a promise was kept by every row, if only partitions of its inputs did.
-    fn since(&self, promise: &Promise, known: Option<&Outcomes>) -> Result<Option<Since>, RunError> {
+    fn since(&self, promise: &Check, known: Option<&CheckResults>) -> Result<Option<ChangedPartitions>, RunError> {
         let Some(snapshot) = &self.base.snapshot else { return Ok(None) };
         let was_kept = known
             .and_then(|known| known.get(&promise.name))
-            .is_some_and(|outcome| outcome.state == OutcomeState::Kept && outcome.failing_rows == 0);
-        let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content.clone());
-        let asked_of = promise.fingerprint(self.plan.as_of, content);
+            .is_some_and(|outcome| outcome.state == CheckStatus::Passed && outcome.failing_rows == 0);
+        let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content_hash.clone());
+        let asked_of = promise.run_hash(self.plan.as_of, content);
         if !was_kept || promise.uses_clock || snapshot.checks.get(&promise.name) != Some(&asked_of) {
             return Ok(None);
         }
-        let mut since = Since { changed: BTreeMap::new(), keys: BTreeSet::new() };
+        let mut since = ChangedPartitions { changed: BTreeMap::new(), keys: BTreeSet::new() };
         for input in promise.inputs.iter().filter(|input| self.contents.get(*input) != content(input).as_ref()) {
             let (Some(entry), Some(now)) = (snapshot.tables.get(input), self.parted.get(input)) else {
                 return Ok(None);
@@ -648,7 +659,7 @@ impl Work<'_> {
 
     fn know(&mut self, state: &TableState) -> Result<(), RunError> {
         register_stored(&self.session, self.job.store, state).map_err(RunError::engine)?;
-        self.contents.insert(state.table.clone(), state.content());
+        self.contents.insert(state.table.clone(), state.content_hash());
         if state.partition.is_some() {
             self.parted.insert(state.table.clone(), state.clone());
         }
@@ -657,7 +668,7 @@ impl Work<'_> {
 
     /// Returns the rows of the headline model as texts. A report without them is still a report.
     async fn headline(&self) -> Vec<(String, String)> {
-        let Some(model) = &self.suite.project.settings.headline else { return Vec::new() };
+        let Some(model) = &self.workspace.project.settings.headline else { return Vec::new() };
         if !self.contents.contains_key(model) {
             return Vec::new();
         }

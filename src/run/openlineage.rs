@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::record::{Record, Told};
+use super::record::{Record, RunProgress};
 use super::{Exit, RunError};
 use crate::digest::Digest;
-use crate::plan::{Lineage, Origin, Suite, lineage};
+use crate::plan::{Lineage, Origin, Workspace, lineage};
 use crate::store::ColumnState;
 
 const PRODUCER: &str = concat!("https://crates.io/crates/opsmart/", env!("CARGO_PKG_VERSION"));
@@ -42,7 +42,7 @@ impl Surroundings {
 }
 
 /// Returns the two events of a run that has ended, one a line.
-pub(super) fn events(record: &Record<'_>, exit: Exit, error: Option<&RunError>, told: Told<'_>) -> String {
+pub(super) fn events(record: &Record<'_>, exit: Exit, error: Option<&RunError>, told: RunProgress<'_>) -> String {
     let kind = match (exit, error) {
         (Exit::Interrupted | Exit::Terminated, _) => "ABORT",
         (_, Some(_)) => "FAIL",
@@ -78,7 +78,7 @@ fn event(record: &Record<'_>, kind: &str, at: &str) -> Value {
         ),
     });
     let description = match record.jobs {
-        [name] => record.suite.project.jobs.get(name).and_then(|job| job.description.as_ref()),
+        [name] => record.workspace.project.jobs.get(name).and_then(|job| job.description.as_ref()),
         _ => None,
     };
     if let Some(description) = description {
@@ -111,18 +111,18 @@ fn facet(schema: &str, mut facet: Value) -> Value {
 }
 
 /// Returns what was read, and what was made of it. A run that failed made nothing.
-fn datasets(record: &Record<'_>, told: Told<'_>) -> (Value, Value) {
-    let suite = record.suite;
+fn datasets(record: &Record<'_>, told: RunProgress<'_>) -> (Value, Value) {
+    let workspace = record.workspace;
     let (read, report) = match told {
-        Told::All(report) => (report.datasets.as_slice(), Some(report)),
-        Told::Read(read) => (read, None),
+        RunProgress::Ended(report) => (report.datasets.as_slice(), Some(report)),
+        RunProgress::Interrupted(read) => (read, None),
     };
     let read = read.iter().filter(|dataset| dataset.files_read > 0).map(|dataset| dataset.dataset.clone());
     let mut inputs: BTreeSet<String> = read.collect();
     let mut outputs = Vec::new();
     if let Some(report) = report.filter(|report| !report.tables.is_empty()) {
         // Where it cannot be told which columns come from which, the tables are told without.
-        let known = lineage(suite, report.tables.iter().map(|table| &table.table)).unwrap_or_default();
+        let known = lineage(workspace, report.tables.iter().map(|table| &table.table)).unwrap_or_default();
         for table in &report.tables {
             let lineage = known.get(&table.table).cloned().unwrap_or_default();
             inputs.extend(origins(&lineage).map(|origin| origin.table.clone()));
@@ -164,10 +164,10 @@ fn input_fields(record: &Record<'_>, origins: &BTreeSet<Origin>) -> Vec<Value> {
 
 /// Returns a landed dataset or a table with its columns; nothing for what lies nowhere.
 fn dataset(record: &Record<'_>, table: &str) -> Option<Value> {
-    let Suite { project, .. } = record.suite;
+    let Workspace { project, .. } = record.workspace;
     let columns = match project.sources.get(table) {
         Some(source) => crate::clean::columns(project, source),
-        None => crate::transform::columns(record.suite, table),
+        None => crate::transform::columns(record.workspace, table),
     };
     let field = |column: &ColumnState| {
         let mut field = json!({ "name": column.name, "type": column.kind });
@@ -185,7 +185,7 @@ fn dataset(record: &Record<'_>, table: &str) -> Option<Value> {
 }
 
 fn name_of(record: &Record<'_>, table: &str) -> Option<String> {
-    let Suite { project, tables, .. } = record.suite;
+    let Workspace { project, tables, .. } = record.workspace;
     let path = match project.sources.get(table) {
         Some(source) => project.root.join(source.from.to_string()),
         None if tables.contains_key(table) => record.store.published().join("current").join(table),

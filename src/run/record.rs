@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::openlineage::{Surroundings, events};
 use super::{DatasetReport, Exit, RunError, RunReport};
 use crate::digest::Digest;
-use crate::plan::{Forget, Suite};
+use crate::plan::{Forget, Workspace};
 use crate::store::{RUN_LINEAGE, RUN_RECORD, RunMark, Store};
 
 /// The record of one run. Nothing depends on it but `opsmart history` and the tables about runs.
@@ -28,18 +28,18 @@ pub struct Record<'a> {
     /// Digest of the project.
     pub project: &'a Digest,
     /// The project.
-    pub suite: &'a Suite,
+    pub workspace: &'a Workspace,
     /// Where lineage places the run.
     pub surroundings: &'a Surroundings,
 }
 
 /// What a run can tell of its work.
 #[derive(Debug, Clone, Copy)]
-pub enum Told<'a> {
+pub enum RunProgress<'a> {
     /// It came to its end.
-    All(&'a RunReport),
+    Ended(&'a RunReport),
     /// It read these datasets, and then it failed or was interrupted.
-    Read(&'a [DatasetReport]),
+    Interrupted(&'a [DatasetReport]),
 }
 
 /// Returns what is run, in words: jobs and selectors, or `all`.
@@ -66,7 +66,7 @@ impl Record<'_> {
     }
 
     /// Writes the record. A run is not failed for it: what it published is published.
-    pub fn write(&self, status: impl serde::Serialize, exit: Exit, error: Option<&RunError>, told: Told<'_>) {
+    pub fn write(&self, status: impl serde::Serialize, exit: Exit, error: Option<&RunError>, told: RunProgress<'_>) {
         let mut document = self.document(status);
         document["exit"] = (exit as u8).into();
         document["ended_at"] = crate::instant::text(&Utc::now()).into();
@@ -79,8 +79,8 @@ impl Record<'_> {
             document["findings"] = serde_json::json!(findings);
         }
         document["report"] = match told {
-            Told::All(report) => serde_json::json!(report),
-            Told::Read(datasets) => serde_json::json!({ "datasets": datasets }),
+            RunProgress::Ended(report) => serde_json::json!(report),
+            RunProgress::Interrupted(datasets) => serde_json::json!({ "datasets": datasets }),
         };
         match serde_json::to_vec_pretty(&document) {
             Ok(bytes) => self.put(RUN_RECORD, &bytes),
@@ -90,7 +90,7 @@ impl Record<'_> {
 
     /// Writes what the run read and made, for programs that follow data from job to job. It takes a while, and nobody
     /// waits for it.
-    pub fn write_lineage(&self, exit: Exit, error: Option<&RunError>, told: Told<'_>) {
+    pub fn write_lineage(&self, exit: Exit, error: Option<&RunError>, told: RunProgress<'_>) {
         self.put(RUN_LINEAGE, events(self, exit, error, told).as_bytes());
     }
 

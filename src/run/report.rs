@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::Exit;
 use super::clock::ahead;
-use crate::check::Finding;
-use crate::diff::Moved;
+use crate::check::FailedCheck;
+use crate::diff::ExceededChange;
 use crate::digest::Digest;
 use crate::engine::read_only;
-use crate::plan::{DatasetStep, FileLeft, Need, Why};
-use crate::quote::identifier;
-use crate::store::{CleanCounts, Ledger, Reference, Store, StoreError, TableState};
-use crate::transform::Portion;
+use crate::plan::{Build, DatasetStep, FileLeft, Reason};
+use crate::sql_text::identifier;
+use crate::store::{CleanCounts, Ledger, SnapshotRef, Store, StoreError, TableState};
+use crate::transform::PartitionCounts;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone)]
@@ -97,11 +97,11 @@ pub struct RunReport {
     /// How many it could not judge for want of rows.
     pub not_judged: usize,
     /// The promises that it found broken and that only warn.
-    pub warnings: Vec<Finding>,
+    pub warnings: Vec<FailedCheck>,
     /// The promises that an earlier run found broken, that only warn, and that it had no reason to ask again.
     pub standing_warnings: Vec<String>,
     /// The numbers that moved by more than was agreed, so that what it built waits.
-    pub moved: Vec<Moved>,
+    pub moved: Vec<ExceededChange>,
     /// The snapshot in force, when a newer one waits for a release.
     pub held: Option<Digest>,
     /// The columns, each as `table.column`, whose numbers are why it waits; none after a rollback.
@@ -193,7 +193,7 @@ pub struct TableReport {
     pub rows_read: u64,
     /// How many of its partitions were made, if it has some.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub partitions: Option<Portion>,
+    pub partitions: Option<PartitionCounts>,
     /// How long it took.
     pub seconds: f64,
     /// Why it was built, as a word for machines.
@@ -233,17 +233,17 @@ impl RunReport {
 
     /// Says what readers see by now: what is in force, whether it is held there, and why.
     pub(super) fn shows(&mut self, store: &Store) -> std::result::Result<(), StoreError> {
-        if let Some((reference, snapshot)) = store.in_force()? {
+        if let Some((reference, snapshot)) = store.current()? {
             self.holds(&reference, snapshot.as_of);
         }
         Ok(())
     }
 
     /// Says what a reference holds in force, and why.
-    pub(super) fn holds(&mut self, reference: &Reference, as_of: DateTime<Utc>) {
+    pub(super) fn holds(&mut self, reference: &SnapshotRef, as_of: DateTime<Utc>) {
         self.in_force_as_of = Some(as_of);
         self.held = reference.held.as_ref().map(|_| reference.snapshot.clone());
-        self.held_for = reference.held.as_ref().map(|held| held.moved.clone()).unwrap_or_default();
+        self.held_for = reference.held.as_ref().map(|held| held.exceeded.clone()).unwrap_or_default();
         self.clock_warning = ahead(self.as_of.max(as_of), Utc::now());
     }
 
@@ -306,17 +306,17 @@ impl DatasetReport {
             outdated,
             empty_files,
             seconds: elapsed.as_secs_f64(),
-            why: why(step).map(Why::as_str),
+            why: why(step).map(Reason::as_str),
         }
     }
 }
 
-fn why(step: &DatasetStep) -> Option<Why> {
-    match &step.need {
-        Need::Must(why) => Some(*why),
-        _ if !step.files.is_empty() => Some(Why::Files),
-        Need::May(_) => Some(Why::References),
-        Need::No => None,
+fn why(step: &DatasetStep) -> Option<Reason> {
+    match &step.build {
+        Build::Required(why) => Some(*why),
+        _ if !step.files.is_empty() => Some(Reason::Files),
+        Build::IfChanged(_) => Some(Reason::References),
+        Build::Skip => None,
     }
 }
 

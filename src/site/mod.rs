@@ -15,12 +15,12 @@ use minijinja::{AutoEscape, Environment, Value, context};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::page::STYLE;
-use crate::plan::{Kind, Lineage, Origin, OwnTable, Promise, Suite, Table, select};
+use crate::plan::{Check, Kind, Lineage, Origin, OwnTable, Table, Workspace, select};
 use crate::project::{
-    ColumnType, FieldNames, FilesMode, Format, Keep, Layer, ModelColumn, NewColumns, RecordRule, RuleReason, Rules,
-    SourceContract, ThenLate, Words,
+    ColumnDoc, ColumnType, FieldNames, FilesMode, Format, Keep, Layer, ModelColumn, NewColumns, RecordRule, RuleReason,
+    Rules, SourceContract, ThenLate,
 };
+use crate::report::STYLE;
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
 const DRAWN: usize = 60;
@@ -125,7 +125,7 @@ struct List {
 /// # Errors
 /// When a template is broken, which the tests rule out.
 pub fn pages(
-    suite: &Suite,
+    workspace: &Workspace,
     lineage: &BTreeMap<String, Lineage>,
     published: Option<&Published>,
 ) -> Result<Vec<File>, minijinja::Error> {
@@ -135,29 +135,29 @@ pub fn pages(
     environment.add_template("index.html", include_str!("index.html"))?;
     environment.add_template("page.html", include_str!("page.html"))?;
     environment.add_function("rows", grouped);
-    let site = Site { suite, lineage, published, feeds: feeds(lineage), environment };
+    let site = Site { workspace, lineage, published, feeds: feeds(lineage), environment };
     let mut files = vec![
         File { path: "style.css".to_owned(), text: format!("{STYLE}{}", include_str!("site.css")) },
         File { path: "site.js".to_owned(), text: include_str!("site.js").to_owned() },
         site.index()?,
     ];
-    for source in suite.project.sources.values() {
+    for source in workspace.project.sources.values() {
         files.push(site.source(source)?);
     }
-    for (name, table) in &suite.tables {
+    for (name, table) in &workspace.tables {
         files.push(site.model(name, table)?);
     }
     for own in OwnTable::ALL {
         files.push(site.own(own)?);
     }
-    for name in suite.project.jobs.keys() {
+    for name in workspace.project.jobs.keys() {
         files.push(site.job(name)?);
     }
     Ok(files)
 }
 
 struct Site<'a> {
-    suite: &'a Suite,
+    workspace: &'a Workspace,
     lineage: &'a BTreeMap<String, Lineage>,
     published: Option<&'a Published>,
     feeds: BTreeMap<Origin, BTreeSet<Origin>>,
@@ -173,24 +173,24 @@ struct Fact {
 
 impl Site<'_> {
     fn index(&self) -> Result<File, minijinja::Error> {
-        let sources = self.suite.project.sources.values().map(|source| {
-            let columns = source.columns.iter().map(|(name, column)| (name.as_str(), column.words.clone()));
+        let sources = self.workspace.project.sources.values().map(|source| {
+            let columns = source.columns.iter().map(|(name, column)| (name.as_str(), column.doc.clone()));
             self.entry(&source.name, source.description.clone(), columns)
         });
         let group = |en, zh, entries| Group { word: Both { en, zh }, entries, is_jobs: false };
         let mut groups = vec![group("Landed datasets", "落地数据集", sources.collect())];
         for layer in Layer::ALL {
-            let of_layer = |name: &&String| self.suite.project.models.get(*name).is_some_and(|m| m.layer == layer);
+            let of_layer = |name: &&String| self.workspace.project.models.get(*name).is_some_and(|m| m.layer == layer);
             let entries: Vec<Entry> = self
-                .suite
+                .workspace
                 .tables
                 .keys()
                 .filter(of_layer)
                 .map(|name| {
-                    let contract = self.suite.project.contracts.get(name);
-                    let columns = self.suite.tables[name].schema.fields().iter().map(|field| {
+                    let contract = self.workspace.project.contracts.get(name);
+                    let columns = self.workspace.tables[name].schema.fields().iter().map(|field| {
                         let own = contract.and_then(|contract| contract.columns.get(field.name()));
-                        (field.name().as_str(), own.map_or_else(Words::default, |own| own.words.clone()))
+                        (field.name().as_str(), own.map_or_else(ColumnDoc::default, |own| own.doc.clone()))
                     });
                     self.entry(name, self.description(name), columns)
                 })
@@ -204,7 +204,7 @@ impl Site<'_> {
             self.entry(own.name(), Some(own.description().to_owned()), columns)
         });
         groups.push(group("The suite's own tables", "系统自带的表", own.collect()));
-        let jobs = self.suite.project.jobs.iter().map(|(name, job)| Entry {
+        let jobs = self.workspace.project.jobs.iter().map(|(name, job)| Entry {
             name: name.clone(),
             href: format!("jobs/{name}.html"),
             description: job.description.clone(),
@@ -215,16 +215,20 @@ impl Site<'_> {
         let jobs = jobs.collect();
         groups.push(Group { word: Both { en: "Jobs", zh: "作业" }, entries: jobs, is_jobs: true });
         let everything: BTreeSet<String> = self
-            .suite
+            .workspace
             .project
             .sources
             .keys()
             .cloned()
             .chain(
-                self.suite.tables.iter().filter(|(_, table)| table.kind != Kind::Check).map(|(name, _)| name.clone()),
+                self.workspace
+                    .tables
+                    .iter()
+                    .filter(|(_, table)| table.kind != Kind::Check)
+                    .map(|(name, _)| name.clone()),
             )
             .collect();
-        let graph = (everything.len() <= 2 * DRAWN).then(|| graph::draw(&everything, &self.suite.reads(), ""));
+        let graph = (everything.len() <= 2 * DRAWN).then(|| graph::draw(&everything, &self.workspace.reads(), ""));
         self.render(
             "index.html",
             "index.html",
@@ -314,7 +318,7 @@ impl Site<'_> {
                     0 => "not after the landing of its file".to_owned(),
                     _ => format!("at most {} after the landing of its file", span(seconds)),
                 }));
-                self.column(&source.name, name, column.kind.to_string(), &column.words, promises)
+                self.column(&source.name, name, column.kind.to_string(), &column.doc, promises)
             })
             .collect();
         let about = Page {
@@ -332,8 +336,8 @@ impl Site<'_> {
     }
 
     fn model(&self, name: &str, table: &Table) -> Result<File, minijinja::Error> {
-        let model = &self.suite.project.models[name];
-        let contract = self.suite.project.contracts.get(name);
+        let model = &self.workspace.project.models[name];
+        let contract = self.workspace.project.contracts.get(name);
         let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
         let mut facts = vec![match table.kind {
             Kind::View => fact("Stored", "存储", "no: a view, computed where it is read".to_owned()),
@@ -365,8 +369,8 @@ impl Site<'_> {
                 let own = contract.and_then(|contract| contract.columns.get(field.name()));
                 let kind = ColumnType::from_arrow(field.data_type())
                     .map_or_else(|| field.data_type().to_string(), |kind| kind.to_string());
-                let none = Words::default();
-                let words = own.map_or(&none, |own| &own.words);
+                let none = ColumnDoc::default();
+                let words = own.map_or(&none, |own| &own.doc);
                 self.column(name, field.name(), kind, words, own.map_or_else(Vec::new, promised))
             })
             .collect();
@@ -403,7 +407,7 @@ impl Site<'_> {
     }
 
     fn job(&self, name: &str) -> Result<File, minijinja::Error> {
-        let job = &self.suite.project.jobs[name];
+        let job = &self.workspace.project.jobs[name];
         let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
         let mut facts = Vec::new();
         if let Some(schedule) = &job.schedule {
@@ -411,14 +415,14 @@ impl Site<'_> {
         }
         let ingest: BTreeSet<String> = job.ingest.iter().map(|dataset| dataset.text.clone()).collect();
         let chosen: BTreeSet<String> = if job.tables.is_empty() {
-            self.suite.downstream(&ingest).difference(&ingest).cloned().collect()
+            self.workspace.downstream(&ingest).difference(&ingest).cloned().collect()
         } else {
             facts.push(fact(
                 "Chosen by",
                 "选择",
                 job.tables.iter().map(|one| one.text.as_str()).collect::<Vec<_>>().join(" "),
             ));
-            job.tables.iter().filter_map(|one| select(self.suite, &one.text).ok()).flatten().collect()
+            job.tables.iter().filter_map(|one| select(self.workspace, &one.text).ok()).flatten().collect()
         };
         let links = |names: &BTreeSet<String>| -> Vec<Link> {
             names.iter().map(|name| Link { href: format!("../{}", self.href(name)), text: name.clone() }).collect()
@@ -438,14 +442,14 @@ impl Site<'_> {
     fn page(&self, folder: &str, about: Page<'_>) -> Result<File, minijinja::Error> {
         let name = about.name;
         let one = BTreeSet::from([name.to_owned()]);
-        let mut near: BTreeSet<String> = self.suite.upstream(&one);
-        near.extend(self.suite.downstream(&one));
+        let mut near: BTreeSet<String> = self.workspace.upstream(&one);
+        near.extend(self.workspace.downstream(&one));
         if near.len() > DRAWN {
-            near = self.suite.reads().remove(name).unwrap_or_default();
-            near.extend(self.suite.readers().remove(name).unwrap_or_default());
+            near = self.workspace.reads().remove(name).unwrap_or_default();
+            near.extend(self.workspace.readers().remove(name).unwrap_or_default());
             near.insert(name.to_owned());
         }
-        let graph = (near.len() > 1).then(|| graph::draw(&near, &self.suite.reads(), name));
+        let graph = (near.len() > 1).then(|| graph::draw(&near, &self.workspace.reads(), name));
         let rows = self.lineage.get(name).map(|lineage| self.links(&lineage.rows)).unwrap_or_default();
         let source = about.text.map(|text| {
             if about.is_sql { highlight::pieces(text, |word| word != name && self.is_known(word)) } else { plain(text) }
@@ -463,8 +467,8 @@ impl Site<'_> {
 
     /// Returns what is promised about a table, by its contract and by the queries that test it.
     fn promises(&self, name: &str) -> Vec<PromiseRow> {
-        let of_table = self.suite.promises().filter(|promise| promise.table.as_deref() == Some(name));
-        let row = |promise: &Promise| PromiseRow {
+        let of_table = self.workspace.checks().filter(|promise| promise.table.as_deref() == Some(name));
+        let row = |promise: &Check| PromiseRow {
             name: promise.name.clone(),
             kind: promise.kind,
             severity: promise.terms.severity.as_str(),
@@ -487,13 +491,13 @@ impl Site<'_> {
         &self,
         name: &str,
         description: Option<String>,
-        columns: impl Iterator<Item = (&'n str, Words)>,
+        columns: impl Iterator<Item = (&'n str, ColumnDoc)>,
     ) -> Entry {
         let now = self.published.and_then(|published| published.tables.get(name));
         let about = description.as_deref().unwrap_or_default();
         let columns: Vec<String> = columns
             .flat_map(|(column, own)| {
-                let words = self.suite.project.words(column, &own);
+                let words = self.workspace.project.column_doc(column, &own);
                 [Some(column.to_owned()), words.en, words.zh].into_iter().flatten()
             })
             .collect();
@@ -502,8 +506,8 @@ impl Site<'_> {
         Entry { name: name.to_owned(), href: self.href(name), description, rows, newest, words }
     }
 
-    fn column(&self, table: &str, name: &str, kind: String, own: &Words, promises: Vec<String>) -> ColumnRow {
-        let words = self.suite.project.words(name, own);
+    fn column(&self, table: &str, name: &str, kind: String, own: &ColumnDoc, promises: Vec<String>) -> ColumnRow {
+        let words = self.workspace.project.column_doc(name, own);
         let origins = self.lineage.get(table).and_then(|lineage| lineage.columns.iter().find(|(of, _)| of == name));
         let origin = Origin { table: table.to_owned(), column: name.to_owned() };
         ColumnRow {
@@ -529,26 +533,26 @@ impl Site<'_> {
 
     fn is_known(&self, name: &str) -> bool {
         let is_own = OwnTable::ALL.iter().any(|own| own.name() == name);
-        is_own || self.suite.project.sources.contains_key(name) || self.suite.tables.contains_key(name)
+        is_own || self.workspace.project.sources.contains_key(name) || self.workspace.tables.contains_key(name)
     }
 
     fn href(&self, name: &str) -> String {
-        let folder = if self.suite.project.sources.contains_key(name) { "sources" } else { "tables" };
+        let folder = if self.workspace.project.sources.contains_key(name) { "sources" } else { "tables" };
         format!("{folder}/{name}.html")
     }
 
     /// Returns where each page is, for templates in a folder from which `up` leads to the outermost one.
     fn hrefs(&self, up: &str) -> BTreeMap<String, String> {
-        let names = self.suite.project.sources.keys().chain(self.suite.tables.keys()).map(String::as_str);
+        let names = self.workspace.project.sources.keys().chain(self.workspace.tables.keys()).map(String::as_str);
         let own = OwnTable::ALL.iter().map(|own| own.name());
         names.chain(own).map(|name| (name.to_owned(), format!("{up}{}", self.href(name)))).collect()
     }
 
     /// Returns what a model's contract says of it, or else the comment at the head of its SQL.
     fn description(&self, name: &str) -> Option<String> {
-        let told = self.suite.project.contracts.get(name).and_then(|contract| contract.description.clone());
+        let told = self.workspace.project.contracts.get(name).and_then(|contract| contract.description.clone());
         told.or_else(|| {
-            let text = &self.suite.project.models.get(name)?.file.text;
+            let text = &self.workspace.project.models.get(name)?.file.text;
             let lines = text.lines().map_while(|line| line.strip_prefix("--")).map(str::trim);
             Some(lines.collect::<Vec<_>>().join(" ")).filter(|text| !text.is_empty())
         })

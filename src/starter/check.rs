@@ -5,7 +5,7 @@ use arrow::datatypes::{DataType, Field};
 use super::model::import_name;
 use super::name::{check_table_name, unknown_table};
 use super::{NewFile, StarterError};
-use crate::plan::{Kind, Suite, sql_name};
+use crate::plan::{Kind, Workspace, sql_name};
 use crate::project::Layer;
 
 /// Words in the names of columns that speak of times to come.
@@ -19,16 +19,16 @@ const TO_COME: [&str; 10] =
 ///
 /// # Errors
 /// A name that cannot be a check's, or a table that a check cannot read.
-pub fn new_check(suite: &Suite, name: &str, on: Option<&str>) -> Result<Vec<NewFile>, StarterError> {
+pub fn new_check(workspace: &Workspace, name: &str, on: Option<&str>) -> Result<Vec<NewFile>, StarterError> {
     let prefixes = Layer::Checks.prefixes();
     let is_prefixed = prefixes.iter().any(|prefix| name.starts_with(prefix));
     let name = if is_prefixed { name.to_owned() } else { format!("{}{name}", prefixes[0]) };
-    check_table_name(&suite.project, &name)?;
+    check_table_name(&workspace.project, &name)?;
     if prefixes.contains(&name.as_str()) {
         return Err(StarterError::new(format!("`{name}` is only a prefix"), "write after it what is asserted"));
     }
     let sql = match on {
-        Some(table) => asked_of(suite, table)?,
+        Some(table) => asked_of(workspace, table)?,
         None => LEDGER.to_owned(),
     };
     Ok(vec![NewFile::new(format!("sql/{}/{name}.sql", Layer::Checks.folder()), sql)])
@@ -57,16 +57,16 @@ from files
 where records <> accepted + quarantined + blank
 ";
 
-fn asked_of(suite: &Suite, table: &str) -> Result<String, StarterError> {
-    if suite.project.sources.contains_key(table) {
+fn asked_of(workspace: &Workspace, table: &str) -> Result<String, StarterError> {
+    if workspace.project.sources.contains_key(table) {
         let message = format!("a check may not read `{table}`, which is a landed dataset");
         return Err(StarterError::new(message, "name the staging model that reads it"));
     }
-    let model = suite.tables.get(table).ok_or_else(|| unknown_table(suite, table))?;
+    let model = workspace.tables.get(table).ok_or_else(|| unknown_table(workspace, table))?;
     if model.kind == Kind::Check {
         return Err(StarterError::new(format!("`{table}` is a check itself"), "name a model"));
     }
-    let key = suite.project.contracts.get(table).map(|contract| contract.key.clone()).unwrap_or_default();
+    let key = workspace.project.contracts.get(table).map(|contract| contract.key.clone()).unwrap_or_default();
     let fields = model.schema.fields();
     let may_come = |field: &Field| TO_COME.iter().any(|word| field.name().contains(word));
     let time = fields.iter().find(|field| is_time(field.data_type()) && !may_come(field));

@@ -8,7 +8,7 @@ use super::name::{self, unknown_table};
 use super::rows;
 use super::{NewFile, StarterError};
 use crate::diagnostic::SourceFile;
-use crate::plan::{Suite, source_schema, sql_name};
+use crate::plan::{Workspace, source_schema, sql_name};
 use crate::project::{ColumnType, Layer, Model, SourceContract};
 
 /// What a new model reads.
@@ -44,12 +44,12 @@ impl Read {
     }
 
     /// A dataset or model of the project.
-    fn table(suite: &Suite, table: &str) -> Result<Self, StarterError> {
-        if let Some(contract) = suite.project.sources.get(table) {
+    fn table(workspace: &Workspace, table: &str) -> Result<Self, StarterError> {
+        if let Some(contract) = workspace.project.sources.get(table) {
             return Ok(Self::dataset(contract));
         }
-        let model = suite.tables.get(table).ok_or_else(|| unknown_table(suite, table))?;
-        let contract = suite.project.contracts.get(table);
+        let model = workspace.tables.get(table).ok_or_else(|| unknown_table(workspace, table))?;
+        let contract = workspace.project.contracts.get(table);
         Ok(Self {
             table: table.to_owned(),
             schema: model.schema.clone(),
@@ -66,18 +66,18 @@ impl Read {
 ///
 /// # Errors
 /// A name that cannot be a model's, or a table that it may not read.
-pub fn new_model(suite: &Suite, name: &str, from: Option<&str>) -> Result<Vec<NewFile>, StarterError> {
-    let layer = name::layer(&suite.project, name)?;
-    let guessed = || guess(suite, layer, name);
+pub fn new_model(workspace: &Workspace, name: &str, from: Option<&str>) -> Result<Vec<NewFile>, StarterError> {
+    let layer = name::layer(&workspace.project, name)?;
+    let guessed = || guess(workspace, layer, name);
     let files = match from.map(str::to_owned).or_else(guessed) {
         Some(table) => {
-            let read = Read::table(suite, &table)?;
-            check_may_read(suite, layer, name, &table)?;
+            let read = Read::table(workspace, &table)?;
+            check_may_read(workspace, layer, name, &table)?;
             model(layer, name, &read)
         }
         None => of_its_own(layer, name),
     };
-    check_binds(suite, layer, name, &files)?;
+    check_binds(workspace, layer, name, &files)?;
     Ok(files)
 }
 
@@ -90,19 +90,19 @@ pub fn staging(read: &Read) -> Vec<NewFile> {
 }
 
 /// Returns the table that a name tells to read, if the project has it.
-fn guess(suite: &Suite, layer: Layer, name: &str) -> Option<String> {
+fn guess(workspace: &Workspace, layer: Layer, name: &str) -> Option<String> {
     let stem = stem(layer, name);
     match layer {
-        Layer::Base => Some(stem.to_owned()).filter(|stem| suite.project.sources.contains_key(stem)),
+        Layer::Base => Some(stem.to_owned()).filter(|stem| workspace.project.sources.contains_key(stem)),
         Layer::Staging => {
             let tables = [format!("base_{stem}"), stem.to_owned()];
             let is_known =
-                |table: &String| suite.tables.contains_key(table) || suite.project.sources.contains_key(table);
+                |table: &String| workspace.tables.contains_key(table) || workspace.project.sources.contains_key(table);
             tables.into_iter().find(is_known)
         }
         Layer::Intermediate | Layer::Marts => {
             let tables = [format!("stg_{stem}"), format!("stg_{stem}s")];
-            tables.into_iter().find(|table| suite.tables.contains_key(table))
+            tables.into_iter().find(|table| workspace.tables.contains_key(table))
         }
         _ => None,
     }
@@ -112,8 +112,8 @@ fn stem(layer: Layer, name: &str) -> &str {
     layer.prefixes().iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
-fn check_may_read(suite: &Suite, layer: Layer, name: &str, table: &str) -> Result<(), StarterError> {
-    let read = suite.project.models.get(table).map(|model| model.layer);
+fn check_may_read(workspace: &Workspace, layer: Layer, name: &str, table: &str) -> Result<(), StarterError> {
+    let read = workspace.project.models.get(table).map(|model| model.layer);
     let may = match read {
         Some(read) => layer.may_read(read),
         None => matches!(layer, Layer::Base | Layer::Staging),
@@ -136,13 +136,13 @@ fn check_may_read(suite: &Suite, layer: Layer, name: &str, table: &str) -> Resul
 }
 
 /// Asks the binder, so that nothing is written that `opsmart check` would refuse.
-fn check_binds(suite: &Suite, layer: Layer, name: &str, files: &[NewFile]) -> Result<(), StarterError> {
-    let mut project = suite.project.clone();
+fn check_binds(workspace: &Workspace, layer: Layer, name: &str, files: &[NewFile]) -> Result<(), StarterError> {
+    let mut project = workspace.project.clone();
     for file in files.iter().filter(|file| file.path.extension() == Some("sql")) {
         let file = SourceFile::new(file.path.clone(), file.text.as_str());
         project.models.insert(name.to_owned(), Model { name: name.to_owned(), layer, file });
     }
-    Suite::compile(project).map(|_| ()).map_err(|mistakes| {
+    Workspace::compile(project).map(|_| ()).map_err(|mistakes| {
         let words = mistakes.iter().map(|mistake| mistake.message.clone()).collect::<Vec<_>>().join("; ");
         StarterError::new(format!("a model of these columns does not bind: {words}"), "write it by hand")
     })

@@ -2,7 +2,7 @@
 
 use super::StarterError;
 use crate::diagnostic::did_you_mean;
-use crate::plan::Suite;
+use crate::plan::Workspace;
 use crate::project::{Layer, NAME_RULE, Project, is_name};
 
 /// Makes sure that `name` can name something new in a project file's stem.
@@ -60,8 +60,8 @@ pub(super) fn layer(project: &Project, name: &str) -> Result<Layer, StarterError
 }
 
 /// Says that a table that was named is not there.
-pub(super) fn unknown_table(suite: &Suite, name: &str) -> StarterError {
-    let known = suite.tables.keys().chain(suite.project.sources.keys()).map(String::as_str);
+pub(super) fn unknown_table(workspace: &Workspace, name: &str) -> StarterError {
+    let known = workspace.tables.keys().chain(workspace.project.sources.keys()).map(String::as_str);
     StarterError { message: format!("there is no table `{name}`"), help: did_you_mean(name, known) }
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use camino::Utf8PathBuf;
 
 use super::lock::Lock;
-use super::{Reference, Store, StoreError};
+use super::{SnapshotRef, Store, StoreError};
 use crate::digest::Digest;
 
 /// The branch whose tables are in force.
@@ -38,7 +38,7 @@ impl Store {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn references(&self) -> Result<BTreeMap<String, Reference>, StoreError> {
+    pub fn references(&self) -> Result<BTreeMap<String, SnapshotRef>, StoreError> {
         let folder = self.root.join("refs");
         let refused = |source| StoreError::Read { path: folder.clone(), source };
         let mut names = BTreeSet::new();

@@ -33,7 +33,7 @@ use super::crash::crash_point;
 use super::leases::{nobody_writes, taken_alone};
 use super::lock::Lock;
 use super::published::KEPT;
-use super::{Reference, Snapshot, Store, StoreError, outcomes_path, state_path};
+use super::{Snapshot, SnapshotRef, Store, StoreError, outcomes_path, state_path};
 use crate::digest::Digest;
 
 /// The folders of files that a snapshot names, directly or through states.
@@ -84,7 +84,7 @@ struct Names {
 type Found = (Digest, Option<Snapshot>);
 
 /// A file in the warehouse.
-struct Lying {
+struct FoundFile {
     path: String,
     bytes: u64,
 }
@@ -125,7 +125,7 @@ impl Store {
         let mut garbage = Garbage::default();
         let gone = self.remove_snapshots(past, &mut kept, &mut garbage, is_dry)?;
         crash_point("gc.after-snapshots");
-        let mut doomed: Vec<&Lying> = Vec::new();
+        let mut doomed: Vec<&FoundFile> = Vec::new();
         for file in lying.iter().filter(|file| !kept.files.contains(&file.path)) {
             match snapshot_in(&file.path) {
                 Some(id) if garbage.snapshots.contains(&id) => garbage.bytes += file.bytes,
@@ -134,7 +134,7 @@ impl Store {
                 None => garbage.waiting += 1,
             }
         }
-        let (rows, states): (Vec<&Lying>, Vec<&Lying>) =
+        let (rows, states): (Vec<&FoundFile>, Vec<&FoundFile>) =
             doomed.into_iter().partition(|file| file.path.starts_with("data/"));
         let runs = kept.first_run.as_deref().map(|first| self.runs_before(first)).unwrap_or_default();
         garbage.kept = kept.snapshots.len();
@@ -182,7 +182,7 @@ impl Store {
 
     /// Returns the snapshots that lie there and that the reference does not lead to: those of runs that died before they
     /// put them in force, and those whose followers were removed before them. One that cannot be read has nothing to it.
-    fn strays(&self, lying: &[Lying], past: &[Found], kept: &Names) -> Vec<Found> {
+    fn strays(&self, lying: &[FoundFile], past: &[Found], kept: &Names) -> Vec<Found> {
         let known: BTreeSet<&Digest> = past.iter().map(|(id, _)| id).chain(&kept.snapshots).collect();
         let strays = lying.iter().filter_map(|file| snapshot_in(&file.path)).filter(|id| !known.contains(id));
         strays
@@ -226,7 +226,7 @@ impl Store {
     /// Adds the snapshots that are kept to `kept`, and returns the others that references lead to, newest first.
     fn look<'a>(
         &self,
-        references: impl Iterator<Item = &'a Reference>,
+        references: impl Iterator<Item = &'a SnapshotRef>,
         keep: Keep,
         kept: &mut Names,
     ) -> Result<Vec<Found>, StoreError> {
@@ -281,7 +281,7 @@ impl Store {
     }
 
     /// Lists the files that we made where snapshots name files.
-    fn lying(&self) -> Result<Vec<Lying>, StoreError> {
+    fn lying(&self) -> Result<Vec<FoundFile>, StoreError> {
         let mut found = Vec::new();
         let mut open: Vec<Utf8PathBuf> = FOLDERS.iter().map(|folder| self.root.join(folder)).collect();
         while let Some(folder) = open.pop() {
@@ -305,7 +305,7 @@ impl Store {
                     && is_ours(entry.file_name())
                     && let Ok(path) = entry.path().strip_prefix(&self.root)
                 {
-                    found.push(Lying { path: path.as_str().to_owned(), bytes: file.len() });
+                    found.push(FoundFile { path: path.as_str().to_owned(), bytes: file.len() });
                 }
             }
         }
@@ -328,7 +328,7 @@ impl Names {
         }
         let mut outcome = Ok(());
         self.files.insert(format!("snapshots/{id}.json"));
-        self.files.insert(outcomes_path(&snapshot.outcomes));
+        self.files.insert(outcomes_path(&snapshot.check_results));
         for (table, entry) in &snapshot.tables {
             if !self.files.insert(state_path(table, &entry.state)) {
                 continue;

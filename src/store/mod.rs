@@ -13,23 +13,23 @@
 //! locks/                          kernel locks, free when their process dies
 //! ```
 //!
-//! Promises: a run only adds files, and nothing that it adds is seen before [`Store::flip`]; everything that a
+//! Promises: a run only adds files, and nothing that it adds is seen before [`Store::commit`]; everything that a
 //! snapshot names has reached the disk before the reference names the snapshot; a crash at any moment leaves files
 //! that nothing names, and no other trace. This is the only module that writes data. It knows nothing of SQL,
 //! contracts or how rows are made.
 
-mod about;
-mod again;
 mod branches;
 mod crash;
 mod disk;
 mod documents;
 mod encodings;
 mod garbage;
+mod integrity;
 mod key_range;
 mod leases;
 mod ledger;
 mod lock;
+mod ops_tables;
 mod parquet_file;
 mod published;
 mod read;
@@ -52,7 +52,6 @@ use serde_json::value::RawValue;
 use crate::digest::Digest;
 use leases::Leases;
 
-pub use about::{ABOUT, METADATA};
 pub use branches::MAIN;
 pub use crash::crash_point;
 pub use disk::{Disk, LocalDisk, NewFile, other_than_a_file};
@@ -60,6 +59,7 @@ pub use garbage::{Garbage, Keep};
 pub use key_range::KeyRange;
 pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Holder, Lock, LockError, OnLocked};
+pub use ops_tables::{ABOUT, METADATA};
 pub use parquet_file::{ParquetFile, Slice, conform};
 pub use read::{Batches, RowGroup, read_batches, read_row_group, read_row_numbers, row_groups};
 pub use rows::{RowHasher, RowSum};
@@ -67,8 +67,9 @@ pub use runs::{RUN_LINEAGE, RUN_RECORD, RunMark};
 pub use scratch::Scratch;
 pub use shared::Shared;
 pub use state::{
-    ColumnState, Common, Content, DataFile, Decided, FileOnDisk, FilePart, Holds, Landed, LandedPath, Lost, Made,
-    Outcome, OutcomeState, Outcomes, ROW_COLUMN, Snapshot, TableEntry, TableState, schema_of,
+    AdmittedFile, CheckResult, CheckResults, CheckStatus, ColumnState, Common, DataFile, DatasetManifest, DedupResult,
+    DroppedRows, FileContent, FileOnDisk, FilePart, FileRole, PartitionFingerprints, ROW_COLUMN, Snapshot, TableEntry,
+    TableState, schema_of,
 };
 
 /// The version of the formats of states and snapshots.
@@ -154,7 +155,7 @@ impl StoreError {
 /// What `refs/main` says, or the file of a branch beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Reference {
+pub struct SnapshotRef {
     /// The snapshot in force.
     pub snapshot: Digest,
     /// Set by a rollback, and by a run whose numbers moved too far: later runs build, but what they build waits here
@@ -169,11 +170,11 @@ pub struct Held {
     /// The newest snapshot: what a release puts in force.
     pub waiting: Digest,
     /// The columns, each as `table.column`, in which numbers moved by more than was agreed; none after a rollback.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub moved: Vec<String>,
+    #[serde(rename = "moved", default, skip_serializing_if = "Vec::is_empty")]
+    pub exceeded: Vec<String>,
 }
 
-impl Reference {
+impl SnapshotRef {
     /// Returns the snapshot that the next run starts from: the newest, in force or waiting.
     #[must_use]
     pub fn newest(&self) -> &Digest {
@@ -227,7 +228,7 @@ impl Store {
     /// # Errors
     /// When it is not: a query would find no rows in it and say nothing.
     pub fn assure(&self, file: &DataFile) -> Result<(), StoreError> {
-        if let Some(without) = &file.without {
+        if let Some(without) = &file.deletion_vector {
             self.assure(without)?;
         }
         let path = self.path(file);
@@ -261,7 +262,7 @@ impl Store {
     }
 
     /// Returns what the reference says, or nothing before the first publication.
-    pub fn reference(&self) -> Result<Option<Reference>, StoreError> {
+    pub fn reference(&self) -> Result<Option<SnapshotRef>, StoreError> {
         let path = self.reference_path();
         match self.disk.read(&path) {
             Ok(bytes) => parse(&path, &bytes).map(Some),
@@ -272,17 +273,17 @@ impl Store {
 
     /// Returns the reference and the snapshot in force, whose tables stay as long as this store is open; nothing before
     /// the first publication.
-    pub fn in_force(&self) -> Result<Option<(Reference, Snapshot)>, StoreError> {
+    pub fn current(&self) -> Result<Option<(SnapshotRef, Snapshot)>, StoreError> {
         self.picked(|reference| &reference.snapshot)
     }
 
     /// Returns the reference and the newest snapshot, whose tables stay as long as this store is open; nothing before the
     /// first publication.
-    pub fn newest(&self) -> Result<Option<(Reference, Snapshot)>, StoreError> {
-        self.picked(Reference::newest)
+    pub fn newest(&self) -> Result<Option<(SnapshotRef, Snapshot)>, StoreError> {
+        self.picked(SnapshotRef::newest)
     }
 
-    fn picked(&self, pick: impl Fn(&Reference) -> &Digest) -> Result<Option<(Reference, Snapshot)>, StoreError> {
+    fn picked(&self, pick: impl Fn(&SnapshotRef) -> &Digest) -> Result<Option<(SnapshotRef, Snapshot)>, StoreError> {
         loop {
             let Some(reference) = self.reference()? else { return Ok(None) };
             let snapshot = self.snapshot(pick(&reference));
@@ -341,12 +342,12 @@ impl Store {
     }
 
     /// Returns what every promise of a snapshot came to.
-    pub fn outcomes(&self, id: &Digest) -> Result<Outcomes, StoreError> {
+    pub fn outcomes(&self, id: &Digest) -> Result<CheckResults, StoreError> {
         self.read_named(&self.root.join(outcomes_path(id)), id)
     }
 
     /// Stores what every promise came to, and returns the digest that names it.
-    pub fn put_outcomes(&self, outcomes: &Outcomes) -> Result<Digest, StoreError> {
+    pub fn put_outcomes(&self, outcomes: &CheckResults) -> Result<Digest, StoreError> {
         self.put("checks", outcomes)
     }
 
@@ -401,7 +402,7 @@ impl Store {
     /// [`StoreError::Lost`] when the reference has moved, or when a file that `next` names has been removed: it was there
     /// already when it came to be written, and nothing named it then. [`StoreError::Damaged`] when it is one that `seen`
     /// names as well.
-    pub fn flip(&self, seen: Option<&Reference>, next: &Reference) -> Result<(), StoreError> {
+    pub fn commit(&self, seen: Option<&SnapshotRef>, next: &SnapshotRef) -> Result<(), StoreError> {
         crash_point("flip.before-sync");
         self.sync()?;
         // Only this short step is under the lock; another run waits for it a moment at most.
@@ -435,7 +436,7 @@ impl Store {
         }
         let snapshot = self.read_snapshot(id)?;
         let states = snapshot.tables.iter().map(|(table, entry)| state_path(table, &entry.state));
-        let mut paths = states.chain([outcomes_path(&snapshot.outcomes)]).map(|path| self.root.join(path));
+        let mut paths = states.chain([outcomes_path(&snapshot.check_results)]).map(|path| self.root.join(path));
         Ok(paths.find(|path| !path.exists()))
     }
 
@@ -453,7 +454,7 @@ impl Store {
             // Others need it; if none does, it goes with the files that no snapshot names.
             return;
         }
-        if let Some(without) = &file.without {
+        if let Some(without) = &file.deletion_vector {
             self.discard(without);
         }
         self.discard_path(&file.path);

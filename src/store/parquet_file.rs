@@ -34,7 +34,7 @@ const WAITING_BATCHES: usize = 8;
 pub struct ParquetFile {
     relative: String,
     path: Utf8PathBuf,
-    encoder: At,
+    encoder: Sink,
     /// Whether rows of several contents share it, each of which is ended by [`ParquetFile::cut`].
     is_shared: bool,
     store: Store,
@@ -60,13 +60,13 @@ impl Slice {
 }
 
 /// Where the encoder of a file works.
-enum At {
+enum Sink {
     /// Where the rows are made; so many have been.
-    Here(Box<Encoder>, usize),
+    Inline(Box<Encoder>, usize),
     /// On a thread of its own.
-    Beside(SyncSender<RecordBatch>, JoinHandle<Result<Box<Encoder>, StoreError>>),
+    Threaded(SyncSender<RecordBatch>, JoinHandle<Result<Box<Encoder>, StoreError>>),
     /// Nowhere: it has failed.
-    Gone,
+    Failed,
 }
 
 struct Encoder {
@@ -142,7 +142,7 @@ impl Store {
         Ok(ParquetFile {
             relative,
             path,
-            encoder: At::Here(Box::new(encoder), 0),
+            encoder: Sink::Inline(Box::new(encoder), 0),
             is_shared: false,
             store: self.clone(),
         })
@@ -153,7 +153,7 @@ impl ParquetFile {
     /// Counts the rows of each partition by themselves. For a file without rows so far.
     #[must_use]
     pub fn by(mut self, partitioner: Option<Partitioner>) -> Self {
-        if let At::Here(encoder, _) = &mut self.encoder {
+        if let Sink::Inline(encoder, _) = &mut self.encoder {
             encoder.partitioner = partitioner;
         }
         self
@@ -167,33 +167,33 @@ impl ParquetFile {
 
     /// Ends the rows of one of the contents that share the file; `None` if it has none.
     pub fn cut(&mut self) -> Option<Slice> {
-        let At::Here(encoder, _) = &mut self.encoder else { return None };
+        let Sink::Inline(encoder, _) = &mut self.encoder else { return None };
         encoder.cut()
     }
 
     /// Adds the rows of a batch, whose columns are brought to the types of the file.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         match &mut self.encoder {
-            At::Here(encoder, rows) if self.is_shared || *rows < ROWS_HERE => {
+            Sink::Inline(encoder, rows) if self.is_shared || *rows < ROWS_HERE => {
                 *rows += batch.num_rows();
                 return encoder.write(batch);
             }
-            At::Here(..) => self.move_beside(),
-            At::Beside(..) | At::Gone => {}
+            Sink::Inline(..) => self.move_beside(),
+            Sink::Threaded(..) | Sink::Failed => {}
         }
-        let At::Beside(sender, _) = &self.encoder else { return Err(self.gone()) };
+        let Sink::Threaded(sender, _) = &self.encoder else { return Err(self.gone()) };
         if sender.send(batch.clone()).is_ok() {
             return Ok(());
         }
         // The thread has given up, and says why.
-        match std::mem::replace(&mut self.encoder, At::Gone).join(&self.path) {
+        match std::mem::replace(&mut self.encoder, Sink::Failed).join(&self.path) {
             Ok(_) => Err(self.gone()),
             Err(error) => Err(error),
         }
     }
 
     fn move_beside(&mut self) {
-        let At::Here(mut encoder, _) = std::mem::replace(&mut self.encoder, At::Gone) else { return };
+        let Sink::Inline(mut encoder, _) = std::mem::replace(&mut self.encoder, Sink::Failed) else { return };
         let (sender, receiver) = sync_channel::<RecordBatch>(WAITING_BATCHES);
         let work = move || {
             for batch in receiver {
@@ -201,7 +201,7 @@ impl ParquetFile {
             }
             Ok(encoder)
         };
-        self.encoder = At::Beside(sender, std::thread::spawn(work));
+        self.encoder = Sink::Threaded(sender, std::thread::spawn(work));
     }
 
     fn gone(&self) -> StoreError {
@@ -232,7 +232,7 @@ impl ParquetFile {
         let hash = Some(Digest::from_hash(hasher.finalize()));
         let partitions = partitions.into_iter().collect::<Vec<_>>();
         let on_disk = FileOnDisk { path: self.relative, bytes, hash }.into();
-        Ok((DataFile { on_disk, sum, partitions, without: None, part: None }, range))
+        Ok((DataFile { on_disk, sum, partitions, deletion_vector: None, part: None }, range))
     }
 
     /// Gives the file up and removes it.
@@ -242,19 +242,19 @@ impl ParquetFile {
     }
 }
 
-impl At {
+impl Sink {
     /// Waits until all that was written has been encoded.
     fn join(self, path: &Utf8Path) -> Result<Box<Encoder>, StoreError> {
         match self {
-            Self::Here(encoder, _) => Ok(encoder),
-            Self::Beside(sender, thread) => {
+            Self::Inline(encoder, _) => Ok(encoder),
+            Self::Threaded(sender, thread) => {
                 drop(sender);
                 match thread.join() {
                     Ok(ended) => ended,
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            Self::Gone => Err(gone(path)),
+            Self::Failed => Err(gone(path)),
         }
     }
 }

@@ -19,13 +19,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::about;
 use super::crash::crash_point;
 use super::lock::Lock;
+use super::ops_tables;
 use super::read::decoding;
 use super::{Store, StoreError, TableState};
 use crate::digest::{Digest, Parts};
-use crate::quote::{identifier, text};
+use crate::sql_text::{identifier, text};
 
 /// How long a generation stays after it was in force last, so that long queries can end.
 pub(super) const KEPT: Duration = Duration::from_hours(24);
@@ -116,7 +116,7 @@ impl Store {
             let target = Utf8PathBuf::from("../..").join(folder);
             self.disk.point(&link, &target).map_err(write(&link))?;
         }
-        for about in about::make(self, &snapshot, &tables, &all)? {
+        for about in ops_tables::make(self, &snapshot, &tables, &all)? {
             let path = draft.join(&about.state.table).join(part(0));
             self.disk.write(&path, &parquet_bytes(&about.batch, &path)?).map_err(write(&path))?;
             let folder = draft.join(&about.state.table);

@@ -195,7 +195,7 @@ pub(super) fn decoding<T, E: Error + 'static>(
 
 /// Returns how many rows a file has, with those that do not count.
 fn rows_of(file: &DataFile) -> u64 {
-    file.sum.rows + file.without.as_ref().map_or(0, |without| without.sum.rows)
+    file.sum.rows + file.deletion_vector.as_ref().map_or(0, |without| without.sum.rows)
 }
 
 fn open(

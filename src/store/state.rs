@@ -42,17 +42,18 @@ pub struct Snapshot {
     pub checks: BTreeMap<String, Digest>,
     /// The promises that were broken and only warn, so that a run that asks nothing can say so.
     pub warned: BTreeSet<String>,
-    /// The digest that names what every promise came to; see [`Outcomes`].
-    pub outcomes: Digest,
+    /// The digest that names what every promise came to; see [`CheckResults`].
+    #[serde(rename = "outcomes")]
+    pub check_results: Digest,
 }
 
 /// What every promise came to when it was last asked, by name.
-pub type Outcomes = BTreeMap<String, Outcome>;
+pub type CheckResults = BTreeMap<String, CheckResult>;
 
 /// What a promise came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Outcome {
+pub struct CheckResult {
     /// The table that promises it.
     pub table: Option<String>,
     /// What was asked.
@@ -60,7 +61,7 @@ pub struct Outcome {
     /// What it would mean if it were broken.
     pub severity: Severity,
     /// What it came to.
-    pub state: OutcomeState,
+    pub state: CheckStatus,
     /// How many rows break it.
     pub failing_rows: u64,
     /// How many it was asked of, where that is known.
@@ -79,23 +80,25 @@ pub struct Outcome {
 /// How a promise stands in published tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum OutcomeState {
+pub enum CheckStatus {
     /// No more rows break it than may.
-    Kept,
+    #[serde(rename = "kept")]
+    Passed,
     /// It is broken, and only warns.
     Warned,
     /// Too little was there to judge by.
-    NotJudged,
+    #[serde(rename = "not_judged")]
+    Skipped,
 }
 
-impl OutcomeState {
+impl CheckStatus {
     /// Returns the word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Kept => "kept",
+            Self::Passed => "kept",
             Self::Warned => "warned",
-            Self::NotJudged => "not_judged",
+            Self::Skipped => "not_judged",
         }
     }
 }
@@ -107,9 +110,11 @@ pub struct TableEntry {
     /// The digest that names the table's state.
     pub state: Digest,
     /// Digest of all that made the rows.
-    pub fingerprint: Digest,
+    #[serde(rename = "fingerprint")]
+    pub build_hash: Digest,
     /// Digest of the rows and their columns, whatever their order and files.
-    pub content: Digest,
+    #[serde(rename = "content")]
+    pub content_hash: Digest,
     /// How many rows there are.
     pub rows: u64,
 }
@@ -129,17 +134,18 @@ pub struct TableState {
     /// Its columns.
     pub columns: Vec<ColumnState>,
     /// Digest of all that made the rows.
-    pub fingerprint: Digest,
+    #[serde(rename = "fingerprint")]
+    pub build_hash: Digest,
     /// What its rows are told apart by, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<PartitionBy>,
     /// Its files.
     pub files: Vec<DataFile>,
     /// Of a model that is made by partitions, what made them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made: Option<Made>,
+    #[serde(rename = "made", default, skip_serializing_if = "Option::is_none")]
+    pub built_from: Option<PartitionFingerprints>,
     /// For a landed dataset, the files that it was made from.
-    pub landed: Option<Shared<Landed>>,
+    pub landed: Option<Shared<DatasetManifest>>,
 }
 
 /// One column of a table.
@@ -163,7 +169,7 @@ pub struct ColumnState {
 /// What made the partitions of a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Made {
+pub struct PartitionFingerprints {
     /// Digest of all that made every partition: the query, and the inputs that it reads as a whole.
     pub base: Digest,
     /// Of each partition, in order, the digest of what else it was made of. One that came out empty is there, too.
@@ -175,12 +181,12 @@ pub struct Made {
 pub struct DataFile {
     /// The file; where rows of many landed files share one, what is said of it is there once.
     pub on_disk: Shared<FileOnDisk>,
-    /// The sum over its rows, whatever their order; those in `without` do not count.
+    /// The sum over its rows, whatever their order; those in the deletion vector do not count.
     pub sum: RowSum,
     /// The sums over the rows of each partition, in order; of a table without partitions none.
     pub partitions: Vec<(PartitionKey, RowSum)>,
     /// The rows of the file that do not count, if there are any: a file of their numbers, in order, from zero.
-    pub without: Option<Box<DataFile>>,
+    pub deletion_vector: Option<Box<DataFile>>,
     /// Which of the file's rows these are, if others share it; bytes and digest are those of the whole file then. Only the
     /// rows of small landed files are stored so.
     pub part: Option<FilePart>,
@@ -240,7 +246,7 @@ struct ReadFile {
 
 impl Serialize for DataFile {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { on_disk, sum, partitions, without, part } = self;
+        let Self { on_disk, sum, partitions, deletion_vector: without, part } = self;
         let FileOnDisk { path, bytes, hash } = &**on_disk;
         let (hash, without, part) = (hash.as_ref(), without.as_deref(), part.as_ref());
         WrittenFile { path, bytes: *bytes, hash, sum, partitions, without, part }.serialize(serializer)
@@ -251,7 +257,7 @@ impl<'de> Deserialize<'de> for DataFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let ReadFile { path, bytes, hash, sum, mut partitions, without, part } = ReadFile::deserialize(deserializer)?;
         partitions.shrink_to_fit();
-        Ok(Self { on_disk: FileOnDisk { path, bytes, hash }.into(), sum, partitions, without, part })
+        Ok(Self { on_disk: FileOnDisk { path, bytes, hash }.into(), sum, partitions, deletion_vector: without, part })
     }
 }
 
@@ -267,11 +273,11 @@ pub struct FilePart {
 
 /// What the rows of a file are, of those that the state of a table names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Holds {
+pub enum FileRole {
     /// Rows with the columns of the table.
     Rows,
     /// Records and rows that were set aside.
-    SetAside,
+    Quarantine,
     /// The part of the ledger that tells of the table's landed files.
     Ledger,
     /// Numbers of rows in another file.
@@ -284,21 +290,22 @@ pub const ROW_COLUMN: &str = "row";
 /// The landed files of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Landed {
+pub struct DatasetManifest {
     /// Digest of the part of the contract that shapes what is read.
-    pub shape: Digest,
+    #[serde(rename = "shape")]
+    pub read_hash: Digest,
     /// The sequence that the next admitted file gets.
     pub next_sequence: u64,
     /// Every path that was admitted, oldest first.
-    pub paths: Vec<LandedPath>,
+    pub paths: Vec<AdmittedFile>,
     /// What was read, by identity of content. Rows live while a path holds their content.
     #[serde(deserialize_with = "contents::read")]
-    pub contents: BTreeMap<Digest, Shared<Content>>,
+    pub contents: BTreeMap<Digest, Shared<FileContent>>,
     /// What became of the rows, all files together.
     pub counts: CleanCounts,
     /// The accepted rows that were set aside because a value was not found where it references, if there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set_aside: Option<DataFile>,
+    #[serde(rename = "set_aside", default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<DataFile>,
     /// The content of each dataset that it references, as it was then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub referenced: BTreeMap<String, Digest>,
@@ -306,12 +313,14 @@ pub struct Landed {
     #[serde(default)]
     pub erased: u64,
     /// What was decided about the contents that lost rows, by identity; of the others every row is kept.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub decided: BTreeMap<Digest, Decided>,
+    #[serde(rename = "decided", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dedup: BTreeMap<Digest, DedupResult>,
     /// Digest of the rules by which that was decided.
-    pub deciding: Digest,
+    #[serde(rename = "deciding")]
+    pub dedup_hash: Digest,
     /// Files that hold kept rows of several contents, or of one that lost some, by the digest of what they were made of.
-    pub gathered: BTreeMap<Digest, DataFile>,
+    #[serde(rename = "gathered")]
+    pub compacted: BTreeMap<Digest, DataFile>,
     /// The dataset's part of `dq_ledger`.
     pub ledger: DataFile,
 }
@@ -319,11 +328,12 @@ pub struct Landed {
 /// A path under which a landed file was admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LandedPath {
+pub struct AdmittedFile {
     /// The path, as the contract's `from` leads to it.
     pub path: Shared<str>,
     /// Its tag when it was read: a cheap question whether it may have changed.
-    pub tag: Shared<str>,
+    #[serde(rename = "tag")]
+    pub etag: Shared<str>,
     /// Its size when it was read.
     pub bytes: u64,
     /// When it had landed.
@@ -338,9 +348,9 @@ pub struct LandedPath {
     pub forgotten: bool,
 }
 
-impl Landed {
+impl DatasetManifest {
     /// Returns the admitted paths but those that are forgotten, oldest first.
-    pub fn remembered(&self) -> impl Iterator<Item = &LandedPath> {
+    pub fn remembered(&self) -> impl Iterator<Item = &AdmittedFile> {
         self.paths.iter().filter(|path| !path.forgotten)
     }
 }
@@ -348,14 +358,16 @@ impl Landed {
 /// What was decided about the rows of one content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Decided {
+pub struct DedupResult {
     /// The rows that are not kept.
-    pub lost: Lost,
+    #[serde(rename = "lost")]
+    pub dropped: DroppedRows,
     /// The sum over them.
-    pub lost_sum: RowSum,
+    #[serde(rename = "lost_sum")]
+    pub dropped_sum: RowSum,
     /// The sums over those of each partition, where rows are told apart.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lost_sums: Vec<(PartitionKey, RowSum)>,
+    #[serde(rename = "lost_sums", default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped_sums: Vec<(PartitionKey, RowSum)>,
     /// What the rows became.
     pub counts: CleanCounts,
 }
@@ -363,7 +375,7 @@ pub struct Decided {
 /// Rows of a content, by their place in its file, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Lost {
+pub enum DroppedRows {
     /// A few.
     Rows(Vec<u32>),
     /// Many: a file of their numbers.
@@ -373,7 +385,7 @@ pub enum Lost {
 /// The content of a landed file, read once however many paths hold it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Content {
+pub struct FileContent {
     /// Digest of its decoded bytes: a file that is packed or unpacked stays the same.
     pub hash: Digest,
     /// When it had landed: what its times were held against. It stays, whatever becomes of the file.
@@ -410,7 +422,7 @@ pub struct Common {
 
 impl Common {
     /// Lets a content hold what one of before holds, where the two are equal.
-    pub fn share(&mut self, content: &mut Content) {
+    pub fn share(&mut self, content: &mut FileContent) {
         if let Some(rows) = content.rows.as_mut().filter(|rows| rows.part.is_some()) {
             match self.files.get(&rows.on_disk.path) {
                 Some(known) if *known == rows.on_disk => rows.on_disk = known.clone(),
@@ -435,12 +447,12 @@ fn one_of<T: Eq + Hash>(known: &mut HashSet<Shared<T>>, value: &mut Shared<T>) {
 
 /// Contents of a dataset as they are read.
 mod contents {
-    use super::{BTreeMap, Common, Content, Deserializer, Digest, MapAccess, Shared, Visitor, fmt};
+    use super::{BTreeMap, Common, Deserializer, Digest, FileContent, MapAccess, Shared, Visitor, fmt};
 
     struct Contents;
 
     impl<'de> Visitor<'de> for Contents {
-        type Value = BTreeMap<Digest, Shared<Content>>;
+        type Value = BTreeMap<Digest, Shared<FileContent>>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("contents by their identity")
@@ -448,7 +460,7 @@ mod contents {
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let (mut contents, mut common) = (BTreeMap::new(), Common::default());
-            while let Some((identity, mut content)) = map.next_entry::<Digest, Content>()? {
+            while let Some((identity, mut content)) = map.next_entry::<Digest, FileContent>()? {
                 common.share(&mut content);
                 contents.insert(identity, content.into());
             }
@@ -458,7 +470,7 @@ mod contents {
 
     pub(super) fn read<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<BTreeMap<Digest, Shared<Content>>, D::Error> {
+    ) -> Result<BTreeMap<Digest, Shared<FileContent>>, D::Error> {
         deserializer.deserialize_map(Contents)
     }
 }
@@ -466,7 +478,7 @@ mod contents {
 impl TableState {
     /// Returns the digest of the rows and their columns.
     #[must_use]
-    pub fn content(&self) -> Digest {
+    pub fn content_hash(&self) -> Digest {
         let mut parts = Parts::of("content");
         for column in &self.columns {
             parts.add(&column.name);
@@ -492,23 +504,23 @@ impl TableState {
 
     /// Returns every file that the table needs, also to decide about its rows again. One may be named several times.
     #[must_use]
-    pub fn data_files(&self) -> Vec<(Holds, &DataFile)> {
-        let mut named: Vec<(Holds, &DataFile)> = self.files.iter().map(|file| (Holds::Rows, file)).collect();
+    pub fn data_files(&self) -> Vec<(FileRole, &DataFile)> {
+        let mut named: Vec<(FileRole, &DataFile)> = self.files.iter().map(|file| (FileRole::Rows, file)).collect();
         if let Some(landed) = &self.landed {
             let contents = || landed.contents.values();
-            named.extend(contents().filter_map(|content| Some((Holds::Rows, content.rows.as_ref()?))));
-            named.extend(landed.gathered.values().map(|file| (Holds::Rows, file)));
-            named.extend(contents().filter_map(|content| Some((Holds::SetAside, content.quarantine.as_deref()?))));
-            named.extend(landed.set_aside.iter().map(|file| (Holds::SetAside, file)));
-            named.push((Holds::Ledger, &landed.ledger));
-            let listed = landed.decided.values().filter_map(|decided| match &decided.lost {
-                Lost::File(file) => Some((Holds::RowNumbers, file)),
-                Lost::Rows(_) => None,
+            named.extend(contents().filter_map(|content| Some((FileRole::Rows, content.rows.as_ref()?))));
+            named.extend(landed.compacted.values().map(|file| (FileRole::Rows, file)));
+            named.extend(contents().filter_map(|content| Some((FileRole::Quarantine, content.quarantine.as_deref()?))));
+            named.extend(landed.quarantined.iter().map(|file| (FileRole::Quarantine, file)));
+            named.push((FileRole::Ledger, &landed.ledger));
+            let listed = landed.dedup.values().filter_map(|decided| match &decided.dropped {
+                DroppedRows::File(file) => Some((FileRole::RowNumbers, file)),
+                DroppedRows::Rows(_) => None,
             });
             named.extend(listed);
         }
-        let without: Vec<&DataFile> = named.iter().filter_map(|(_, file)| file.without.as_deref()).collect();
-        named.extend(without.into_iter().map(|file| (Holds::RowNumbers, file)));
+        let without: Vec<&DataFile> = named.iter().filter_map(|(_, file)| file.deletion_vector.as_deref()).collect();
+        named.extend(without.into_iter().map(|file| (FileRole::RowNumbers, file)));
         named
     }
 

@@ -28,7 +28,7 @@ use serde::Serialize;
 
 use super::query_of;
 use crate::engine::{shortest, unchecked};
-use crate::plan::{Suite, Told, WrittenAt, computable, is_of_the_query, locate, plain, promised_at, said_of};
+use crate::plan::{PlainError, Workspace, WrittenAt, computable, is_of_the_query, locate, plain, promised_at, said_of};
 
 /// How long the expression that failed is looked for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -100,7 +100,7 @@ impl Records {
 #[derive(Debug, Clone)]
 pub struct Blame {
     /// What went wrong, and what to do.
-    pub told: Told,
+    pub told: PlainError,
     /// Where the expression that failed is written, as far as that is known.
     pub written: Option<WrittenAt>,
     /// The columns that it was computed of, with their values in the row that made it fail.
@@ -115,8 +115,8 @@ pub struct Blame {
 
 impl Blame {
     /// What is known of an error by its words alone.
-    fn by_words(suite: &Suite, name: &str, error: &DataFusionError) -> Self {
-        let written = said_of(suite, name, error).or_else(|| promised_at(suite, name, None));
+    fn by_words(workspace: &Workspace, name: &str, error: &DataFusionError) -> Self {
+        let written = said_of(workspace, name, error).or_else(|| promised_at(workspace, name, None));
         let told = plain(error);
         Self { told, written, values: Vec::new(), source: None, is_by_many: false, records: None }
     }
@@ -155,19 +155,19 @@ impl Blame {
 /// A promise of a contract has no query of its own; it is the `other` plan.
 pub(super) async fn blame(
     session: &SessionContext,
-    suite: &Suite,
+    workspace: &Workspace,
     name: &str,
     as_of: DateTime<Utc>,
     other: Option<LogicalPlan>,
     error: &DataFusionError,
 ) -> Blame {
-    let known = Blame::by_words(suite, name, error);
+    let known = Blame::by_words(workspace, name, error);
     if !is_of_the_query(error) {
         return known;
     }
-    let own = suite.tables.get(name).and_then(|table| query_of(session, suite, table, as_of).ok());
+    let own = workspace.tables.get(name).and_then(|table| query_of(session, workspace, table, as_of).ok());
     let Some(plan) = own.or(other) else { return known };
-    let search = Search { session, suite, name };
+    let search = Search { session, workspace, name };
     match tokio::time::timeout(PATIENCE, search.run(&plan)).await {
         Ok(Some(found)) => found,
         _ => known,
@@ -177,7 +177,7 @@ pub(super) async fn blame(
 #[derive(Clone, Copy)]
 struct Search<'a> {
     session: &'a SessionContext,
-    suite: &'a Suite,
+    workspace: &'a Workspace,
     name: &'a str,
 }
 
@@ -230,7 +230,7 @@ impl Search<'_> {
     /// Returns the steps of a plan, each after those that it is made from.
     fn steps(self, plan: &LogicalPlan, owner: &str, steps: &mut Vec<Step>) {
         let owner = match plan {
-            LogicalPlan::SubqueryAlias(alias) if self.suite.tables.contains_key(alias.alias.table()) => {
+            LogicalPlan::SubqueryAlias(alias) if self.workspace.tables.contains_key(alias.alias.table()) => {
                 alias.alias.table()
             }
             _ => owner,
@@ -358,15 +358,15 @@ impl Search<'_> {
         match bare(key) {
             Expr::Column(column) => column.name.clone(),
             other => {
-                let text = locate(self.suite, &step.owner, other).and_then(|written| written.text);
+                let text = locate(self.workspace, &step.owner, other).and_then(|written| written.text);
                 text.unwrap_or_else(|| unchecked(other).human_display().to_string())
             }
         }
     }
 
     fn written(self, step: &Step, expression: &Expr) -> Option<WrittenAt> {
-        let in_query = locate(self.suite, &step.owner, expression);
-        in_query.or_else(|| promised_at(self.suite, self.name, Some(expression)))
+        let in_query = locate(self.workspace, &step.owner, expression);
+        in_query.or_else(|| promised_at(self.workspace, self.name, Some(expression)))
     }
 
     /// Computes the aggregates and windows of a step one by one.

@@ -25,15 +25,16 @@ use futures::StreamExt;
 pub use blame::{Blame, Records, Source};
 pub use keys::are_among;
 pub use memory::{Operator, is_out_of_memory};
-pub use partitions::{Making, Portion};
+pub use partitions::{PartitionBuild, PartitionCounts};
 pub use tables::{
-    Scene, Slices, narrowed, register_part, register_stored, register_view, register_views, register_with, rows_of_file,
+    QueryContext, Slices, narrowed, register_part, register_stored, register_view, register_views, register_with,
+    rows_of_file,
 };
 
 use crate::digest::Digest;
-use crate::plan::{CLOCK, Suite, Table, plain, plan_statement, variable_value};
+use crate::plan::{CLOCK, Table, Workspace, plain, plan_statement, variable_value};
 use crate::project::Variable;
-use crate::store::{ColumnState, DataFile, Made, Store, StoreError, TableState};
+use crate::store::{ColumnState, DataFile, PartitionFingerprints, Store, StoreError, TableState};
 
 /// How many batches may wait for the writer.
 const WAITING_BATCHES: usize = 4;
@@ -43,17 +44,17 @@ const WAITING_BATCHES: usize = 4;
 pub struct Built {
     pub(crate) state: TableState,
     /// What was made of a table that is made by partitions.
-    pub portion: Option<Portion>,
+    pub portion: Option<PartitionCounts>,
     /// How many rows were read for it.
     pub rows_read: u64,
 }
 
 /// What every step of building one model needs.
 #[derive(Clone, Copy)]
-struct Bench<'a> {
+struct ModelBuild<'a> {
     store: &'a Store,
     session: &'a SessionContext,
-    suite: &'a Suite,
+    workspace: &'a Workspace,
     name: &'a str,
     table: &'a Table,
     as_of: DateTime<Utc>,
@@ -62,8 +63,8 @@ struct Bench<'a> {
 /// The rows of a model, built.
 struct Rows {
     files: Vec<DataFile>,
-    made: Option<Made>,
-    portion: Option<Portion>,
+    made: Option<PartitionFingerprints>,
+    portion: Option<PartitionCounts>,
     /// How many were read for them: of inputs, and of files of the table itself that were written anew.
     read: u64,
 }
@@ -150,22 +151,22 @@ impl TransformError {
 pub async fn transform(
     store: &Store,
     session: &SessionContext,
-    suite: &Suite,
+    workspace: &Workspace,
     name: &str,
     as_of: DateTime<Utc>,
     fingerprint: Digest,
-    making: Option<&Making<'_>>,
+    making: Option<&PartitionBuild<'_>>,
 ) -> Result<Built, TransformError> {
-    let Some(table) = suite.tables.get(name) else {
+    let Some(table) = workspace.tables.get(name) else {
         return Err(TransformError::query(name, DataFusionError::Internal("there is no such model".to_owned())));
     };
-    let bench = Bench { store, session, suite, name, table, as_of };
+    let bench = ModelBuild { store, session, workspace, name, table, as_of };
     let rows = match rows(bench, making).await {
         Err(TransformError::Query { error, .. }) if is_out_of_memory(&error) => {
             // A hash join holds its build side in memory; a merge join sorts, and sorts can spill.
             let patient = session.clone();
             patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = false;
-            let again = self::rows(Bench { session: &patient, ..bench }, making).await;
+            let again = self::rows(ModelBuild { session: &patient, ..bench }, making).await;
             patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = true;
             match again.map_err(|error| out_of_memory(name, error)) {
                 Ok(rows) => rows,
@@ -175,28 +176,28 @@ pub async fn transform(
         Err(error) => return Err(blamed(bench, error).await),
         Ok(rows) => rows,
     };
-    let contract = suite.project.contracts.get(name);
+    let contract = workspace.project.contracts.get(name);
     let state = TableState {
         table: name.to_owned(),
         is_published: table.kind == crate::plan::Kind::Published,
         description: contract.and_then(|contract| contract.description.clone()),
         grain: contract.and_then(|contract| contract.grain.clone()),
-        columns: columns(suite, name),
-        fingerprint,
+        columns: columns(workspace, name),
+        build_hash: fingerprint,
         partition: making.map(|making| making.partitioned.by.clone()),
         files: rows.files,
-        made: rows.made,
+        built_from: rows.made,
         landed: None,
     };
     Ok(Built { state, portion: rows.portion, rows_read: rows.read })
 }
 
 /// Adds to a failure of a query what made it fail.
-async fn blamed(bench: Bench<'_>, error: TransformError) -> TransformError {
-    let Bench { session, suite, name, as_of, .. } = bench;
+async fn blamed(bench: ModelBuild<'_>, error: TransformError) -> TransformError {
+    let ModelBuild { session, workspace, name, as_of, .. } = bench;
     match error {
         TransformError::Query { model, error, blame: None } => {
-            let blame = blame::blame(session, suite, name, as_of, None, &error).await;
+            let blame = blame::blame(session, workspace, name, as_of, None, &error).await;
             TransformError::Query { model, error, blame: Some(Box::new(blame)) }
         }
         other => other,
@@ -204,8 +205,13 @@ async fn blamed(bench: Bench<'_>, error: TransformError) -> TransformError {
 }
 
 /// Finds what made a query fail that is asked of built tables, a check or the promise `asked` of a contract.
-pub async fn blame_of(scene: Scene<'_>, name: &str, asked: Option<LogicalPlan>, error: &DataFusionError) -> Blame {
-    blame::blame(scene.session, scene.suite, name, scene.as_of, asked, error).await
+pub async fn blame_of(
+    scene: QueryContext<'_>,
+    name: &str,
+    asked: Option<LogicalPlan>,
+    error: &DataFusionError,
+) -> Blame {
+    blame::blame(scene.session, scene.workspace, name, scene.as_of, asked, error).await
 }
 
 fn words(error: &DataFusionError, blame: Option<&Blame>) -> String {
@@ -213,27 +219,27 @@ fn words(error: &DataFusionError, blame: Option<&Blame>) -> String {
 }
 
 /// Builds the rows of a table, as a whole or by partitions, as long as that may take.
-async fn rows(bench: Bench<'_>, making: Option<&Making<'_>>) -> Result<Rows, TransformError> {
+async fn rows(bench: ModelBuild<'_>, making: Option<&PartitionBuild<'_>>) -> Result<Rows, TransformError> {
     let rows = async {
         match making {
             Some(making) => partitions::make(bench, making).await,
             None => execute(bench).await,
         }
     };
-    let Some(limit) = bench.suite.project.settings.query_timeout else { return rows.await };
+    let Some(limit) = bench.workspace.project.settings.query_timeout else { return rows.await };
     let timeout = |_| Err(TransformError::Timeout { model: bench.name.to_owned(), limit });
     tokio::time::timeout(limit, rows).await.unwrap_or_else(timeout)
 }
 
 /// Returns the columns of a stored model with the words that describe them.
 #[must_use]
-pub fn columns(suite: &Suite, name: &str) -> Vec<ColumnState> {
-    let Some(table) = suite.tables.get(name) else { return Vec::new() };
-    let own = suite.project.contracts.get(name).map(|contract| &contract.columns);
+pub fn columns(workspace: &Workspace, name: &str) -> Vec<ColumnState> {
+    let Some(table) = workspace.tables.get(name) else { return Vec::new() };
+    let own = workspace.project.contracts.get(name).map(|contract| &contract.columns);
     let describe = |field: &arrow::datatypes::FieldRef| {
         let own =
-            own.and_then(|columns| columns.get(field.name())).map(|column| column.words.clone()).unwrap_or_default();
-        let words = suite.project.words(field.name(), &own);
+            own.and_then(|columns| columns.get(field.name())).map(|column| column.doc.clone()).unwrap_or_default();
+        let words = workspace.project.column_doc(field.name(), &own);
         Some(ColumnState {
             name: field.name().clone(),
             kind: crate::project::ColumnType::from_arrow(field.data_type())?,
@@ -248,27 +254,27 @@ pub fn columns(suite: &Suite, name: &str) -> Vec<ColumnState> {
 
 /// Returns the value of a variable in a run whose clock says `as_of`.
 #[must_use]
-pub fn value_at(suite: &Suite, as_of: DateTime<Utc>, name: &str) -> Option<Variable> {
-    if name == CLOCK { Some(Variable::Timestamp(as_of)) } else { variable_value(&suite.project.settings, name) }
+pub fn value_at(workspace: &Workspace, as_of: DateTime<Utc>, name: &str) -> Option<Variable> {
+    if name == CLOCK { Some(Variable::Timestamp(as_of)) } else { variable_value(&workspace.project.settings, name) }
 }
 
 /// Returns the plan of the query of a table. What it reads must be known to the session.
 ///
 /// # Errors
-/// When it does not bind; a compiled suite rules that out.
+/// When it does not bind; a compiled workspace rules that out.
 pub fn query_of(
     session: &SessionContext,
-    suite: &Suite,
+    workspace: &Workspace,
     table: &Table,
     as_of: DateTime<Utc>,
 ) -> Result<LogicalPlan, DataFusionError> {
-    plan_statement(&session.state(), table.query.statement(|variable| value_at(suite, as_of, variable)))
+    plan_statement(&session.state(), table.query.statement(|variable| value_at(workspace, as_of, variable)))
 }
 
-async fn execute(bench: Bench<'_>) -> Result<Rows, TransformError> {
-    let Bench { store, session, suite, name, table, as_of } = bench;
+async fn execute(bench: ModelBuild<'_>) -> Result<Rows, TransformError> {
+    let ModelBuild { store, session, workspace, name, table, as_of } = bench;
     let query = |source| TransformError::query(name, source);
-    let plan = query_of(session, suite, table, as_of).map_err(query)?;
+    let plan = query_of(session, workspace, table, as_of).map_err(query)?;
     let mut running = Running::start(session, plan).await.map_err(query)?;
     let mut file = store.create_parquet(name, &table.schema, table.schema.fields().len())?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);

@@ -18,15 +18,15 @@ use futures::StreamExt;
 use serde::Serialize;
 
 use super::keys::{are_among, in_order};
-use super::tables::{Scene, Slices, narrowed};
-use super::{Bench, Rows, Running, TransformError, WAITING_BATCHES, query_of};
+use super::tables::{QueryContext, Slices, narrowed};
+use super::{ModelBuild, Rows, Running, TransformError, WAITING_BATCHES, query_of};
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 use crate::partition::{PartitionKey, Partitioner};
 use crate::plan::{Partitioned, Table};
 use crate::project::{DayReach, PartitionBy};
 use crate::store::{
-    Batches, DataFile, Made, ParquetFile, RowSum, Store, StoreError, TableState, conform, read_batches,
+    Batches, DataFile, ParquetFile, PartitionFingerprints, RowSum, Store, StoreError, TableState, conform, read_batches,
 };
 
 /// A file takes no further partition once it has this part of the rows that are worked on at a time.
@@ -34,7 +34,7 @@ const FILE_PART: u64 = 16;
 
 /// What a table is made of, by partitions.
 #[derive(Debug)]
-pub struct Making<'a> {
+pub struct PartitionBuild<'a> {
     pub(super) partitioned: &'a Partitioned,
     /// The states of the inputs that are read by partition.
     pub(super) aligned: BTreeMap<String, TableState>,
@@ -50,14 +50,14 @@ pub struct Making<'a> {
 
 /// The partitions that are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Portion {
+pub struct PartitionCounts {
     /// How many were made.
-    pub made: usize,
+    pub built: usize,
     /// How many there are.
     pub all: usize,
 }
 
-impl<'a> Making<'a> {
+impl<'a> PartitionBuild<'a> {
     /// Prepares to make `table` from inputs of which `content` tells the content, and `aligned` the states of those that
     /// are read by partition.
     #[must_use]
@@ -71,7 +71,7 @@ impl<'a> Making<'a> {
         group_rows: u64,
     ) -> Self {
         let mut base = Parts::of("base");
-        base.add(table.meaning.as_str());
+        base.add(table.definition_hash.as_str());
         base.add(format!("{} {}", canonical(&partitioned.by), canonical(&partitioned.reach)));
         if table.uses_clock {
             base.add(as_of.to_rfc3339());
@@ -137,7 +137,7 @@ impl<'a> Making<'a> {
 
     /// Returns the partitions to make again; nothing where all of the table must be.
     fn dirty(&self, made_of: &BTreeMap<PartitionKey, Digest>) -> Option<BTreeSet<PartitionKey>> {
-        let made = self.before.as_ref()?.made.as_ref().filter(|made| made.base == self.base)?;
+        let made = self.before.as_ref()?.built_from.as_ref().filter(|made| made.base == self.base)?;
         let before: BTreeMap<PartitionKey, &Digest> = made.partitions.iter().map(|(key, made)| (*key, made)).collect();
         let keys: BTreeSet<PartitionKey> = made_of.keys().chain(before.keys()).copied().collect();
         let now = |key: &PartitionKey| made_of.get(key).cloned().unwrap_or_else(|| self.made_of_nothing(*key));
@@ -190,7 +190,7 @@ fn around(key: PartitionKey, before: u32, after: u32) -> impl Iterator<Item = Pa
 }
 
 /// Makes the partitions of a table that are not as they would come out.
-pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, TransformError> {
+pub(super) async fn make(bench: ModelBuild<'_>, making: &PartitionBuild<'_>) -> Result<Rows, TransformError> {
     let made_of = making.made_of();
     let dirty = making.only.clone().or_else(|| making.dirty(&made_of));
     let keys = dirty.clone().unwrap_or_else(|| made_of.keys().copied().collect());
@@ -213,7 +213,7 @@ pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, 
             plans.push(restricted(bench, making, &keys, Among::Others).await?);
         }
     }
-    let rest = Rest::of(bench, &making.partitioned.by, touched.clone(), keys.clone());
+    let rest = UnchangedRows::of(bench, &making.partitioned.by, touched.clone(), keys.clone());
     let writer = Writer::new(bench, &making.partitioned.by, rest, making.group_rows)?;
     let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
     let writing = tokio::task::spawn_blocking(move || writer.write_all(receiver));
@@ -248,8 +248,8 @@ pub(super) async fn make(bench: Bench<'_>, making: &Making<'_>) -> Result<Rows, 
 /// # Errors
 /// When rows of partitions that were not made again are not those that were written: copied, they would pass for right.
 fn settle(
-    bench: Bench<'_>,
-    making: &Making<'_>,
+    bench: ModelBuild<'_>,
+    making: &PartitionBuild<'_>,
     made_of: BTreeMap<PartitionKey, Digest>,
     (keys, is_all): (&BTreeSet<PartitionKey>, bool),
     (touched, kept): (Vec<DataFile>, Vec<DataFile>),
@@ -284,13 +284,13 @@ fn settle(
         all.entry(key).or_insert_with(|| making.made_of_nothing(key));
     }
     let count = if is_all { all.len() } else { keys.len() };
-    let portion = Portion { made: count, all: all.len().max(count) };
-    let made = Made { base: making.base.clone(), partitions: all.into_iter().collect() };
+    let portion = PartitionCounts { built: count, all: all.len().max(count) };
+    let made = PartitionFingerprints { base: making.base.clone(), partitions: all.into_iter().collect() };
     Ok(Rows { files, made: Some(made), portion: Some(portion), read: 0 })
 }
 
 /// Tells which of some files is damaged, once rows that were read from them were not those that were written.
-fn not_as_written(bench: Bench<'_>, by: &PartitionBy, files: &[DataFile]) -> TransformError {
+fn not_as_written(bench: ModelBuild<'_>, by: &PartitionBy, files: &[DataFile]) -> TransformError {
     let inspect = |file: &DataFile| bench.store.inspect(file, &bench.table.schema, Some(by));
     if let Err(damage) = files.iter().try_for_each(inspect) {
         return damage.into();
@@ -307,7 +307,7 @@ enum Among {
 }
 
 /// Returns the plan of the whole query, its rows in the order of partitions.
-fn whole(bench: Bench<'_>, making: &Making<'_>) -> Result<(SessionContext, LogicalPlan), TransformError> {
+fn whole(bench: ModelBuild<'_>, making: &PartitionBuild<'_>) -> Result<(SessionContext, LogicalPlan), TransformError> {
     let plan = plan_of(bench, bench.session)?;
     let sorted = || {
         let (key, kind) = by_key(bench, making, &plan)?;
@@ -319,15 +319,16 @@ fn whole(bench: Bench<'_>, making: &Making<'_>) -> Result<(SessionContext, Logic
 
 /// Returns the plan of the rows of some partitions, with the session that knows the parts of the inputs that they read.
 async fn restricted(
-    bench: Bench<'_>,
-    making: &Making<'_>,
+    bench: ModelBuild<'_>,
+    making: &PartitionBuild<'_>,
     keys: &BTreeSet<PartitionKey>,
     among: Among,
 ) -> Result<(SessionContext, LogicalPlan), TransformError> {
     let query = |error| TransformError::query(bench.name, error);
     let read = if among == Among::Them { making.read_by(keys) } else { BTreeSet::new() };
     let slices = Slices { states: &making.aligned, keys: &read };
-    let scene = Scene { store: bench.store, session: bench.session, suite: bench.suite, as_of: bench.as_of };
+    let scene =
+        QueryContext { store: bench.store, session: bench.session, workspace: bench.workspace, as_of: bench.as_of };
     let session = narrowed(scene, &bench.table.inputs, &bench.table.reads, slices).await.map_err(query)?;
     let plan = plan_of(bench, &session)?;
     let make = || {
@@ -342,12 +343,17 @@ async fn restricted(
     Ok((session, plan))
 }
 
-fn plan_of(bench: Bench<'_>, session: &SessionContext) -> Result<LogicalPlan, TransformError> {
-    query_of(session, bench.suite, bench.table, bench.as_of).map_err(|error| TransformError::query(bench.name, error))
+fn plan_of(bench: ModelBuild<'_>, session: &SessionContext) -> Result<LogicalPlan, TransformError> {
+    query_of(session, bench.workspace, bench.table, bench.as_of)
+        .map_err(|error| TransformError::query(bench.name, error))
 }
 
 /// Returns the column by which the rows of a plan of the table are told apart, and its type in the table.
-fn by_key(bench: Bench<'_>, making: &Making<'_>, plan: &LogicalPlan) -> Result<(Expr, DataType), DataFusionError> {
+fn by_key(
+    bench: ModelBuild<'_>,
+    making: &PartitionBuild<'_>,
+    plan: &LogicalPlan,
+) -> Result<(Expr, DataType), DataFusionError> {
     let schema = &bench.table.schema;
     let at = schema.index_of(making.partitioned.by.column())?;
     Ok((Expr::Column(plan.schema().columns()[at].clone()), schema.field(at).data_type().clone()))
@@ -355,7 +361,7 @@ fn by_key(bench: Bench<'_>, making: &Making<'_>, plan: &LogicalPlan) -> Result<(
 
 /// Sends the rows of a plan to the writer; returns how many rows of its inputs it read.
 async fn send(
-    bench: Bench<'_>,
+    bench: ModelBuild<'_>,
     session: &SessionContext,
     plan: LogicalPlan,
     to: &tokio::sync::mpsc::Sender<RecordBatch>,
@@ -372,7 +378,7 @@ async fn send(
 }
 
 /// The rows of files that are written anew, those of partitions that are made again left out, in the order of files.
-struct Rest {
+struct UnchangedRows {
     files: std::vec::IntoIter<DataFile>,
     open: Option<Batches>,
     store: Store,
@@ -384,8 +390,8 @@ struct Rest {
     read: u64,
 }
 
-impl Rest {
-    fn of(bench: Bench<'_>, by: &PartitionBy, mut files: Vec<DataFile>, without: BTreeSet<PartitionKey>) -> Self {
+impl UnchangedRows {
+    fn of(bench: ModelBuild<'_>, by: &PartitionBy, mut files: Vec<DataFile>, without: BTreeSet<PartitionKey>) -> Self {
         files.retain(|file| file.partitions.iter().any(|(key, _)| !without.contains(key)));
         files.sort_by_key(|file| file.partitions.first().map(|(key, _)| *key));
         Self {
@@ -436,7 +442,7 @@ struct Writer {
     schema: SchemaRef,
     by: PartitionBy,
     partitioner: Partitioner,
-    rest: Rest,
+    rest: UnchangedRows,
     /// Rows of `rest` that wait for those before them, with the key of the first.
     waiting: Option<(PartitionKey, RecordBatch)>,
     /// The file that is being written, and how many rows it has.
@@ -449,7 +455,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(bench: Bench<'_>, by: &PartitionBy, rest: Rest, group_rows: u64) -> Result<Self, TransformError> {
+    fn new(
+        bench: ModelBuild<'_>,
+        by: &PartitionBy,
+        rest: UnchangedRows,
+        group_rows: u64,
+    ) -> Result<Self, TransformError> {
         let schema = bench.table.schema.clone();
         let Some(partitioner) = Partitioner::new(by, &schema) else {
             let words = format!("`{}` cannot be told apart by `{}`", bench.name, by.column());

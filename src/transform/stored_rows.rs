@@ -54,7 +54,7 @@ impl StoredRows {
     ) -> Result<Self> {
         let scanned = |file: &&DataFile| {
             let name = store.path(file).file_name().unwrap_or_default().to_owned();
-            let without = file.without.as_ref();
+            let without = file.deletion_vector.as_ref();
             let selection = without.map(|without| selection(store, file, without)).transpose()?;
             let stored =
                 StoredFile { store: store.clone(), file: (*file).clone(), schema: Arc::clone(own), by: by.cloned() };

@@ -20,7 +20,7 @@ use super::query_of;
 use super::stored_rows::StoredRows;
 use crate::engine;
 use crate::partition::PartitionKey;
-use crate::plan::{Kind, Suite};
+use crate::plan::{Kind, Workspace};
 use crate::store::{DataFile, Store, TableState, schema_of};
 
 /// Makes the rows of a stored table known under its name, in place of what the name stood for.
@@ -65,13 +65,13 @@ pub fn rows_of_file(
 /// What it takes to make tables known to a session beside another.
 #[derive(Clone, Copy)]
 #[expect(missing_debug_implementations, reason = "a session has none")]
-pub struct Scene<'a> {
+pub struct QueryContext<'a> {
     /// The warehouse.
     pub store: &'a Store,
     /// The session, which knows all tables.
     pub session: &'a SessionContext,
     /// The project.
-    pub suite: &'a Suite,
+    pub workspace: &'a Workspace,
     /// The logical clock.
     pub as_of: DateTime<Utc>,
 }
@@ -90,7 +90,7 @@ pub struct Slices<'a> {
 /// # Errors
 /// As [`register_stored`].
 pub async fn narrowed(
-    scene: Scene<'_>,
+    scene: QueryContext<'_>,
     inputs: &BTreeSet<String>,
     reads: &BTreeSet<String>,
     slices: Slices<'_>,
@@ -103,7 +103,7 @@ pub async fn narrowed(
             session.register_table(input.as_str(), scene.session.table_provider(input.as_str()).await?)?;
         }
     }
-    register_views(&session, scene.suite, reads, scene.as_of)?;
+    register_views(&session, scene.workspace, reads, scene.as_of)?;
     Ok(session)
 }
 
@@ -113,22 +113,22 @@ pub async fn narrowed(
 /// As [`register_view`].
 pub fn register_views(
     session: &SessionContext,
-    suite: &Suite,
+    workspace: &Workspace,
     reads: &BTreeSet<String>,
     as_of: DateTime<Utc>,
 ) -> Result<()> {
-    let views = views(suite, reads);
-    let mut views = suite.order.iter().filter(|name| views.contains(name.as_str()));
-    views.try_for_each(|view| register_view(session, suite, view, as_of))
+    let views = views(workspace, reads);
+    let mut views = workspace.order.iter().filter(|name| views.contains(name.as_str()));
+    views.try_for_each(|view| register_view(session, workspace, view, as_of))
 }
 
 /// Returns the views among `reads`, and those that they read.
-fn views<'a>(suite: &'a Suite, reads: &'a BTreeSet<String>) -> BTreeSet<&'a str> {
+fn views<'a>(workspace: &'a Workspace, reads: &'a BTreeSet<String>) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::new();
     let mut open = vec![reads];
     while let Some(reads) = open.pop() {
         for read in reads {
-            if let Some(view) = suite.tables.get(read).filter(|view| view.kind == Kind::View)
+            if let Some(view) = workspace.tables.get(read).filter(|view| view.kind == Kind::View)
                 && found.insert(read.as_str())
             {
                 open.push(&view.reads);
@@ -196,10 +196,10 @@ fn rows_of(
 /// Makes a view known under its name. What it reads must be known already.
 ///
 /// # Errors
-/// When its SQL does not bind; a compiled suite rules that out.
-pub fn register_view(session: &SessionContext, suite: &Suite, name: &str, as_of: DateTime<Utc>) -> Result<()> {
-    let Some(table) = suite.tables.get(name) else { return Ok(()) };
-    let plan = query_of(session, suite, table, as_of)?;
+/// When its SQL does not bind; a compiled workspace rules that out.
+pub fn register_view(session: &SessionContext, workspace: &Workspace, name: &str, as_of: DateTime<Utc>) -> Result<()> {
+    let Some(table) = workspace.tables.get(name) else { return Ok(()) };
+    let plan = query_of(session, workspace, table, as_of)?;
     session.deregister_table(name)?;
     session.register_table(name, Arc::new(ViewTable::new(plan, None)))?;
     Ok(())

@@ -14,12 +14,12 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::partition::{PartitionKey, name_of};
-use crate::plan::{OwnTable, Suite, Table, fingerprint};
+use crate::plan::{OwnTable, Table, Workspace, build_hash};
 use crate::run::{Exit, RunError};
 use crate::store::{
-    DataFile, Holds, ROW_COLUMN, Reference, RowSum, Snapshot, Store, StoreError, TableEntry, TableState, schema_of,
+    DataFile, FileRole, ROW_COLUMN, RowSum, Snapshot, SnapshotRef, Store, StoreError, TableEntry, TableState, schema_of,
 };
-use crate::transform::{Making, register_stored, register_views, transform};
+use crate::transform::{PartitionBuild, register_stored, register_views, transform};
 
 /// What came of making a table again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,7 +89,7 @@ pub struct Published<'a> {
     /// The warehouse.
     pub store: &'a Store,
     /// The project.
-    pub suite: &'a Suite,
+    pub workspace: &'a Workspace,
     /// The name of the snapshot.
     pub id: &'a Digest,
     /// What it holds.
@@ -103,7 +103,7 @@ pub struct Published<'a> {
 ///
 /// # Errors
 /// When the disk does not let one be read.
-pub fn documents(store: &Store, reference: &Reference) -> Result<Vec<Damage>, StoreError> {
+pub fn documents(store: &Store, reference: &SnapshotRef) -> Result<Vec<Damage>, StoreError> {
     let mut damaged = BTreeMap::new();
     let mut note = |read: Result<(), StoreError>| match read {
         Err(StoreError::Damaged { path, reason }) => {
@@ -124,21 +124,21 @@ pub fn documents(store: &Store, reference: &Reference) -> Result<Vec<Damage>, St
         for (table, entry) in &snapshot.tables {
             note(store.table(table, &entry.state).map(drop))?;
         }
-        note(store.outcomes(&snapshot.outcomes).map(drop))?;
+        note(store.outcomes(&snapshot.check_results).map(drop))?;
     }
     Ok(damaged.into_iter().map(|(file, reason)| Damage { file, reason }).collect())
 }
 
 /// Which partitions of a table are verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
+pub enum Selection {
     /// All of it.
     All,
     /// Some, of a table that has partitions.
     Some(BTreeSet<PartitionKey>),
 }
 
-impl Which {
+impl Selection {
     fn has(&self, key: PartitionKey) -> bool {
         match self {
             Self::All => true,
@@ -147,10 +147,10 @@ impl Which {
     }
 
     /// Returns whether a file has something that is verified.
-    fn is_in(&self, holds: Holds, file: &DataFile) -> bool {
+    fn is_in(&self, holds: FileRole, file: &DataFile) -> bool {
         match self {
             Self::All => true,
-            Self::Some(_) => holds == Holds::Rows && file.partitions.iter().any(|(key, _)| self.has(*key)),
+            Self::Some(_) => holds == FileRole::Rows && file.partitions.iter().any(|(key, _)| self.has(*key)),
         }
     }
 }
@@ -160,7 +160,7 @@ impl Which {
 ///
 /// # Errors
 /// When the warehouse cannot be read or written, or the engine does not start.
-pub async fn verify(of: Published<'_>, name: &str, which: &Which, files: bool) -> Result<Verified, RunError> {
+pub async fn verify(of: Published<'_>, name: &str, which: &Selection, files: bool) -> Result<Verified, RunError> {
     let started = Instant::now();
     let Some(entry) = of.snapshot.tables.get(name) else {
         return Err(RunError::MissingInput { table: name.to_owned(), input: name.to_owned() });
@@ -168,8 +168,8 @@ pub async fn verify(of: Published<'_>, name: &str, which: &Which, files: bool) -
     let state = of.store.table(name, &entry.state)?;
     let is_given = state.landed.is_some() || OwnTable::ALL.iter().any(|own| own.name() == name);
     let rows = match which {
-        Which::All => entry.rows,
-        Which::Some(_) => sums(&state, which).values().map(|sum| sum.rows).sum(),
+        Selection::All => entry.rows,
+        Selection::Some(_) => sums(&state, which).values().map(|sum| sum.rows).sum(),
     };
     let remade = if is_given { None } else { Some(remade(of, name, entry, &state, which).await?) };
     let (files_read, damaged) =
@@ -184,9 +184,9 @@ async fn remade(
     name: &str,
     entry: &TableEntry,
     published: &TableState,
-    which: &Which,
+    which: &Selection,
 ) -> Result<Remade, RunError> {
-    let Some(table) = of.suite.tables.get(name).filter(|table| table.kind.is_stored()) else {
+    let Some(table) = of.workspace.tables.get(name).filter(|table| table.kind.is_stored()) else {
         return Ok(Remade::Not { reason: "the project has no such table any more" });
     };
     let Some(origin) = origin(of, name, table, entry)? else {
@@ -199,7 +199,7 @@ async fn remade(
     };
     made.files.iter().for_each(|file| of.store.discard(file));
     let (now, was) = (sums(&made, which), sums(published, which));
-    let is_same = if *which == Which::All { made.content() == entry.content } else { now == was };
+    let is_same = if *which == Selection::All { made.content_hash() == entry.content_hash } else { now == was };
     if is_same {
         return Ok(Remade::Same);
     }
@@ -211,7 +211,7 @@ async fn remade(
 }
 
 /// Returns the sums of the partitions that are verified.
-fn sums(state: &TableState, which: &Which) -> BTreeMap<PartitionKey, RowSum> {
+fn sums(state: &TableState, which: &Selection) -> BTreeMap<PartitionKey, RowSum> {
     let mut sums = state.partition_sums();
     sums.retain(|key, _| which.has(*key));
     sums
@@ -222,11 +222,11 @@ fn sums(state: &TableState, which: &Which) -> BTreeMap<PartitionKey, RowSum> {
 fn origin(of: Published<'_>, name: &str, table: &Table, entry: &TableEntry) -> Result<Option<Snapshot>, StoreError> {
     for found in of.store.line(of.id) {
         let (id, snapshot) = found?;
-        if snapshot.tables.get(name).is_none_or(|known| known.fingerprint != entry.fingerprint) {
+        if snapshot.tables.get(name).is_none_or(|known| known.build_hash != entry.build_hash) {
             return Ok(None);
         }
-        let content = |input: &str| snapshot.tables.get(input).map(|input| input.content.clone());
-        if fingerprint(table, snapshot.as_of, content) == entry.fingerprint {
+        let content = |input: &str| snapshot.tables.get(input).map(|input| input.content_hash.clone());
+        if build_hash(table, snapshot.as_of, content) == entry.build_hash {
             // From here on it stays until this has come to its end.
             return match of.store.snapshot(&id) {
                 Err(_) if !of.store.has_snapshot(&id) => Ok(None),
@@ -243,7 +243,7 @@ async fn make(
     table: &Table,
     entry: &TableEntry,
     origin: &Snapshot,
-    which: &Which,
+    which: &Selection,
 ) -> Result<TableState, RunError> {
     let session = engine::session(of.resources).map_err(RunError::Engine)?;
     let mut inputs = BTreeMap::new();
@@ -253,13 +253,13 @@ async fn make(
         register_stored(&session, of.store, &state).map_err(RunError::engine)?;
         inputs.insert(input.clone(), state);
     }
-    register_views(&session, of.suite, &table.reads, origin.as_of).map_err(RunError::Engine)?;
+    register_views(&session, of.workspace, &table.reads, origin.as_of).map_err(RunError::Engine)?;
     let mut making = making(of, table, origin, inputs);
-    if let Which::Some(keys) = which {
+    if let Selection::Some(keys) = which {
         making = making.map(|making| making.only(keys.clone()));
     }
-    let fingerprint = entry.fingerprint.clone();
-    let built = transform(of.store, &session, of.suite, name, origin.as_of, fingerprint, making.as_ref()).await?;
+    let fingerprint = entry.build_hash.clone();
+    let built = transform(of.store, &session, of.workspace, name, origin.as_of, fingerprint, making.as_ref()).await?;
     Ok(built.state)
 }
 
@@ -269,7 +269,7 @@ fn making<'a>(
     table: &'a Table,
     origin: &Snapshot,
     inputs: BTreeMap<String, TableState>,
-) -> Option<Making<'a>> {
+) -> Option<PartitionBuild<'a>> {
     let partitioned = table.partitioned.as_ref()?;
     let is_aligned = |name: &str, state: &TableState| {
         state.partition.is_some() && partitioned.aligned.iter().any(|aligned| aligned == name)
@@ -278,21 +278,21 @@ fn making<'a>(
     if aligned.len() < partitioned.aligned.len() {
         return None;
     }
-    let content = |input: &str| origin.tables.get(input).map(|input| input.content.clone());
-    Some(Making::new(table, origin.as_of, partitioned, aligned, content, None, of.resources.group_rows))
+    let content = |input: &str| origin.tables.get(input).map(|input| input.content_hash.clone());
+    Some(PartitionBuild::new(table, origin.as_of, partitioned, aligned, content, None, of.resources.group_rows))
 }
 
 /// Reads every file of a table that has something which is verified; returns how many, and those that are damaged.
-async fn damaged(store: &Store, state: TableState, which: &Which) -> Result<(usize, Vec<Damage>), RunError> {
+async fn damaged(store: &Store, state: TableState, which: &Selection) -> Result<(usize, Vec<Damage>), RunError> {
     let (store, which) = (store.clone(), which.clone());
     let work = move || {
         let (mut read, mut damaged) = (BTreeSet::new(), Vec::new());
         for (holds, file) in state.data_files().into_iter().filter(|(holds, file)| which.is_in(*holds, file)) {
             // A file is named with the rows that it lost, and as a whole.
-            if !read.insert((&file.path, file.without.as_ref().map(|without| &without.path))) {
+            if !read.insert((&file.path, file.deletion_vector.as_ref().map(|without| &without.path))) {
                 continue;
             }
-            let by = state.partition.as_ref().filter(|_| holds == Holds::Rows);
+            let by = state.partition.as_ref().filter(|_| holds == FileRole::Rows);
             if let Some(reason) = store.damage(file, &schema(&state, holds), by)? {
                 damaged.push(Damage { file: file.path.clone(), reason });
             }
@@ -306,11 +306,11 @@ async fn damaged(store: &Store, state: TableState, which: &Which) -> Result<(usi
 }
 
 /// Returns the columns that count of a file of a table.
-fn schema(state: &TableState, holds: Holds) -> SchemaRef {
+fn schema(state: &TableState, holds: FileRole) -> SchemaRef {
     match holds {
-        Holds::Rows => schema_of(&state.columns),
-        Holds::SetAside => OwnTable::Quarantine.schema(),
-        Holds::Ledger => OwnTable::Ledger.schema(),
-        Holds::RowNumbers => Arc::new(Schema::new(vec![Field::new(ROW_COLUMN, DataType::Int64, true)])),
+        FileRole::Rows => schema_of(&state.columns),
+        FileRole::Quarantine => OwnTable::Quarantine.schema(),
+        FileRole::Ledger => OwnTable::Ledger.schema(),
+        FileRole::RowNumbers => Arc::new(Schema::new(vec![Field::new(ROW_COLUMN, DataType::Int64, true)])),
     }
 }

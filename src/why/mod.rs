@@ -14,14 +14,14 @@
 //! of which may not count, and an input without a condition is told as read as a whole and not followed. A record that
 //! was set aside and could have counted is told too: one that could fulfil the conditions.
 
-mod aside;
-mod carry;
 mod condition;
 mod evaluate;
 mod numbered;
+mod quarantined;
 mod records;
 mod same;
 mod trace;
+mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Instant;
@@ -32,8 +32,8 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{DataFrame, SessionContext, lit};
 
-pub use aside::AsideRecord;
 pub use condition::{Condition, ConditionError};
+pub use quarantined::QuarantinedRecord;
 pub use records::records;
 
 use self::evaluate::{Bounds, Evaluation, Halt};
@@ -41,7 +41,7 @@ use self::numbered::{Numbers, Stored};
 use self::trace::{Effort, Found, traced};
 use crate::engine::{self, Resources};
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN};
-use crate::plan::{Suite, Table};
+use crate::plan::{Table, Workspace};
 use crate::store::{Store, StoreError, TableState};
 use crate::transform::{query_of, register_stored, register_views, register_with};
 
@@ -79,11 +79,11 @@ impl WhyError {
 /// What is asked, and where.
 #[derive(Clone, Copy)]
 #[expect(missing_debug_implementations, reason = "a function has none")]
-pub struct Asked<'a> {
+pub struct WhyRequest<'a> {
     /// The warehouse.
     pub store: &'a Store,
     /// The project.
-    pub suite: &'a Suite,
+    pub workspace: &'a Workspace,
     /// Returns the state of a table, if there are rows of it.
     pub state: &'a StateOf<'a>,
     /// The clock that the tables are made for.
@@ -141,7 +141,7 @@ pub struct Part {
     /// How many records were set aside that could have counted.
     pub aside_count: u64,
     /// The first of them.
-    pub aside: Vec<AsideRecord>,
+    pub aside: Vec<QuarantinedRecord>,
 }
 
 /// What is known of the rows of a table that count.
@@ -162,12 +162,12 @@ struct Known {
 
 /// What a table says of one of its inputs.
 struct Arrived {
-    which: Which,
+    which: InputRows,
     possible: Option<Expr>,
 }
 
 /// Which rows of an input count.
-enum Which {
+enum InputRows {
     Fulfilling(Expr),
     Evaluated { numbers: Numbers, over: u64, is_enough: bool },
     Any(Unfollowed),
@@ -179,14 +179,14 @@ impl Known {
         self.read_by.push(reader.to_owned());
         self.possible = if is_first { arrived.possible } else { either(self.possible.take(), arrived.possible) };
         match arrived.which {
-            Which::Any(why) => self.unfollowed = Some(self.unfollowed.unwrap_or(why)),
-            Which::Fulfilling(condition) => {
+            InputRows::Any(why) => self.unfollowed = Some(self.unfollowed.unwrap_or(why)),
+            InputRows::Fulfilling(condition) => {
                 self.condition = match self.condition.take() {
                     None => Some(condition),
                     known => either(known, Some(condition)),
                 }
             }
-            Which::Evaluated { numbers, over, is_enough } => {
+            InputRows::Evaluated { numbers, over, is_enough } => {
                 self.is_enough = is_enough && (self.numbers.is_none() || self.is_enough);
                 self.numbers.get_or_insert_default().extend(numbers);
                 self.over += over;
@@ -200,7 +200,7 @@ impl Known {
 ///
 /// # Errors
 /// When a table cannot be read, or the engine does not do what it has done before.
-pub async fn why(asked: Asked<'_>, table: &str, condition: &Condition) -> Result<Vec<Part>, WhyError> {
+pub async fn why(asked: WhyRequest<'_>, table: &str, condition: &Condition) -> Result<Vec<Part>, WhyError> {
     let condition = Some(condition.expression().clone());
     let first = Known { condition: condition.clone(), possible: condition, ..Known::default() };
     let in_order = in_order(asked.resources).map_err(WhyError::Engine)?;
@@ -210,7 +210,7 @@ pub async fn why(asked: Asked<'_>, table: &str, condition: &Condition) -> Result
 /// Follows rows of tables to those that they were made of; with `only`, to those of some tables, and to no record that was
 /// set aside or is only referenced.
 async fn followed(
-    asked: Asked<'_>,
+    asked: WhyRequest<'_>,
     in_order: &SessionContext,
     mut known: BTreeMap<String, Known>,
     only: Option<&BTreeSet<String>>,
@@ -218,14 +218,14 @@ async fn followed(
     let session = engine::session(asked.resources).map_err(WhyError::Engine)?;
     let mut parts = Vec::new();
     // Whoever reads a table stands behind it.
-    let order: Vec<&String> = asked.suite.order.iter().rev().chain(asked.suite.datasets.iter().rev()).collect();
+    let order: Vec<&String> = asked.workspace.order.iter().rev().chain(asked.workspace.datasets.iter().rev()).collect();
     for name in order {
         let Some(mut of) = known.remove(name) else { continue };
         if only.is_some_and(|only| !only.contains(name)) {
             continue;
         }
         let Some(state) = (asked.state)(name)? else { continue };
-        let is_landed = asked.suite.project.sources.contains_key(name);
+        let is_landed = asked.workspace.project.sources.contains_key(name);
         let stored = Stored { store: asked.store, state: &state, is_landed };
         if let (Some(condition), Some(numbers)) = (&of.condition, &mut of.numbers) {
             numbers.extend(fulfilling(in_order, &stored, condition).await.map_err(WhyError::engine)?);
@@ -237,7 +237,7 @@ async fn followed(
             }
             _ => None,
         };
-        if let (None, Some(made)) = (of.unfollowed, asked.suite.tables.get(name)) {
+        if let (None, Some(made)) = (of.unfollowed, asked.workspace.tables.get(name)) {
             let wanted = match (&rows, &of.condition) {
                 (Some(rows), _) => Wanted::Rows(rows),
                 (None, Some(condition)) => Wanted::Fulfilling(condition),
@@ -254,7 +254,7 @@ async fn followed(
             );
         }
         if let Some(contract) =
-            asked.suite.project.sources.get(name).filter(|_| of.unfollowed.is_none() && only.is_none())
+            asked.workspace.project.sources.get(name).filter(|_| of.unfollowed.is_none() && only.is_none())
         {
             let counting = match (&rows, &of.condition) {
                 (Some(rows), _) => rows.clone(),
@@ -269,7 +269,7 @@ async fn followed(
                 let Some(state) = (asked.state)(&reference.dataset)? else { continue };
                 let other = Stored { store: asked.store, state: &state, is_landed: true };
                 let found = found_in(in_order, &other, &reference.column, values).await.map_err(WhyError::engine)?;
-                let which = Which::Evaluated { numbers: found, over: state.rows(), is_enough: true };
+                let which = InputRows::Evaluated { numbers: found, over: state.rows(), is_enough: true };
                 // It is there already, so that no other record has to be.
                 let arrived = Arrived { which, possible: Some(lit(false)) };
                 known.entry(reference.dataset.clone()).or_default().add(name, arrived);
@@ -331,7 +331,7 @@ enum Wanted<'a> {
 /// Returns what arrives at each input of a table of what is known of its rows: by evaluation, or by conditions where that
 /// would take too much.
 async fn arriving(
-    asked: Asked<'_>,
+    asked: WhyRequest<'_>,
     [session, in_order]: [&SessionContext; 2],
     table: &Table,
     wanted: Wanted<'_>,
@@ -347,7 +347,7 @@ async fn arriving(
         for state in states.values() {
             register_stored(session, asked.store, state).map_err(WhyError::engine)?;
         }
-        register_views(session, asked.suite, &table.reads, asked.as_of).map_err(WhyError::Engine)?;
+        register_views(session, asked.workspace, &table.reads, asked.as_of).map_err(WhyError::Engine)?;
     }
     let all_inputs =
         |condition: Option<Expr>| table.inputs.iter().map(|input| (input.clone(), condition.clone())).collect();
@@ -363,7 +363,7 @@ async fn arriving(
         Err(Unfollowed::Rows(0))
     } else {
         let stored = states.iter().map(|(name, state)| {
-            let is_landed = asked.suite.project.sources.contains_key(name);
+            let is_landed = asked.workspace.project.sources.contains_key(name);
             (name.clone(), Stored { store: asked.store, state, is_landed })
         });
         evaluated(asked, in_order, table, wanted, &stored.collect()).await?
@@ -372,7 +372,7 @@ async fn arriving(
         Ok(Evaluated { mut rows, over, is_enough }) => {
             for (input, possible) in possible {
                 let numbers = rows.remove(&input).unwrap_or_default();
-                found.insert(input, Arrived { which: Which::Evaluated { numbers, over, is_enough }, possible });
+                found.insert(input, Arrived { which: InputRows::Evaluated { numbers, over, is_enough }, possible });
             }
         }
         Err(why) => {
@@ -382,9 +382,11 @@ async fn arriving(
             };
             for (input, condition) in told {
                 let which = match condition {
-                    Some(condition) => Which::Fulfilling(condition),
-                    None if states.get(&input).is_none_or(|state| state.rows() == 0) => Which::Fulfilling(lit(false)),
-                    None => Which::Any(why),
+                    Some(condition) => InputRows::Fulfilling(condition),
+                    None if states.get(&input).is_none_or(|state| state.rows() == 0) => {
+                        InputRows::Fulfilling(lit(false))
+                    }
+                    None => InputRows::Any(why),
                 };
                 let possible = possible.get(&input).cloned().flatten();
                 found.insert(input, Arrived { which, possible });
@@ -401,13 +403,13 @@ async fn arriving(
 
 /// Returns what arrives at each input of a table of a condition on its rows; nothing where all rows of the input may count.
 async fn conditions(
-    asked: Asked<'_>,
+    asked: WhyRequest<'_>,
     session: &SessionContext,
     table: &Table,
     condition: &Expr,
 ) -> Result<BTreeMap<String, Option<Expr>>, WhyError> {
     let arrive = async {
-        let plan = query_of(session, asked.suite, table, asked.as_of)?;
+        let plan = query_of(session, asked.workspace, table, asked.as_of)?;
         let without = session.state().optimize(&plan)?;
         let with = narrowed(session, plan, &without, table, condition).await?;
         Ok::<_, DataFusionError>((condition::of_scans(&with), condition::of_scans(&without)))
@@ -436,7 +438,7 @@ async fn narrowed(
     condition: &Expr,
 ) -> Result<LogicalPlan, DataFusionError> {
     let filtered = session.state().optimize(&filtered(plan, table, condition)?)?;
-    carry::carried(session, filtered, without).await
+    values::carried(session, filtered, without).await
 }
 
 /// Returns the plan of a query of which only rows that fulfil a condition are wanted.
@@ -454,7 +456,7 @@ struct Evaluated {
 
 /// Evaluates the query of a table and returns the rows of its inputs that the wanted ones were made of.
 async fn evaluated(
-    asked: Asked<'_>,
+    asked: WhyRequest<'_>,
     session: &SessionContext,
     table: &Table,
     wanted: Wanted<'_>,
@@ -466,7 +468,7 @@ async fn evaluated(
     for is_carried in [false, true] {
         let mut evaluation = Evaluation::new(session, stored, bounds);
         let evaluate = async {
-            let plan = query_of(session, asked.suite, table, asked.as_of)?;
+            let plan = query_of(session, asked.workspace, table, asked.as_of)?;
             let necessary = match wanted {
                 Wanted::Fulfilling(condition) => condition.clone(),
                 Wanted::Rows(rows) => same::necessary(rows, table),
@@ -558,7 +560,7 @@ fn either(one: Option<Expr>, other: Option<Expr>) -> Option<Expr> {
 
 /// Returns what is told of a table: the first of `rows`, or of those that fulfil a condition.
 async fn part(
-    asked: Asked<'_>,
+    asked: WhyRequest<'_>,
     session: &SessionContext,
     state: &TableState,
     known: Known,
@@ -579,7 +581,7 @@ async fn part(
         aside_count: 0,
         aside: Vec::new(),
     };
-    let contract = asked.suite.project.sources.get(name);
+    let contract = asked.workspace.project.sources.get(name);
     let stored = Stored { store: asked.store, state, is_landed: contract.is_some() };
     let frame = match (rows, known.condition) {
         _ if known.unfollowed.is_some() => return Ok(part),
@@ -601,7 +603,7 @@ async fn part(
     // Of a row that is there no other record could have been one.
     if let Some(contract) = contract.filter(|_| known.possible != Some(lit(false))) {
         let possible = known.possible.unwrap_or_else(|| lit(true));
-        (part.aside_count, part.aside) = aside::records(asked, session, contract, &possible).await?;
+        (part.aside_count, part.aside) = quarantined::records(asked, session, contract, &possible).await?;
     }
     Ok(part)
 }

@@ -16,12 +16,12 @@ use datafusion::prelude::lit;
 use super::evaluate::{Bounds, Evaluation, Halt};
 use super::numbered::Stored;
 use super::trace::{Effort, traced};
-use super::{Asked, How, Known, StateOf, Unfollowed, WhyError, followed, in_order};
+use super::{How, Known, StateOf, Unfollowed, WhyError, WhyRequest, followed, in_order};
 use crate::engine::Resources;
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN};
-use crate::plan::{Suite, tables_behind};
+use crate::plan::{Workspace, tables_behind};
 use crate::store::{Store, TableState};
-use crate::transform::{Records, Scene, Source};
+use crate::transform::{QueryContext, Records, Source};
 
 /// How long is spent on it: whoever waits has a failure to see to.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,11 +39,16 @@ const TOLD: usize = 3;
 /// values that stand in the SQL.
 ///
 /// It never fails: why it found nothing is told instead.
-pub async fn records(scene: Scene<'_>, state: &StateOf<'_>, resources: &Resources, of: &Source) -> Option<Records> {
-    let (store, suite, as_of) = (scene.store, scene.suite, scene.as_of);
+pub async fn records(
+    scene: QueryContext<'_>,
+    state: &StateOf<'_>,
+    resources: &Resources,
+    of: &Source,
+) -> Option<Records> {
+    let (store, workspace, as_of) = (scene.store, scene.workspace, scene.as_of);
     let memory_bytes = resources.memory_bytes.min(MOST_BYTES);
     let resources = &Resources { memory_bytes, ..resources.clone() };
-    let asked = Asked { store, suite, state, as_of, resources, rows: TOLD, evaluate: MOST_ROWS };
+    let asked = WhyRequest { store, workspace, state, as_of, resources, rows: TOLD, evaluate: MOST_ROWS };
     let found = match tokio::time::timeout(PATIENCE, found(asked, of)).await {
         Ok(Ok(Ok(found))) => return found.filter(|found| found.count > 0),
         Ok(Ok(Err(why))) => reason(why),
@@ -65,19 +70,20 @@ fn reason(why: Unfollowed) -> String {
     }
 }
 
-async fn found(asked: Asked<'_>, of: &Source) -> Result<Result<Option<Records>, Unfollowed>, WhyError> {
+async fn found(asked: WhyRequest<'_>, of: &Source) -> Result<Result<Option<Records>, Unfollowed>, WhyError> {
     let (plan, columns) = &of.columns;
-    let mut by = tables_behind(asked.suite, plan, columns).map_err(WhyError::engine)?;
+    let mut by = tables_behind(asked.workspace, plan, columns).map_err(WhyError::engine)?;
     if by.is_empty() {
         let columns: Vec<usize> = (0..plan.schema().fields().len()).collect();
-        by = tables_behind(asked.suite, plan, &columns).map_err(WhyError::engine)?;
+        by = tables_behind(asked.workspace, plan, &columns).map_err(WhyError::engine)?;
     }
-    let all: BTreeSet<String> = asked.suite.tables.keys().chain(asked.suite.project.sources.keys()).cloned().collect();
+    let all: BTreeSet<String> =
+        asked.workspace.tables.keys().chain(asked.workspace.project.sources.keys()).cloned().collect();
     // A count comes from no column, and from rows all the same.
     let only = if by.is_empty() { &all } else { &by };
     let in_order = in_order(asked.resources).map_err(WhyError::Engine)?;
     let states = read_by(asked, &of.plan)?;
-    let stored = |(name, state)| (String::clone(name), stored(asked.store, asked.suite, state));
+    let stored = |(name, state)| (String::clone(name), stored(asked.store, asked.workspace, state));
     let stored: HashMap<String, Stored<'_>> = states.iter().map(stored).collect();
     let mut evaluation =
         Evaluation::new(&in_order, &stored, Bounds { rows: asked.evaluate, bytes: asked.resources.memory_bytes });
@@ -109,7 +115,7 @@ async fn found(asked: Asked<'_>, of: &Source) -> Result<Result<Option<Records>, 
         if let How::Nothing(why) = part.how {
             return Ok(Err(why));
         }
-        if asked.suite.project.sources.contains_key(&part.table) {
+        if asked.workspace.project.sources.contains_key(&part.table) {
             records.count += part.count;
             records.first.extend(part.rows.iter().flat_map(places));
         }
@@ -119,9 +125,10 @@ async fn found(asked: Asked<'_>, of: &Source) -> Result<Result<Option<Records>, 
 }
 
 /// Returns the states of the tables that a plan reads.
-fn read_by(asked: Asked<'_>, plan: &LogicalPlan) -> Result<BTreeMap<String, TableState>, WhyError> {
+fn read_by(asked: WhyRequest<'_>, plan: &LogicalPlan) -> Result<BTreeMap<String, TableState>, WhyError> {
     let mut names = BTreeSet::new();
-    let known = |name: &str| asked.suite.project.sources.contains_key(name) || asked.suite.tables.contains_key(name);
+    let known =
+        |name: &str| asked.workspace.project.sources.contains_key(name) || asked.workspace.tables.contains_key(name);
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::TableScan(scan) = node {
             names.extend(Some(scan.table_name.table().to_owned()).filter(|name| known(name)));
@@ -138,8 +145,8 @@ fn read_by(asked: Asked<'_>, plan: &LogicalPlan) -> Result<BTreeMap<String, Tabl
     Ok(states)
 }
 
-fn stored<'a>(store: &'a Store, suite: &Suite, state: &'a TableState) -> Stored<'a> {
-    Stored { store, state, is_landed: suite.project.sources.contains_key(&state.table) }
+fn stored<'a>(store: &'a Store, workspace: &Workspace, state: &'a TableState) -> Stored<'a> {
+    Stored { store, state, is_landed: workspace.project.sources.contains_key(&state.table) }
 }
 
 /// Returns file and line of each row.

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use opsmart::ingest::{Compression, FileInput, Reason, SetAside, Sink, read_file};
+use opsmart::ingest::{Compression, FileInput, QuarantinedRecord, Reason, Sink, read_file};
 use opsmart::project::{Limits, load};
 use proptest::prelude::*;
 
@@ -142,7 +142,7 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         assert_eq!(record.reason, Reason::Rule, "{record:?}");
         self.aside.push(record.line.cast_signed());
         Ok(())

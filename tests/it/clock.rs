@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
-use opsmart::store::{LocalDisk, Reference, Store};
+use opsmart::store::{LocalDisk, SnapshotRef, Store};
 use serde_json::Value;
 
 use crate::scratch::Scratch;
@@ -26,7 +26,7 @@ fn ahead(scratch: &Scratch, by: Duration) -> DateTime<Utc> {
     snapshot.parent = Some(reference.snapshot.clone());
     snapshot.as_of = Utc::now() + by;
     let id = store.put_snapshot(&snapshot).unwrap();
-    store.flip(Some(&reference), &Reference { snapshot: id, held: None }).unwrap();
+    store.commit(Some(&reference), &SnapshotRef { snapshot: id, held: None }).unwrap();
     snapshot.as_of
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use camino::{Utf8Path, Utf8PathBuf};
 use opsmart::engine::{self, Resources};
 use opsmart::run::{Exit, RunError};
-use opsmart::store::{LocalDisk, Outcomes, Reference, Snapshot, Store, StoreError, TableState, schema_of};
+use opsmart::store::{CheckResults, LocalDisk, Snapshot, SnapshotRef, Store, StoreError, TableState, schema_of};
 use opsmart::transform::register_stored;
 
 use crate::faults::run_on;
@@ -27,14 +27,14 @@ fn open(scratch: &Scratch) -> Store {
     Store::open(&scratch.path("warehouse"), Arc::new(LocalDisk))
 }
 
-type Everything = (Reference, Snapshot, Vec<TableState>, Outcomes);
+type Everything = (SnapshotRef, Snapshot, Vec<TableState>, CheckResults);
 
 /// Reads everything that the reference leads to.
 fn everything(store: &Store) -> Result<Everything, StoreError> {
-    let (reference, snapshot) = store.in_force()?.expect("something was published");
+    let (reference, snapshot) = store.current()?.expect("something was published");
     let states = snapshot.tables.iter().map(|(table, entry)| store.table(table, &entry.state));
     let states = states.collect::<Result<_, _>>()?;
-    let outcomes = store.outcomes(&snapshot.outcomes)?;
+    let outcomes = store.outcomes(&snapshot.check_results)?;
     Ok((reference, snapshot, states, outcomes))
 }
 
@@ -45,7 +45,7 @@ fn manifests(scratch: &Scratch) -> [Utf8PathBuf; 4] {
         "refs/main".to_owned(),
         format!("snapshots/{}.json", reference.snapshot),
         format!("tables/fct_order/{}.json", snapshot.tables["fct_order"].state),
-        format!("checks/{}.json", snapshot.outcomes),
+        format!("checks/{}.json", snapshot.check_results),
     ]
     .map(|path| scratch.path("warehouse").join(path))
 }
@@ -383,7 +383,7 @@ fn whatever_bit_turns_in_a_data_file_it_is_told_and_nothing_panics() {
     let file = data_file(&scratch, "dq_check_result");
     let bytes = std::fs::read(&file).unwrap();
     let store = open(&scratch);
-    let (_, snapshot) = store.in_force().unwrap().unwrap();
+    let (_, snapshot) = store.current().unwrap().unwrap();
     let state = store.table("dq_check_result", &snapshot.tables["dq_check_result"].state).unwrap();
     let schema = schema_of(&state.columns);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
@@ -431,7 +431,7 @@ fn a_row_that_is_copied_is_the_one_that_was_written() {
         let (file, table) = file_of(&start, table);
         let bytes = std::fs::read(&file).unwrap();
         let store = open(&start);
-        let (_, snapshot) = store.in_force().unwrap().unwrap();
+        let (_, snapshot) = store.current().unwrap().unwrap();
         let state = store.table(&table, &snapshot.tables[&table].state).unwrap();
         let [stored] = state.files.as_slice() else { panic!("{table} has {} files", state.files.len()) };
         let schema = schema_of(&state.columns);
@@ -465,7 +465,7 @@ fn every_document_that_is_damaged_is_told_with_the_files() {
     let (_, snapshot, ..) = everything(&open(&scratch)).unwrap();
     let state =
         scratch.path(&format!("warehouse/tables/kpi_order_daily/{}.json", snapshot.tables["kpi_order_daily"].state));
-    let outcomes = scratch.path(&format!("warehouse/checks/{}.json", snapshot.outcomes));
+    let outcomes = scratch.path(&format!("warehouse/checks/{}.json", snapshot.check_results));
     let verify = |exit: i32| scratch.run(&["verify", "--files", "--output", "json"]).exits(exit);
     let document = |said: &Said| serde_json::from_str::<serde_json::Value>(&said.stdout).unwrap();
     assert_eq!(document(&verify(0))["documents"], serde_json::json!([]));

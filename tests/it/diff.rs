@@ -201,7 +201,7 @@ fn partitions_with_the_same_rows_are_not_read() {
     run(&scratch);
     // Without it not a row of the first of March can be read.
     let store = Store::open(&scratch.path("warehouse"), Arc::new(LocalDisk));
-    let (_, snapshot) = store.in_force().unwrap().unwrap();
+    let (_, snapshot) = store.current().unwrap().unwrap();
     let state = store.table("fct_order", &snapshot.tables["fct_order"].state).unwrap();
     let first_of_march = Some(19_783);
     let file = state.files.iter().find(|file| file.partitions.iter().any(|(key, _)| *key == first_of_march)).unwrap();

@@ -11,9 +11,9 @@ use arrow::array::AsArray;
 use arrow::datatypes::{Decimal128Type, Int64Type};
 use camino::Utf8Path;
 use opsmart::engine::Resources;
-use opsmart::plan::{Suite, reach};
+use opsmart::plan::{Workspace, reach};
 use opsmart::project;
-use opsmart::run::{Exit, Job, RunError, RunReport, run};
+use opsmart::run::{Exit, RunError, RunOptions, RunReport, run};
 use opsmart::store::{Disk, LocalDisk, NewFile, Store};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -102,13 +102,13 @@ impl Disk for FailingDisk {
 pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Result<RunReport, RunError> {
     let loaded = project::load(scratch.root(), None).unwrap();
     let digest = project::digest(&loaded, None);
-    let suite = Suite::compile(loaded).unwrap();
-    let reach = reach(&suite, &[], &BTreeSet::default(), &BTreeSet::default());
+    let workspace = Workspace::compile(loaded).unwrap();
+    let reach = reach(&workspace, &[], &BTreeSet::default(), &BTreeSet::default());
     let store = Store::open(&scratch.path("warehouse"), disk);
     // So few that tables of a few rows are made in several groups.
     let resources = Resources { memory_bytes: 256 << 20, threads: 2, group_rows: 4, ..Resources::for_binding() };
     let as_of = "2024-07-01T00:00:00Z".parse().ok();
-    let job = Job {
+    let job = RunOptions {
         allow_earlier: false,
         store: &store,
         reach: &reach,
@@ -121,7 +121,7 @@ pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Resu
         record: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(run(&suite, &job, &mut |_| {}))
+    runtime.block_on(run(&workspace, &job, &mut |_| {}))
 }
 
 /// The numbers of orders and their sums, in cents, as two tables of one generation tell them.

@@ -8,7 +8,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::util::display::array_value_to_string;
 use camino::{Utf8Path, Utf8PathBuf};
 use opsmart::infer::{InferError, Inferred, infer};
-use opsmart::ingest::{Compression, FileInput, SetAside, Sink, read_file};
+use opsmart::ingest::{Compression, FileInput, QuarantinedRecord, Sink, read_file};
 use opsmart::project::{self, Project};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -35,7 +35,7 @@ impl Sink for Aside {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         self.0.push(format!("line {}: {:?} {}", record.line, record.column, record.message));
         Ok(())
     }
@@ -686,7 +686,7 @@ impl Sink for Values {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         self.aside.push(format!("line {}: {:?} {}", record.line, record.column, record.message));
         Ok(())
     }

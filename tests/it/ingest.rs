@@ -12,7 +12,7 @@ use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMicrosec
 use chrono::{DateTime, FixedOffset, TimeZone, Utc};
 use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
-    Compression, FileInput, FileProblem, Outcome, ReadError, Reason, SetAside, Sink, read_file, row_schema,
+    Compression, FileInput, FileProblem, Outcome, QuarantinedRecord, ReadError, Reason, Sink, read_file, row_schema,
 };
 use opsmart::project::{
     CsvFormat, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Readiness, Rules, SourceColumn,
@@ -116,8 +116,8 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
-        let SetAside { reason, column, message, offset, line, length, bytes } = record;
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+        let QuarantinedRecord { reason, column, message, offset, line, length, bytes } = record;
         self.aside.push((reason, column.map(str::to_owned), message, offset, line, length, bytes.to_vec()));
         Ok(())
     }

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use opsmart::partition::PartitionKey;
-use opsmart::plan::Suite;
+use opsmart::plan::Workspace;
 use opsmart::project::{self, ERASED, subject};
 use opsmart::run::RunReport;
-use opsmart::store::{LocalDisk, OutcomeState, RowSum, Snapshot, Store, TableState};
+use opsmart::store::{CheckStatus, LocalDisk, RowSum, Snapshot, Store, TableState};
 use proptest::prelude::*;
 
 use crate::faults::run_on;
@@ -385,10 +385,10 @@ impl World {
 }
 
 /// A promise, what it came to, how many rows break it, and of how many.
-type Judged = (String, OutcomeState, u64, Option<u64>);
+type Judged = (String, CheckStatus, u64, Option<u64>);
 
 fn judged(store: &Store) -> Vec<Judged> {
-    let outcomes = store.outcomes(&snapshot(store).outcomes).unwrap().into_iter();
+    let outcomes = store.outcomes(&snapshot(store).check_results).unwrap().into_iter();
     outcomes.map(|(name, outcome)| (name, outcome.state, outcome.failing_rows, outcome.tested_rows)).collect()
 }
 
@@ -422,20 +422,22 @@ fn moved(before: Option<&TableState>, after: &TableState) -> BTreeSet<PartitionK
 /// Asserts that of tables made by partitions nothing was made of which nothing changed.
 fn assert_least(world: &World, report: &RunReport, before: &BTreeMap<String, TableState>) {
     let after = states(&store(&world.scratch));
-    let suite = Suite::compile(project::load(world.scratch.root(), None).unwrap()).unwrap();
+    let workspace = Workspace::compile(project::load(world.scratch.root(), None).unwrap()).unwrap();
     for table in &report.tables {
-        let partitioned = suite.tables[&table.table].partitioned.as_ref();
+        let partitioned = workspace.tables[&table.table].partitioned.as_ref();
         let (Some(partitioned), Some(portion)) = (partitioned, table.partitions) else { continue };
-        let content = |states: &BTreeMap<String, TableState>, name: &String| states.get(name).map(TableState::content);
+        let content =
+            |states: &BTreeMap<String, TableState>, name: &String| states.get(name).map(TableState::content_hash);
         let is_same = partitioned.whole.keys().all(|input| content(before, input) == content(&after, input));
-        let made = |states: &BTreeMap<String, TableState>| Some(states.get(&table.table)?.made.as_ref()?.base.clone());
+        let made =
+            |states: &BTreeMap<String, TableState>| Some(states.get(&table.table)?.built_from.as_ref()?.base.clone());
         if !is_same || made(before) != made(&after) {
             continue;
         }
         let moved: BTreeSet<PartitionKey> =
             partitioned.aligned.iter().flat_map(|input| moved(before.get(input), &after[input])).collect();
         let days = partitioned.reach.map_or(1, |reach| 1 + reach.before + reach.after);
-        assert!(portion.made <= moved.len() * days as usize, "{table:?} made more than {moved:?}");
+        assert!(portion.built <= moved.len() * days as usize, "{table:?} made more than {moved:?}");
     }
 }
 
@@ -457,7 +459,7 @@ proptest! {
             prop_assert_eq!(judged(&store), promises);
             for (name, entry) in rebuilt.tables.iter().filter(|(name, _)| !name.starts_with("dq_")) {
                 let found = &now.tables[name];
-                prop_assert_eq!((&found.content, found.rows), (&entry.content, entry.rows), "{}", name);
+                prop_assert_eq!((&found.content_hash, found.rows), (&entry.content_hash, entry.rows), "{}", name);
             }
             assert_least(&world, &report, &before);
         }
@@ -475,7 +477,10 @@ fn a_column_that_is_the_same_in_all_rows_is_no_order() {
     world.run("second");
     world.happens(&Event::Land("users", 0, vec![(0, None, 0, 0, 0), (0, None, 0, 0, 0)]));
     world.run("third");
-    assert_eq!(snapshot(&store(&world.scratch)).tables["fct_0"].content, world.rebuilt().0.tables["fct_0"].content);
+    assert_eq!(
+        snapshot(&store(&world.scratch)).tables["fct_0"].content_hash,
+        world.rebuilt().0.tables["fct_0"].content_hash
+    );
 }
 
 #[test]
@@ -496,7 +501,7 @@ fn a_change_is_seen_where_no_dataset_has_partitions() {
     world.run("fourth");
     let (rebuilt, promises) = world.rebuilt();
     let store = store(&world.scratch);
-    assert_eq!(snapshot(&store).tables["fct_0"].content, rebuilt.tables["fct_0"].content);
+    assert_eq!(snapshot(&store).tables["fct_0"].content_hash, rebuilt.tables["fct_0"].content_hash);
     assert_eq!(judged(&store), promises);
 }
 

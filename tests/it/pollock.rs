@@ -10,7 +10,7 @@ use std::path::Path;
 use arrow::array::{Array, AsArray, RecordBatch};
 use camino::Utf8Path;
 use opsmart::infer::infer;
-use opsmart::ingest::{Compression, FileInput, SetAside, Sink, read_file};
+use opsmart::ingest::{Compression, FileInput, QuarantinedRecord, Sink, read_file};
 use opsmart::project::{self, ColumnType, FieldNames, Format, Rules};
 
 use crate::scratch::Scratch;
@@ -65,7 +65,7 @@ impl Sink for Texts {
         Ok(())
     }
 
-    fn set_aside(&mut self, _: SetAside<'_>) -> Result<(), Infallible> {
+    fn set_aside(&mut self, _: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         Ok(())
     }
 }

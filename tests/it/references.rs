@@ -468,7 +468,7 @@ fn contents(scratch: &Scratch) -> BTreeMap<String, Digest> {
     let store = Store::open(&scratch.path("warehouse"), Arc::new(LocalDisk));
     let snapshot = store.snapshot(&store.reference().unwrap().unwrap().snapshot).unwrap();
     let entries = snapshot.tables.into_iter().filter(|(name, _)| name != "dq_ledger");
-    entries.map(|(name, entry)| (name, entry.content)).collect()
+    entries.map(|(name, entry)| (name, entry.content_hash)).collect()
 }
 
 proptest! {

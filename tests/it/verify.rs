@@ -72,9 +72,9 @@ fn falsify(scratch: &Scratch, table: &str) {
     let newest = store.reference().unwrap().unwrap().newest().clone();
     let [(id, mut now), (_, before)] = store.line(&newest).map(Result::unwrap).collect::<Vec<_>>().try_into().unwrap();
     let entry = now.tables.get_mut(table).unwrap();
-    let fingerprint = entry.fingerprint.clone();
+    let fingerprint = entry.build_hash.clone();
     *entry = before.tables[table].clone();
-    entry.fingerprint = fingerprint;
+    entry.build_hash = fingerprint;
     now.parent = Some(id);
     let false_one = store.put_snapshot(&now).unwrap();
     scratch.write("warehouse/refs/main", &format!("{{\"snapshot\":\"{false_one}\",\"held\":null}}"));
@@ -169,7 +169,7 @@ fn the_clock_and_the_inputs_are_those_of_the_run_that_made_the_table() {
 fn a_damaged_file_is_found() {
     let scratch = published();
     let store = open(&scratch);
-    let (_, snapshot) = store.in_force().unwrap().unwrap();
+    let (_, snapshot) = store.current().unwrap().unwrap();
     let state = store.table("fct_order", &snapshot.tables["fct_order"].state).unwrap();
     let file = store.path(&state.files[0]);
     let good = std::fs::read(&file).unwrap();
@@ -199,7 +199,7 @@ fn a_damaged_file_is_found() {
 fn rows_that_decode_and_are_others_are_told_by_their_sum() {
     let scratch = published();
     let store = open(&scratch);
-    let (_, snapshot) = store.in_force().unwrap().unwrap();
+    let (_, snapshot) = store.current().unwrap().unwrap();
     let state = store.table("fct_order", &snapshot.tables["fct_order"].state).unwrap();
     let mut file = state.files[0].clone();
     let schema = opsmart::store::schema_of(&state.columns);
@@ -227,8 +227,8 @@ fn rows_that_a_large_file_lost_do_not_count() {
     );
     let _ = scratch.run(&["run", "--quiet"]).exits(0);
     let store = open(&scratch);
-    let (_, snapshot) = store.in_force().unwrap().unwrap();
+    let (_, snapshot) = store.current().unwrap().unwrap();
     let state = store.table("orders", &snapshot.tables["orders"].state).unwrap();
-    assert!(state.files.iter().any(|file| file.without.is_some()), "the file is taken as it is");
+    assert!(state.files.iter().any(|file| file.deletion_vector.is_some()), "the file is taken as it is");
     let _ = told(&scratch, &["--files"], 0);
 }

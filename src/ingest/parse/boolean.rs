@@ -1,6 +1,6 @@
 //! True and false, as people and programs write them.
 
-use super::{Fault, Parse};
+use super::{Parse, ValueFault};
 
 /// `true`, `t`, `yes`, `y`, `1`, `是` and their opposites, in any case.
 #[derive(Debug, Clone, Copy)]
@@ -9,18 +9,18 @@ pub(super) struct Booleans;
 impl Parse for Booleans {
     type Value = bool;
 
-    fn parse(&self, text: &[u8]) -> Result<bool, Fault> {
+    fn parse(&self, text: &[u8]) -> Result<bool, ValueFault> {
         let is_any = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word.as_bytes()));
         if is_any(&["true", "1", "t", "yes", "y", "是"]) {
             Ok(true)
         } else if is_any(&["false", "0", "f", "no", "n", "否"]) {
             Ok(false)
         } else {
-            Err(Fault::Type)
+            Err(ValueFault::Type)
         }
     }
 
-    fn expected(&self, _fault: Fault) -> String {
+    fn expected(&self, _fault: ValueFault) -> String {
         "true or false".to_owned()
     }
 }
@@ -38,7 +38,7 @@ mod tests {
             assert_eq!(Booleans.parse(text.as_bytes()), Ok(false), "{text}");
         }
         for text in ["", "2", "on", "off", "tru", "truee", "10", "不"] {
-            assert_eq!(Booleans.parse(text.as_bytes()), Err(Fault::Type), "{text}");
+            assert_eq!(Booleans.parse(text.as_bytes()), Err(ValueFault::Type), "{text}");
         }
     }
 }

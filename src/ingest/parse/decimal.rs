@@ -3,7 +3,7 @@
 use arrow::datatypes::DataType;
 
 use super::number::{digit, split_sign};
-use super::{Fault, Parse};
+use super::{Parse, ValueFault};
 
 /// Numbers of `precision` digits, `scale` of them after the point. Exponents are understood; nothing is rounded.
 #[derive(Debug, Clone, Copy)]
@@ -46,9 +46,9 @@ impl Decimals {
     }
 
     /// Reads any text: digits, a point somewhere, an exponent.
-    fn parse_any(self, negative: bool, digits: &[u8]) -> Result<i128, Fault> {
+    fn parse_any(self, negative: bool, digits: &[u8]) -> Result<i128, ValueFault> {
         let (digits, exponent) = match digits.iter().position(|byte| matches!(byte, b'e' | b'E')) {
-            Some(place) => (&digits[..place], parse_exponent(&digits[place + 1..]).ok_or(Fault::Type)?),
+            Some(place) => (&digits[..place], parse_exponent(&digits[place + 1..]).ok_or(ValueFault::Type)?),
             None => (digits, 0),
         };
         // The number is `significant` × 10^(`exponent` + `zeros` − `after_point`), and `significant` does not end
@@ -58,7 +58,7 @@ impl Decimals {
         for &byte in digits {
             let Some(digit) = digit(byte) else {
                 if byte != b'.' || point {
-                    return Err(Fault::Type);
+                    return Err(ValueFault::Type);
                 }
                 point = true;
                 continue;
@@ -77,20 +77,20 @@ impl Decimals {
             zeros = 0;
         }
         if !any {
-            return Err(Fault::Type);
+            return Err(ValueFault::Type);
         }
         if count == 0 {
             return Ok(0);
         }
         let shift = exponent.saturating_add(zeros - after_point + i64::from(self.scale));
         if shift < 0 {
-            return Err(Fault::Type);
+            return Err(ValueFault::Type);
         }
-        let shift = u32::try_from(shift).map_err(|_| Fault::Range)?;
+        let shift = u32::try_from(shift).map_err(|_| ValueFault::Range)?;
         if count.saturating_add(shift) > u32::from(self.precision) {
-            return Err(Fault::Range);
+            return Err(ValueFault::Range);
         }
-        let value = significant * power_of_ten(shift).ok_or(Fault::Range)?;
+        let value = significant * power_of_ten(shift).ok_or(ValueFault::Range)?;
         Ok(if negative { -value } else { value })
     }
 }
@@ -99,7 +99,7 @@ impl Parse for Decimals {
     type Value = i128;
 
     #[inline]
-    fn parse(&self, text: &[u8]) -> Result<i128, Fault> {
+    fn parse(&self, text: &[u8]) -> Result<i128, ValueFault> {
         let (negative, digits) = split_sign(text);
         match self.parse_plain(negative, digits) {
             Some(value) => Ok(value),
@@ -107,10 +107,10 @@ impl Parse for Decimals {
         }
     }
 
-    fn expected(&self, fault: Fault) -> String {
+    fn expected(&self, fault: ValueFault) -> String {
         let Self { precision, scale } = self;
         match fault {
-            Fault::Range => format!("a number with at most {} digits before the point", precision - scale),
+            ValueFault::Range => format!("a number with at most {} digits before the point", precision - scale),
             _ if *scale == 0 => "a number without a fraction".to_owned(),
             _ => format!("a number with at most {scale} digits after the point"),
         }
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(precision: u8, scale: u8, text: &str, expected: Result<i128, Fault>) {
+    fn check(precision: u8, scale: u8, text: &str, expected: Result<i128, ValueFault>) {
         let decimals = Decimals { precision, scale };
         assert_eq!(decimals.parse(text.as_bytes()), expected, "{text}");
         let (negative, digits) = split_sign(text.as_bytes());
@@ -163,10 +163,10 @@ mod tests {
         check(6, 2, "-0.5", Ok(-50));
         check(6, 2, "+7", Ok(700));
         check(6, 2, "1.2300000", Ok(123));
-        check(6, 2, "1.231", Err(Fault::Type));
+        check(6, 2, "1.231", Err(ValueFault::Type));
         check(6, 2, "9999.99", Ok(999_999));
-        check(6, 2, "10000", Err(Fault::Range));
-        check(6, 2, "10000.001", Err(Fault::Type));
+        check(6, 2, "10000", Err(ValueFault::Range));
+        check(6, 2, "10000.001", Err(ValueFault::Type));
         check(6, 2, "0000000000000000000000001.1", Ok(110));
         check(6, 2, ".5", Ok(50));
         check(6, 2, "5.", Ok(500));
@@ -177,12 +177,12 @@ mod tests {
         check(6, 2, "1e2", Ok(10_000));
         check(6, 2, "12.3E1", Ok(12_300));
         check(6, 2, "123e-2", Ok(123));
-        check(6, 2, "123e-3", Err(Fault::Type));
+        check(6, 2, "123e-3", Err(ValueFault::Type));
         check(6, 2, "1230e-3", Ok(123));
-        check(6, 2, "1e4", Err(Fault::Range));
+        check(6, 2, "1e4", Err(ValueFault::Range));
         check(6, 2, "0e999999999999999999999999", Ok(0));
-        check(6, 2, "1e999999999999999999999999", Err(Fault::Range));
-        check(6, 2, "1e-999999999999999999999999", Err(Fault::Type));
+        check(6, 2, "1e999999999999999999999999", Err(ValueFault::Range));
+        check(6, 2, "1e-999999999999999999999999", Err(ValueFault::Type));
     }
 
     #[test]
@@ -192,12 +192,12 @@ mod tests {
         check(38, 0, &nines, Ok(most));
         check(38, 0, &format!("-{nines}"), Ok(-most));
         check(38, 0, &format!("1{}", "0".repeat(37)), Ok(10_i128.pow(37)));
-        check(38, 0, &format!("1{}", "0".repeat(38)), Err(Fault::Range));
-        check(38, 0, &"9".repeat(500), Err(Fault::Range));
+        check(38, 0, &format!("1{}", "0".repeat(38)), Err(ValueFault::Range));
+        check(38, 0, &"9".repeat(500), Err(ValueFault::Range));
         check(38, 38, &format!("0.{nines}"), Ok(most));
         check(38, 38, &format!("0.{}1", "0".repeat(37)), Ok(1));
-        check(38, 38, &format!("0.{}1", "0".repeat(38)), Err(Fault::Type));
-        check(38, 38, "1", Err(Fault::Range));
+        check(38, 38, &format!("0.{}1", "0".repeat(38)), Err(ValueFault::Type));
+        check(38, 38, "1", Err(ValueFault::Range));
         check(1, 0, "9", Ok(9));
     }
 
@@ -205,7 +205,7 @@ mod tests {
     fn what_is_no_number_is_said_to_be_none() {
         for text in ["", ".", "-", "+", "e5", "1e", "1e+", "1.2.3", "1,234", "--1", "abc", "1 2", "０", "1e1.5", "NaN"]
         {
-            check(10, 2, text, Err(Fault::Type));
+            check(10, 2, text, Err(ValueFault::Type));
         }
     }
 }

@@ -38,7 +38,7 @@ use time::{Dates, Stamps};
 
 /// What is wrong with one cell; which column it belongs to says the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum ValueFault {
     /// No value of the type.
     Type,
     /// A value that the type cannot hold.
@@ -62,12 +62,12 @@ pub(super) enum Fault {
 }
 
 /// Is told the row, the fault and the text of each cell that is wrong.
-pub(super) type Fail<'a> = dyn FnMut(usize, Fault, Option<&[u8]>) + 'a;
+pub(super) type Fail<'a> = dyn FnMut(usize, ValueFault, Option<&[u8]>) + 'a;
 
 /// A text that does not fit its column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Misfit {
+pub struct ValueError {
     /// Why.
     pub reason: Reason,
     /// What was expected and what was found.
@@ -80,10 +80,10 @@ trait Parse {
     type Value: Copy + Default + PartialOrd;
 
     /// Reads one text, which has no white space around it.
-    fn parse(&self, text: &[u8]) -> Result<Self::Value, Fault>;
+    fn parse(&self, text: &[u8]) -> Result<Self::Value, ValueFault>;
 
     /// Says what a text should have been that failed with `fault`.
-    fn expected(&self, fault: Fault) -> String;
+    fn expected(&self, fault: ValueFault) -> String;
 }
 
 /// A type, and the values that are allowed of it.
@@ -193,7 +193,7 @@ impl Column {
         let (made, failed) = normal.cells(cells, &self.nulls);
         let landed = |row: usize| cells.get(row);
         // First, so that it is not said of them that they have no value; what is told of a cell is the text that landed.
-        failed.iter().for_each(|&row| fail(row, Fault::Normal, landed(row)));
+        failed.iter().for_each(|&row| fail(row, ValueFault::Normal, landed(row)));
         self.read_plain(made.column(0, 1, &[]), &mut |row, fault, _| fail(row, fault, landed(row)))
     }
 
@@ -248,10 +248,10 @@ impl Column {
     }
 
     #[inline]
-    fn value<P: Parse>(&self, typed: &Typed<P>, cell: Option<&[u8]>) -> Result<Option<P::Value>, Fault> {
+    fn value<P: Parse>(&self, typed: &Typed<P>, cell: Option<&[u8]>) -> Result<Option<P::Value>, ValueFault> {
         let text = cell.map(<[u8]>::trim_ascii).filter(|text| !self.nulls.has(text));
         let Some(text) = text else {
-            return if self.required { Err(Fault::Null) } else { Ok(None) };
+            return if self.required { Err(ValueFault::Null) } else { Ok(None) };
         };
         let value = typed.parse.parse(text)?;
         typed.bounds.check(value)?;
@@ -260,15 +260,15 @@ impl Column {
     }
 
     #[inline]
-    fn check_pattern(&self, text: &[u8]) -> Result<(), Fault> {
+    fn check_pattern(&self, text: &[u8]) -> Result<(), ValueFault> {
         match &self.pattern {
-            Some(pattern) if !pattern.is_match(text) => Err(Fault::Pattern),
+            Some(pattern) if !pattern.is_match(text) => Err(ValueFault::Pattern),
             _ => Ok(()),
         }
     }
 
     /// Reads one text into an array of one value.
-    pub(super) fn read_one(&self, text: &str) -> Result<ArrayRef, Misfit> {
+    pub(super) fn read_one(&self, text: &str) -> Result<ArrayRef, ValueError> {
         let mut cells = Cells::default();
         cells.push(Cell::new(0, text.len()));
         cells.close(Span::new(0, text.len(), 1), 1);
@@ -281,37 +281,38 @@ impl Column {
 
     /// Says what is wrong with a cell.
     #[cold]
-    pub(super) fn explain(&self, fault: Fault, text: Option<&[u8]>) -> Misfit {
+    pub(super) fn explain(&self, fault: ValueFault, text: Option<&[u8]>) -> ValueError {
         // A text that is not UTF-8 is no value of any type, and saying so helps more.
-        let fault = if text.is_some_and(|text| std::str::from_utf8(text).is_err()) { Fault::Encoding } else { fault };
+        let fault =
+            if text.is_some_and(|text| std::str::from_utf8(text).is_err()) { ValueFault::Encoding } else { fault };
         let (reason, expected) = match fault {
-            Fault::Type => (Reason::Type, self.expected_of_type(fault)),
-            Fault::Range => (Reason::Range, self.expected_of_type(fault)),
-            Fault::DstGap => (Reason::DstGap, self.expected_of_type(fault)),
-            Fault::Encoding => (Reason::Encoding, format!("{} text (`encoding` in `format`)", self.encoding)),
-            Fault::Null if self.in_key => (Reason::NullKey, "a value".to_owned()),
-            Fault::Null => (Reason::Null, "a value".to_owned()),
-            Fault::Min => (Reason::Range, format!("at least {}", self.rules.min.as_deref().unwrap_or_default())),
-            Fault::Max => (Reason::Range, format!("at most {}", self.rules.max.as_deref().unwrap_or_default())),
-            Fault::Enum => (Reason::Enum, one_of(&self.rules.values)),
-            Fault::Normal => {
+            ValueFault::Type => (Reason::Type, self.expected_of_type(fault)),
+            ValueFault::Range => (Reason::Range, self.expected_of_type(fault)),
+            ValueFault::DstGap => (Reason::DstGap, self.expected_of_type(fault)),
+            ValueFault::Encoding => (Reason::Encoding, format!("{} text (`encoding` in `format`)", self.encoding)),
+            ValueFault::Null if self.in_key => (Reason::NullKey, "a value".to_owned()),
+            ValueFault::Null => (Reason::Null, "a value".to_owned()),
+            ValueFault::Min => (Reason::Range, format!("at least {}", self.rules.min.as_deref().unwrap_or_default())),
+            ValueFault::Max => (Reason::Range, format!("at most {}", self.rules.max.as_deref().unwrap_or_default())),
+            ValueFault::Enum => (Reason::Enum, one_of(&self.rules.values)),
+            ValueFault::Normal => {
                 (Reason::Type, self.normal.as_ref().map_or("a value", |normal| normal.expected()).to_owned())
             }
-            Fault::Pattern => {
+            ValueFault::Pattern => {
                 let pattern = self.rules.pattern.as_deref().unwrap_or_default();
                 (Reason::Pattern, format!("text that matches {}", quoted(pattern.as_bytes())))
             }
         };
         let found = match text {
             None => "null".to_owned(),
-            Some(text) if fault == Fault::Null && text.trim_ascii().is_empty() => "nothing".to_owned(),
-            Some(text) if fault == Fault::Null => format!("{}, which stands for null", quoted(text)),
+            Some(text) if fault == ValueFault::Null && text.trim_ascii().is_empty() => "nothing".to_owned(),
+            Some(text) if fault == ValueFault::Null => format!("{}, which stands for null", quoted(text)),
             Some(text) => quoted(text),
         };
-        Misfit { reason, message: format!("expected {expected}, found {found}") }
+        ValueError { reason, message: format!("expected {expected}, found {found}") }
     }
 
-    fn expected_of_type(&self, fault: Fault) -> String {
+    fn expected_of_type(&self, fault: ValueFault) -> String {
         match &self.kind {
             Kind::Int64(typed) => typed.parse.expected(fault),
             Kind::Float64(typed) => typed.parse.expected(fault),
@@ -327,9 +328,9 @@ impl Column {
 /// Reads one text as a value of type `kind`, exactly as a cell of a file is read; no text is null.
 ///
 /// `formats` and `zone` are a column's, and matter to dates and timestamps only.
-pub fn scalar(kind: ColumnType, formats: &[String], zone: Tz, text: &str) -> Result<Scalar<ArrayRef>, Misfit> {
+pub fn scalar(kind: ColumnType, formats: &[String], zone: Tz, text: &str) -> Result<Scalar<ArrayRef>, ValueError> {
     let column = Column::of_type("", kind, formats, zone, &Rules::default())
-        .map_err(|message| Misfit { reason: Reason::Type, message })?;
+        .map_err(|message| ValueError { reason: Reason::Type, message })?;
     column.read_one(text).map(Scalar::new)
 }
 

@@ -1,6 +1,6 @@
 //! Whole and floating-point numbers.
 
-use super::{Fault, Parse};
+use super::{Parse, ValueFault};
 
 /// Decimal digits with an optional sign: `1.0` and `1e3` are no whole numbers.
 #[derive(Debug, Clone, Copy)]
@@ -10,32 +10,32 @@ impl Parse for Integers {
     type Value = i64;
 
     #[inline]
-    fn parse(&self, text: &[u8]) -> Result<i64, Fault> {
+    fn parse(&self, text: &[u8]) -> Result<i64, ValueFault> {
         let (negative, digits) = split_sign(text);
         if digits.is_empty() {
-            return Err(Fault::Type);
+            return Err(ValueFault::Type);
         }
         // 18 digits always fit; longer texts are rare enough to be checked at every digit.
         if digits.len() <= 18 {
             let mut value = 0;
             for &byte in digits {
-                value = value * 10 + i64::from(digit(byte).ok_or(Fault::Type)?);
+                value = value * 10 + i64::from(digit(byte).ok_or(ValueFault::Type)?);
             }
             return Ok(if negative { -value } else { value });
         }
         // Counted downwards, because the least number has no opposite.
         let mut value = Some(0_i64);
         for &byte in digits {
-            let digit = i64::from(digit(byte).ok_or(Fault::Type)?);
+            let digit = i64::from(digit(byte).ok_or(ValueFault::Type)?);
             value = value.and_then(|value| value.checked_mul(10)?.checked_sub(digit));
         }
         let value = if negative { value } else { value.and_then(i64::checked_neg) };
-        value.ok_or(Fault::Range)
+        value.ok_or(ValueFault::Range)
     }
 
-    fn expected(&self, fault: Fault) -> String {
+    fn expected(&self, fault: ValueFault) -> String {
         match fault {
-            Fault::Range => format!("a whole number from {} to {}", i64::MIN, i64::MAX),
+            ValueFault::Range => format!("a whole number from {} to {}", i64::MIN, i64::MAX),
             _ => "a whole number".to_owned(),
         }
     }
@@ -49,19 +49,19 @@ impl Parse for Floats {
     type Value = f64;
 
     #[inline]
-    fn parse(&self, text: &[u8]) -> Result<f64, Fault> {
+    fn parse(&self, text: &[u8]) -> Result<f64, ValueFault> {
         // Only `inf`, `infinity` and `nan` end with a letter among what the standard library takes.
         if text.last().is_none_or(u8::is_ascii_alphabetic) {
-            return Err(Fault::Type);
+            return Err(ValueFault::Type);
         }
-        let text = std::str::from_utf8(text).map_err(|_| Fault::Type)?;
-        let value = text.parse::<f64>().map_err(|_| Fault::Type)?;
-        if value.is_finite() { Ok(value) } else { Err(Fault::Range) }
+        let text = std::str::from_utf8(text).map_err(|_| ValueFault::Type)?;
+        let value = text.parse::<f64>().map_err(|_| ValueFault::Type)?;
+        if value.is_finite() { Ok(value) } else { Err(ValueFault::Range) }
     }
 
-    fn expected(&self, fault: Fault) -> String {
+    fn expected(&self, fault: ValueFault) -> String {
         match fault {
-            Fault::Range => "a number that 64 bits can hold".to_owned(),
+            ValueFault::Range => "a number that 64 bits can hold".to_owned(),
             _ => "a finite number".to_owned(),
         }
     }
@@ -96,10 +96,10 @@ mod tests {
         assert_eq!(Integers.parse(b"+007"), Ok(7));
         assert_eq!(Integers.parse(b"-0000000000000000000000001"), Ok(-1));
         for text in ["9223372036854775808", "-9223372036854775809", "99999999999999999999999999"] {
-            assert_eq!(Integers.parse(text.as_bytes()), Err(Fault::Range), "{text}");
+            assert_eq!(Integers.parse(text.as_bytes()), Err(ValueFault::Range), "{text}");
         }
         for text in ["", "-", "+", "1.0", "1e3", "1_000", "1,000", "--1", "0x10", "１", "9223372036854775808x"] {
-            assert_eq!(Integers.parse(text.as_bytes()), Err(Fault::Type), "{text}");
+            assert_eq!(Integers.parse(text.as_bytes()), Err(ValueFault::Type), "{text}");
         }
     }
 
@@ -110,10 +110,10 @@ mod tests {
         }
         assert_eq!(Floats.parse(b"-0").map(f64::is_sign_negative), Ok(true));
         for text in ["1e400", "-1e400"] {
-            assert_eq!(Floats.parse(text.as_bytes()), Err(Fault::Range), "{text}");
+            assert_eq!(Floats.parse(text.as_bytes()), Err(ValueFault::Range), "{text}");
         }
         for text in ["", ".", "nan", "NaN", "inf", "-Infinity", "1.5f", "1,5", "0x1p3", "e"] {
-            assert_eq!(Floats.parse(text.as_bytes()), Err(Fault::Type), "{text}");
+            assert_eq!(Floats.parse(text.as_bytes()), Err(ValueFault::Type), "{text}");
         }
     }
 }

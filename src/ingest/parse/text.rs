@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, NullBufferBuilder, StringArray};
 use arrow::buffer::{Buffer, OffsetBuffer};
 
-use super::{Column, ColumnCells, Fail, Fault};
+use super::{Column, ColumnCells, Fail, ValueFault};
 use crate::ingest::cells::MOST_BYTES;
 use crate::ingest::rules::Texts;
 use crate::project::Rules;
@@ -50,15 +50,15 @@ impl Strings {
     }
 
     #[inline]
-    fn text<'a>(&self, column: &Column, cell: Option<&'a [u8]>, careful: bool) -> Result<Option<&'a [u8]>, Fault> {
+    fn text<'a>(&self, column: &Column, cell: Option<&'a [u8]>, careful: bool) -> Result<Option<&'a [u8]>, ValueFault> {
         let Some(text) = cell.filter(|text| !column.nulls.has(text)) else {
-            return if column.required { Err(Fault::Null) } else { Ok(None) };
+            return if column.required { Err(ValueFault::Null) } else { Ok(None) };
         };
         if careful && std::str::from_utf8(text).is_err() {
-            return Err(Fault::Encoding);
+            return Err(ValueFault::Encoding);
         }
         if !self.allowed.allow(text) {
-            return Err(Fault::Enum);
+            return Err(ValueFault::Enum);
         }
         column.check_pattern(text)?;
         Ok(Some(text))

@@ -17,7 +17,7 @@ use chrono::{Datelike, NaiveDate, NaiveTime};
 
 use super::number::{digit, split_sign};
 use super::zone::{Zone, instant_in};
-use super::{Fault, Parse};
+use super::{Parse, ValueFault};
 use crate::project::{FormatZone, zone_by_name};
 use chrono_tz::Tz;
 
@@ -46,17 +46,17 @@ impl Parse for Dates {
     type Value = i32;
 
     #[inline]
-    fn parse(&self, text: &[u8]) -> Result<i32, Fault> {
+    fn parse(&self, text: &[u8]) -> Result<i32, ValueFault> {
         if self.formats.is_empty() {
-            return iso_date(text.try_into().map_err(|_| Fault::Type)?);
+            return iso_date(text.try_into().map_err(|_| ValueFault::Type)?);
         }
         let parsed = self.formats.iter().find_map(|format| format.parse(text)?.0.to_naive_date().ok());
-        day_of(parsed.ok_or(Fault::Type)?)
+        day_of(parsed.ok_or(ValueFault::Type)?)
     }
 
-    fn expected(&self, fault: Fault) -> String {
+    fn expected(&self, fault: ValueFault) -> String {
         match fault {
-            Fault::Range => "a date of the years 0001 to 9999".to_owned(),
+            ValueFault::Range => "a date of the years 0001 to 9999".to_owned(),
             _ if self.formats.is_empty() => "a date such as 2026-01-31".to_owned(),
             _ => format!("a date of the form {}", forms(&self.formats)),
         }
@@ -77,18 +77,18 @@ impl Stamps {
 
     /// Returns the instant of a local time and its offset, or the zone's where it has none.
     #[inline]
-    fn instant(&self, local: i64, micros: i64, offset: Option<i64>) -> Result<i64, Fault> {
+    fn instant(&self, local: i64, micros: i64, offset: Option<i64>) -> Result<i64, ValueFault> {
         let seconds = match offset {
             Some(offset) => local - offset,
             None => self.zone.instant(local)?,
         };
         if !(i64::from(FIRST_DAY) * DAY_SECONDS..(i64::from(LAST_DAY) + 1) * DAY_SECONDS).contains(&seconds) {
-            return Err(Fault::Range);
+            return Err(ValueFault::Range);
         }
         Ok(seconds * 1_000_000 + micros)
     }
 
-    fn formatted(&self, text: &[u8]) -> Result<i64, Fault> {
+    fn formatted(&self, text: &[u8]) -> Result<i64, ValueFault> {
         let found = self.formats.iter().find_map(|format| {
             if format.is_epoch() {
                 epoch(text).map(Found::Instant)
@@ -102,7 +102,7 @@ impl Stamps {
                 Some(Found::Local(date, time, place))
             }
         });
-        let (date, time, place) = match found.ok_or(Fault::Type)? {
+        let (date, time, place) = match found.ok_or(ValueFault::Type)? {
             Found::Instant(micros) => {
                 return self.instant(micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000), Some(0));
             }
@@ -140,14 +140,14 @@ impl Parse for Stamps {
     type Value = i64;
 
     #[inline]
-    fn parse(&self, text: &[u8]) -> Result<i64, Fault> {
+    fn parse(&self, text: &[u8]) -> Result<i64, ValueFault> {
         if !self.formats.is_empty() {
             return self.formatted(text);
         }
-        let (date, rest) = text.split_first_chunk::<10>().ok_or(Fault::Type)?;
-        let (time, rest) = rest.split_first_chunk::<6>().ok_or(Fault::Type)?;
+        let (date, rest) = text.split_first_chunk::<10>().ok_or(ValueFault::Type)?;
+        let (time, rest) = rest.split_first_chunk::<6>().ok_or(ValueFault::Type)?;
         if !matches!(time[0], b'T' | b't' | b' ') || time[3] != b':' {
-            return Err(Fault::Type);
+            return Err(ValueFault::Type);
         }
         let (hour, minute) = (two_digits(time[1], time[2])?, two_digits(time[4], time[5])?);
         let (second, rest) = match rest {
@@ -155,7 +155,7 @@ impl Parse for Stamps {
             _ => (0, rest),
         };
         if hour > 23 || minute > 59 || second > 59 {
-            return Err(Fault::Type);
+            return Err(ValueFault::Type);
         }
         let (micros, rest) = match rest {
             [b'.' | b',', rest @ ..] if text[16] == b':' => fraction(rest)?,
@@ -166,10 +166,10 @@ impl Parse for Stamps {
         self.instant(local, micros, offset)
     }
 
-    fn expected(&self, fault: Fault) -> String {
+    fn expected(&self, fault: ValueFault) -> String {
         match fault {
-            Fault::DstGap => format!("a time that clocks in {} have shown", self.zone.name()),
-            Fault::Range => "a time of the years 0001 to 9999".to_owned(),
+            ValueFault::DstGap => format!("a time that clocks in {} have shown", self.zone.name()),
+            ValueFault::Range => "a time of the years 0001 to 9999".to_owned(),
             _ if self.formats.is_empty() => "a time such as 2026-01-31T23:59:00Z".to_owned(),
             _ if self.formats.iter().any(|format| format.zone == FormatZone::Named) => format!(
                 "a time of the form {}, where `%Z` is UTC, an offset, a zone such as Europe/Berlin or an abbreviation of \
@@ -184,31 +184,31 @@ impl Parse for Stamps {
 
 /// Reads `YYYY-MM-DD`.
 #[inline]
-fn iso_date(text: &[u8; 10]) -> Result<i32, Fault> {
+fn iso_date(text: &[u8; 10]) -> Result<i32, ValueFault> {
     if text[4] != b'-' || text[7] != b'-' {
-        return Err(Fault::Type);
+        return Err(ValueFault::Type);
     }
     let year = two_digits(text[0], text[1])? * 100 + two_digits(text[2], text[3])?;
     let (month, day) = (two_digits(text[5], text[6])?, two_digits(text[8], text[9])?);
     if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) {
-        return Err(Fault::Type);
+        return Err(ValueFault::Type);
     }
-    if year == 0 { Err(Fault::Range) } else { Ok(days(year, month, day)) }
+    if year == 0 { Err(ValueFault::Range) } else { Ok(days(year, month, day)) }
 }
 
 #[inline]
-fn two_digits(tens: u8, ones: u8) -> Result<i32, Fault> {
+fn two_digits(tens: u8, ones: u8) -> Result<i32, ValueFault> {
     match (digit(tens), digit(ones)) {
         (Some(tens), Some(ones)) => Ok(i32::from(tens * 10 + ones)),
-        _ => Err(Fault::Type),
+        _ => Err(ValueFault::Type),
     }
 }
 
 /// Reads the digits after the point and returns the microseconds and what follows.
-fn fraction(text: &[u8]) -> Result<(i64, &[u8]), Fault> {
+fn fraction(text: &[u8]) -> Result<(i64, &[u8]), ValueFault> {
     let length = text.iter().position(|&byte| digit(byte).is_none()).unwrap_or(text.len());
     if !(1..=9).contains(&length) {
-        return Err(Fault::Type);
+        return Err(ValueFault::Type);
     }
     let (digits, rest) = text.split_at(length);
     let micros = (0..6).fold(0, |micros, at| micros * 10 + i64::from(digits.get(at).map_or(0, |byte| byte - b'0')));
@@ -217,22 +217,22 @@ fn fraction(text: &[u8]) -> Result<(i64, &[u8]), Fault> {
 
 /// Reads an offset from UTC, in seconds; none if there is no text.
 #[inline]
-fn offset(text: &[u8]) -> Result<Option<i64>, Fault> {
+fn offset(text: &[u8]) -> Result<Option<i64>, ValueFault> {
     let (sign, hours, minutes) = match *text {
         [] => return Ok(None),
         [b'Z' | b'z'] => return Ok(Some(0)),
         [sign, a, b] => (sign, two_digits(a, b)?, 0),
         [sign, a, b, c, d] | [sign, a, b, b':', c, d] => (sign, two_digits(a, b)?, two_digits(c, d)?),
-        _ => return Err(Fault::Type),
+        _ => return Err(ValueFault::Type),
     };
     if hours > 23 || minutes > 59 {
-        return Err(Fault::Type);
+        return Err(ValueFault::Type);
     }
     let seconds = i64::from(hours * 3600 + minutes * 60);
     match sign {
         b'+' => Ok(Some(seconds)),
         b'-' => Ok(Some(-seconds)),
-        _ => Err(Fault::Type),
+        _ => Err(ValueFault::Type),
     }
 }
 
@@ -259,8 +259,8 @@ const fn days(year: i32, month: i32, day: i32) -> i32 {
 }
 
 /// Returns the day that Arrow stores.
-fn day_of(date: NaiveDate) -> Result<i32, Fault> {
-    if (1..=9999).contains(&date.year()) { Ok(date.to_epoch_days()) } else { Err(Fault::Range) }
+fn day_of(date: NaiveDate) -> Result<i32, ValueFault> {
+    if (1..=9999).contains(&date.year()) { Ok(date.to_epoch_days()) } else { Err(ValueFault::Range) }
 }
 
 /// What a format found.
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(stamps: &Stamps, text: &str, expected: Result<&str, Fault>) {
+    fn check(stamps: &Stamps, text: &str, expected: Result<&str, ValueFault>) {
         let shown = stamps
             .parse(text.as_bytes())
             .map(|micros| DateTime::from_timestamp_micros(micros).unwrap().format("%Y-%m-%dT%H:%M:%S%.6f").to_string());
@@ -421,9 +421,9 @@ mod tests {
             "+025-01-01",
             "20250101",
         ] {
-            assert_eq!(dates.parse(text.as_bytes()), Err(Fault::Type), "{text}");
+            assert_eq!(dates.parse(text.as_bytes()), Err(ValueFault::Type), "{text}");
         }
-        assert_eq!(dates.parse(b"0000-01-01"), Err(Fault::Range));
+        assert_eq!(dates.parse(b"0000-01-01"), Err(ValueFault::Range));
         assert_eq!(dates.parse(b"9999-12-31"), Ok(LAST_DAY));
     }
 
@@ -468,21 +468,21 @@ mod tests {
             "2026-01-31T08:05:0",
             "2026-01-31T08:05:",
         ] {
-            check(&utc, text, Err(Fault::Type));
+            check(&utc, text, Err(ValueFault::Type));
         }
         for text in ["0000-12-31T23:59:59Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"] {
-            check(&utc, text, Err(Fault::Range));
+            check(&utc, text, Err(ValueFault::Range));
         }
     }
 
     #[test]
     fn a_stamp_without_offset_is_local_and_one_with_offset_is_not() {
         let new_york = stamps(&[], Tz::America__New_York);
-        check(&new_york, "2025-03-09 02:30", Err(Fault::DstGap));
+        check(&new_york, "2025-03-09 02:30", Err(ValueFault::DstGap));
         check(&new_york, "2025-03-09 02:30Z", Ok("2025-03-09T02:30:00.000000"));
         check(&new_york, "2025-11-02 01:30:00.25", Ok("2025-11-02T05:30:00.250000"));
         check(&stamps(&[], Tz::Asia__Shanghai), "2025-03-09 02:30", Ok("2025-03-08T18:30:00.000000"));
-        check(&stamps(&[], Tz::Asia__Shanghai), "0001-01-01 00:00", Err(Fault::Range));
+        check(&stamps(&[], Tz::Asia__Shanghai), "0001-01-01 00:00", Err(ValueFault::Range));
     }
 
     #[test]
@@ -496,17 +496,17 @@ mod tests {
         check(&mixed, "20250314", Ok("2025-03-13T16:00:00.000000"));
         check(&mixed, "1735689600", Ok("2025-01-01T00:00:00.000000"));
         check(&mixed, "2025-01-01 08:00:00.123456789 +0100", Ok("2025-01-01T07:00:00.123456"));
-        check(&mixed, "2025-01-01T08:00:00Z", Err(Fault::Type));
+        check(&mixed, "2025-01-01T08:00:00Z", Err(ValueFault::Type));
         check(&stamps(&["%Y-%m-%d %H"], Tz::UTC), "2025-01-01 08", Ok("2025-01-01T08:00:00.000000"));
-        check(&stamps(&["%Y-%m-%d %H:%M:%S"], Tz::UTC), "2016-12-31 23:59:60", Err(Fault::Type));
+        check(&stamps(&["%Y-%m-%d %H:%M:%S"], Tz::UTC), "2016-12-31 23:59:60", Err(ValueFault::Type));
         check(&stamps(&["%Y-%m-%d %I:%M %p"], Tz::UTC), "2025-01-01 12:30 AM", Ok("2025-01-01T00:30:00.000000"));
-        check(&stamps(&["%Y-%m-%d %H:%M"], Tz::America__New_York), "2025-03-09 02:30", Err(Fault::DstGap));
-        check(&stamps(&["%Y-%m-%d"], Tz::UTC), "+12025-01-01", Err(Fault::Range));
+        check(&stamps(&["%Y-%m-%d %H:%M"], Tz::America__New_York), "2025-03-09 02:30", Err(ValueFault::DstGap));
+        check(&stamps(&["%Y-%m-%d"], Tz::UTC), "+12025-01-01", Err(ValueFault::Range));
     }
 
     #[test]
     fn the_text_of_a_format_tells_its_zone() {
-        let read = |format: &str, text: &str, expected: Result<&str, Fault>| {
+        let read = |format: &str, text: &str, expected: Result<&str, ValueFault>| {
             check(&stamps(&[format], Tz::Asia__Shanghai), text, expected);
         };
         let noon = Ok("2024-03-01T15:30:00.000000");
@@ -518,7 +518,7 @@ mod tests {
         read("%Y-%m-%d %H:%M:%S +0000", "2024-03-01 15:30:00 +0000", noon);
         read("%Y-%m-%d %H:%M UTC-5", "2024-03-01 10:30 UTC-5", noon);
         read("%Y-%m-%d %H:%M [Europe/Berlin]", "2024-03-01 16:30 [Europe/Berlin]", noon);
-        read("%Y-%m-%d %H:%M [Europe/Berlin]", "2024-03-31 02:30 [Europe/Berlin]", Err(Fault::DstGap));
+        read("%Y-%m-%d %H:%M [Europe/Berlin]", "2024-03-31 02:30 [Europe/Berlin]", Err(ValueFault::DstGap));
         // An offset that is read says more than letters beside it.
         read("%a %b %d %Y %H:%M:%S GMT%z", "Fri Mar 01 2024 16:30:00 GMT+0100", noon);
         read("%Y-%m-%dT%H:%M:%S%:z[%Z]", "2024-03-01T16:30:00+01:00[Europe/Berlin]", noon);
@@ -541,18 +541,18 @@ mod tests {
             ("2024-11-03 01:30:00 EDT", Ok("2024-11-03T05:30:00.000000")),
             ("2024-11-03 01:30:00 EST", Ok("2024-11-03T06:30:00.000000")),
             ("2024-07-01 10:30:00 EST", Ok("2024-07-01T15:30:00.000000")),
-            ("2024-03-01 10:30:00 CST", Err(Fault::Type)),
-            ("2024-03-01 10:30:00 ", Err(Fault::Type)),
-            ("2024-03-01 10:30:00 EST5", Err(Fault::Type)),
+            ("2024-03-01 10:30:00 CST", Err(ValueFault::Type)),
+            ("2024-03-01 10:30:00 ", Err(ValueFault::Type)),
+            ("2024-03-01 10:30:00 EST5", Err(ValueFault::Type)),
         ] {
             check(&new_york, text, expected);
         }
         check(&named(Tz::Asia__Shanghai), "2024-03-01 23:30:00 CST", Ok("2024-03-01T15:30:00.000000"));
         check(&named(Tz::America__Chicago), "2024-03-01 09:30:00 CST", Ok("2024-03-01T15:30:00.000000"));
-        check(&named(Tz::UTC), "2024-03-01 09:30:00 CST", Err(Fault::Type));
+        check(&named(Tz::UTC), "2024-03-01 09:30:00 CST", Err(ValueFault::Type));
         let bracketed = stamps(&["%Y-%m-%d %H:%M (%Z)"], Tz::UTC);
         check(&bracketed, "2024-03-01 15:30 (GMT)", Ok("2024-03-01T15:30:00.000000"));
-        check(&bracketed, "2024-03-01 15:30 (GMT", Err(Fault::Type));
+        check(&bracketed, "2024-03-01 15:30 (GMT", Err(ValueFault::Type));
     }
 
     #[test]
@@ -560,8 +560,8 @@ mod tests {
         let dates = Dates::new(&["%d.%m.%Y".to_owned(), "%Y-%m-%d %H:%M:%S".to_owned()]).unwrap();
         assert_eq!(dates.parse(b"31.01.2026"), Ok(days(2026, 1, 31)));
         assert_eq!(dates.parse(b"2026-01-31 23:59:59"), Ok(days(2026, 1, 31)));
-        assert_eq!(dates.parse(b"31.02.2026"), Err(Fault::Type));
-        assert_eq!(dates.parse("31.01.２026".as_bytes()), Err(Fault::Type));
+        assert_eq!(dates.parse(b"31.02.2026"), Err(ValueFault::Type));
+        assert_eq!(dates.parse("31.01.２026".as_bytes()), Err(ValueFault::Type));
         assert!(Dates::new(&["%Q".to_owned()]).is_err());
     }
 
@@ -582,9 +582,9 @@ mod tests {
             assert_eq!(stamps.parse(text.as_bytes()), Ok(micros), "{text}");
         }
         for text in ["", "-", ".5", "1.", "1e9", "2026-01-01", "99999999999999999999"] {
-            assert_eq!(stamps.parse(text.as_bytes()), Err(Fault::Type), "{text}");
+            assert_eq!(stamps.parse(text.as_bytes()), Err(ValueFault::Type), "{text}");
         }
         // Sixty thousand million seconds before our era.
-        assert_eq!(stamps.parse(b"-63000000000"), Err(Fault::Range));
+        assert_eq!(stamps.parse(b"-63000000000"), Err(ValueFault::Range));
     }
 }

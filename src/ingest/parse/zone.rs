@@ -6,7 +6,7 @@ use std::fmt;
 use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDate, NaiveTime, Offset, TimeZone};
 use chrono_tz::{OffsetName, Tz};
 
-use super::Fault;
+use super::ValueFault;
 
 /// A zone that remembers the days on which its clocks stood still, in the sense that nobody moved them.
 pub(super) struct Zone {
@@ -42,7 +42,7 @@ impl Zone {
     ///
     /// Where clocks are put back and show a time twice, the earlier instant is taken; where they are put forward and
     /// skip it, there is none.
-    pub(super) fn instant(&self, local: i64) -> Result<i64, Fault> {
+    pub(super) fn instant(&self, local: i64) -> Result<i64, ValueFault> {
         if self.tz == Tz::UTC {
             return Ok(local);
         }
@@ -78,7 +78,7 @@ impl Zone {
         Some(i64::from(self.tz.offset_from_utc_datetime(&utc).fix().local_minus_utc()))
     }
 
-    fn look_up(&self, local: i64) -> Result<i64, Fault> {
+    fn look_up(&self, local: i64) -> Result<i64, ValueFault> {
         instant_in(self.tz, local)
     }
 
@@ -93,12 +93,12 @@ impl Zone {
 }
 
 /// Returns the UTC second at which clocks in a zone show `local`, as [`Zone::instant`] does.
-pub(super) fn instant_in(zone: Tz, local: i64) -> Result<i64, Fault> {
-    let naive = DateTime::from_timestamp(local, 0).ok_or(Fault::Range)?.naive_utc();
+pub(super) fn instant_in(zone: Tz, local: i64) -> Result<i64, ValueFault> {
+    let naive = DateTime::from_timestamp(local, 0).ok_or(ValueFault::Range)?.naive_utc();
     match zone.from_local_datetime(&naive) {
         MappedLocalTime::Single(time) => Ok(time.timestamp()),
         MappedLocalTime::Ambiguous(one, other) => Ok(one.timestamp().min(other.timestamp())),
-        MappedLocalTime::None => Err(Fault::DstGap),
+        MappedLocalTime::None => Err(ValueFault::DstGap),
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(zone: Tz, local: &str, utc: Result<&str, Fault>) {
+    fn check(zone: Tz, local: &str, utc: Result<&str, ValueFault>) {
         assert_eq!(Zone::new(zone).instant(seconds(local)), utc.map(seconds), "{zone} {local}");
     }
 
@@ -127,8 +127,8 @@ mod tests {
     fn clocks_put_forward_skip_an_hour_and_put_back_repeat_one() {
         let zone = Tz::America__New_York;
         check(zone, "2025-03-09 01:59:59", Ok("2025-03-09 06:59:59"));
-        check(zone, "2025-03-09 02:00:00", Err(Fault::DstGap));
-        check(zone, "2025-03-09 02:30:00", Err(Fault::DstGap));
+        check(zone, "2025-03-09 02:00:00", Err(ValueFault::DstGap));
+        check(zone, "2025-03-09 02:30:00", Err(ValueFault::DstGap));
         check(zone, "2025-03-09 03:00:00", Ok("2025-03-09 07:00:00"));
         check(zone, "2025-11-02 01:30:00", Ok("2025-11-02 05:30:00"));
         check(zone, "2025-11-02 02:00:00", Ok("2025-11-02 07:00:00"));
@@ -137,11 +137,11 @@ mod tests {
     #[test]
     fn half_hours_and_steady_clocks_are_no_special_case() {
         let zone = Tz::Australia__Lord_Howe;
-        check(zone, "2025-10-05 02:15:00", Err(Fault::DstGap));
+        check(zone, "2025-10-05 02:15:00", Err(ValueFault::DstGap));
         check(zone, "2025-10-05 02:30:00", Ok("2025-10-04 15:30:00"));
         check(zone, "2025-04-06 01:45:00", Ok("2025-04-05 14:45:00"));
         check(Tz::Asia__Shanghai, "2025-03-09 02:30:00", Ok("2025-03-08 18:30:00"));
-        check(Tz::Pacific__Apia, "2011-12-30 12:00:00", Err(Fault::DstGap));
+        check(Tz::Pacific__Apia, "2011-12-30 12:00:00", Err(ValueFault::DstGap));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use toml::de::DeValue;
 use super::value::{NAME_RULE, is_name};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::project::toml_reader::{Table, Value, listed};
-use crate::project::{Calendar, Check, Question, Severity, Side, Spelled, Terms, To, Usual};
+use crate::project::{Calendar, CheckDeclaration, Located, Rule, Severity, Side, Terms, To, Usual};
 
 /// The keys of which a check has exactly one: what it asks.
 const QUESTIONS: [&str; 12] = [
@@ -24,11 +24,11 @@ const QUESTIONS: [&str; 12] = [
 ];
 
 /// Returns the checks of a contract, in order.
-pub(super) fn read_all(table: &mut Table<'_>) -> Vec<Check> {
+pub(super) fn read_all(table: &mut Table<'_>) -> Vec<CheckDeclaration> {
     table.names("checks").iter().filter_map(read).collect()
 }
 
-fn read(entry: &Value<'_>) -> Option<Check> {
+fn read(entry: &Value<'_>) -> Option<CheckDeclaration> {
     let name = entry.name.clone();
     let refuse = |message: String, help: &str| {
         entry.report(Diagnostic::new(Code::InvalidValue, entry.at(name.bytes.clone()), message).help(help));
@@ -66,7 +66,7 @@ fn read(entry: &Value<'_>) -> Option<Check> {
         _ => terms(&mut table),
     };
     table.finish();
-    Some(Check { name, question: question?, filter, terms })
+    Some(CheckDeclaration { name, question: question?, filter, terms })
 }
 
 /// Reads the keys that say how rows that break a promise are judged.
@@ -97,26 +97,26 @@ pub(super) fn to(value: &Value<'_>) -> Option<To> {
     let start = word.bytes.start;
     let dot = start + table.len();
     Some(To {
-        table: Spelled { text: table.to_owned(), bytes: start..dot },
-        columns: vec![Spelled { text: column.to_owned(), bytes: dot + 1..word.bytes.end }],
+        table: Located { text: table.to_owned(), bytes: start..dot },
+        columns: vec![Located { text: column.to_owned(), bytes: dot + 1..word.bytes.end }],
     })
 }
 
-fn question(table: &mut Table<'_>, kind: &str) -> Option<Question> {
+fn question(table: &mut Table<'_>, kind: &str) -> Option<Rule> {
     Some(match kind {
-        "unique" => Question::Unique { columns: some_names(table, "unique")? },
+        "unique" => Rule::Unique { columns: some_names(table, "unique")? },
         "relation" => {
             let columns = some_names(table, "relation");
             if !table.has("to") {
                 table.missing("to", "to = \"dim_agent\"");
             }
             let to = table.take("to").and_then(|value| to(&value));
-            Question::Relation { columns: columns?, to: to? }
+            Rule::Relation { columns: columns?, to: to? }
         }
-        "holds" => Question::Holds { condition: sql(table, "holds")? },
+        "holds" => Rule::Holds { condition: sql(table, "holds")? },
         "rows" => {
             let (min, max) = range(table, "rows")?;
-            Question::Rows { min, max }
+            Rule::Rows { min, max }
         }
         "row_change" => {
             let mut limits = table.table("row_change")?;
@@ -127,7 +127,7 @@ fn question(table: &mut Table<'_>, kind: &str) -> Option<Question> {
                 limits.missing("up", "row_change = { up = 0.5, down = 0.1 }");
             }
             limits.finish();
-            Question::RowChange { up, down }
+            Rule::RowChange { up, down }
         }
         "newest" => {
             let column = table.text("newest");
@@ -140,30 +140,30 @@ fn question(table: &mut Table<'_>, kind: &str) -> Option<Question> {
                     "write `2 days`, `36 hours` or `90 minutes`",
                 );
             }
-            Question::Newest { column: column?, within_seconds: seconds?, within }
+            Rule::Newest { column: column?, within_seconds: seconds?, within }
         }
         "distinct" => {
             let column = table.text("distinct");
             let min = count(table, "min", 0);
             let max = count(table, "max", 0);
             bounds_needed(table, min, max);
-            Question::Distinct { column: column?, min, max }
+            Rule::Distinct { column: column?, min, max }
         }
         "never_falls" | "never_rises" => {
             let is_falling = kind == "never_rises";
             let column = table.text(if is_falling { "never_rises" } else { "never_falls" });
             let order = table.required_text("order", "order = \"day\"");
             let per = names(table, "per");
-            Question::Monotone { column: column?, is_falling, order: order?, per }
+            Rule::Monotone { column: column?, is_falling, order: order?, per }
         }
         "no_gaps" => {
             let day = table.text("no_gaps");
             let per = names(table, "per");
             let calendar = if table.has("calendar") { Some(calendar(table)?) } else { None };
-            Question::NoGaps { day: day?, per, calendar }
+            Rule::NoGaps { day: day?, per, calendar }
         }
         "equal" => equal(table)?,
-        _ => Question::Usual(usual(table)?),
+        _ => Rule::Usual(usual(table)?),
     })
 }
 
@@ -176,7 +176,7 @@ fn calendar(table: &mut Table<'_>) -> Option<Calendar> {
     Some(Calendar { table: name?, day: day?, filter })
 }
 
-fn equal(table: &mut Table<'_>) -> Option<Question> {
+fn equal(table: &mut Table<'_>) -> Option<Rule> {
     let value = sql(table, "equal");
     let by = names(table, "by");
     let tolerance = number(table, "tolerance", |number| number >= 0.0, "a number such as `0.01`");
@@ -199,7 +199,7 @@ fn equal(table: &mut Table<'_>) -> Option<Question> {
     to.finish();
     let value = value?;
     let there = Side { value: there_value.unwrap_or_else(|| value.clone()), by: there_by };
-    Some(Question::Equal { here: Side { value, by }, table: name?, there, there_filter, tolerance })
+    Some(Rule::Equal { here: Side { value, by }, table: name?, there, there_filter, tolerance })
 }
 
 fn columns_of(count: usize) -> String {
@@ -228,9 +228,9 @@ fn usual(table: &mut Table<'_>) -> Option<Usual> {
 }
 
 /// Returns the names that the text or list of `key` gives; one that stands in it twice is a mistake.
-fn names(table: &mut Table<'_>, key: &'static str) -> Vec<Spelled> {
+fn names(table: &mut Table<'_>, key: &'static str) -> Vec<Located> {
     let Some(value) = table.take(key) else { return Vec::new() };
-    let mut distinct = Vec::<Spelled>::new();
+    let mut distinct = Vec::<Located>::new();
     for word in value.text_or_list() {
         if distinct.iter().any(|known| known.text == word.text) {
             table.reject(&word, format!("`{}` stands in `{key}` twice", word.text), "remove it here");
@@ -241,7 +241,7 @@ fn names(table: &mut Table<'_>, key: &'static str) -> Vec<Spelled> {
     distinct
 }
 
-fn some_names(table: &mut Table<'_>, key: &'static str) -> Option<Vec<Spelled>> {
+fn some_names(table: &mut Table<'_>, key: &'static str) -> Option<Vec<Located>> {
     let names = names(table, key);
     if names.is_empty()
         && let Some(value) = table.take(key)
@@ -253,7 +253,7 @@ fn some_names(table: &mut Table<'_>, key: &'static str) -> Option<Vec<Spelled>> 
 }
 
 /// Returns a piece of SQL; whether it makes sense is asked when the tables are known.
-fn sql(table: &mut Table<'_>, key: &'static str) -> Option<Spelled> {
+fn sql(table: &mut Table<'_>, key: &'static str) -> Option<Located> {
     let word = table.text(key)?;
     if word.text.trim().is_empty() {
         table.reject(&word, format!("`{key}` is empty"), "write SQL, or leave it out");

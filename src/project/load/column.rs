@@ -13,7 +13,7 @@ use super::dictionary::words;
 use super::value::{NAME_RULE, duration, is_name, plain, plain_all};
 use crate::diagnostic::{Code, Diagnostic, did_you_mean};
 use crate::project::toml_reader::{Table, Value, listed};
-use crate::project::{ColumnType, Normaliser, Reference, Rules, SourceColumn, Spelled};
+use crate::project::{ColumnType, ForeignKey, Located, Normaliser, Rules, SourceColumn};
 
 /// What people call types elsewhere, and what they are called here.
 const KNOWN_ELSEWHERE: [(&str, &str); 14] = [
@@ -39,15 +39,15 @@ const EPOCH: &str = "epoch";
 /// A column as it is declared, with the places that other parts of the contract refer to.
 pub(super) struct Declared {
     /// Its name.
-    pub(super) name: Spelled,
+    pub(super) name: Located,
     /// Its other names.
-    pub(super) aliases: Vec<Spelled>,
+    pub(super) aliases: Vec<Located>,
     /// Where NDJSON has it.
-    pub(super) path: Option<Spelled>,
+    pub(super) path: Option<Located>,
     /// Where its type is written.
     pub(super) type_bytes: Range<usize>,
     /// Of a mark, the conditions that make it true, which are read once all columns are known.
-    pub(super) true_if: Option<Vec<Spelled>>,
+    pub(super) true_if: Option<Vec<Located>>,
     /// Where it is said that it has what no other column has.
     pub(super) rest: Option<Range<usize>>,
     /// What it is; nothing when its type cannot be read.
@@ -85,7 +85,7 @@ pub(super) fn read(entry: &Value<'_>, null: &[String]) -> Declared {
     .unwrap_or_else(|| Declared::new(entry, entry.place().bytes))
 }
 
-fn read_type(entry: &Value<'_>, word: Spelled, null: &[String]) -> Declared {
+fn read_type(entry: &Value<'_>, word: Located, null: &[String]) -> Declared {
     let column = kind(entry, &word).map(|(kind, required)| SourceColumn {
         null: null.to_vec(),
         rules: Rules { required, ..Rules::default() },
@@ -143,7 +143,7 @@ fn read_table(entry: &Value<'_>, mut table: Table<'_>, null: &[String]) -> Decla
         true_if: Vec::new(),
         references,
         rest: rest.is_some(),
-        words,
+        doc: words,
     });
     Declared { aliases, path, rest, column, ..Declared::new(entry, type_bytes) }
 }
@@ -183,7 +183,7 @@ fn read_mark(entry: &Value<'_>, mut table: Table<'_>) -> Declared {
 }
 
 /// Returns the path of a value inside nested objects.
-fn path(table: &mut Table<'_>) -> Option<Spelled> {
+fn path(table: &mut Table<'_>) -> Option<Located> {
     let word = table.text("path")?;
     if word.text.split('.').any(str::is_empty) {
         let help = "write the names of nested objects with dots between them, such as `via.channel`";
@@ -193,7 +193,7 @@ fn path(table: &mut Table<'_>) -> Option<Spelled> {
 }
 
 /// Returns the type that a word such as `int64!` names, and whether a null is a mistake.
-fn kind(entry: &Value<'_>, word: &Spelled) -> Option<(ColumnType, bool)> {
+fn kind(entry: &Value<'_>, word: &Located) -> Option<(ColumnType, bool)> {
     let (name, required) = word.text.strip_suffix('!').map_or((word.text.as_str(), false), |name| (name, true));
     let kind = name.parse::<ColumnType>().ok();
     if kind.is_none() {
@@ -240,7 +240,7 @@ fn range(table: &mut Table<'_>, kind: Option<ColumnType>) -> (Option<String>, Op
     let min = table.take("min").and_then(|value| value.scalar());
     let max = table.take("max").and_then(|value| value.scalar());
     if let Some(kind) = kind {
-        let bound = |key, word: &Option<Spelled>| {
+        let bound = |key, word: &Option<Located>| {
             let word = word.as_ref()?;
             if !kind.has_range() {
                 misfit(table, word.bytes.clone(), key, kind, "it is for numbers, dates and timestamps");
@@ -263,7 +263,7 @@ fn range(table: &mut Table<'_>, kind: Option<ColumnType>) -> (Option<String>, Op
 }
 
 /// Returns the regular expression `pattern`, after a trial.
-pub(super) fn pattern(table: &mut Table<'_>) -> Option<Spelled> {
+pub(super) fn pattern(table: &mut Table<'_>) -> Option<Located> {
     let word = table.text("pattern")?;
     if let Some(why) = why_no_regex(&word.text) {
         table.reject(&word, format!("`pattern` is not a regular expression: {why}"), REGEX_RULE);
@@ -301,12 +301,12 @@ fn normalise(table: &mut Table<'_>, kind: Option<ColumnType>) -> Vec<Normaliser>
     chosen
 }
 
-fn formats(table: &mut Table<'_>, kind: Option<ColumnType>) -> Vec<Spelled> {
+fn formats(table: &mut Table<'_>, kind: Option<ColumnType>) -> Vec<Located> {
     let Some(value) = table.take("format") else { return Vec::new() };
     let formats = value.text_or_list();
     match kind {
         Some(ColumnType::Date | ColumnType::Timestamp) => {
-            let is_epoch = |word: &Spelled| word.text == EPOCH && kind == Some(ColumnType::Timestamp);
+            let is_epoch = |word: &Located| word.text == EPOCH && kind == Some(ColumnType::Timestamp);
             for word in formats.iter().filter(|word| !is_epoch(word) && !tells_the_day(&word.text)) {
                 let message = format!("`{}` is not a format that tells the day", word.text);
                 table.reject(word, message, "write it as in strftime, such as `%d.%m.%Y` or `%Y-%m-%d %H:%M:%S`");
@@ -362,7 +362,7 @@ fn not_future(table: &mut Table<'_>, kind: Option<ColumnType>) -> Option<u64> {
 
 /// Returns the column of another dataset in which values must be found; whether there is one is asked once all
 /// contracts have been read.
-fn references(table: &mut Table<'_>) -> Option<Reference> {
+fn references(table: &mut Table<'_>) -> Option<ForeignKey> {
     let word = table.text("references")?;
     let parts = word.text.split_once('.').filter(|(dataset, column)| is_name(dataset) && is_name(column));
     let Some((dataset, column)) = parts else {
@@ -370,7 +370,7 @@ fn references(table: &mut Table<'_>) -> Option<Reference> {
         table.reject(&word, message, "write both with a dot between them, such as `agents.agent_id`");
         return None;
     };
-    Some(Reference { dataset: dataset.to_owned(), column: column.to_owned(), bytes: word.bytes })
+    Some(ForeignKey { dataset: dataset.to_owned(), column: column.to_owned(), bytes: word.bytes })
 }
 
 /// Returns where it is said that the column has what no other column has.
@@ -391,7 +391,7 @@ fn misfit(table: &Table<'_>, bytes: Range<usize>, key: &str, kind: ColumnType, h
     table.report(Diagnostic::new(Code::RuleType, table.at(bytes), message).help(help));
 }
 
-fn not_a_value(table: &Table<'_>, word: &Spelled, kind: ColumnType) {
+fn not_a_value(table: &Table<'_>, word: &Located, kind: ColumnType) {
     let message = format!("`{}` is not a value of type `{kind}`", word.text);
     let help = format!("write a value such as `{}`", bound::example(kind));
     table.report(Diagnostic::new(Code::RuleType, table.at(word.bytes.clone()), message).help(help));

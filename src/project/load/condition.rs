@@ -16,7 +16,7 @@ use super::column::{REGEX_RULE, why_no_regex};
 use super::source::Columns;
 use crate::diagnostic::{Code, Diagnostic, Place, did_you_mean};
 use crate::project::toml_reader::Table;
-use crate::project::{ColumnType, Comparison, Condition, Operand, Spelled, Test};
+use crate::project::{ColumnType, Comparison, Condition, Located, Operand, Test};
 
 const EXAMPLES: &str = "write a column and what it is held against, such as `ended_at >= started_at`, `total = net + tax`, \
                         `status in ('new', 'open')`, `code ~ '^[A-Z]+$'` or `left_at is null`";
@@ -35,7 +35,7 @@ pub(super) struct Reader<'a> {
 }
 
 /// Reads the condition that `word` is; nothing, with a mistake, where it is none.
-pub(super) fn read(reader: Reader<'_>, word: &Spelled) -> Option<Condition> {
+pub(super) fn read(reader: Reader<'_>, word: &Located) -> Option<Condition> {
     let mut parser = Parser { reader, word, tokens: tokens(&word.text), at: 0 };
     let condition = parser.condition()?;
     let rest = parser.here();
@@ -125,7 +125,7 @@ fn quoted(rest: &str) -> (Kind, usize) {
 
 struct Parser<'a> {
     reader: Reader<'a>,
-    word: &'a Spelled,
+    word: &'a Located,
     tokens: Vec<Token>,
     at: usize,
 }

@@ -4,11 +4,11 @@ use indexmap::IndexMap;
 
 use super::value::{NAME_RULE, is_name, plain};
 use crate::diagnostic::{Diagnostics, SourceFile};
-use crate::project::Words;
+use crate::project::ColumnDoc;
 use crate::project::toml_reader::{self, Table};
 
 /// Returns the words of every column that the dictionary knows.
-pub(super) fn read(file: &SourceFile, found: &mut Diagnostics) -> IndexMap<String, Words> {
+pub(super) fn read(file: &SourceFile, found: &mut Diagnostics) -> IndexMap<String, ColumnDoc> {
     let dictionary = toml_reader::read(file, found, |table| {
         let mut dictionary = IndexMap::new();
         for entry in table.entries() {
@@ -25,8 +25,8 @@ pub(super) fn read(file: &SourceFile, found: &mut Diagnostics) -> IndexMap<Strin
 }
 
 /// Returns the words that a column's table has.
-pub(super) fn words(column: &mut Table<'_>) -> Words {
-    Words {
+pub(super) fn words(column: &mut Table<'_>) -> ColumnDoc {
+    ColumnDoc {
         description: plain(column.text("description")),
         unit: plain(column.text("unit")),
         en: plain(column.text("en")),

@@ -5,7 +5,7 @@ use super::format;
 use super::source::Columns;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::project::toml_reader::Table;
-use crate::project::{ColumnType, Format, PLACE, Spelled};
+use crate::project::{ColumnType, Format, Located, PLACE};
 
 pub(super) fn check(table: &Table<'_>, columns: &Columns, format: &format::Declared) {
     // Of CSV no path means anything, and of what cannot be read it is not known.
@@ -62,7 +62,7 @@ fn check_place(table: &Table<'_>, declared: &Declared, array: Option<&str>) {
     }
 }
 
-fn misplaced(table: &Table<'_>, path: &Spelled, array: Option<&str>) {
+fn misplaced(table: &Table<'_>, path: &Located, array: Option<&str>) {
     let message = format!("`{PLACE}` stands for the place of an element, and there is none at `{}`", path.text);
     let help = match array {
         Some(array) => format!("write `{array}.{PLACE}`"),

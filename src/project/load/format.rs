@@ -6,7 +6,7 @@ use toml::de::DeValue;
 use super::value::plain_all;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::project::toml_reader::{Table, Value};
-use crate::project::{CsvFormat, FieldNames, Format, NdjsonFormat, Spelled};
+use crate::project::{CsvFormat, FieldNames, Format, Located, NdjsonFormat};
 
 /// What `format` says, with the places that the rest of the contract refers to.
 pub(super) struct Declared {
@@ -16,7 +16,7 @@ pub(super) struct Declared {
     /// Where `columns` lists the names of fields.
     pub(super) listed: Option<std::ops::Range<usize>>,
     /// The array that is made into rows.
-    pub(super) explode: Option<Spelled>,
+    pub(super) explode: Option<Located>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ fn encoding(format: &mut Table<'_>) -> &'static Encoding {
 }
 
 /// Returns where the array is of which each element becomes a row.
-fn explode(format: &mut Table<'_>, kind: Option<Kind>) -> Option<Spelled> {
+fn explode(format: &mut Table<'_>, kind: Option<Kind>) -> Option<Located> {
     // CSV does not have the key, so it is asked for only to say more than that.
     if kind != Some(Kind::Ndjson) && !format.has("explode") {
         return None;
@@ -78,7 +78,7 @@ fn explode(format: &mut Table<'_>, kind: Option<Kind>) -> Option<Spelled> {
     Some(word)
 }
 
-fn names_of(path: Option<&Spelled>) -> Vec<String> {
+fn names_of(path: Option<&Located>) -> Vec<String> {
     path.map(|path| path.text.split('.').map(str::to_owned).collect()).unwrap_or_default()
 }
 
@@ -226,7 +226,7 @@ fn one_byte(format: &mut Table<'_>, key: &'static str) -> Option<u8> {
     byte_of(format, key, &word)
 }
 
-fn byte_of(format: &Table<'_>, key: &str, word: &Spelled) -> Option<u8> {
+fn byte_of(format: &Table<'_>, key: &str, word: &Located) -> Option<u8> {
     let byte = match word.text.as_bytes() {
         // As it is written between single quotes, which TOML leaves as they are.
         b"\\t" => Some(b'\t'),

@@ -13,7 +13,7 @@ use super::names::{Names, check_spelling};
 use super::value::{duration, plain, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
-use crate::project::{Days, Job, Schedule, Spelled};
+use crate::project::{Days, Job, Located, Schedule};
 
 /// How many days each month has in the longest year.
 const LONGEST: [u16; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
@@ -133,7 +133,7 @@ fn schedule(table: &mut Table<'_>) -> Option<Schedule> {
 }
 
 /// Reads the fields, as far as every scheduler can be told of them: no seconds, years, `@daily`, last days and the like.
-fn parse(word: &Spelled) -> Result<Schedule, String> {
+fn parse(word: &Located) -> Result<Schedule, String> {
     let text = &word.text;
     let fields = text.split_whitespace().count();
     if fields != 5 {
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_schedule_is_the_numbers_that_its_fields_mean() {
-        let days = |text: &str| parse(&Spelled { text: text.to_owned(), bytes: 0..text.len() }).unwrap().days;
+        let days = |text: &str| parse(&Located { text: text.to_owned(), bytes: 0..text.len() }).unwrap().days;
         assert_eq!(days("0 0 * * *"), Days::Every);
         assert_eq!(days("0 0 ? * ?"), Days::Every);
         assert_eq!(days("0 0 */10 * *"), Days::OfMonth(vec![1, 11, 21, 31]));
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(days("0 0 13 * 0-6"), Days::Every);
         assert_eq!(days("0 0 29 2 *"), Days::OfMonth(vec![29]));
         let text = "*/20 9-11,14 * jan,6 1-5";
-        let read = parse(&Spelled { text: text.to_owned(), bytes: 0..text.len() }).unwrap();
+        let read = parse(&Located { text: text.to_owned(), bytes: 0..text.len() }).unwrap();
         assert_eq!(read.minutes, [0, 20, 40]);
         assert_eq!(read.hours, [9, 10, 11, 14]);
         assert_eq!(read.months, [1, 6]);

@@ -131,7 +131,7 @@ fn column(entry: &Value<'_>) -> Option<ModelColumn> {
     }
     let words = words(&mut table);
     table.finish();
-    Some(ModelColumn { rules, unique, relation, max_change, terms, words })
+    Some(ModelColumn { rules, unique, relation, max_change, terms, doc: words })
 }
 
 /// Rows are held against those of before by their key, which never moves itself.

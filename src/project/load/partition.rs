@@ -5,13 +5,13 @@ use chrono_tz::Tz;
 use super::value::duration;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::project::toml_reader::{Table, Value};
-use crate::project::{ColumnType, DayReach, PartitionBy, Spelled};
+use crate::project::{ColumnType, DayReach, Located, PartitionBy};
 
 /// More buckets than this are more files than rows deserve.
 const MOST_BUCKETS: i64 = 4096;
 
 /// Returns what `partition` says, and the column that it names; days are those of `zone`.
-pub(super) fn read(table: &mut Table<'_>, zone: Tz) -> Option<(PartitionBy, Spelled)> {
+pub(super) fn read(table: &mut Table<'_>, zone: Tz) -> Option<(PartitionBy, Located)> {
     const EXAMPLE: &str = "day = \"created_at\"";
     let mut choice = table.table("partition")?;
     let says_which = choice.has("day") || choice.has("bucket");
@@ -91,7 +91,7 @@ fn whole_days(value: &Value<'_>) -> Option<u32> {
 }
 
 /// Reports a column of a type that partitions cannot go by.
-pub(super) fn check_type(table: &Table<'_>, by: &PartitionBy, word: &Spelled, kind: ColumnType) {
+pub(super) fn check_type(table: &Table<'_>, by: &PartitionBy, word: &Located, kind: ColumnType) {
     if let Some((message, help)) = by.mistake(kind) {
         table.report(Diagnostic::new(Code::RuleType, table.at(word.bytes.clone()), message).help(help));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::names::Names;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
-use crate::project::{Reference, SourceContract};
+use crate::project::{ForeignKey, SourceContract};
 
 /// Reports every reference that leads to no column of its own type. Of a contract that could not be read nothing is
 /// known.
@@ -21,11 +21,11 @@ pub(super) fn check(contracts: &BTreeMap<String, SourceContract>, names: &Names,
 fn mistake(
     contract: &SourceContract,
     column: &str,
-    reference: &Reference,
+    reference: &ForeignKey,
     contracts: &BTreeMap<String, SourceContract>,
     names: &Names,
 ) -> Option<Diagnostic> {
-    let Reference { dataset, column: other, bytes } = reference;
+    let ForeignKey { dataset, column: other, bytes } = reference;
     // Written with escapes, the two cannot be told apart in the file.
     let is_plain = contract.file.text.get(bytes.clone()) == Some(reference.to_string().as_str());
     let dot = bytes.start + dataset.len();

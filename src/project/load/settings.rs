@@ -13,7 +13,7 @@ use super::value::{NAME_RULE, duration, is_name, size, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile, did_you_mean};
 use crate::project::settings::WAREHOUSE;
 use crate::project::toml_reader::{self, Table, Value, float, integer, listed};
-use crate::project::{Limits, Settings, Spelled, Tick, Variable};
+use crate::project::{Limits, Located, Settings, Tick, Variable};
 
 /// Names of variables that are built in.
 const BUILT_IN: [&str; 2] = ["as_of", "reporting_zone"];
@@ -61,7 +61,7 @@ fn unknown_environment(file: &SourceFile, env: &str, known: &[&str]) -> Diagnost
     Diagnostic::new(Code::UnknownEnvironment, file.whole(), message).help(help)
 }
 
-fn check_headline(table: &Table<'_>, word: &Spelled, names: &Names) {
+fn check_headline(table: &Table<'_>, word: &Located, names: &Names) {
     let name = word.text.as_str();
     if names.published().any(|published| published == name) {
         return;
@@ -160,7 +160,7 @@ impl Part {
         self.finding_rows = changed.finding_rows.or(self.finding_rows);
     }
 
-    fn settle(self, file: &SourceFile, tick: Tick, reporting_zone: Tz, headline: Option<Spelled>) -> Settings {
+    fn settle(self, file: &SourceFile, tick: Tick, reporting_zone: Tz, headline: Option<Located>) -> Settings {
         let usual = Limits::default();
         let count = |limit: Option<u64>| limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         Settings {

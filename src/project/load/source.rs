@@ -17,8 +17,8 @@ use super::value::{duration, plain, plain_all, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{
-    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Late, Marker, NewColumns, PartitionBy, Readiness,
-    Settings, SourceContract, Spelled, ThenLate,
+    ColumnType, FieldNames, FilesMode, Format, Keep, LandingPattern, Late, Located, Marker, NewColumns, PartitionBy,
+    Readiness, Settings, SourceContract, ThenLate,
 };
 
 pub(super) type Columns = IndexMap<String, Declared>;
@@ -115,7 +115,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
     })
 }
 
-fn marker(table: &mut Table<'_>) -> Option<(Marker, Spelled)> {
+fn marker(table: &mut Table<'_>) -> Option<(Marker, Located)> {
     let word = table.text("marker")?;
     let marker = Marker::parse(&word.text);
     if marker.is_none() {
@@ -130,7 +130,7 @@ fn marker(table: &mut Table<'_>) -> Option<(Marker, Spelled)> {
 }
 
 /// A pattern of which every match is a marker would take in nothing, ever.
-fn check_marker(table: &Table<'_>, marker: Option<&(Marker, Spelled)>, from: &LandingPattern) {
+fn check_marker(table: &Table<'_>, marker: Option<&(Marker, Located)>, from: &LandingPattern) {
     let Some((marker, word)) = marker else { return };
     if marker.is(&from.to_string()) {
         let message = format!("every file that `from` names is a marker `{}`", word.text);
@@ -150,7 +150,7 @@ fn check_new_columns(table: &mut Table<'_>, new_columns: NewColumns, format: Opt
     }
 }
 
-fn keep(table: &mut Table<'_>) -> Option<(Keep, Spelled)> {
+fn keep(table: &mut Table<'_>) -> Option<(Keep, Located)> {
     let has_key = table.has("key");
     let mut choice = table.table("keep")?;
     if !has_key {
@@ -235,10 +235,10 @@ fn check_aliases(table: &Table<'_>, columns: &[Declared]) {
     let own = columns.iter().filter(|column| column.path.is_none() && column.true_if.is_none());
     let mut taken = own.map(|column| (column.name.text.as_str(), &column.name)).collect::<BTreeMap<_, _>>();
     // A path with dots names no field that an alias could name, so that the two are apart.
-    let is_deep = |path: &&Spelled| path.text.contains('.');
+    let is_deep = |path: &&Located| path.text.contains('.');
     let mut taken_deep = BTreeMap::new();
     let paths = columns.iter().filter_map(|column| column.path.as_ref());
-    let (deep, flat): (Vec<&Spelled>, Vec<&Spelled>) = paths.partition(is_deep);
+    let (deep, flat): (Vec<&Located>, Vec<&Located>) = paths.partition(is_deep);
     for path in deep {
         if let Some(other) = taken_deep.insert(path.text.as_str(), path) {
             report_taken(table, path, other);
@@ -251,7 +251,7 @@ fn check_aliases(table: &Table<'_>, columns: &[Declared]) {
     }
 }
 
-fn report_taken(table: &Table<'_>, name: &Spelled, other: &Spelled) {
+fn report_taken(table: &Table<'_>, name: &Located, other: &Located) {
     let message = format!("the name `{}` is taken", name.text);
     table.report(
         Diagnostic::new(Code::InvalidValue, table.at(name.bytes.clone()), message)
@@ -289,7 +289,7 @@ fn check_listed(table: &Table<'_>, columns: &Columns, format: &format::Declared,
     }
 }
 
-fn declared<'a>(table: &Table<'_>, columns: &'a Columns, word: &Spelled, key: &str) -> Option<&'a Declared> {
+fn declared<'a>(table: &Table<'_>, columns: &'a Columns, word: &Located, key: &str) -> Option<&'a Declared> {
     let column = columns.get(&word.text);
     if column.is_none() {
         let message = format!("`{key}` names the column `{}`, which is not declared", word.text);
@@ -300,7 +300,7 @@ fn declared<'a>(table: &Table<'_>, columns: &'a Columns, word: &Spelled, key: &s
     column
 }
 
-fn check_key(table: &Table<'_>, columns: &Columns, key: &[Spelled]) {
+fn check_key(table: &Table<'_>, columns: &Columns, key: &[Located]) {
     for word in key {
         let Some(named) = declared(table, columns, word, "key") else { continue };
         if let Some(column) = named.column.as_ref().filter(|column| !column.rules.required) {
@@ -314,7 +314,7 @@ fn check_key(table: &Table<'_>, columns: &Columns, key: &[Spelled]) {
     }
 }
 
-fn check_keep(table: &Table<'_>, columns: &Columns, keep: Option<&(Keep, Spelled)>) {
+fn check_keep(table: &Table<'_>, columns: &Columns, keep: Option<&(Keep, Located)>) {
     let Some((_, word)) = keep else { return };
     let kind = declared(table, columns, word, "keep").and_then(|named| named.column.as_ref()).map(|column| column.kind);
     if kind == Some(ColumnType::Boolean) {
@@ -324,7 +324,7 @@ fn check_keep(table: &Table<'_>, columns: &Columns, keep: Option<&(Keep, Spelled
     }
 }
 
-fn check_partition(table: &Table<'_>, columns: &Columns, partition: Option<&(PartitionBy, Spelled)>) {
+fn check_partition(table: &Table<'_>, columns: &Columns, partition: Option<&(PartitionBy, Located)>) {
     let Some((by, word)) = partition else { return };
     if let Some(column) = declared(table, columns, word, "partition").and_then(|named| named.column.as_ref()) {
         partition::check_type(table, by, word, column.kind);
@@ -332,7 +332,7 @@ fn check_partition(table: &Table<'_>, columns: &Columns, partition: Option<&(Par
 }
 
 /// Fills the folders of `[paths]` into `from`; what stays in braces must be a column.
-fn landing(table: &Table<'_>, word: &Spelled, settings: &Settings, columns: &Columns) -> Option<LandingPattern> {
+fn landing(table: &Table<'_>, word: &Located, settings: &Settings, columns: &Columns) -> Option<LandingPattern> {
     let filled =
         settings.paths.iter().fold(word.text.clone(), |text, (name, path)| text.replace(&format!("{{{name}}}"), path));
     let pattern = match LandingPattern::parse(&filled) {
@@ -390,7 +390,7 @@ fn landing(table: &Table<'_>, word: &Spelled, settings: &Settings, columns: &Col
     Some(pattern)
 }
 
-fn capture_place(table: &Table<'_>, word: &Spelled, name: &str) -> crate::diagnostic::Place {
+fn capture_place(table: &Table<'_>, word: &Located, name: &str) -> crate::diagnostic::Place {
     let whole = table.at(word.bytes.clone());
     let written = &whole.file.text[whole.bytes.clone()];
     match written.find(&format!("{{{name}}}")) {

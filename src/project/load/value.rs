@@ -6,7 +6,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use toml::de::DeValue;
 
 use crate::diagnostic::did_you_mean;
-use crate::project::job::Spelled;
+use crate::project::job::Located;
 use crate::project::toml_reader::{Table, Value};
 
 /// What a name looks like, told to people.
@@ -114,12 +114,12 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// Returns the word as plain text.
-pub(super) fn plain(word: Option<Spelled>) -> Option<String> {
+pub(super) fn plain(word: Option<Located>) -> Option<String> {
     word.map(|word| word.text)
 }
 
 /// Returns the words as plain texts.
-pub(super) fn plain_all(words: Vec<Spelled>) -> Vec<String> {
+pub(super) fn plain_all(words: Vec<Located>) -> Vec<String> {
     words.into_iter().map(|word| word.text).collect()
 }
 

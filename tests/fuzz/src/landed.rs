@@ -8,7 +8,7 @@ use arrow::datatypes::Int64Type;
 use arrow::util::display::array_value_to_string;
 use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
-    Compression, FileInput, FileProblem, LINE_COLUMN, OFFSET_COLUMN, Outcome, Pace, ReadError, Reason, SetAside, Sink,
+    Compression, FileInput, FileProblem, LINE_COLUMN, OFFSET_COLUMN, Outcome, Pace, ReadError, Reason, QuarantinedRecord, Sink,
     read_at,
 };
 use opsmart::project::{
@@ -54,8 +54,8 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: SetAside<'_>) -> Result<(), Infallible> {
-        let SetAside { reason, column, message, offset, line, length, bytes } = record;
+    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+        let QuarantinedRecord { reason, column, message, offset, line, length, bytes } = record;
         let (column, bytes) = (column.map(str::to_owned), bytes.to_vec());
         self.aside.push(Aside { reason, column, message, offset, line, length, bytes });
         Ok(())

@@ -16,7 +16,7 @@ use datafusion::common::DataFusionError;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use opsmart::engine::{Resources, session};
-use opsmart::plan::{Suite, Tried, is_of_the_query, plain, source_schema};
+use opsmart::plan::{Workspace, Tried, is_of_the_query, plain, source_schema};
 use opsmart::project::load;
 use opsmart::transform::{is_out_of_memory, query_of};
 
@@ -106,9 +106,9 @@ fn check(written: &Written, rows: u8) {
     fs::write(ROOT.join(MODEL), &written.sql).expect("a file");
     let files = [FILES, &[(MODEL, written.sql.as_str())]].concat();
     let files: Vec<(&str, &[u8])> = files.into_iter().map(|(name, text)| (name, text.as_bytes())).collect();
-    let suite = load(Utf8Path::new(ROOT.as_str()), None).and_then(|project| Suite::compile_and_try(project, &TRIED));
-    let suite = match suite {
-        Ok(suite) => suite,
+    let workspace = load(Utf8Path::new(ROOT.as_str()), None).and_then(|project| Workspace::compile_and_try(project, &TRIED));
+    let workspace = match workspace {
+        Ok(workspace) => workspace,
         Err(mistakes) => {
             if std::env::var_os("FUZZ_SHOW").is_some() {
                 eprintln!("{}", mistakes.render(false));
@@ -121,8 +121,8 @@ fn check(written: &Written, rows: u8) {
         2 => EXTREME,
         _ => ["", ""],
     };
-    let one = RUNTIME.block_on(run(&suite, rows, false));
-    let other = RUNTIME.block_on(run(&suite, rows, true));
+    let one = RUNTIME.block_on(run(&workspace, rows, false));
+    let other = RUNTIME.block_on(run(&workspace, rows, true));
     if let (Some(one), Some(other)) = (one, other)
         && written.is_certain
     {
@@ -132,7 +132,7 @@ fn check(written: &Written, rows: u8) {
 
 /// Runs the model, by one thread or by four over batches of one row. Returns its rows in their order as text, unless it
 /// fails over a value or takes too long.
-async fn run(suite: &Suite, rows: [&str; 2], dealt_out: bool) -> Option<Vec<String>> {
+async fn run(workspace: &Workspace, rows: [&str; 2], dealt_out: bool) -> Option<Vec<String>> {
     let resources =
         Resources { memory_bytes: 256 << 20, threads: if dealt_out { 4 } else { 1 }, ..Resources::for_binding() };
     let session = session(&resources).expect("a session");
@@ -142,12 +142,12 @@ async fn run(suite: &Suite, rows: [&str; 2], dealt_out: bool) -> Option<Vec<Stri
         }
     }
     for (name, rows) in ["t", "u"].iter().zip(rows) {
-        let schema = source_schema(&suite.project.sources[*name]);
+        let schema = source_schema(&workspace.project.sources[*name]);
         let batch = batch(&schema, rows);
         register(&session, &format!("stg_{name}"), &schema, batch, dealt_out);
     }
-    let table = &suite.tables["fct_x"];
-    let plan = query_of(&session, suite, table, clock()).expect("what is compiled binds");
+    let table = &workspace.tables["fct_x"];
+    let plan = query_of(&session, workspace, table, clock()).expect("what is compiled binds");
     let running = async { session.execute_logical_plan(plan).await?.collect().await };
     match tokio::time::timeout(Duration::from_secs(5), running).await {
         Err(_) => None,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use opsmart::diagnostic::{Diagnostics, Place};
-use opsmart::plan::Suite;
+use opsmart::plan::Workspace;
 use opsmart::project::load;
 
 /// The files of a project, in the order in which an input has them, between bytes 0x1e.
@@ -48,7 +48,7 @@ fn check(files: &[(&str, &[u8])]) {
         }
     }
     let mistakes = match load(Utf8Path::new(ROOT.as_str()), None) {
-        Ok(project) => Suite::compile(project).err(),
+        Ok(project) => Workspace::compile(project).err(),
         Err(mistakes) => Some(mistakes),
     };
     if let Some(mistakes) = mistakes {

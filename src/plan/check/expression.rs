@@ -1,0 +1,142 @@
+//! SQL that stands in a contract: a condition or an aggregate over the columns of one table.
+
+use std::collections::BTreeSet;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::execution::context::SessionState;
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
+use crate::plan::bind;
+use crate::plan::query::{self, Query};
+use crate::plan::sql_functions::SqlFunctions;
+use crate::plan::trial::{Trial, Tried};
+use crate::plan::workspace::{CLOCK, variable_value};
+use crate::project::{Located, Settings};
+use crate::sql_text::identifier;
+
+/// An expression that makes sense.
+#[derive(Debug, Clone)]
+pub(super) struct Expression {
+    /// Its text, in parentheses; a comment at its end does not reach past them.
+    pub(super) sql: String,
+    /// Its type.
+    pub(super) kind: DataType,
+    /// The variables that it uses.
+    pub(super) variables: BTreeSet<String>,
+}
+
+/// What an expression is asked over.
+pub(super) struct Scope<'a> {
+    pub(super) state: &'a SessionState,
+    /// What has been tried, where queries are.
+    pub(super) tried: Option<&'a Tried>,
+    pub(super) settings: &'a Settings,
+    /// The functions of the project.
+    pub(super) functions: &'a SqlFunctions,
+    /// The contract that the expression stands in.
+    pub(super) file: &'a SourceFile,
+    /// The one table that it may read.
+    pub(super) table: &'a str,
+}
+
+impl Scope<'_> {
+    /// Binds a condition on single rows.
+    pub(super) fn condition(&self, word: &Located, mistakes: &mut Diagnostics) -> Option<Expression> {
+        let before = format!("select * from {} where (", identifier(self.table));
+        let mut found = self.bind(word, &before, ")", mistakes)?;
+        found.kind = DataType::Boolean;
+        Some(found)
+    }
+
+    /// Binds an aggregate over groups of rows.
+    pub(super) fn aggregate(&self, word: &Located, by: &[Located], mistakes: &mut Diagnostics) -> Option<Expression> {
+        let groups: Vec<String> = by.iter().map(|column| identifier(&column.text)).collect();
+        let group_by = if groups.is_empty() { String::new() } else { format!(" group by {}", groups.join(", ")) };
+        // Without a second aggregate a plain column would be a list of rows and not a mistake.
+        let after = format!(") as \"value\", count(*) as \"rows\" from {}{group_by}", identifier(self.table));
+        let mut own = Diagnostics::default();
+        let found = self.bind(word, "select (", &after, &mut own);
+        for mut mistake in own.iter().cloned() {
+            if mistake.message.contains("must appear in GROUP BY") {
+                mistake.help = Some("write an aggregate, such as `count(*)` or `sum(amount)`".to_owned());
+            }
+            mistakes.push(mistake);
+        }
+        found
+    }
+
+    fn bind(&self, word: &Located, before: &str, after: &str, mistakes: &mut Diagnostics) -> Option<Expression> {
+        if let Err(mistake) = query::expression(&SourceFile::new(self.file.path.clone(), word.text.as_str())) {
+            mistakes.push(self.in_place(mistake, word, 0));
+            return None;
+        }
+        let probe = SourceFile::new(self.file.path.clone(), format!("{before}{}\n{after}", word.text));
+        let parsed = match Query::parse_with(&probe, self.functions) {
+            Ok(parsed) => parsed,
+            Err(mistake) => {
+                mistakes.push(self.in_place(mistake, word, before.len()));
+                return None;
+            }
+        };
+        let mut is_sound = true;
+        for read in parsed.reads().iter().filter(|read| read.text != self.table) {
+            is_sound = false;
+            let at = probe.at(read.bytes.clone());
+            let message = format!("SQL in a contract reads no other table, such as `{}`", read.text);
+            let mistake = Diagnostic::new(Code::LayerReads, at, message).help("write a query in `sql/checks/`");
+            mistakes.push(self.in_place(mistake, word, before.len()));
+        }
+        for variable in parsed.variables() {
+            if variable_value(self.settings, &variable.text).is_none() {
+                is_sound = false;
+                let known = self.settings.vars.keys().map(String::as_str).chain([CLOCK, "reporting_zone"]);
+                let help = did_you_mean(&variable.text, known);
+                let message = format!("variable `${}` is not declared", variable.text);
+                let mistake = Diagnostic::new(Code::UnknownVariable, probe.at(variable.bytes.clone()), message)
+                    .label("no such variable")
+                    .help(help.unwrap_or_else(|| "declare it under `[vars]` in opsmart.toml".to_owned()));
+                mistakes.push(self.in_place(mistake, word, before.len()));
+            }
+        }
+        if !is_sound {
+            return None;
+        }
+        let value = |name: &str| variable_value(self.settings, name);
+        let bound =
+            bind::bind(self.state, &probe, &parsed, value).and_then(|bind::Planned { plan, .. }| match self.tried {
+                Some(tried) if tried.has(parsed.canonical(), &plan) => Ok(plan),
+                Some(tried) => {
+                    let trial = Trial { session: self.state, file: &probe, query: &parsed, tried };
+                    trial.run(&plan, &plan).into_result(plan)
+                }
+                None => Ok(plan),
+            });
+        match bound {
+            Ok(plan) => Some(Expression {
+                sql: format!("({}\n)", word.text),
+                kind: plan.schema().fields().first().map_or(DataType::Null, |field| field.data_type().clone()),
+                variables: parsed.variables().iter().map(|variable| variable.text.clone()).collect(),
+            }),
+            Err(found) => {
+                found.iter().for_each(|mistake| mistakes.push(self.in_place(mistake.clone(), word, before.len())));
+                None
+            }
+        }
+    }
+
+    /// Moves a mistake from the text that was bound, in which the expression starts at `start`, to the contract.
+    fn in_place(&self, mut mistake: Diagnostic, word: &Located, start: usize) -> Diagnostic {
+        let written = self.file.text.get(word.bytes.clone()).unwrap_or_default();
+        let inside = mistake.at.bytes.start >= start && mistake.at.bytes.end <= start + word.text.len();
+        // TOML passes over a line end after `"""`. Where escapes make the two texts differ, the place is the whole.
+        let skipped = written.strip_suffix(word.text.as_str()).filter(|before| before.trim().is_empty());
+        mistake.at = match skipped {
+            Some(skipped) if inside && !mistake.at.bytes.is_empty() => {
+                let shift = |byte: usize| byte - start + word.bytes.start + skipped.len();
+                self.file.at(shift(mistake.at.bytes.start)..shift(mistake.at.bytes.end))
+            }
+            _ => self.file.at(word.bytes.clone()),
+        };
+        mistake
+    }
+}

@@ -1,0 +1,756 @@
+//! A project whose SQL has been read and bound: the graph of its tables, with their columns and types.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use datafusion::arrow::array::StringArray;
+use datafusion::arrow::compute::{CastOptions, cast_with_options};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::execution::context::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
+
+use super::bind;
+use super::check::{self, Check};
+use super::depth::{MOST_TABLES, STACK_BYTES, too_many_tables};
+use super::graph;
+use super::partition::{Partitioned, Proof, Proofs};
+use super::query::Query;
+use super::select;
+use super::sql_functions::{self, SqlFunctions};
+use super::system_tables::OwnTable;
+use super::trial::{Trial, Tried, with_views};
+use crate::canonical::canonical;
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
+use crate::digest::{Digest, Parts};
+use crate::engine;
+use crate::functions;
+use crate::project::{
+    ColumnType, Layer, Located, Model, PartitionBy, Project, Rules, Settings, SourceContract, Variable,
+};
+
+/// The variable that holds the logical clock.
+pub const CLOCK: &str = "as_of";
+
+/// A project that makes sense from end to end.
+///
+/// - `order` lists every model after all that it reads, and `datasets` every dataset after all that it references.
+/// - Every name that a model reads is in `tables`, a source of the project, or one of the suite's own `dq_` tables.
+#[derive(Debug)]
+pub struct Workspace {
+    /// The project as loaded.
+    pub project: Project,
+    /// Every landed dataset, each after what it references.
+    pub datasets: Vec<String>,
+    /// Every model, checks included, each after what it reads.
+    pub order: Vec<String>,
+    /// The functions that the project writes in SQL.
+    pub functions: SqlFunctions,
+    /// Every model by name.
+    pub tables: BTreeMap<String, Table>,
+    /// What the SQL of models can hardly mean, sorted by file and place.
+    pub warnings: Diagnostics,
+    /// What is known of the partitions of datasets, tables and views.
+    proofs: Proofs,
+}
+
+/// One model, bound.
+#[derive(Debug)]
+pub struct Table {
+    /// What is made of its rows.
+    pub kind: Kind,
+    /// Its SQL, parsed.
+    pub query: Query,
+    /// Its columns; of a stored table, as they are stored.
+    pub schema: SchemaRef,
+    /// What it reads directly.
+    pub reads: BTreeSet<String>,
+    /// The datasets and stored tables that it reads, directly or through views.
+    pub inputs: BTreeSet<String>,
+    /// Digest of all that shapes its rows besides its inputs and the clock: its SQL with views expanded, the variables
+    /// that it uses, the versions of engine and functions.
+    pub definition_hash: Digest,
+    /// Whether its SQL, or that of a view it reads, uses `$as_of`.
+    pub uses_clock: bool,
+    /// How it is made by partitions, if it has some.
+    pub partitioned: Option<Partitioned>,
+    /// What its rows must keep to.
+    pub checks: Vec<Check>,
+}
+
+/// What the binder says of one model.
+struct Bound {
+    kind: Kind,
+    schema: SchemaRef,
+    /// What is proved of its partitions, where anybody asks.
+    proof: Option<Proof>,
+    /// Whether an outer join of it merges columns as the standard says, and not as the engine does.
+    merges: bool,
+    /// What its SQL can hardly mean.
+    warnings: Diagnostics,
+    /// Its query over stored tables, where it was tried.
+    whole: Option<LogicalPlan>,
+}
+
+/// What it takes to try queries.
+#[derive(Clone, Copy)]
+struct Trying<'a> {
+    tried: &'a Tried,
+    /// The queries of views over stored tables.
+    views: &'a BTreeMap<String, Arc<LogicalPlan>>,
+    /// The names that models read.
+    read: &'a BTreeSet<&'a str>,
+}
+
+/// What is made of a model's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing: the SQL stands in wherever the name is read.
+    View,
+    /// They are stored, for other models only.
+    Stored,
+    /// They are stored and published.
+    Published,
+    /// They are what is wrong.
+    Check,
+}
+
+impl Kind {
+    /// Returns whether rows are stored.
+    #[must_use]
+    pub fn is_stored(self) -> bool {
+        matches!(self, Self::Stored | Self::Published)
+    }
+}
+
+impl Workspace {
+    /// Reads and binds all SQL of `project`.
+    ///
+    /// # Errors
+    /// Every mistake, sorted by file and place. A model that reads a broken one is not judged.
+    pub fn compile(project: Project) -> Result<Self, Diagnostics> {
+        Self::make(project, None)
+    }
+
+    /// Reads and binds all SQL of `project`, and tries each query without data, so that none fails in a run for what is
+    /// written in it.
+    ///
+    /// # Errors
+    /// As [`Workspace::compile`], and what fails whatever the data.
+    pub fn compile_and_try(project: Project, tried: &Tried) -> Result<Self, Diagnostics> {
+        Self::make(project, Some(tried))
+    }
+
+    fn make(project: Project, tried: Option<&Tried>) -> Result<Self, Diagnostics> {
+        let mut mistakes = Diagnostics::default();
+        let datasets = in_order_of_references(&project, &mut mistakes);
+        let session = sql_functions::binding_session(&project)?;
+        let functions = SqlFunctions::compile(&project, &session.state(), tried, &mut mistakes);
+        let mut queries = BTreeMap::new();
+        let models: Vec<&Model> = project.models.values().collect();
+        let parsed = in_parallel(&models, |model| Query::parse_with(&model.file, &functions));
+        for (model, parsed) in models.into_iter().zip(parsed) {
+            match parsed {
+                // What is wrong with the function has been said.
+                Ok(query) if functions.are_broken_in(&query) => {}
+                Ok(query) => {
+                    check_names(&project, model, &query, &mut mistakes);
+                    queries.insert(model.name.clone(), query);
+                }
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        let reads: BTreeMap<String, BTreeSet<String>> = queries
+            .iter()
+            .map(|(name, query)| (name.clone(), query.reads().iter().map(|read| read.text.clone()).collect()))
+            .collect();
+        let waves = match graph::waves(&reads) {
+            Ok(waves) => waves,
+            Err(circles) => {
+                let place = |name: &str, next: &str| {
+                    let file = &project.models[name].file;
+                    let read = queries[name].reads().iter().find(|read| read.text == next);
+                    read.map_or_else(|| file.whole(), |read| file.at(read.bytes.clone()))
+                };
+                let circle = |circle: &Vec<String>| graph::cycle("models", "read", circle, place);
+                circles.iter().map(circle).for_each(|mistake| mistakes.push(mistake));
+                return Err(sorted(mistakes));
+            }
+        };
+        let mut workspace = Self {
+            project,
+            datasets,
+            order: waves.concat(),
+            functions,
+            tables: BTreeMap::new(),
+            warnings: Diagnostics::default(),
+            proofs: Proofs::default(),
+        };
+        workspace.bind(&session, queries, &waves, &reads, tried, &mut mistakes);
+        select::check_jobs(&workspace, &mut mistakes);
+        workspace.warnings.sort();
+        mistakes.into_result(workspace)
+    }
+
+    fn bind(
+        &mut self,
+        session: &SessionContext,
+        mut queries: BTreeMap<String, Query>,
+        waves: &[Vec<String>],
+        reads: &BTreeMap<String, BTreeSet<String>>,
+        tried: Option<&Tried>,
+        mistakes: &mut Diagnostics,
+    ) {
+        let mut known: Vec<(String, SchemaRef)> =
+            self.project.sources.values().map(|source| (source.name.clone(), source_schema(source))).collect();
+        known.extend(OwnTable::ALL.iter().map(|own| (own.name().to_owned(), own.schema())));
+        for (name, schema) in &known {
+            if bind::register_empty(session, name, schema).is_err() {
+                return;
+            }
+        }
+        let mut proofs = self.partitions();
+        // The session's state is a copy; its catalogue is shared, so tables registered later are seen through it.
+        let state = session.state();
+        // Views that 0.1.0 did not follow: tables by partitions that read them did not notice when their inputs changed.
+        let mut unfollowed: BTreeSet<String> = BTreeSet::new();
+        // The queries of views over stored tables, where queries are tried.
+        let mut views: BTreeMap<String, Arc<LogicalPlan>> = BTreeMap::new();
+        let read_by_models: BTreeSet<&str> = reads.values().flatten().map(String::as_str).collect();
+        // How many tables each view reads.
+        let mut read: BTreeMap<String, usize> = BTreeMap::new();
+        let mut usable: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        for wave in waves {
+            let mut candidates = Vec::new();
+            for name in wave {
+                let (Some(query), Some(model)) = (queries.remove(name), self.project.models.get(name)) else {
+                    continue;
+                };
+                let of = |name: &str| read.get(name).copied().unwrap_or(1);
+                let tables = query.tables_read(of);
+                if tables > MOST_TABLES {
+                    let most = query.reads().iter().max_by_key(|read| of(&read.text));
+                    let at = most.map_or(0..0, |read| read.bytes.clone());
+                    mistakes.push(too_many_tables(&model.file, at));
+                    continue;
+                }
+                if self.kind_of(model) == Kind::View {
+                    read.insert(name.clone(), tables);
+                }
+                let is_known = |variable: &Located| variable_value(&self.project.settings, &variable.text).is_some();
+                let is_whole = reads[name].iter().all(|input| usable.contains(input.as_str()));
+                if is_whole && query.variables().iter().all(is_known) {
+                    candidates.push((model, query));
+                }
+            }
+            let nothing_followed = proofs.is_empty();
+            let trying = tried.map(|tried| Trying { tried, views: &views, read: &read_by_models });
+            let bound = in_parallel(&candidates, |(model, query)| self.bind_one(&state, model, query, &proofs, trying));
+            let mut tables = Vec::new();
+            for ((model, query), outcome) in candidates.into_iter().zip(bound) {
+                match outcome {
+                    Ok(bound) => tables.push((model.name.clone(), query, bound)),
+                    Err(found) => mistakes.extend(found),
+                }
+            }
+            for (name, query, Bound { kind, schema, proof, whole, merges, warnings }) in tables {
+                self.warnings.extend(warnings);
+                if let (Kind::View, Some(whole)) = (kind, whole) {
+                    views.insert(name.clone(), Arc::new(whole));
+                }
+                let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
+                if kind != Kind::Check && bind::register_empty(session, &name, &plain).is_err() {
+                    continue;
+                }
+                let Some((known, reads)) = reads.get_key_value(&name) else { continue };
+                usable.insert(known);
+                let mut table = self.describe(&name, kind, query, schema, reads);
+                if merges {
+                    // Programs that left it to the engine made other rows of the same text.
+                    let mut meaning = Parts::of("merged columns");
+                    meaning.add(table.definition_hash.as_str());
+                    table.definition_hash = meaning.digest();
+                }
+                let reads_unfollowed = reads.iter().any(|read| unfollowed.contains(read));
+                if kind == Kind::View && (nothing_followed || reads_unfollowed) {
+                    unfollowed.insert(name.clone());
+                }
+                if let Some(proof) = proof {
+                    if kind != Kind::View && reads_unfollowed {
+                        // What was built then may be out of date, so it is built once more.
+                        let mut meaning = Parts::of("followed");
+                        meaning.add(table.definition_hash.as_str());
+                        table.definition_hash = meaning.digest();
+                    }
+                    table.partitioned = self.partition(&name, &table, proof, &mut proofs, mistakes);
+                    if let Some(Partitioned { reach: Some(_), aligned, .. }) = &table.partitioned {
+                        // Its rows are made of days of these, and of all of the others.
+                        let mut meaning = Parts::of("reach");
+                        meaning.add(table.definition_hash.as_str());
+                        aligned.iter().for_each(|input| meaning.add(input));
+                        table.definition_hash = meaning.digest();
+                    }
+                }
+                self.tables.insert(name, table);
+            }
+        }
+        self.proofs = proofs;
+        self.promise(&state, tried, mistakes);
+    }
+
+    /// Binds one SELECT, all of whose inputs are known to `state`.
+    fn bind_one(
+        &self,
+        state: &SessionState,
+        model: &Model,
+        query: &Query,
+        proofs: &Proofs,
+        trying: Option<Trying<'_>>,
+    ) -> Result<Bound, Diagnostics> {
+        let value = |variable: &str| variable_value(&self.project.settings, variable);
+        let bind::Planned { plan, merges, warnings } = bind::bind(state, &model.file, query, value)?;
+        let kind = self.kind_of(model);
+        let schema = if kind.is_stored() {
+            bind::stored_schema(model, query, plan.schema().as_arrow())?
+        } else {
+            Arc::clone(plan.schema().inner())
+        };
+        let wants_proof = match kind {
+            // A view that is not followed would hide what it reads from the tables that are made by partitions.
+            Kind::View => !proofs.is_empty() || self.has_partitions(),
+            Kind::Stored | Kind::Published => self.partition_of(&model.name).is_some(),
+            Kind::Check => false,
+        };
+        let proof = wants_proof.then(|| proofs.prove(&plan, self.project.settings.reporting_zone));
+        let whole = trying.map(|trying| self.try_one(trying, state, model, query, &plan)).transpose()?;
+        Ok(Bound { kind, schema, proof, merges, warnings, whole })
+    }
+
+    /// Tries a bound query, and returns it with the queries of views in it.
+    fn try_one(
+        &self,
+        trying: Trying<'_>,
+        state: &SessionState,
+        model: &Model,
+        query: &Query,
+        plan: &LogicalPlan,
+    ) -> Result<LogicalPlan, Diagnostics> {
+        let Trying { tried, views, read } = trying;
+        let whole = with_views(plan, |view| views.get(view).cloned()).unwrap_or_else(|_| plan.clone());
+        let trial = Trial { session: state, file: &model.file, query, tried };
+        if self.kind_of(model) == Kind::View && read.contains(model.name.as_str()) {
+            // It is planned where it is read.
+            trial.values(plan).into_result(())?;
+            return Ok(whole);
+        }
+        if tried.has(query.canonical(), &whole) {
+            return Ok(whole);
+        }
+        let mistakes = trial.run(plan, &whole);
+        if mistakes.is_empty() {
+            return Ok(whole);
+        }
+        // What cannot be planned may stand in a view.
+        let upstream = self.sql_upstream(&query.reads().iter().map(|read| read.text.clone()).collect());
+        for (name, view) in views.iter().filter(|(name, _)| upstream.contains(*name)) {
+            let (Some(model), Some(table)) = (self.project.models.get(name), self.tables.get(name)) else { continue };
+            let trial = Trial { session: state, file: &model.file, query: &table.query, tried };
+            trial.run(view, view).into_result(())?;
+        }
+        Err(mistakes)
+    }
+
+    /// Returns what is known of the datasets that have partitions.
+    fn partitions(&self) -> Proofs {
+        let mut proofs = Proofs::default();
+        for source in self.project.sources.values() {
+            if let Some(by) = &source.partition {
+                proofs.add(&source.name, by, &source_schema(source));
+            }
+        }
+        proofs
+    }
+
+    fn has_partitions(&self) -> bool {
+        self.project.contracts.values().any(|contract| contract.partition.is_some())
+    }
+
+    fn partition_of(&self, model: &str) -> Option<&PartitionBy> {
+        self.project.contracts.get(model)?.partition.as_ref()
+    }
+
+    /// Returns how a table is made by partitions, and lets others build on it.
+    fn partition(
+        &self,
+        name: &str,
+        table: &Table,
+        proof: Proof,
+        proofs: &mut Proofs,
+        mistakes: &mut Diagnostics,
+    ) -> Option<Partitioned> {
+        if table.kind == Kind::View {
+            proofs.add_view(name, proof);
+            return None;
+        }
+        let contract = self.project.contracts.get(name)?;
+        let by = contract.partition.as_ref()?;
+        let at = contract.file.at(contract.places.partition.clone());
+        let Ok(field) = table.schema.field_with_name(by.column()) else {
+            let names = table.schema.fields().iter().map(|field| field.name().as_str());
+            let message = format!("`partition` names the column `{}`, which `{name}` does not have", by.column());
+            let help = did_you_mean(by.column(), names);
+            mistakes.push(Diagnostic::new(Code::ContractColumn, at, message).maybe_help(help));
+            return None;
+        };
+        if let Some((message, help)) = ColumnType::from_arrow(field.data_type()).and_then(|kind| by.mistake(kind)) {
+            mistakes.push(Diagnostic::new(Code::RuleType, at, message).help(help));
+            return None;
+        }
+        if !proof.inputs.is_subset(&table.inputs) {
+            // It reads something whose changes nobody would notice, so it is made as a whole.
+            return None;
+        }
+        let partitioned = proofs.partitioned((by, contract.reach), &table.schema, &proof)?;
+        proofs.add(name, by, &table.schema);
+        Some(partitioned)
+    }
+
+    fn kind_of(&self, model: &Model) -> Kind {
+        let is_stored = self.project.contracts.get(&model.name).is_some_and(|contract| contract.stored);
+        match model.layer {
+            Layer::Checks => Kind::Check,
+            layer if layer.is_published() => Kind::Published,
+            _ if is_stored => Kind::Stored,
+            _ => Kind::View,
+        }
+    }
+
+    fn describe(&self, name: &str, kind: Kind, query: Query, schema: SchemaRef, reads: &BTreeSet<String>) -> Table {
+        let mut meaning = Parts::of("model");
+        meaning.add(engine::QUERY_VERSION);
+        meaning.add(functions::VERSION.to_le_bytes());
+        meaning.add(name);
+        meaning.add(query.canonical());
+        let called: BTreeSet<&str> = query.functions().iter().map(|call| call.name.text.as_str()).collect();
+        for (function, version) in called.iter().filter_map(|name| Some((name, functions::version(name)?))) {
+            meaning.add(format!("{function} {version}"));
+        }
+        if let Some(by) = self.partition_of(name) {
+            // Its rows are the same without; its files are not.
+            meaning.add(canonical(by));
+            let reach = self.project.contracts.get(name).and_then(|contract| contract.reach);
+            reach.iter().for_each(|reach| meaning.add(canonical(reach)));
+        }
+        let mut uses_clock = false;
+        let used: BTreeSet<&str> = query.variables().iter().map(|variable| variable.text.as_str()).collect();
+        for variable in used {
+            if variable == CLOCK {
+                uses_clock = true;
+            } else if let Some(value) = variable_value(&self.project.settings, variable) {
+                meaning.add(variable);
+                meaning.add(canonical(&value));
+            }
+        }
+        let mut inputs = BTreeSet::new();
+        for read in reads {
+            match self.tables.get(read) {
+                Some(view) if view.kind == Kind::View => {
+                    meaning.add(read);
+                    meaning.add(view.definition_hash.as_str());
+                    uses_clock |= view.uses_clock;
+                    inputs.extend(view.inputs.iter().cloned());
+                }
+                _ => {
+                    inputs.insert(read.clone());
+                }
+            }
+        }
+        Table {
+            kind,
+            query,
+            schema,
+            reads: reads.clone(),
+            inputs,
+            definition_hash: meaning.digest(),
+            uses_clock,
+            partitioned: None,
+            checks: Vec::new(),
+        }
+    }
+
+    /// Makes the promises of every table, now that all tables that they may lead to are known.
+    fn promise(&mut self, state: &SessionState, tried: Option<&Tried>, mistakes: &mut Diagnostics) {
+        let made: Vec<_> =
+            self.tables.keys().map(|name| (name.clone(), check::of(self, state, name, tried, mistakes))).collect();
+        for (name, promises) in made {
+            if let Some(table) = self.tables.get_mut(&name) {
+                table.checks = promises;
+            }
+        }
+    }
+
+    /// Returns all promises, by table.
+    pub fn checks(&self) -> impl Iterator<Item = &Check> {
+        self.tables.values().flat_map(|table| &table.checks)
+    }
+
+    /// Returns the place of a column of a plan that tells of each row from which partition of each of `inputs` it is made;
+    /// nothing where none does, or where they are told apart in different ways.
+    #[must_use]
+    pub fn leads(&self, plan: &LogicalPlan, inputs: &[&str]) -> Option<usize> {
+        self.proofs.leads(plan, self.project.settings.reporting_zone, inputs)
+    }
+
+    /// Returns whether a table of this name is stored: a dataset, a stored model, or one of the suite's own.
+    #[must_use]
+    pub fn has_stored(&self, name: &str) -> bool {
+        self.project.sources.contains_key(name)
+            || self.tables.get(name).is_some_and(|table| table.kind.is_stored())
+            || OwnTable::ALL.iter().any(|own| own.name() == name)
+    }
+
+    /// Returns the edges from each model to what its SQL reads, and from each dataset to what it references.
+    #[must_use]
+    pub fn reads(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let mut reads = self.sql_reads();
+        reads.extend(references(&self.project));
+        reads
+    }
+
+    /// Returns the edges from each dataset or model to what reads or references it.
+    #[must_use]
+    pub fn readers(&self) -> BTreeMap<String, BTreeSet<String>> {
+        turned(&self.reads())
+    }
+
+    /// Returns every dataset and model that `names` read or reference, directly or not, the names themselves included.
+    #[must_use]
+    pub fn upstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        with_reachable(names, &self.reads())
+    }
+
+    /// Returns every dataset and model that reads or references one of `names`, directly or not, the names themselves
+    /// included.
+    #[must_use]
+    pub fn downstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        with_reachable(names, &self.readers())
+    }
+
+    /// Returns every dataset and model that the SQL of `names` reads, directly or not, the names themselves included.
+    #[must_use]
+    pub fn sql_upstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        with_reachable(names, &self.sql_reads())
+    }
+
+    /// Returns every model whose SQL reads one of `names`, directly or not, the names themselves included.
+    #[must_use]
+    pub fn sql_downstream(&self, names: &BTreeSet<String>) -> BTreeSet<String> {
+        with_reachable(names, &turned(&self.sql_reads()))
+    }
+
+    fn sql_reads(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.tables.iter().map(|(name, table)| (name.clone(), table.reads.clone())).collect()
+    }
+}
+
+/// Returns what each dataset references.
+fn references(project: &Project) -> BTreeMap<String, BTreeSet<String>> {
+    let referenced = |source: &SourceContract| source.referenced().into_iter().map(str::to_owned).collect();
+    project.sources.iter().map(|(name, source)| (name.clone(), referenced(source))).collect()
+}
+
+/// Returns edges that lead the other way.
+fn turned(edges: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut turned: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (from, to) in edges {
+        for to in to {
+            turned.entry(to.clone()).or_default().insert(from.clone());
+        }
+    }
+    turned
+}
+
+fn with_reachable(names: &BTreeSet<String>, edges: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+    let found = graph::reachable(names.iter().map(String::as_str), edges);
+    found.into_iter().map(str::to_owned).chain(names.iter().cloned()).collect()
+}
+
+/// Returns the columns that SQL sees of a landed dataset.
+#[must_use]
+pub fn source_schema(source: &SourceContract) -> SchemaRef {
+    let fields: Vec<Field> =
+        source.columns.iter().map(|(name, column)| Field::new(name, column.kind.arrow(), true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Returns the value of a variable, built in or declared; of the clock, some value of the right type.
+#[must_use]
+pub fn variable_value(settings: &Settings, name: &str) -> Option<Variable> {
+    match name {
+        CLOCK => Some(Variable::Timestamp(chrono::DateTime::UNIX_EPOCH)),
+        "reporting_zone" => Some(Variable::Text(settings.reporting_zone.name().to_owned())),
+        _ => settings.vars.get(name).cloned(),
+    }
+}
+
+/// Returns what is wrong with a column's rules, now that its type is known.
+pub(super) fn rule_mistake(column: &str, rules: &Rules, kind: &DataType) -> Option<String> {
+    let texts = rules.values.iter().chain(&rules.min).chain(&rules.max);
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let does_not_fit =
+        |text: &&String| cast_with_options(&StringArray::from(vec![text.as_str()]), kind, &options).is_err();
+    if let Some(text) = texts.clone().find(does_not_fit) {
+        return Some(format!("`{column}` is of type {kind}, and `{text}` is no value of it"));
+    }
+    if rules.pattern.is_some() && *kind != DataType::Utf8 {
+        return Some(format!("`{column}` is of type {kind}, and `pattern` is for text"));
+    }
+    None
+}
+
+/// Asks `work` of every item, on all cores, and returns the answers in order.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(items.len().div_ceil(4));
+    if threads < 2 {
+        return items.iter().map(work).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let mut answers: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let take = || {
+            let mut answers = Vec::new();
+            while let Some((at, item)) =
+                Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?)))
+            {
+                answers.push((at, work(item)));
+            }
+            answers
+        };
+        // Where no thread is to be had, those that there are do it all.
+        let helper = |_| std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, take).ok();
+        let helpers: Vec<_> = (1..threads).filter_map(helper).collect();
+        let mut answers = take();
+        for helper in helpers {
+            match helper.join() {
+                Ok(more) => answers.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        answers
+    });
+    answers.sort_by_key(|(at, _)| *at);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+fn check_names(project: &Project, model: &Model, query: &Query, mistakes: &mut Diagnostics) {
+    for read in query.reads() {
+        check_read(project, model, read, mistakes);
+    }
+    let is_base = |name: &str| project.models.get(name).is_some_and(|model| model.layer == Layer::Base);
+    let is_tidied = |read: &&Located| project.sources.contains_key(&read.text) || is_base(&read.text);
+    if model.layer == Layer::Staging
+        && let Some(second) = query.reads().iter().filter(is_tidied).nth(1)
+    {
+        let at = model.file.at(second.bytes.clone());
+        let what = if query.reads().iter().any(|read| is_base(&read.text)) { "table" } else { "landed dataset" };
+        let message = format!("`{}` reads more than one {what}", model.name);
+        mistakes.push(
+            Diagnostic::new(Code::LayerReads, at, message)
+                .help("a staging model tidies one dataset; join feeds that are one dataset in `sql/base/`, all else in `sql/intermediate/`"),
+        );
+    }
+    for variable in query.variables() {
+        if variable_value(&project.settings, &variable.text).is_none() {
+            let known = project.settings.vars.keys().map(String::as_str).chain([CLOCK, "reporting_zone"]);
+            mistakes.push(
+                Diagnostic::new(
+                    Code::UnknownVariable,
+                    model.file.at(variable.bytes.clone()),
+                    format!("variable `${}` is not declared", variable.text),
+                )
+                .label("no such variable")
+                .help(
+                    did_you_mean(&variable.text, known)
+                        .unwrap_or_else(|| "declare it under `[vars]` in opsmart.toml".to_owned()),
+                ),
+            );
+        }
+    }
+}
+
+fn check_read(project: &Project, model: &Model, read: &Located, mistakes: &mut Diagnostics) {
+    let at = model.file.at(read.bytes.clone());
+    let name = read.text.as_str();
+    if project.sources.contains_key(name) {
+        if !model.layer.reads_landed() {
+            mistakes.push(
+                Diagnostic::new(
+                    Code::LayerReads,
+                    at,
+                    format!("`{}` must not read the landed dataset `{name}`", model.name),
+                )
+                .label("a landed dataset")
+                .help(format!("read it through a staging model, such as `stg_{name}`")),
+            );
+        }
+    } else if let Some(own) = OwnTable::ALL.into_iter().find(|own| own.name() == name) {
+        if own.is_of_checks() {
+            let message = format!("`{}` must not read `{name}`", model.name);
+            mistakes.push(
+                Diagnostic::new(Code::LayerReads, at, message)
+                    .help("it is made of what the checks say, after them all"),
+            );
+        } else if model.layer != Layer::Checks {
+            let message = format!("`{}` must not read `{name}`", model.name);
+            mistakes
+                .push(Diagnostic::new(Code::LayerReads, at, message).help("only checks read the suite's own tables"));
+        }
+    } else if let Some(other) = project.models.get(name) {
+        if !model.layer.may_read(other.layer) {
+            let allowed: Vec<&str> =
+                Layer::ALL.into_iter().filter(|layer| model.layer.may_read(*layer)).map(Layer::folder).collect();
+            let help = match model.layer {
+                Layer::Base => "a base model reads landed datasets and other base models".to_owned(),
+                Layer::Staging => {
+                    "a staging model reads one landed dataset, or one base model, and nothing else".to_owned()
+                }
+                layer => format!("models in `sql/{}/` read {}", layer.folder(), allowed.join(", ")),
+            };
+            let message =
+                format!("`{}` must not read `{name}`, which is in `sql/{}/`", model.name, other.layer.folder());
+            mistakes.push(Diagnostic::new(Code::LayerReads, at, message).help(help));
+        }
+    } else {
+        let known = project.models.values().filter(|m| model.layer.may_read(m.layer)).map(|m| m.name.as_str());
+        let known = known.chain(project.sources.keys().map(String::as_str));
+        mistakes.push(
+            Diagnostic::new(Code::UnknownTable, at, format!("table `{name}` does not exist"))
+                .label("neither a model nor a landed dataset")
+                .help(
+                    did_you_mean(name, known)
+                        .unwrap_or_else(|| "add `sql/<layer>/<name>.sql` or `schemas/sources/<name>.toml`".to_owned()),
+                ),
+        );
+    }
+}
+
+/// Returns the landed datasets, each after what it references; none where they do so in a circle.
+fn in_order_of_references(project: &Project, mistakes: &mut Diagnostics) -> Vec<String> {
+    match graph::waves(&references(project)) {
+        Ok(waves) => waves.concat(),
+        Err(circles) => {
+            let place = |name: &str, next: &str| {
+                let source = &project.sources[name];
+                let reference = source.references().map(|(_, reference)| reference).find(|to| to.dataset == next);
+                reference.map_or_else(|| source.file.whole(), |reference| source.file.at(reference.bytes.clone()))
+            };
+            let circle = |circle: &Vec<String>| graph::cycle("datasets", "reference", circle, place);
+            circles.iter().map(circle).for_each(|mistake| mistakes.push(mistake));
+            Vec::new()
+        }
+    }
+}
+
+fn sorted(mistakes: Diagnostics) -> Diagnostics {
+    mistakes.into_result(()).err().unwrap_or_default()
+}
