@@ -8,8 +8,8 @@ use arrow::datatypes::Int64Type;
 use arrow::util::display::array_value_to_string;
 use opsmart::diagnostic::SourceFile;
 use opsmart::ingest::{
-    Compression, FileInput, FileProblem, LINE_COLUMN, OFFSET_COLUMN, Outcome, Pace, ReadError, Reason, QuarantinedRecord, Sink,
-    read_at,
+    Compression, FileInput, FileProblem, LINE_COLUMN, OFFSET_COLUMN, Outcome, Pace, QuarantinedRecord, ReadError,
+    Reason, Sink, read_at,
 };
 use opsmart::project::{
     CsvFormat, FieldNames, FilesMode, Format, LandingPattern, Limits, NdjsonFormat, NewColumns, Normaliser, Readiness,

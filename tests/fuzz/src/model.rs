@@ -16,7 +16,7 @@ use datafusion::common::DataFusionError;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use opsmart::engine::{Resources, session};
-use opsmart::plan::{Workspace, Tried, is_of_the_query, plain, source_schema};
+use opsmart::plan::{Tried, Workspace, is_of_the_query, plain, source_schema};
 use opsmart::project::load;
 use opsmart::transform::{is_out_of_memory, query_of};
 
@@ -106,7 +106,8 @@ fn check(written: &Written, rows: u8) {
     fs::write(ROOT.join(MODEL), &written.sql).expect("a file");
     let files = [FILES, &[(MODEL, written.sql.as_str())]].concat();
     let files: Vec<(&str, &[u8])> = files.into_iter().map(|(name, text)| (name, text.as_bytes())).collect();
-    let workspace = load(Utf8Path::new(ROOT.as_str()), None).and_then(|project| Workspace::compile_and_try(project, &TRIED));
+    let workspace =
+        load(Utf8Path::new(ROOT.as_str()), None).and_then(|project| Workspace::compile_and_try(project, &TRIED));
     let workspace = match workspace {
         Ok(workspace) => workspace,
         Err(mistakes) => {
