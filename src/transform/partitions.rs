@@ -52,6 +52,7 @@ pub struct PartitionBuild<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PartitionCounts {
     /// How many were made.
+    #[serde(rename = "made")]
     pub built: usize,
     /// How many there are.
     pub all: usize,
