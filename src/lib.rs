@@ -8,8 +8,9 @@
 //! Project  Plan    Raw       Cleaned   Built       Checked   Published   RunReport
 //! ```
 //!
-//! Each stage is one module with one public function named after it, and the only maker of its result, so publishing
-//! unchecked data does not compile. Arrows point one way:
+//! Each stage but the first and the last is one module with one public function named after it (`load` is in `project`,
+//! `RunReport` in `run`; the module `report` is the page of `opsmart report`), and the only maker of its result, so
+//! publishing unchecked data does not compile. Arrows point one way:
 //!
 //! ```text
 //! cli ─▶ run ─▶ { ingest clean transform check publish } ─▶ plan ─▶ store ─▶ project ─▶ diagnostic

@@ -27,15 +27,16 @@ pub struct ChangedPartitions {
 /// Returns the plan of the rows that break a promise in partitions that changed, and the session in which it runs;
 /// nothing where there may be others.
 pub(super) async fn plan(
-    scene: QueryContext<'_>,
+    context: QueryContext<'_>,
     promise: &Check,
     since: &ChangedPartitions,
     plan: impl Fn(&SessionContext) -> Result<LogicalPlan>,
 ) -> Result<Option<(SessionContext, LogicalPlan)>> {
     let Some(by) = since.changed.values().next().and_then(|state| state.partition.as_ref()) else { return Ok(None) };
-    let Some(at) = leading(scene.workspace, &plan(scene.session)?, since) else { return Ok(None) };
-    let reads = scene.workspace.tables.get(&promise.name).map_or(&promise.inputs, |query| &query.reads);
-    let session = narrowed(scene, &promise.inputs, reads, Slices { states: &since.changed, keys: &since.keys }).await?;
+    let Some(at) = leading(context.workspace, &plan(context.session)?, since) else { return Ok(None) };
+    let reads = context.workspace.tables.get(&promise.name).map_or(&promise.inputs, |query| &query.reads);
+    let session =
+        narrowed(context, &promise.inputs, reads, Slices { states: &since.changed, keys: &since.keys }).await?;
     let plan = plan(&session)?;
     let column = Expr::Column(plan.schema().columns()[at].clone());
     let among = are_among(by, &column, plan.schema().field(at).data_type(), &since.keys)?;

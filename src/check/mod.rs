@@ -111,7 +111,7 @@ pub struct CheckError {
 /// # Errors
 /// When a check cannot be run.
 pub async fn check(
-    scene: QueryContext<'_>,
+    context: QueryContext<'_>,
     tables: Vec<TableState>,
     questions: Vec<CheckRun<'_>>,
 ) -> Result<Verdict, CheckError> {
@@ -126,17 +126,17 @@ pub async fn check(
     let mut errors = Vec::new();
     for question in questions {
         let promise = question.promise;
-        let answer = match ask(scene, &question).await {
+        let answer = match ask(context, &question).await {
             Ok(answer) => answer,
             Err(error) => {
                 let plan = planned(
-                    scene.session,
-                    &scene.workspace.functions,
+                    context.session,
+                    &context.workspace.functions,
                     &promise.failing,
-                    values(scene, question.published_rows),
+                    values(context, question.published_rows),
                 )
                 .ok();
-                let blame = Box::new(blame_of(scene, &promise.name, plan, &error).await);
+                let blame = Box::new(blame_of(context, &promise.name, plan, &error).await);
                 return Err(CheckError { check: promise.name.clone(), error, blame });
             }
         };
@@ -148,17 +148,17 @@ pub async fn check(
             }
             Status::Failed => {
                 let plan = planned(
-                    scene.session,
-                    &scene.workspace.functions,
+                    context.session,
+                    &context.workspace.functions,
                     &promise.failing,
-                    values(scene, question.published_rows),
+                    values(context, question.published_rows),
                 )
                 .ok();
                 let source = plan.zip(answer.first.as_ref()).and_then(|(plan, row)| Source::of_finding(&plan, row));
                 errors.push(FailedCheck { source: source.map(Box::new), ..finding(promise, &answer) });
             }
         }
-        checked.outcomes.insert(promise.name.clone(), outcome(promise, scene.as_of, &answer));
+        checked.outcomes.insert(promise.name.clone(), outcome(promise, context.as_of, &answer));
         checked.fingerprints.insert(promise.name.clone(), question.fingerprint);
     }
     if errors.is_empty() {
@@ -185,15 +185,15 @@ struct Answer {
 }
 
 /// Returns the values of the variables of a promise.
-fn values(scene: QueryContext<'_>, published_rows: Option<u64>) -> impl Fn(&str) -> Option<Variable> + Copy {
+fn values(context: QueryContext<'_>, published_rows: Option<u64>) -> impl Fn(&str) -> Option<Variable> + Copy {
     move |variable| match variable {
         PUBLISHED_ROWS => published_rows.and_then(|rows| i64::try_from(rows).ok()).map(Variable::Integer),
-        variable => value_at(scene.workspace, scene.as_of, variable),
+        variable => value_at(context.workspace, context.as_of, variable),
     }
 }
 
-async fn ask(scene: QueryContext<'_>, question: &CheckRun<'_>) -> Result<Answer, DataFusionError> {
-    let QueryContext { session, workspace, .. } = scene;
+async fn ask(context: QueryContext<'_>, question: &CheckRun<'_>) -> Result<Answer, DataFusionError> {
+    let QueryContext { session, workspace, .. } = context;
     let functions = &workspace.functions;
     let CheckRun { promise, published_rows, missing, since, .. } = question;
     let not_judged = |tested: u64| Answer {
@@ -206,7 +206,7 @@ async fn ask(scene: QueryContext<'_>, question: &CheckRun<'_>) -> Result<Answer,
     if missing.is_some() {
         return Ok(not_judged(0));
     }
-    let value = values(scene, *published_rows);
+    let value = values(context, *published_rows);
     // A change is judged by what it is a change of, and there is none of nothing.
     if promise.reads_published_rows() {
         let before = published_rows.unwrap_or(0);
@@ -225,7 +225,8 @@ async fn ask(scene: QueryContext<'_>, question: &CheckRun<'_>) -> Result<Answer,
     let limit = workspace.project.settings.limits.finding_rows;
     let narrow = match since {
         Some(since) => {
-            changed::plan(scene, promise, since, |session| planned(session, functions, &promise.failing, value)).await?
+            changed::plan(context, promise, since, |session| planned(session, functions, &promise.failing, value))
+                .await?
         }
         None => None,
     };

@@ -2,7 +2,8 @@
 //!
 //! A query opens every file of its inputs several times, so ten thousand small ones cost more than the rows in them.
 //! Small files share one. A large file is taken as it is, with the numbers of the rows that it loses beside it; only of
-//! one that loses many the others are copied. What was gathered before from the same contents and the same decisions is taken again: a file that lands changes
+//! one that loses many the others are copied. What was written before of the same
+//! contents and the same decisions is taken again: a file that lands changes
 //! the last group, and those that hold rows which it supersedes.
 
 use std::collections::BTreeMap;

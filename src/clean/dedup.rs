@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::in_parallel::in_parallel;
 use super::repeat_filter::RepeatFilter;
-use super::spill::{Scatter, Scattered};
+use super::spill::{SpillWriter, Spilled};
 use super::{CleanError, Part};
 use crate::ingest::{partitioner, stored_row_schema};
 use crate::partition::PartitionKey;
@@ -34,11 +34,11 @@ struct Buckets {
     /// Of how many rows the keys' hashes: some ten bytes each.
     hashes: usize,
     /// How many rows that may have to be compared: some hundred bytes each, and their keys.
-    rivals: usize,
+    candidates: usize,
 }
 
 impl Buckets {
-    const USUAL: Self = Self { hashes: 1 << 23, rivals: 1 << 20 };
+    const USUAL: Self = Self { hashes: 1 << 23, candidates: 1 << 20 };
 }
 
 /// What was decided about the rows of one content.
@@ -157,12 +157,12 @@ fn decide_by(
 ) -> Result<Vec<DedupDecision>, CleanError> {
     let mut decisions: Vec<DedupDecision> = parts.iter().map(DedupDecision::all_kept).collect();
     if !contract.key.is_empty() {
-        each_loser(buckets, store, contract, parts, |loser| {
+        each_dropped(buckets, store, contract, parts, |loser| {
             decisions[loser.part as usize].lose(&loser);
         })?;
     } else if contract.count_repeated {
         let mut repeated = vec![0; parts.len()];
-        each_loser(buckets, store, &by_every_column(contract), parts, |loser| {
+        each_dropped(buckets, store, &by_every_column(contract), parts, |loser| {
             repeated[loser.part as usize] += 1;
         })?;
         decisions.iter_mut().zip(repeated).for_each(|(decision, rows)| decision.counts.repeated = Some(rows));
@@ -185,7 +185,7 @@ fn by_every_column(contract: &SourceContract) -> SourceContract {
 }
 
 /// Names each row that another one with its key is preferred to.
-fn each_loser(
+fn each_dropped(
     buckets: Buckets,
     store: &Store,
     contract: &SourceContract,
@@ -193,8 +193,8 @@ fn each_loser(
     mut name: impl FnMut(DroppedRow),
 ) -> Result<(), CleanError> {
     let stretches = stretches(store, contract, parts)?;
-    let rivals = rivals(buckets, store, contract, parts, &stretches)?;
-    compare(buckets, store, contract, parts, (&stretches, &rivals), &mut name)
+    let candidates = candidates(buckets, store, contract, parts, &stretches)?;
+    compare(buckets, store, contract, parts, (&stretches, &candidates), &mut name)
 }
 
 /// Returns the hashes of all keys of `parts`.
@@ -212,7 +212,7 @@ pub(super) fn key_hashes(store: &Store, contract: &SourceContract, parts: &[Part
 }
 
 /// Returns each row that another one with its key is preferred to, of the keys whose hashes are among `keys`.
-pub(super) fn losers_among(
+pub(super) fn dropped_among(
     store: &Store,
     contract: &SourceContract,
     parts: &[Part],
@@ -227,28 +227,28 @@ pub(super) fn losers_among(
         })?;
         Ok::<_, CleanError>(bits.finish())
     };
-    let rivals = in_parallel(&stretches, of_stretch)?;
+    let candidates = in_parallel(&stretches, of_stretch)?;
     let mut losers = Vec::new();
-    compare(Buckets::USUAL, store, contract, parts, (&stretches, &rivals), &mut |loser| losers.push(loser))?;
+    compare(Buckets::USUAL, store, contract, parts, (&stretches, &candidates), &mut |loser| losers.push(loser))?;
     Ok(losers)
 }
 
-/// Compares the rows that are marked in `rivals`, and names each that another one with its key is preferred to.
+/// Compares the rows that are marked in `candidates`, and names each that another one with its key is preferred to.
 fn compare(
     buckets: Buckets,
     store: &Store,
     contract: &SourceContract,
     parts: &[Part],
-    (stretches, rivals): (&[Stretch], &[BooleanBuffer]),
+    (stretches, candidates): (&[Stretch], &[BooleanBuffer]),
     name: &mut dyn FnMut(DroppedRow),
 ) -> Result<(), CleanError> {
-    let rows = rivals.iter().map(BooleanBuffer::count_set_bits).sum::<usize>();
-    let pieces: Vec<_> = stretches.iter().zip(rivals).filter(|(_, rows)| rows.has_true()).collect();
-    let mut rivals = Scattered::of(store, &pieces, rows.div_ceil(buckets.rivals), |(stretch, rows), to| {
-        read_rivals(store, contract, parts, stretch, rows, to)
+    let rows = candidates.iter().map(BooleanBuffer::count_set_bits).sum::<usize>();
+    let pieces: Vec<_> = stretches.iter().zip(candidates).filter(|(_, rows)| rows.has_true()).collect();
+    let mut candidates = Spilled::of(store, &pieces, rows.div_ceil(buckets.candidates), |(stretch, rows), to| {
+        read_candidates(store, contract, parts, stretch, rows, to)
     })?;
-    for bucket in 0..rivals.buckets() {
-        losers(contract, &rivals.take(bucket)?).into_iter().for_each(&mut *name);
+    for bucket in 0..candidates.buckets() {
+        losers(contract, &candidates.take(bucket)?).into_iter().for_each(&mut *name);
     }
     Ok(())
 }
@@ -284,7 +284,7 @@ fn short(hash: u64) -> u32 {
 }
 
 /// Returns, by stretch, which of its rows have a key that another row may have too.
-fn rivals(
+fn candidates(
     buckets: Buckets,
     store: &Store,
     contract: &SourceContract,
@@ -292,7 +292,7 @@ fn rivals(
     stretches: &[Stretch],
 ) -> Result<Vec<BooleanBuffer>, CleanError> {
     let rows: usize = stretches.iter().map(|stretch| stretch.rows.rows).sum();
-    let mut hashes = Scattered::of(store, stretches, rows.div_ceil(buckets.hashes), |stretch, to| {
+    let mut hashes = Spilled::of(store, stretches, rows.div_ceil(buckets.hashes), |stretch, to| {
         hash_keys(store, contract, parts, stretch, to)
     })?;
     let none = |stretch: &Stretch| {
@@ -300,11 +300,11 @@ fn rivals(
         bits.append_n(stretch.rows.rows, false);
         bits
     };
-    let mut rivals: Vec<_> = stretches.iter().map(none).collect();
+    let mut candidates: Vec<_> = stretches.iter().map(none).collect();
     for bucket in 0..hashes.buckets() {
-        mark_rivals(&hashes.take(bucket)?, &mut rivals);
+        mark_rivals(&hashes.take(bucket)?, &mut candidates);
     }
-    Ok(rivals.into_iter().map(|mut bits| bits.finish()).collect())
+    Ok(candidates.into_iter().map(|mut bits| bits.finish()).collect())
 }
 
 /// Scatters the places of the rows of a stretch with the hashes of their keys.
@@ -313,7 +313,7 @@ fn hash_keys(
     contract: &SourceContract,
     parts: &[Part],
     stretch: &Stretch,
-    to: &mut Scatter<'_>,
+    to: &mut SpillWriter<'_>,
 ) -> Result<(), CleanError> {
     each_key(store, contract, parts, stretch, |place, hash| {
         to.add(bucket_of(hash, to.buckets()), |bytes| {
@@ -346,7 +346,7 @@ fn each_key(
 }
 
 /// Marks the rows of one bucket whose hash another row has too; `hashes` are what [`hash_keys`] scattered, by stretch.
-fn mark_rivals(hashes: &[Vec<u8>], rivals: &mut [BooleanBufferBuilder]) {
+fn mark_rivals(hashes: &[Vec<u8>], candidates: &mut [BooleanBufferBuilder]) {
     let number =
         |bytes: &[u8; 8], at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let all = || hashes.iter().flat_map(|bytes| bytes.as_chunks::<8>().0).map(|row| number(row, 4));
@@ -359,24 +359,24 @@ fn mark_rivals(hashes: &[Vec<u8>], rivals: &mut [BooleanBufferBuilder]) {
         let first = common.partition_point(|&other| other < hash);
         common.get(first + 1) == Some(&hash)
     };
-    for (bytes, rivals) in hashes.iter().zip(rivals) {
+    for (bytes, candidates) in hashes.iter().zip(candidates) {
         for row in bytes.as_chunks::<8>().0 {
             let hash = number(row, 4);
             if marks.is_marked_twice(hash) && is_common(hash) {
-                rivals.set_bit(number(row, 0) as usize, true);
+                candidates.set_bit(number(row, 0) as usize, true);
             }
         }
     }
 }
 
 /// Scatters the rows of a stretch that may have a key in common with others.
-fn read_rivals(
+fn read_candidates(
     store: &Store,
     contract: &SourceContract,
     parts: &[Part],
     stretch: &Stretch,
     rows: &BooleanBuffer,
-    to: &mut Scatter<'_>,
+    to: &mut SpillWriter<'_>,
 ) -> Result<(), CleanError> {
     let order: Vec<String> = contract.keep.iter().map(|keep| keep.column().to_owned()).collect();
     let (mut keys, mut orders) = (Encoder::new(contract, &contract.key)?, Encoder::new(contract, &order)?);
@@ -396,8 +396,8 @@ fn read_rivals(
             partitioner.as_mut().map(|partitioner| partitioner.keys(&batch)).transpose().map_err(failed)?;
         for (at, (((key, order), hash), row)) in keys.iter().zip(&orders).zip(hashes).zip(&mut places).enumerate() {
             let partition = partitions.as_ref().map(|keys| keys.is_valid(at).then(|| keys.value(at)));
-            let rival = Duplicate { row, hash, partition, key: key.as_ref(), order: order.as_ref() };
-            to.add(bucket_of(xxh3_64(rival.key), to.buckets()), |bytes| rival.write(bytes))?;
+            let candidate = Candidate { row, hash, partition, key: key.as_ref(), order: order.as_ref() };
+            to.add(bucket_of(xxh3_64(candidate.key), to.buckets()), |bytes| candidate.write(bytes))?;
         }
     }
     Ok(())
@@ -405,7 +405,7 @@ fn read_rivals(
 
 /// A row that may have a key in common with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Duplicate<'a> {
+struct Candidate<'a> {
     row: Row,
     /// The sum's part that is its own.
     hash: u128,
@@ -416,7 +416,7 @@ struct Duplicate<'a> {
     order: &'a [u8],
 }
 
-impl<'a> Duplicate<'a> {
+impl<'a> Candidate<'a> {
     fn write(&self, to: &mut Vec<u8>) {
         to.extend(self.row.part.to_le_bytes());
         to.extend(self.row.row.to_le_bytes());
@@ -458,34 +458,34 @@ pub(super) struct DroppedRow {
     is_duplicate: bool,
 }
 
-/// Returns the rows that are not kept, of one bucket of rivals in the order of file and record.
+/// Returns the rows that are not kept, of one bucket of candidates in the order of file and record.
 fn losers(contract: &SourceContract, found: &[Vec<u8>]) -> Vec<DroppedRow> {
     let prefers_later = !matches!(contract.keep, Some(Keep::First(_)));
-    let rivals = found.iter().flat_map(|bytes| {
+    let candidates = found.iter().flat_map(|bytes| {
         let mut rest = bytes.as_slice();
-        std::iter::from_fn(move || Duplicate::read(&mut rest))
+        std::iter::from_fn(move || Candidate::read(&mut rest))
     });
     let mut groups: HashTable<(u64, usize, &[u8])> = HashTable::new();
-    let mut of_group: Vec<(usize, Duplicate<'_>)> = Vec::new();
-    for rival in rivals {
-        let hash = xxh3_64(rival.key);
+    let mut of_group: Vec<(usize, Candidate<'_>)> = Vec::new();
+    for candidate in candidates {
+        let hash = xxh3_64(candidate.key);
         let number = groups.len();
-        let known = groups.entry(hash, |known| known.0 == hash && known.2 == rival.key, |known| known.0);
-        let group = known.or_insert((hash, number, rival.key)).get().1;
-        of_group.push((group, rival));
+        let known = groups.entry(hash, |known| known.0 == hash && known.2 == candidate.key, |known| known.0);
+        let group = known.or_insert((hash, number, candidate.key)).get().1;
+        of_group.push((group, candidate));
     }
-    // Stable, so that rivals stay in the order of file and record.
+    // Stable, so that candidates stay in the order of file and record.
     of_group.sort_by_key(|(group, _)| *group);
     let mut losers = Vec::new();
     let mut counted = HashSet::new();
-    for rivals in of_group.chunk_by(|one, other| one.0 == other.0).filter(|rivals| rivals.len() > 1) {
-        let rivals = rivals.iter().map(|(_, rival)| rival);
-        let rank = |one: &&Duplicate<'_>, other: &&Duplicate<'_>| (one.order, one.row).cmp(&(other.order, other.row));
-        let kept = if prefers_later { rivals.clone().max_by(rank) } else { rivals.clone().min_by(rank) };
+    for candidates in of_group.chunk_by(|one, other| one.0 == other.0).filter(|candidates| candidates.len() > 1) {
+        let candidates = candidates.iter().map(|(_, candidate)| candidate);
+        let rank = |one: &&Candidate<'_>, other: &&Candidate<'_>| (one.order, one.row).cmp(&(other.order, other.row));
+        let kept = if prefers_later { candidates.clone().max_by(rank) } else { candidates.clone().min_by(rank) };
         let Some(kept) = kept else { continue };
         counted.clear();
         counted.insert(kept.hash);
-        for &Duplicate { row, hash, partition, .. } in rivals.filter(|rival| rival.row != kept.row) {
+        for &Candidate { row, hash, partition, .. } in candidates.filter(|candidate| candidate.row != kept.row) {
             let Row { part, row } = row;
             losers.push(DroppedRow { part, row, hash, partition, is_duplicate: !counted.insert(hash) });
         }
@@ -611,14 +611,14 @@ pub(super) mod tests {
             ),
             keeps_first: bool,
             hashes in 1..50_usize,
-            rivals in 1..50_usize,
+            candidates in 1..50_usize,
         ) {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open(camino::Utf8Path::from_path(folder.path()).unwrap(), Arc::new(LocalDisk));
             let keep = if keeps_first { "first" } else { "latest" };
             let contract = contract(&format!("key = [\"id\"]\nkeep = {{ {keep} = \"at\" }}"));
             let made: Vec<Part> = parts.iter().map(|rows| part(&store, &contract, rows)).collect();
-            let decided = decide_by(Buckets { hashes, rivals }, &store, &contract, &made).unwrap();
+            let decided = decide_by(Buckets { hashes, candidates }, &store, &contract, &made).unwrap();
             let (lost, duplicates) = expected(keeps_first, &parts);
             prop_assert_eq!(decided.iter().map(|decision| decision.lost.clone()).collect::<Vec<_>>(), lost);
             let counted = decided.iter().map(|decision| decision.counts.exact_duplicates).sum::<u64>();

@@ -69,7 +69,7 @@ pub(super) fn decide(
     let (old, now) = (near(&old), near(parts));
     // What was lost among the files of before is given back first, so that no row is lost twice.
     let mut given_back: BTreeMap<usize, HashSet<u32>> = BTreeMap::new();
-    for loser in dedup::losers_among(store, contract, &old, &keys)? {
+    for loser in dedup::dropped_among(store, contract, &old, &keys)? {
         if let Some(at) = places.get(&old[loser.part as usize].identity) {
             decided[*at].give_back(&loser);
             given_back.entry(*at).or_default().insert(loser.row);
@@ -79,7 +79,7 @@ pub(super) fn decide(
         decided[at].lost.retain(|row| !rows.contains(row));
     }
     let mut changed = BTreeSet::new();
-    for loser in dedup::losers_among(store, contract, &now, &keys)? {
+    for loser in dedup::dropped_among(store, contract, &now, &keys)? {
         if let Some(at) = places.get(&now[loser.part as usize].identity) {
             decided[*at].lose(&loser);
             changed.insert(*at);

@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray,
 use super::dedup::DedupDecision;
 use super::{CleanError, Part};
 use crate::digest::Digest;
-use crate::plan::OwnTable;
+use crate::plan::SystemTable;
 use crate::project::SourceContract;
 use crate::store::{AdmittedFile, CleanCounts, DataFile, Ledger, Store, StoreError};
 
@@ -33,8 +33,8 @@ pub(super) fn write(
     live: &[&AdmittedFile],
     (parts, decided): (&[Part], &[DedupDecision]),
 ) -> Result<DataFile, CleanError> {
-    let schema = OwnTable::Ledger.schema();
-    let table = OwnTable::Ledger.name();
+    let schema = SystemTable::Ledger.schema();
+    let table = SystemTable::Ledger.name();
     let of_content: HashMap<&Digest, usize> = parts.iter().zip(0..).map(|(part, at)| (&part.identity, at)).collect();
     let mut first: Vec<Option<&str>> = vec![None; parts.len()];
     let mut file = store.create_parquet(table, &schema, schema.fields().len())?;

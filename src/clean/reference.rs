@@ -25,7 +25,7 @@ use super::dedup::DedupDecision;
 use super::in_parallel::in_parallel;
 use super::{CleanError, Part, Referenced};
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN, Reason, partitioner, quoted, stored_row_schema};
-use crate::plan::OwnTable;
+use crate::plan::SystemTable;
 use crate::project::{ForeignKey, SourceContract};
 use crate::store::{
     DataFile, ParquetFile, RowGroup, RowHasher, Store, StoreError, read_row_group, read_row_numbers, row_groups,
@@ -292,7 +292,7 @@ fn write(
     decided: &mut [DedupDecision],
     gone: u64,
 ) -> Result<QuarantinedRows, CleanError> {
-    let (table, schema) = (OwnTable::Quarantine.name(), OwnTable::Quarantine.schema());
+    let (table, schema) = (SystemTable::Quarantine.name(), SystemTable::Quarantine.schema());
     let mut file = None;
     let mut of_parts = BTreeMap::new();
     // The hashes of those that were met, to tell which of them had counted as repeated.
@@ -402,7 +402,7 @@ fn each_piece(
     strays: &[Stray],
     mut each: impl FnMut(&RecordBatch) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let failed = |source| StoreError::Rows { table: OwnTable::Quarantine.name().to_owned(), source };
+    let failed = |source| StoreError::Rows { table: SystemTable::Quarantine.name().to_owned(), source };
     let options = FormatOptions::default();
     let named = contract.columns.iter().zip(batch.columns());
     let values = named.map(|((name, column), array)| {
@@ -449,7 +449,7 @@ impl Piece<'_> {
         let repeat =
             |text: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values(std::iter::repeat_n(text, rows))) };
         RecordBatch::try_new(
-            OwnTable::Quarantine.schema(),
+            SystemTable::Quarantine.schema(),
             vec![
                 repeat(&contract.name),
                 file,

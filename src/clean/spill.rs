@@ -1,4 +1,5 @@
-//! Records of many pieces of a dataset, brought together by bucket, in memory that does not grow with the dataset.
+//! Records of many pieces of a dataset, brought together by bucket: spilled to a file where they are many, in memory that
+//! does not grow with the dataset.
 //!
 //! With one bucket everything stays in memory. With more, what is gathered goes to a file without a name, from which one
 //! bucket at a time comes back. Each bucket has its records in the order of the pieces that they came from.
@@ -11,16 +12,16 @@ const FLUSH_BYTES: usize = 1 << 16;
 
 /// Records by bucket.
 #[derive(Debug)]
-pub(super) struct Scattered {
+pub(super) struct Spilled {
     scratch: Option<Scratch>,
     /// By piece, then by bucket.
-    pieces: Vec<Vec<Held>>,
+    pieces: Vec<Vec<Bucket>>,
     buckets: usize,
 }
 
 /// What one piece has for one bucket.
 #[derive(Debug, Default)]
-struct Held {
+struct Bucket {
     /// Where in the scratch file it starts, how long each stretch of it is.
     aside: Vec<(u64, usize)>,
     /// What came after that.
@@ -28,12 +29,12 @@ struct Held {
 }
 
 /// Takes the records of one piece.
-pub(super) struct Scatter<'a> {
+pub(super) struct SpillWriter<'a> {
     scratch: Option<&'a Scratch>,
-    held: Vec<Held>,
+    held: Vec<Bucket>,
 }
 
-impl Scatter<'_> {
+impl SpillWriter<'_> {
     /// Gives one bucket the record that `write` appends.
     pub(super) fn add(&mut self, bucket: usize, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), StoreError> {
         let held = &mut self.held[bucket];
@@ -50,7 +51,7 @@ impl Scatter<'_> {
     }
 }
 
-impl Held {
+impl Bucket {
     fn put_aside(&mut self, scratch: &Scratch) -> Result<(), StoreError> {
         if !self.here.is_empty() {
             self.aside.push((scratch.append(&self.here)?, self.here.len()));
@@ -60,19 +61,19 @@ impl Held {
     }
 }
 
-impl Scattered {
+impl Spilled {
     /// Lets `fill` scatter the records of each piece, on all cores.
     pub(super) fn of<T: Sync, E: From<StoreError> + Send>(
         store: &Store,
         pieces: &[T],
         buckets: usize,
-        fill: impl Fn(&T, &mut Scatter<'_>) -> Result<(), E> + Sync,
+        fill: impl Fn(&T, &mut SpillWriter<'_>) -> Result<(), E> + Sync,
     ) -> Result<Self, E> {
         let buckets = buckets.max(1);
         let scratch = if buckets > 1 { Some(store.scratch()?) } else { None };
         let pieces = in_parallel(pieces, |piece| {
-            let held = (0..buckets).map(|_| Held::default()).collect();
-            let mut scatter = Scatter { scratch: scratch.as_ref(), held };
+            let held = (0..buckets).map(|_| Bucket::default()).collect();
+            let mut scatter = SpillWriter { scratch: scratch.as_ref(), held };
             fill(piece, &mut scatter)?;
             if let Some(scratch) = &scratch {
                 for held in &mut scatter.held {
@@ -93,8 +94,8 @@ impl Scattered {
     /// Takes the records of one bucket out: of each piece, in order, all that it has for the bucket.
     pub(super) fn take(&mut self, bucket: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         let scratch = self.scratch.as_ref();
-        let of_piece = |held: &mut Vec<Held>| {
-            let Held { aside, here } = std::mem::take(&mut held[bucket]);
+        let of_piece = |held: &mut Vec<Bucket>| {
+            let Bucket { aside, here } = std::mem::take(&mut held[bucket]);
             let Some(scratch) = scratch else { return Ok(here) };
             let mut records = Vec::with_capacity(aside.iter().map(|(_, length)| length).sum());
             for (at, length) in aside {
@@ -119,7 +120,7 @@ mod tests {
         let store = Store::open(camino::Utf8Path::from_path(folder.path()).unwrap(), Arc::new(LocalDisk));
         for buckets in [1_usize, 7] {
             let pieces = [0_u32, 100_000, 200_000];
-            let mut scattered = Scattered::of(&store, &pieces, buckets, |&first, to| {
+            let mut scattered = Spilled::of(&store, &pieces, buckets, |&first, to| {
                 (first..first + 100_000).try_for_each(|number| {
                     to.add(number as usize % buckets, |bytes| bytes.extend(number.to_le_bytes()))
                 })

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Failure, Global, load, open_store, summary};
 use crate::cli::print::{Printer, answer, document};
 use crate::digest::Digest;
-use crate::plan::Reason;
+use crate::plan::BuildReason;
 use crate::run::Exit;
 
 /// List the runs that did something
@@ -122,10 +122,10 @@ fn tables(record: &Value) -> Vec<Vec<String>> {
 
 /// Says why something was made, and what came of it.
 fn reason(item: &Value) -> String {
-    let why = Reason::ALL.into_iter().find(|why| item["why"] == why.as_str());
+    let why = BuildReason::ALL.into_iter().find(|why| item["why"] == why.as_str());
     let inputs: Vec<String> = item["changed_inputs"].as_array().into_iter().flatten().map(word).collect();
     let mut words = match why {
-        Some(Reason::Inputs) if !inputs.is_empty() => format!("{} changed", inputs.join(", ")),
+        Some(BuildReason::Inputs) if !inputs.is_empty() => format!("{} changed", inputs.join(", ")),
         Some(why) => why.to_string(),
         None => String::new(),
     };

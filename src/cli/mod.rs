@@ -119,7 +119,7 @@ enum Command {
     Quarantine(quarantine::QuarantineCommand),
     Forget(forget::ForgetArgs),
     Erase(erase::EraseArgs),
-    Report(report::PageArgs),
+    Report(report::ReportArgs),
     Docs(docs::DocsArgs),
     Generate(generate::GenerateArgs),
     #[command(subcommand)]

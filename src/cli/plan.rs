@@ -10,7 +10,7 @@ use super::{Failure, Global, load, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::ingest::{Drift, Drifts, drifts, quoted};
-use crate::plan::{Build, DatasetStep, FileReason, ModelStep, Plan, Workspace};
+use crate::plan::{Build, DatasetStep, FileReason, FileStep, ModelStep, Plan, Workspace};
 use crate::project::{self, Layer, PartitionBy};
 use crate::run::{Exit, RunOptions, plan_run};
 
@@ -283,10 +283,8 @@ fn as_json(plan: &Plan, drifts: &AllDrifts<'_>) -> serde_json::Value {
         if let Some(pattern) = &dataset.nothing_at {
             value["nothing_landed"] = pattern.as_str().into();
         }
-        let files = dataset.files.iter().map(
-            |file| serde_json::json!({ "path": file.listed.path, "because": format!("{:?}", file.why).to_lowercase() }),
-        );
-        value["read"] = files.collect();
+        let read = |file: &FileStep| serde_json::json!({ "path": file.listed.path, "because": file.why.as_str() });
+        value["read"] = dataset.files.iter().map(read).collect();
         let found = drifts.get(dataset.name.as_str());
         let drift = found.iter().flat_map(|found| &found.files).map(|(path, drift)| {
             serde_json::json!({

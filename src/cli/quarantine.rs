@@ -13,7 +13,7 @@ use super::{Failure, Global, load, run, runtime, show, summary};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::{SourceFile, did_you_mean};
 use crate::ingest::{Locator, Reason, quoted};
-use crate::plan::{OwnTable, Query};
+use crate::plan::{Query, SystemTable};
 use crate::project::Project;
 use crate::run::Exit;
 use crate::sql_text::text as sql_text;
@@ -126,7 +126,7 @@ fn nothing(project: &Project, choice: &Choice) -> Result<String, Failure> {
 fn ask(project: &Project, on: &OnBranch, sql: String, limit: usize) -> Result<Vec<RecordBatch>, Failure> {
     let store = on.open(project);
     let Some((_, snapshot)) = store.current()? else { return Ok(Vec::new()) };
-    if !snapshot.tables.contains_key(OwnTable::Quarantine.name()) {
+    if !snapshot.tables.contains_key(SystemTable::Quarantine.name()) {
         return Ok(Vec::new());
     }
     let file = SourceFile::new("query", sql);
@@ -138,7 +138,7 @@ fn list(project: &Project, choice: &Choice, printer: &Printer) -> Result<Exit, F
     let sql = format!(
         "select dataset, file, reason, column_name, count(*) as records from {} where {} \
          group by dataset, file, reason, column_name order by dataset, file, reason, column_name",
-        OwnTable::Quarantine.name(),
+        SystemTable::Quarantine.name(),
         choice.condition(project)?
     );
     let batches = ask(project, &choice.on, sql, 0)?;
@@ -174,7 +174,7 @@ fn text_at(batch: &RecordBatch, column: usize, row: usize) -> String {
 }
 
 /// One record that was set aside.
-struct QuarantinedRecord {
+struct QuarantineRow {
     dataset: String,
     file: String,
     line: i64,
@@ -190,11 +190,11 @@ fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, 
     let sql = format!(
         "select dataset, file, line, byte_offset, reason, column_name, message, record from {} where {} \
          order by dataset, file, line, byte_offset",
-        OwnTable::Quarantine.name(),
+        SystemTable::Quarantine.name(),
         args.choice.condition(project)?
     );
     let batches = ask(project, &args.choice.on, sql, if args.limit > 0 { args.limit + 1 } else { 0 })?;
-    let mut records: Vec<QuarantinedRecord> = batches.iter().flat_map(asides).collect();
+    let mut records: Vec<QuarantineRow> = batches.iter().flat_map(rows_of).collect();
     let is_cut = args.limit > 0 && records.len() > args.limit;
     if is_cut {
         records.truncate(args.limit);
@@ -231,12 +231,12 @@ fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-fn asides(batch: &RecordBatch) -> Vec<QuarantinedRecord> {
+fn rows_of(batch: &RecordBatch) -> Vec<QuarantineRow> {
     let number = |column: usize, row: usize| {
         let numbers = batch.column(column).as_primitive::<Int64Type>();
         numbers.is_valid(row).then(|| numbers.value(row))
     };
-    let aside = |row: usize| QuarantinedRecord {
+    let aside = |row: usize| QuarantineRow {
         dataset: text_at(batch, 0, row),
         file: text_at(batch, 1, row),
         line: number(2, row).unwrap_or_default(),
@@ -254,7 +254,7 @@ const OF_VALUES: [Reason; 7] =
     [Reason::Rule, Reason::Ohlc, Reason::Sum, Reason::Bot, Reason::Test, Reason::Future, Reason::Late];
 
 /// Returns which bytes of a record are at fault, where that can be told.
-fn part_at_fault(aside: &QuarantinedRecord, locator: Option<&mut Locator<'_>>) -> Option<Range<usize>> {
+fn part_at_fault(aside: &QuarantineRow, locator: Option<&mut Locator<'_>>) -> Option<Range<usize>> {
     if aside.column.is_empty() {
         // A message about the record as a whole may name a byte of it.
         let (_, after) = aside.message.split_once(" at byte ")?;
@@ -272,7 +272,7 @@ fn part_at_fault(aside: &QuarantinedRecord, locator: Option<&mut Locator<'_>>) -
     places.into_iter().find(is_what_was_found)
 }
 
-impl QuarantinedRecord {
+impl QuarantineRow {
     fn text(&self, place: Option<Range<usize>>) -> String {
         let column = if self.column.is_empty() { String::new() } else { format!(" in `{}`", self.column) };
         let Self { file, line, reason, message, .. } = self;
@@ -346,7 +346,7 @@ fn replay(global: &Global, args: &ReplayArgs, printer: &Printer) -> Result<Exit,
 /// Returns how many records of each dataset are set aside.
 fn count(project: &Project, on: &OnBranch, datasets: &[String]) -> Result<BTreeMap<String, i64>, Failure> {
     let names = datasets.iter().map(|name| sql_text(name)).collect::<Vec<_>>().join(", ");
-    let table = OwnTable::Quarantine.name();
+    let table = SystemTable::Quarantine.name();
     let sql = format!("select dataset, count(*) as records from {table} where dataset in ({names}) group by dataset");
     let mut counts = BTreeMap::new();
     for batch in ask(project, on, sql, 0)? {

@@ -23,7 +23,7 @@ use crate::transform::register_stored;
 /// Trends with targets and anomalies, scorecards, risks, the ledger of records, run times: whatever the published tables
 /// hold. The page needs nothing but itself, in English and Chinese, and can be mailed or put anywhere.
 #[derive(Debug, Args)]
-pub(super) struct PageArgs {
+pub(super) struct ReportArgs {
     /// File to write; folders on the way to it are made
     #[arg(long, env = "OPSMART_REPORT_TO", value_name = "FILE", default_value = "report.html")]
     to: Utf8PathBuf,
@@ -44,7 +44,7 @@ enum Lang {
     Zh,
 }
 
-pub(super) fn page(global: &Global, args: &PageArgs, printer: &Printer) -> Result<Exit, Failure> {
+pub(super) fn page(global: &Global, args: &ReportArgs, printer: &Printer) -> Result<Exit, Failure> {
     check_file("--to", &args.to, "the report is one file", "report.html")?;
     let project = load(global)?;
     let store = args.on.open(&project);

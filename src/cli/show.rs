@@ -27,7 +27,7 @@ use crate::plan::{Kind, Query, SqlFunctions, Workspace, plan_query, try_query};
 use crate::project::{Project, SourceContract, parse_duration};
 use crate::run::{Exit, RunError};
 use crate::sql_text::identifier;
-use crate::store::{ABOUT, Snapshot, Store};
+use crate::store::{OPS_TABLES, Snapshot, Store};
 use crate::transform::{TransformError, register_stored, register_view};
 use crate::visible;
 
@@ -291,14 +291,14 @@ fn know_tables(
     query: &Query,
     file: &SourceFile,
 ) -> Result<(), Failure> {
-    let is_stored = |name: &str| snapshot.tables.contains_key(name) || ABOUT.contains(&name);
+    let is_stored = |name: &str| snapshot.tables.contains_key(name) || OPS_TABLES.contains(&name);
     let is_view = |name: &str| project.models.contains_key(name);
     if let Some(unknown) = query.reads().iter().find(|read| !is_stored(&read.text) && !is_view(&read.text)) {
         if let Some(dataset) = project.sources.get(&unknown.text) {
             return Err(not_taken_in(dataset));
         }
         let known = snapshot.tables.keys().chain(project.models.keys()).chain(project.sources.keys());
-        let known = known.map(String::as_str).chain(ABOUT);
+        let known = known.map(String::as_str).chain(OPS_TABLES);
         let bytes = file.text.find(&unknown.text).map_or(0..0, |at| at..at + unknown.text.len());
         let mistake =
             Diagnostic::new(Code::UnknownTable, file.at(bytes), format!("table `{}` does not exist", unknown.text));
@@ -306,7 +306,7 @@ fn know_tables(
         return Err(Failure::Project(mistake.help(did_you_mean(&unknown.text, known).unwrap_or(list)).into()));
     }
     let register = |name: &str| -> Result<(), Failure> {
-        if ABOUT.contains(&name) {
+        if OPS_TABLES.contains(&name) {
             let (schema, batches) = store.about(name)?;
             let table = MemTable::try_new(schema, vec![batches]).map_err(RunError::Engine)?;
             return session

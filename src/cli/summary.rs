@@ -88,7 +88,8 @@ fn tables(built: &[TableReport]) -> String {
     let row = |table: &TableReport| {
         let mut row = vec![table.table.clone(), grouped(table.rows)];
         if has_partitions {
-            let words = |portion: PartitionCounts| format!("{} of {}", portion.built, portion.all);
+            let words =
+                |partition_counts: PartitionCounts| format!("{} of {}", partition_counts.built, partition_counts.all);
             row.push(table.partitions.map_or_else(String::new, words));
         }
         row.push(format!("{:.2}", table.seconds));

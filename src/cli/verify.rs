@@ -17,7 +17,7 @@ use crate::plan::Workspace;
 use crate::project::PartitionBy;
 use crate::run::{Exit, RunError};
 use crate::store::{Snapshot, Store, StoreError};
-use crate::verify::{Damage, Published, Remade, Selection, Verified, documents, verify};
+use crate::verify::{Damage, Remade, Selection, Verified, VerifyRequest, documents, verify};
 
 /// How many names of partitions a line has room for.
 const MOST_PARTITIONS: usize = 5;
@@ -59,7 +59,7 @@ pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printe
     let work = format!("verify-{}", uuid::Uuid::now_v7().simple());
     let resources =
         Resources::of_this_machine(workspace.project.settings.memory_bytes, Some(store.spill_folder(&work)));
-    let of = Published {
+    let of = VerifyRequest {
         store: &store,
         workspace: &workspace,
         id: &reference.snapshot,

@@ -85,7 +85,7 @@ impl TreeNodeRewriter for Checking<'_> {
 impl Checking<'_> {
     /// Returns an expression with its own operator checked, if that may overflow, and its type as far as it came out.
     fn checked(&self, expression: Expr, parts: &[Known]) -> (Transformed<Expr>, Option<DataType>) {
-        // What has no type here, such as the parameter of a lambda, is left to the engine.
+        // What has no type here, as where a name is that of two columns, is left to the engine.
         let kind_of = |part: &Expr, at: usize| {
             parts.get(at).and_then(|known| known.kind.clone()).or_else(|| part.get_type(self.schema).ok())
         };

@@ -14,9 +14,9 @@ use datafusion::logical_expr::{Limit, LogicalPlan, lit};
 use datafusion::optimizer::AnalyzerRule;
 
 #[derive(Debug)]
-pub(super) struct OneRowStaysOne;
+pub(super) struct KeepFilterAboveGlobalAggregate;
 
-impl AnalyzerRule for OneRowStaysOne {
+impl AnalyzerRule for KeepFilterAboveGlobalAggregate {
     fn name(&self) -> &'static str {
         "one_row_stays_one"
     }

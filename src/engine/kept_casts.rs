@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::compute::CastOptions;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use arrow::util::display::FormatOptions;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
@@ -83,7 +83,12 @@ pub(super) fn written(expression: Expr) -> Transformed<Expr> {
 /// Returns whether a cast between types that the engine takes out of comparisons makes another value of some.
 fn changes(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
-        (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(zone))) => !is_utc(zone),
+        (DataType::Timestamp(_, None), DataType::Timestamp(_, Some(zone))) if !is_utc(zone) => true,
+        // The constant would be cut to whole seconds. Of stored instants it is cut to microseconds, which few would write
+        // more digits than; where all casts of them stayed, no file could be left out for its times.
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => {
+            from != to && matches!(from, TimeUnit::Second | TimeUnit::Millisecond)
+        }
         _ => match (Digits::of(from), Digits::of(to)) {
             (Some(from), Some(to)) => !from.fit(&to),
             _ => false,
@@ -91,7 +96,9 @@ fn changes(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-fn is_utc(zone: &str) -> bool {
+/// Returns whether a zone is UTC by another name.
+#[must_use]
+pub fn is_utc(zone: &str) -> bool {
     ["UTC", "Z", "+00:00", "Etc/UTC"].contains(&zone)
 }
 

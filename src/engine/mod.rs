@@ -29,6 +29,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 
 pub use checked::{links, shortest, unchecked};
 pub use inspection::{Inspect, Inspection, inspected};
+pub use kept_casts::is_utc;
 
 use crate::functions;
 
@@ -142,7 +143,7 @@ fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
         .with_physical_optimizer_rule(Arc::new(inspection::ScansAreWatched))
         .build();
     let session = SessionContext::new_with_state(state);
-    session.add_analyzer_rule(Arc::new(global_aggregate::OneRowStaysOne));
+    session.add_analyzer_rule(Arc::new(global_aggregate::KeepFilterAboveGlobalAggregate));
     session.add_analyzer_rule(Arc::new(checked::ArithmeticIsChecked));
     session.add_analyzer_rule(Arc::new(kept_casts::CastsAreKept));
     functions::register(&session);

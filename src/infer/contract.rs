@@ -9,7 +9,7 @@ use super::dialect::Dialect;
 use super::distinct::Count;
 use super::key::Keys;
 use super::names::is_chinese;
-use super::numbers::Currency;
+use super::numbers::NumberStyle;
 use super::pass::{Field, Found};
 use super::{Inferred, Input, Landing};
 use crate::ingest::{Reason, quoted};
@@ -339,8 +339,8 @@ fn evidence(field: &Field, column: &ColumnProposal) -> Vec<String> {
         told.push(format!("from {} to {}", shown(&found.min.1), shown(&found.max.1)));
     }
     if let Some(step) = column.normalise {
-        let fare = [&profile.numbers.point, &profile.numbers.comma].into_iter().find(|fare| fare.step == step);
-        if let Some(Currency { min: Some((_, min)), max: Some((_, max)), .. }) = fare
+        let style = [&profile.numbers.point, &profile.numbers.comma].into_iter().find(|style| style.step == step);
+        if let Some(NumberStyle { min: Some((_, min)), max: Some((_, max)), .. }) = style
             && min != max
         {
             told.push(format!("from {} to {}", shown(min), shown(max)));

@@ -10,7 +10,7 @@ use super::column::{NULLS, Profile, Tally, WEAK_NULLS};
 use super::dialect::Dialect;
 use super::exact::Exact;
 use super::names::{Expected, expected, is_code, is_identifier, is_measure, is_time, names_things};
-use super::numbers::{Currency, precision};
+use super::numbers::{NumberStyle, precision};
 use super::pass::{Field, Found};
 use crate::ingest::{Rank, Reader, normalised, quoted};
 use crate::project::{ColumnType, Format, Normaliser};
@@ -137,7 +137,7 @@ fn dated(reading: Reading) -> String {
 
 fn decide(field: &Field) -> ColumnProposal {
     let Field { column, profile, .. } = field;
-    let mut told = Interpretation::default();
+    let mut told = DecisionNotes::default();
     let (kind, reading, unclear) = kind(field, &mut told);
     let (null_texts, nulls) = nulls(profile, kind == ColumnType::String);
     let is_text = kind == ColumnType::String;
@@ -173,7 +173,7 @@ fn decide(field: &Field) -> ColumnProposal {
 
 /// What is told of a column while its type is found.
 #[derive(Debug, Default)]
-struct Interpretation {
+struct DecisionNotes {
     notes: Vec<String>,
     asked: Vec<String>,
     choices: Vec<String>,
@@ -276,7 +276,7 @@ fn of(profile: &Profile, reading: Reading) -> Option<&Candidate> {
 }
 
 /// Returns the type, how it is read, and formats between which nothing decides.
-fn kind(field: &Field, told: &mut Interpretation) -> (ColumnType, Option<Reading>, Vec<Reading>) {
+fn kind(field: &Field, told: &mut DecisionNotes) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
     let text = || (ColumnType::String, None, Vec::new());
     let fitting: Vec<&Candidate> =
@@ -306,7 +306,7 @@ fn kind(field: &Field, told: &mut Interpretation) -> (ColumnType, Option<Reading
 fn mergeless(
     field: &Field,
     decided: (ColumnType, Option<Reading>, Vec<Reading>),
-    told: &mut Interpretation,
+    told: &mut DecisionNotes,
 ) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
     let (kind, reading, _) = &decided;
@@ -354,7 +354,7 @@ fn type_words(kind: ColumnType, reading: Option<Reading>) -> String {
 fn narrowest(
     field: &Field,
     fitting: &[&Candidate],
-    told: &mut Interpretation,
+    told: &mut DecisionNotes,
 ) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
     let text = (ColumnType::String, None, Vec::new());
@@ -446,7 +446,7 @@ fn fraction_time(field: &Field, fitting: &[&Candidate]) -> Option<Reading> {
 fn whole(
     field: &Field,
     fitting: &[&Candidate],
-    told: &mut Interpretation,
+    told: &mut DecisionNotes,
 ) -> (ColumnType, Option<Reading>, Vec<Reading>) {
     let profile = &field.profile;
     let day_seconds = 86_400;
@@ -553,8 +553,8 @@ impl Marks {
             found.fields.iter().find_map(|field| {
                 let Profile { numbers, values, .. } = &field.profile;
                 let fits = if is_comma { numbers.fit_comma(*values) } else { numbers.fit_point(*values) };
-                let fare = if is_comma { &numbers.comma } else { &numbers.point };
-                let proof = fare.proof.as_ref().filter(|_| fits)?;
+                let style = if is_comma { &numbers.comma } else { &numbers.point };
+                let proof = style.proof.as_ref().filter(|_| fits)?;
                 Some((field.column.clone(), proof.text.clone()))
             })
         };
@@ -618,10 +618,11 @@ fn settle_numbers(field: &Field, column: &mut ColumnProposal, marks: &Marks) {
     if marks.delimiter.is_none() && is_plain && !numbers.ends_in_zero {
         return;
     }
-    let kind = |fare: &Currency| fare.kind().unwrap_or(ColumnType::String);
+    let kind = |style: &NumberStyle| style.kind().unwrap_or(ColumnType::String);
     let required = column.mark();
-    let declared =
-        |fare: &Currency, step: &str| format!("{{ type = \"{}{required}\", normalise = [\"{step}\"] }}", kind(fare));
+    let declared = |style: &NumberStyle, step: &str| {
+        format!("{{ type = \"{}{required}\", normalise = [\"{step}\"] }}", kind(style))
+    };
     let is_dot = unclear.text.contains('.');
     let (as_thousands, as_fraction) = (read_as(&unclear.text, true), read_as(&unclear.text, false));
     let told = format!("{text} may be {as_thousands} or {as_fraction}, and every value may be read in both ways");
@@ -656,16 +657,16 @@ fn read_as(text: &str, is_thousands: bool) -> String {
     plain.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn normalise(field: &Field, column: &mut ColumnProposal, fare: &Currency, note: String) {
-    let Some(kind) = fare.kind() else { return };
-    let step = Normaliser::NAMES.iter().find(|(_, known)| *known == fare.step).map_or("", |(name, _)| name);
+fn normalise(field: &Field, column: &mut ColumnProposal, style: &NumberStyle, note: String) {
+    let Some(kind) = style.kind() else { return };
+    let step = Normaliser::NAMES.iter().find(|(_, known)| *known == style.step).map_or("", |(name, _)| name);
     let declared = format!("{{ type = \"{kind}{}\", normalise = [\"{step}\"] }}", column.mark());
     if names_things(&field.column) {
         column.as_code = Some(format!("`{declared}`"));
         column.notes.push(format!("taken for a code: `{declared}` reads every value, too"));
         return make_text(field, column);
     }
-    let number = |text: &str| Some(Exact::of(&normalised(fare.step, text)?)?.key());
+    let number = |text: &str| Some(Exact::of(&normalised(style.step, text)?)?.key());
     if let Ok(Some((one, other))) = field.profile.distinct.merged(number)
         && numbers_differ(&one, &other)
     {
@@ -678,7 +679,7 @@ fn normalise(field: &Field, column: &mut ColumnProposal, fare: &Currency, note: 
     }
     column.kind = kind;
     column.reading = None;
-    column.normalise = Some(fare.step);
+    column.normalise = Some(style.step);
     column.values.clear();
     (column.null_texts, column.nulls) = nulls(&field.profile, false);
     column.notes.extend(Some(note).filter(|note| !note.is_empty()));

@@ -20,9 +20,9 @@ const CURRENCIES: [&str; 17] =
 #[derive(Debug)]
 pub(super) struct Numbers {
     /// With commas between thousands and a point.
-    pub(super) point: Currency,
+    pub(super) point: NumberStyle,
     /// With points between thousands and a comma.
-    pub(super) comma: Currency,
+    pub(super) comma: NumberStyle,
     /// The first text with one mark before three digits, which is between thousands or before a fraction.
     pub(super) unclear: Option<Seen>,
     /// Whether such a text ends in a zero, as no program writes a fraction by itself.
@@ -35,7 +35,7 @@ pub(super) struct Numbers {
 
 /// How one way of writing fares.
 #[derive(Debug, Clone)]
-pub(super) struct Currency {
+pub(super) struct NumberStyle {
     pub(super) step: Normaliser,
     pub(super) fits: u64,
     fails: u64,
@@ -47,7 +47,7 @@ pub(super) struct Currency {
     pub(super) max: Option<(f64, String)>,
 }
 
-impl Currency {
+impl NumberStyle {
     fn new(step: Normaliser) -> Self {
         let (min, max) = (None, None);
         Self { step, fits: 0, fails: 0, proof: None, whole_digits: 0, fraction_digits: 0, min, max }
@@ -123,8 +123,8 @@ enum Shown {
 impl Default for Numbers {
     fn default() -> Self {
         Self {
-            point: Currency::new(Normaliser::Amount),
-            comma: Currency::new(Normaliser::DecimalComma),
+            point: NumberStyle::new(Normaliser::Amount),
+            comma: NumberStyle::new(Normaliser::DecimalComma),
             unclear: None,
             ends_in_zero: false,
             currencies: BTreeSet::new(),
@@ -176,8 +176,8 @@ impl Numbers {
         self.fit(&self.comma, &self.point, count)
     }
 
-    fn fit(&self, fare: &Currency, other: &Currency, count: u64) -> bool {
-        count > 0 && fare.fits == count && other.proof.is_none() && !self.are_addresses && fare.kind().is_some()
+    fn fit(&self, style: &NumberStyle, other: &NumberStyle, count: u64) -> bool {
+        count > 0 && style.fits == count && other.proof.is_none() && !self.are_addresses && style.kind().is_some()
     }
 }
 

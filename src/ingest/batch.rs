@@ -13,7 +13,7 @@ use super::cells::{Cells, Span};
 use super::column_fit::ColumnFit;
 use super::cross_column::{Flag, Rule};
 use super::erased::Erased;
-use super::lateness::Times;
+use super::lateness::LatenessLimits;
 use super::parse::{Column, ValueError};
 use super::problem::{ColumnMismatch, FileProblem, ReadError};
 use super::quarantine::Reason;
@@ -54,7 +54,7 @@ pub(super) struct Table {
     /// What the values of a row must keep to together.
     rules: Vec<Rule>,
     /// What the landing of the file says of the times in it.
-    times: Times,
+    times: LatenessLimits,
     /// Values of which nothing may be kept.
     erased: Erased,
 }
@@ -136,7 +136,7 @@ impl Table {
             fits,
             marks: Flag::all(contract)?,
             rules: Rule::all(contract)?,
-            times: Times::new(contract, landed_at),
+            times: LatenessLimits::new(contract, landed_at),
             erased: Erased::new(contract)?,
         })
     }

@@ -22,7 +22,7 @@ pub(super) struct Condition {
     /// The places in the contract of the columns that it names, each once, the one on the left first.
     columns: Vec<usize>,
     is_negated: bool,
-    question: Predicate,
+    predicate: Predicate,
 }
 
 /// What is asked of the column on the left.
@@ -76,8 +76,8 @@ impl Condition {
                 }
             }
         }
-        let question = Predicate::new(contract, condition)?;
-        Ok(Self { text: condition.text.clone(), columns, is_negated: condition.is_negated, question })
+        let predicate = Predicate::new(contract, condition)?;
+        Ok(Self { text: condition.text.clone(), columns, is_negated: condition.is_negated, predicate })
     }
 
     /// Returns the condition as the contract has it.
@@ -103,7 +103,7 @@ impl Condition {
 
     /// Returns of each row whether the condition holds; null where a value is null, so that it neither does nor does not.
     pub(super) fn ask(&self, columns: &[ArrayRef]) -> Result<BooleanArray, ArrowError> {
-        let answer = self.question.ask(&columns[self.left()], columns)?;
+        let answer = self.predicate.ask(&columns[self.left()], columns)?;
         if self.is_negated { not(&answer) } else { Ok(answer) }
     }
 }
@@ -181,7 +181,7 @@ impl Predicate {
             Self::Texts(texts) => of_texts(left, |text| texts.allow(text.as_bytes())),
             Self::Any(questions) => {
                 let none = BooleanArray::new(BooleanBuffer::new_unset(left.len()), left.nulls().cloned());
-                questions.iter().try_fold(none, |found, question| or(&found, &question.ask(left, columns)?))?
+                questions.iter().try_fold(none, |found, predicate| or(&found, &predicate.ask(left, columns)?))?
             }
             Self::Null => is_null(left)?,
         })

@@ -45,7 +45,7 @@ pub(super) struct Csv {
     /// Makes one cell more of those that the contract does not know.
     rest: Option<OverflowFields>,
     slots: Vec<Option<usize>>,
-    strangers: SchemaDiff,
+    schema_diff: SchemaDiff,
     done_bytes: u64,
     repeated_bytes: u64,
 }
@@ -124,7 +124,7 @@ impl Csv {
             fields,
             rest: None,
             slots,
-            strangers: SchemaDiff::default(),
+            schema_diff: SchemaDiff::default(),
             done_bytes: 0,
             repeated_bytes: 0,
         })
@@ -325,7 +325,7 @@ impl Csv {
             self.rest = Some(OverflowFields::new(&told_apart(&names, &self.slots), &self.slots));
             self.slots[column] = Some(self.fields);
         }
-        self.strangers = bound.strangers;
+        self.schema_diff = bound.schema_diff;
         Ok(())
     }
 
@@ -417,8 +417,8 @@ impl Records for Csv {
         &self.slots
     }
 
-    fn strangers(&self) -> &SchemaDiff {
-        &self.strangers
+    fn schema_diff(&self) -> &SchemaDiff {
+        &self.schema_diff
     }
 
     fn has_header(&self) -> bool {
@@ -433,7 +433,7 @@ impl Records for Csv {
         // Nothing but blank lines and remarks is a file of no records. Where lines before the header are to be passed over
         // and it ends among or behind them, it may have been cut off.
         let has_begun = !self.header.rows.is_empty() || self.had_skip_lines;
-        if self.expects_header && has_begun { Err(FileProblem::NoHeader) } else { Ok(self.strangers) }
+        if self.expects_header && has_begun { Err(FileProblem::NoHeader) } else { Ok(self.schema_diff) }
     }
 }
 

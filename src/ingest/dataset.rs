@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, SubsecRound, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::decode::Compression;
@@ -18,7 +19,7 @@ use super::problem::{FileProblem, ReadError};
 use super::quarantine::QuarantinedRecord;
 use crate::digest::{Digest, Parts};
 use crate::partition::Partitioner;
-use crate::plan::{DatasetStep, FileLeft, Listed, OwnTable, Unready, live_paths};
+use crate::plan::{DatasetStep, FileLeft, Listed, SystemTable, Unready, live_paths};
 use crate::project::{FilesMode, Limits, SourceContract};
 use crate::store::{AdmittedFile, Common, DatasetManifest, FileContent, ParquetFile, Shared, Slice, Store, StoreError};
 
@@ -149,7 +150,7 @@ pub async fn ingest(
         let (limits, landings) = (*limits, Arc::clone(&landings));
         async move {
             match bundle {
-                [alone] => Ok(vec![read_steady(store, folder, contract, limits, &landings, alone).await?]),
+                [alone] => Ok(vec![read_stable(store, folder, contract, limits, &landings, alone).await?]),
                 several => read_bundle(store, folder, contract, limits, landings, several).await,
             }
         }
@@ -182,8 +183,8 @@ pub async fn ingest(
     }
     let mut admitted = Admitted::of(std::mem::take(&mut raw.paths), step.files.len());
     while let Some(read) = readings.try_next().await? {
-        for steady in read {
-            match steady {
+        for stable in read {
+            match stable {
                 StableRead::Read(listed, reading) => raw.admit(store, contract, &mut admitted, &listed, *reading)?,
                 StableRead::Left(file) => raw.left.push(file),
             }
@@ -208,17 +209,48 @@ pub async fn ingest(
     Ok(raw)
 }
 
+/// The places of admitted files in their list, by path. One path may have been admitted many times.
+#[derive(Debug, Default)]
+struct PathIndex {
+    /// Of each path, the newest.
+    newest: HashTable<usize>,
+    /// Of each place, the one before it under the same path.
+    earlier: Vec<Option<usize>>,
+}
+
+impl PathIndex {
+    fn hash(path: &str) -> u64 {
+        xxh3_64(path.as_bytes())
+    }
+
+    /// Takes the next of `files`.
+    fn add_next(&mut self, files: &[AdmittedFile]) {
+        let at = self.earlier.len();
+        let path = &files[at].path;
+        let hash = |place: &usize| Self::hash(&files[*place].path);
+        match self.newest.entry(Self::hash(path), |place| files[*place].path == *path, hash) {
+            Entry::Occupied(mut newest) => self.earlier.push(Some(std::mem::replace(newest.get_mut(), at))),
+            Entry::Vacant(free) => {
+                free.insert(at);
+                self.earlier.push(None);
+            }
+        }
+    }
+
+    /// Returns the places of a path, newest first.
+    fn under(&self, files: &[AdmittedFile], path: &str) -> impl Iterator<Item = usize> {
+        let newest = self.newest.find(Self::hash(path), |place| *files[*place].path == *path);
+        std::iter::successors(newest.copied(), |place| self.earlier[*place])
+    }
+}
+
 /// The paths that were admitted, oldest first, to be found by path: a run may read as many files as there are.
 #[derive(Debug, Default)]
 struct Admitted {
     paths: Vec<AdmittedFile>,
     /// The places of those that count no longer.
     put_out: HashSet<usize>,
-    by_path: HashTable<usize>,
-}
-
-fn path_hash(path: &str) -> u64 {
-    xxh3_64(path.as_bytes())
+    by_path: PathIndex,
 }
 
 impl Admitted {
@@ -232,17 +264,15 @@ impl Admitted {
 
     /// Returns the places of what was admitted under one path, oldest first.
     fn under(&self, path: &str) -> Vec<usize> {
-        let of_hash = self.by_path.iter_hash(path_hash(path)).copied();
-        let mut places: Vec<usize> =
-            of_hash.filter(|at| *self.paths[*at].path == *path && !self.put_out.contains(at)).collect();
-        places.sort_unstable();
+        let counting = self.by_path.under(&self.paths, path).filter(|at| !self.put_out.contains(at));
+        let mut places: Vec<usize> = counting.collect();
+        places.reverse();
         places
     }
 
     fn push(&mut self, path: AdmittedFile) {
-        let Self { paths, by_path, .. } = self;
-        by_path.insert_unique(path_hash(&path.path), paths.len(), |&at| path_hash(&paths[at].path));
-        paths.push(path);
+        self.paths.push(path);
+        self.by_path.add_next(&self.paths);
     }
 
     /// Puts those of some places out that are not forgotten.
@@ -477,16 +507,16 @@ async fn read_bundle(
         Ok(read) => read?,
         Err(error) => return Err(IngestError::Bug { path, reason: error.to_string() }),
     };
-    let mut steady = Vec::with_capacity(read.len());
+    let mut stable = Vec::with_capacity(read.len());
     for (listed, reading) in bundle.iter().zip(read) {
-        steady.push(if let Some(reading) = reading {
+        stable.push(if let Some(reading) = reading {
             StableRead::Read((*listed).clone(), Box::new(reading))
         } else {
             let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract));
-            read_steady(store, folder, contract, limits, &landings, listed).await?
+            read_stable(store, folder, contract, limits, &landings, listed).await?
         });
     }
-    Ok(steady)
+    Ok(stable)
 }
 
 /// Reads files one after the other; `None` stands for one that has to be read alone.
@@ -556,7 +586,7 @@ fn read_tiny(
 ///
 /// A file that is still being written to may end in the middle of a record, or of a compressed stream; what is found in
 /// it then says nothing.
-async fn read_steady(
+async fn read_stable(
     store: Store,
     folder: Arc<LandingFolder>,
     contract: Arc<SourceContract>,
@@ -593,7 +623,7 @@ async fn read_steady(
 struct Landings {
     before: Option<Shared<DatasetManifest>>,
     /// The places of the paths of before, by path, so that a file that is what it was need not be read to be known.
-    by_path: HashTable<usize>,
+    by_path: PathIndex,
     /// Of contents that have a path and no rows.
     of_gone: HashMap<Digest, DateTime<Utc>>,
 }
@@ -602,9 +632,8 @@ impl Landings {
     fn of(before: Option<Shared<DatasetManifest>>) -> Self {
         let mut landings = Self { before, ..Self::default() };
         let Some(before) = &landings.before else { return landings };
-        for (at, path) in before.paths.iter().enumerate() {
-            let by_path = &mut landings.by_path;
-            by_path.insert_unique(path_hash(&path.path), at, |&at| path_hash(&before.paths[at].path));
+        for path in &before.paths {
+            landings.by_path.add_next(&before.paths);
             if !before.contents.contains_key(&path.content) {
                 landings.of_gone.entry(path.content.clone()).or_insert(path.landed_at);
             }
@@ -620,9 +649,9 @@ impl Landings {
     /// Returns when the content of a file landed, if the file is what it was.
     fn of_file(&self, listed: &Listed) -> Option<DateTime<Utc>> {
         let before = self.before.as_ref()?;
-        let of_path = self.by_path.iter_hash(path_hash(&listed.path)).copied();
-        let is_it = |at: &usize| before.paths[*at].path == listed.path && before.paths[*at].etag == listed.etag;
-        self.of_content(&before.paths[of_path.filter(is_it).max()?].content)
+        let mut of_path = self.by_path.under(&before.paths, &listed.path);
+        let at = of_path.find(|at| before.paths[*at].etag == listed.etag)?;
+        self.of_content(&before.paths[at].content)
     }
 }
 
@@ -768,16 +797,18 @@ impl<'a> Tables<'a> {
         if self.aside.rows == 0 {
             return Ok(());
         }
-        let schema = OwnTable::Quarantine.schema();
+        let schema = SystemTable::Quarantine.schema();
         let file = match &mut self.quarantine {
             Some(file) => file,
-            none => {
-                none.insert(self.store.create_parquet(OwnTable::Quarantine.name(), &schema, schema.fields().len())?)
-            }
+            none => none.insert(self.store.create_parquet(
+                SystemTable::Quarantine.name(),
+                &schema,
+                schema.fields().len(),
+            )?),
         };
         let batch = self.aside.take(&self.contract.name, self.path, &schema);
         let batch =
-            batch.map_err(|source| StoreError::Rows { table: OwnTable::Quarantine.name().to_owned(), source })?;
+            batch.map_err(|source| StoreError::Rows { table: SystemTable::Quarantine.name().to_owned(), source })?;
         file.write(&batch)
     }
 

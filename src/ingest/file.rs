@@ -140,7 +140,7 @@ pub fn read_at<S: Sink>(
 #[derive(Debug)]
 pub(super) struct Seen<E> {
     /// Which names of the file and of the contract do not meet.
-    pub(super) strangers: SchemaDiff,
+    pub(super) schema_diff: SchemaDiff,
     /// For each column of the contract, its name and what it made of its values.
     pub(super) columns: Vec<(String, ColumnFit)>,
     /// What ended the reading before the end of the file, or is wrong with the file as a whole.
@@ -218,7 +218,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
     fn run<F: Records>(mut self, mut records: F) -> Result<Outcome, ReadError<S::Error>> {
         self.walk(&mut records)?;
         self.ledger.bytes = self.chunk.base() + self.chunk.bytes().len() as u64;
-        self.judge(true, records.strangers())?;
+        self.judge(true, records.schema_diff())?;
         let (has_header, repeated_headers) = (records.has_header(), records.repeated_headers());
         let SchemaDiff { unknown: unknown_columns, missing: missing_columns } = records.finish()?;
         self.judge_names(&unknown_columns)?;
@@ -232,19 +232,19 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
     fn look<F: Records>(mut self, mut records: F) -> Seen<S::Error> {
         let walked = self.walk(&mut records);
         let columns = self.table.fits().map(|(name, fit)| (name.to_owned(), fit.clone()));
-        let (mut strangers, columns) = (records.strangers().clone(), columns.collect());
+        let (mut schema_diff, columns) = (records.schema_diff().clone(), columns.collect());
         // A file that was read to its end is judged as a run would.
         let judged = walked.and_then(|()| {
-            self.judge(true, &strangers)?;
-            strangers = records.finish()?;
-            self.judge_names(&strangers.unknown)?;
+            self.judge(true, &schema_diff)?;
+            schema_diff = records.finish()?;
+            self.judge_names(&schema_diff.unknown)?;
             Ok(())
         });
-        Seen { strangers, columns, ended: judged.err() }
+        Seen { schema_diff, columns, ended: judged.err() }
     }
 
     /// Ends the reading of a file that a column does not fit at all.
-    fn judge(&self, at_end: bool, strangers: &SchemaDiff) -> Result<(), FileProblem> {
+    fn judge(&self, at_end: bool, schema_diff: &SchemaDiff) -> Result<(), FileProblem> {
         if !self.judges {
             return Ok(());
         }
@@ -252,7 +252,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         if columns.is_empty() {
             Ok(())
         } else {
-            Err(FileProblem::ColumnMismatch { columns, unknown: strangers.unknown.clone() })
+            Err(FileProblem::ColumnMismatch { columns, unknown: schema_diff.unknown.clone() })
         }
     }
 
@@ -336,10 +336,10 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
             let batch = self.table.rows(&self.cells, shape, (bytes, base), &mut self.failures);
             let (batch, late) = batch.map_err(ReadError::Batch)?;
             self.ledger.late += late;
-            self.judge(false, records.strangers())?;
+            self.judge(false, records.schema_diff())?;
             if F::HAS_HEADER {
                 // Nothing of such a file needs to be read.
-                self.judge_names(&records.strangers().unknown)?;
+                self.judge_names(&records.schema_diff().unknown)?;
             }
             self.failures.sort_by_key(|failure| failure.span.start);
             let mut failed = self.failures.iter().filter(|failure| failure.column.is_some()).peekable();

@@ -189,7 +189,7 @@ impl Wanted {
             }
         }
         let missing = missing.into_iter().map(|(column, _)| column.name.clone()).collect();
-        Ok(Bound { slots, strangers: SchemaDiff { unknown, missing } })
+        Ok(Bound { slots, schema_diff: SchemaDiff { unknown, missing } })
     }
 }
 
@@ -232,7 +232,7 @@ pub(super) struct Bound {
     /// For each column of the contract, the field that is its.
     pub(super) slots: Vec<Option<usize>>,
     /// The names that stand for no column, each once, and the columns without a name.
-    pub(super) strangers: SchemaDiff,
+    pub(super) schema_diff: SchemaDiff,
 }
 
 #[cfg(test)]
@@ -257,9 +257,9 @@ mod tests {
     fn own_names_go_before_aliases_and_the_rest_is_reported() {
         let wanted = wanted(&[(&["id", "ticket_id"], true), (&["note"], false)]);
         assert_eq!(bind(&wanted, &["x", "ticket_id"]).unwrap().slots, [Some(1), None]);
-        let Bound { slots, strangers } = bind(&wanted, &["ticket_id", "id", "x", "x"]).unwrap();
-        assert_eq!((slots, strangers.unknown), (vec![Some(1), None], vec!["ticket_id".to_owned(), "x".into()]));
-        assert_eq!(strangers.missing, ["note"]);
+        let Bound { slots, schema_diff } = bind(&wanted, &["ticket_id", "id", "x", "x"]).unwrap();
+        assert_eq!((slots, schema_diff.unknown), (vec![Some(1), None], vec!["ticket_id".to_owned(), "x".into()]));
+        assert_eq!(schema_diff.missing, ["note"]);
     }
 
     #[test]
@@ -292,8 +292,8 @@ mod tests {
             (&["sprint", "Sprint#1"], false),
         ]);
         let bound = |header: &[&str]| {
-            let Bound { slots, strangers } = bind(&jira, header).unwrap();
-            (slots, strangers.unknown.join(" "), strangers.missing.join(" "))
+            let Bound { slots, schema_diff } = bind(&jira, header).unwrap();
+            (slots, schema_diff.unknown.join(" "), schema_diff.missing.join(" "))
         };
         let all = |slots: [Option<usize>; 4], unknown: &str, missing: &str| {
             (slots.to_vec(), unknown.to_owned(), missing.to_owned())
@@ -326,7 +326,7 @@ mod tests {
         // Where the right name stands beside it, nothing has to be guessed.
         let both = bind(&wanted, &["ID", "id", "", "", "note"]).unwrap();
         assert_eq!(both.slots, [Some(1), Some(4)]);
-        assert_eq!(both.strangers, SchemaDiff { unknown: vec!["ID".into(), "\"\"".into()], missing: Vec::new() });
+        assert_eq!(both.schema_diff, SchemaDiff { unknown: vec!["ID".into(), "\"\"".into()], missing: Vec::new() });
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::project::{ColumnType, SourceContract, ThenLate};
 
 /// What a contract says of times and landing, ready to be asked of the rows of one file.
 #[derive(Debug)]
-pub(super) struct Times {
+pub(super) struct LatenessLimits {
     not_future: Vec<Limit>,
     late: Option<(Limit, ThenLate)>,
 }
@@ -29,7 +29,7 @@ struct Limit {
     text: String,
 }
 
-impl Times {
+impl LatenessLimits {
     /// Makes ready what a contract says, for a file that landed at that time. Without a time nothing is asked.
     pub(super) fn new(contract: &SourceContract, landed_at: Option<DateTime<Utc>>) -> Self {
         let Some(landed_at) = landed_at else { return Self { not_future: Vec::new(), late: None } };

@@ -29,7 +29,7 @@ pub(super) struct Meaning {
 pub(super) struct Names {
     /// Of the record first, then of each object inside it that has some.
     levels: Vec<Level>,
-    strangers: SchemaDiff,
+    schema_diff: SchemaDiff,
     seen: HashSet<Vec<u8>>,
     /// The cells whose name some record had, with a value or without.
     met: HashSet<usize>,
@@ -90,8 +90,8 @@ impl Names {
     }
 
     /// Returns the names that did not mean anything, in the order of their first appearance.
-    pub(super) fn strangers(&self) -> &SchemaDiff {
-        &self.strangers
+    pub(super) fn schema_diff(&self) -> &SchemaDiff {
+        &self.schema_diff
     }
 
     /// Returns whether some record had a name of the cell, with a value or without.
@@ -113,10 +113,10 @@ impl Names {
         const MOST_GUESSES: usize = 1024;
         let Level { prefix, meanings, guesses, .. } = &mut self.levels[level];
         let found = meanings.get(name).copied();
-        if found.is_none() && self.strangers.unknown.len() < MOST_UNKNOWN {
+        if found.is_none() && self.schema_diff.unknown.len() < MOST_UNKNOWN {
             let path = [prefix, name].concat();
             if !self.seen.contains(&path) {
-                self.strangers.unknown.push(String::from_utf8_lossy(&path).into_owned());
+                self.schema_diff.unknown.push(String::from_utf8_lossy(&path).into_owned());
                 self.seen.insert(path);
             }
         }

@@ -308,18 +308,18 @@ impl Records for Ndjson {
         &self.slots
     }
 
-    fn strangers(&self) -> &SchemaDiff {
-        self.names.strangers()
+    fn schema_diff(&self) -> &SchemaDiff {
+        self.names.schema_diff()
     }
 
     fn finish(self) -> Result<SchemaDiff, FileProblem> {
-        let mut strangers = self.names.strangers().clone();
+        let mut schema_diff = self.names.schema_diff().clone();
         // A name is often left out where it has no value, so a few records say nothing.
         if self.records >= LEAST {
             let missing = self.optional.into_iter().filter(|(cell, _)| !self.names.has_met(*cell));
-            strangers.missing = missing.map(|(_, name)| name).collect();
+            schema_diff.missing = missing.map(|(_, name)| name).collect();
         }
-        Ok(strangers)
+        Ok(schema_diff)
     }
 }
 

@@ -102,7 +102,7 @@ fn peek(contract: &SourceContract, limits: &Limits, listed: &Listed, bytes: impl
     };
     let mut few = Few::default();
     let pace = Pace { chunk_bytes: 64 << 10, batch_rows: RECORDS };
-    let Seen { strangers, columns, ended } = match look_at(pace, &input, bytes, &mut few) {
+    let Seen { schema_diff, columns, ended } = match look_at(pace, &input, bytes, &mut few) {
         Ok(seen) => seen,
         Err(error) => return Drift { problem: told(&error, limits), ..Drift::default() },
     };
@@ -113,7 +113,7 @@ fn peek(contract: &SourceContract, limits: &Limits, listed: &Listed, bytes: impl
         _ => false,
     };
     let mut problem = ended.as_ref().and_then(|error| told(error, limits));
-    let SchemaDiff { unknown, missing } = strangers;
+    let SchemaDiff { unknown, missing } = schema_diff;
     let mut drift = Drift { unknown, missing, ..Drift::default() };
     for (name, fit) in columns.into_iter().filter(|(name, _)| !is_told(name)) {
         if let Some(records) = fit.always_missing() {

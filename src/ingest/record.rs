@@ -173,7 +173,7 @@ pub(super) trait Records {
     fn slots(&self) -> &[Option<usize>];
 
     /// Returns which names of the file so far and of the contract do not meet.
-    fn strangers(&self) -> &SchemaDiff;
+    fn schema_diff(&self) -> &SchemaDiff;
 
     /// Returns whether a header has been read.
     fn has_header(&self) -> bool {

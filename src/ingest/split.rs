@@ -92,6 +92,20 @@ impl Splitter {
     ///
     /// A record that is broken may have added cells.
     pub(super) fn scan(self, view: View<'_>, at: usize, fields: Option<usize>, cells: &mut Cells) -> Scan {
+        self.scan_telling(view, at, fields, cells, &mut false)
+    }
+
+    /// As [`scan`](Self::scan), and tells whether the quote that opens a field was taken for text because none closes it on
+    /// its line.
+    #[inline]
+    fn scan_telling(
+        self,
+        view: View<'_>,
+        at: usize,
+        fields: Option<usize>,
+        cells: &mut Cells,
+        none_closes: &mut bool,
+    ) -> Scan {
         let window = view.window(at);
         let settled = view.settled(at);
         let expected = fields.unwrap_or(usize::MAX);
@@ -109,14 +123,13 @@ impl Splitter {
             {
                 match self.quoted(quote, window, start, settled, wanted, cells) {
                     Ok(field) => field,
-                    Err(Scan::Broken { .. }) if self.stray == Some(Stray::Inside) => {
-                        match self.closed_later(quote, window, start, wanted, cells) {
-                            Some(field) => field,
-                            None => return Scan::More,
-                        }
-                    }
                     Err(Scan::Broken { .. }) if self.stray.is_some() => {
-                        match self.unquoted(window, start, settled, wanted, cells) {
+                        // None closes those that follow either, and a line is not looked through for each of them.
+                        let is_inside = self.stray == Some(Stray::Inside) && !*none_closes;
+                        let closed =
+                            if is_inside { self.closed_later(quote, window, start, wanted, cells) } else { None };
+                        *none_closes |= closed.is_none();
+                        match closed.or_else(|| self.unquoted(window, start, settled, wanted, cells)) {
                             Some(field) => field,
                             None => return Scan::More,
                         }
@@ -176,8 +189,8 @@ impl Splitter {
         Some(Field { after, lines: 0 })
     }
 
-    /// Reads the field at `start` up to the next quote behind which a field can end, of the same line; without one its
-    /// first quote is text.
+    /// Reads the field at `start` up to the next quote of the same line behind which a field can end; nothing where there is
+    /// none.
     #[cold]
     fn closed_later(self, quote: u8, window: &[u8], start: usize, wanted: bool, cells: &mut Cells) -> Option<Field> {
         let line = memchr2(b'\n', b'\r', &window[start..]).map_or(window.len(), |place| start + place);
@@ -198,7 +211,7 @@ impl Splitter {
             }
             from = close + 1;
         }
-        self.unquoted(window, start, true, wanted, cells)
+        None
     }
 
     /// Looks once more at a record at `at` that was found broken, if its quotes may be stray: at its first line alone,
@@ -228,10 +241,12 @@ impl Splitter {
         let line = View { bytes: &view.bytes[..line_end], ended: true, limit: view.limit };
         let mark = cells.mark();
         let mut found = None;
+        let mut none_closes = false;
         for stray in [Stray::Inside, Stray::Opening] {
             cells.return_to(mark);
+            none_closes = false;
             let splitter = Self { stray: Some(stray), fills_short_rows: false, ..self };
-            let scan = splitter.scan(line, at, Some(fields), cells);
+            let scan = splitter.scan_telling(line, at, Some(fields), cells, &mut none_closes);
             if matches!(scan, Scan::Record { end, lines: 1 } if end == line_end) {
                 found = Some(scan);
                 break;
@@ -241,7 +256,7 @@ impl Splitter {
             cells.return_to(mark);
             return broken;
         };
-        let is_open = reach > line_end || flaw == SplitError::Open;
+        let is_open = none_closes || reach > line_end || flaw == SplitError::Open;
         let next = View { bytes: view.window(at), ended: view.settled(at), limit: view.limit };
         if !is_open || line_end == next.bytes.len() && next.ended {
             return found;

@@ -689,7 +689,7 @@ fn stray_quotes_are_text_where_the_contract_says_so() {
     });
     let text = b"a,b,c\n1,\"x, y\",z\n2,\"torn,z\n0,plain,z\n3,\"a \"b\" c\",z\n4,\"\"d, e\",z\n5,x,\"\n6,\"u\n\"\"v\",z\n7,\"p, q,z\n\
         8,\"one \"two, three\" four\",z\n9,\"first line\nand \"last\" line\",z\n10,x,\"first line\nand \"last\" line\"\n\
-        11,\"p\"\"q\" r\",\"s\n";
+        12,x,\"he said \"hi\" to\nme\"\n11,\"p\"\"q\" r\",\"s\n";
     for pace in PACES {
         case.pace = pace;
         let (kept, _) = case.read(text).unwrap();
@@ -708,7 +708,7 @@ fn stray_quotes_are_text_where_the_contract_says_so() {
         assert_eq!(rows, expected);
         // One with another number of fields either way, and a text of several lines.
         let lines = kept.aside.iter().map(|aside| aside.line).collect::<Vec<_>>();
-        assert_eq!(lines, [10, 12, 13, 14, 15]);
+        assert_eq!(lines, [10, 12, 13, 14, 15, 16, 17]);
     }
     // Without it each of them is set aside.
     let plain = formatted(&[("a", "string"), ("b", "string"), ("c", "string")], |_| {});
@@ -1319,6 +1319,11 @@ fn a_file_that_tears_a_quote_in_every_line_takes_no_longer_than_its_size_allows(
     let started = std::time::Instant::now();
     let (_, outcome) = case.read(text.as_bytes()).unwrap();
     assert_eq!(outcome.ledger.quarantined, 100_000);
+    // Nor does one line of fields that each open a quote, where such quotes may be text.
+    let mut case = formatted(&[("a", "string"), ("b", "string")], |format| format.keeps_stray_quotes = true);
+    case.limits = Limits { record_bytes: 4 << 20, file_bytes: 1 << 30, ..Limits::default() };
+    let (_, outcome) = case.read(format!("a,b\n{}\n", "\"a,".repeat(1_000_000)).as_bytes()).unwrap();
+    assert_eq!(outcome.ledger.quarantined, 1);
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 

@@ -63,8 +63,11 @@ pub fn tests(workspace: &Workspace, subjects: &[String]) -> Result<Vec<GoldenTes
         found.retain(|test| subjects.contains(&test.subject));
     }
     if found.is_empty() {
-        let help = Some("write one as `tests/models/<model>.slt`".to_owned());
-        return Err(GoldenError { message: "there are no tests in `tests/models/`".to_owned(), help });
+        let help = Some("write one as `tests/models/<model>.slt` or `tests/functions/<function>.slt`".to_owned());
+        return Err(GoldenError {
+            message: "there are no tests in `tests/models/` and `tests/functions/`".to_owned(),
+            help,
+        });
     }
     Ok(found)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Build, Reason, version};
+use super::{Build, BuildReason, version};
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 use crate::project::{FilesMode, Limits, RecordRule, SourceContract};
@@ -116,6 +116,20 @@ pub enum FileReason {
     Contract,
     /// Its rows were given up, and it counts again, or does so if what came after it turns out to be forgotten.
     Returned,
+}
+
+impl FileReason {
+    /// Returns the word for it that machines read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Changed => "changed",
+            Self::Racy => "young",
+            Self::Contract => "contract",
+            Self::Returned => "returned",
+        }
+    }
 }
 
 /// What is known of one dataset before a run.
@@ -307,7 +321,7 @@ pub(super) fn step(
     let is_known = |path: &&&AdmittedFile| !path.forgotten && !is_read.contains(&*path.path);
     let known_files = admitted.values().filter(is_known).count();
     let forgotten_files = admitted.values().filter(|path| path.forgotten).count();
-    let need = match (&input.landed, snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name))) {
+    let build = match (&input.landed, snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name))) {
         (Some(landed), Some(entry)) => {
             let made_from = dataset_build_hash(contract, &landed.read_hash, &landed.paths, &landed.referenced);
             let referenced = || contract.referenced().into_iter().filter(|_| input.is_following);
@@ -315,20 +329,24 @@ pub(super) fn step(
             let moved: Vec<String> = referenced().filter(|name| moving.contains(*name)).map(str::to_owned).collect();
             if is_reshaped || made_from != entry.build_hash {
                 // Forgetting changes which files there are as well.
-                Build::Required(if input.is_forgetting && !is_reshaped { Reason::Forgotten } else { Reason::Contract })
+                Build::Required(if input.is_forgetting && !is_reshaped {
+                    BuildReason::Forgotten
+                } else {
+                    BuildReason::Contract
+                })
             } else if input.is_forgetting {
-                Build::Required(Reason::Forgotten)
+                Build::Required(BuildReason::Forgotten)
             } else if files.iter().any(|file| file.why == FileReason::New) {
-                Build::Required(Reason::Files)
+                Build::Required(BuildReason::Files)
             } else if referenced().any(|name| landed.referenced.get(name) != published(name)) {
-                Build::Required(Reason::References)
+                Build::Required(BuildReason::References)
             } else if files.is_empty() && moved.is_empty() {
                 Build::Skip
             } else {
                 Build::IfChanged(moved)
             }
         }
-        _ => Build::Required(Reason::New),
+        _ => Build::Required(BuildReason::New),
     };
     let is_empty = admitted.is_empty() && files.is_empty() && left.is_empty();
     let nothing_at = is_empty.then(|| contract.from.to_string());
@@ -341,7 +359,7 @@ pub(super) fn step(
         known_files,
         forgotten_files,
         nothing_at,
-        build: need,
+        build,
     }
 }
 

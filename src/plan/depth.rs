@@ -17,7 +17,7 @@ use crate::diagnostic::{Code, Diagnostic, SourceFile};
 pub const STACK_BYTES: usize = 128 << 20;
 
 /// How many levels of expressions, set operations and joins may lie in each other.
-const MOST_LEVELS: usize = 1_000;
+pub(super) const MOST_LEVELS: usize = 1_000;
 
 /// How many parentheses may lie in each other; the parser takes several steps down for each.
 const MOST_NESTED: usize = 120;

@@ -22,7 +22,7 @@ use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, RecursiveQuery, Subquery};
 
 use super::bind::{plan_statement, register_empty};
-use super::system_tables::OwnTable;
+use super::system_tables::SystemTable;
 use super::workspace::{Kind, Workspace, source_schema, variable_value};
 use crate::engine;
 
@@ -64,7 +64,7 @@ pub fn lineage<'a>(
     for source in workspace.project.sources.values() {
         register_empty(&session, &source.name, &source_schema(source))?;
     }
-    for own in OwnTable::ALL {
+    for own in SystemTable::ALL {
         register_empty(&session, own.name(), &own.schema())?;
     }
     let state = session.state();

@@ -46,7 +46,7 @@ pub use places::{WrittenAt, locate, promised_at, said_of};
 pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};
 pub use sql_functions::SqlFunctions;
-pub use system_tables::OwnTable;
+pub use system_tables::SystemTable;
 pub use trial::{Tried, computable, is_of_the_query};
 pub use words::{PlainError, plain};
 pub use workspace::{CLOCK, Kind, Table, Workspace, source_schema, variable_value};
@@ -86,7 +86,7 @@ pub struct ModelStep {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Build {
     /// It must be, because of this.
-    Required(Reason),
+    Required(BuildReason),
     /// It will be if one of these comes out different.
     IfChanged(Vec<String>),
     /// Everything that makes it is as it was.
@@ -95,7 +95,7 @@ pub enum Build {
 
 /// Why something must be made again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum BuildReason {
     /// It has never been published.
     New,
     /// Its SQL, a view that it reads, a variable or the version of the engine changed.
@@ -116,7 +116,7 @@ pub enum Reason {
     Inputs,
 }
 
-impl Reason {
+impl BuildReason {
     /// Every reason.
     pub const ALL: [Self; 9] = [
         Self::New,
@@ -147,7 +147,7 @@ impl Reason {
     }
 }
 
-impl std::fmt::Display for Reason {
+impl std::fmt::Display for BuildReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::New => "never published",
@@ -270,17 +270,17 @@ pub fn plan(workspace: &Workspace, reach: &Scope, inputs: &Inputs) -> Plan {
     let mut checks = Vec::new();
     for name in workspace.order.iter().filter(|name| reach.models.contains(*name)) {
         let Some(table) = workspace.tables.get(name) else { continue };
-        let need = model_need(table, name, inputs, &moving);
-        if need != Build::Skip {
+        let build = build_of_model(table, name, inputs, &moving);
+        if build != Build::Skip {
             moving.insert(name.clone());
         }
-        models.push(ModelStep { name: name.clone(), build: need, partitioned: table.partitioned.clone() });
+        models.push(ModelStep { name: name.clone(), build, partitioned: table.partitioned.clone() });
     }
     // A promise may lead to any table, so all that moves has to be known.
     for name in workspace.order.iter().filter(|name| reach.checks.contains(*name)) {
         let Some(table) = workspace.tables.get(name).filter(|table| !table.checks.is_empty()) else { continue };
-        let need = check_need(table, inputs, &moving);
-        checks.push(ModelStep { name: name.clone(), build: need, partitioned: None });
+        let build = build_of_checks(table, inputs, &moving);
+        checks.push(ModelStep { name: name.clone(), build, partitioned: None });
     }
     let is_gone = |name: &String| !workspace.has_stored(name);
     let dropped = inputs
@@ -312,28 +312,28 @@ pub fn build_hash(table: &Table, as_of: DateTime<Utc>, content: impl Fn(&str) ->
     parts.digest()
 }
 
-fn model_need(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
-    let Some(snapshot) = inputs.snapshot else { return Build::Required(Reason::New) };
-    let Some(entry) = snapshot.tables.get(name) else { return Build::Required(Reason::New) };
+fn build_of_model(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
+    let Some(snapshot) = inputs.snapshot else { return Build::Required(BuildReason::New) };
+    let Some(entry) = snapshot.tables.get(name) else { return Build::Required(BuildReason::New) };
     let moved: Vec<String> = table.inputs.intersection(moving).cloned().collect();
     let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content_hash.clone());
     let as_before = |as_of| build_hash(table, as_of, content) == entry.build_hash;
     if as_before(inputs.as_of) {
         if moved.is_empty() { Build::Skip } else { Build::IfChanged(moved) }
     } else if table.uses_clock && as_before(snapshot.as_of) {
-        Build::Required(Reason::Clock)
+        Build::Required(BuildReason::Clock)
     } else {
         // With the inputs as they are published the fingerprint is another one, so it is not the inputs alone.
-        Build::Required(Reason::Definition)
+        Build::Required(BuildReason::Definition)
     }
 }
 
 /// Returns whether some promise of a table or query must be asked, or may have to be.
-fn check_need(table: &Table, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
+fn build_of_checks(table: &Table, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
     let mut may = BTreeSet::new();
     let mut must = None;
     for promise in &table.checks {
-        match promise_need(promise, inputs, moving) {
+        match build_of_check(promise, inputs, moving) {
             Build::Required(why) => must = must.or(Some(why)),
             Build::IfChanged(moved) => may.extend(moved),
             Build::Skip => {}
@@ -346,9 +346,9 @@ fn check_need(table: &Table, inputs: &Inputs, moving: &BTreeSet<String>) -> Buil
     }
 }
 
-fn promise_need(promise: &Check, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
-    let Some(snapshot) = inputs.snapshot else { return Build::Required(Reason::New) };
-    let Some(asked) = snapshot.checks.get(&promise.name) else { return Build::Required(Reason::Check) };
+fn build_of_check(promise: &Check, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
+    let Some(snapshot) = inputs.snapshot else { return Build::Required(BuildReason::New) };
+    let Some(asked) = snapshot.checks.get(&promise.name) else { return Build::Required(BuildReason::Check) };
     let moved: Vec<String> = promise.inputs.intersection(moving).cloned().collect();
     if !moved.is_empty() {
         return Build::IfChanged(moved);
@@ -358,8 +358,8 @@ fn promise_need(promise: &Check, inputs: &Inputs, moving: &BTreeSet<String>) -> 
     if as_before(inputs.as_of) {
         Build::Skip
     } else if promise.uses_clock && as_before(snapshot.as_of) {
-        Build::Required(Reason::Clock)
+        Build::Required(BuildReason::Clock)
     } else {
-        Build::Required(Reason::Check)
+        Build::Required(BuildReason::Check)
     }
 }

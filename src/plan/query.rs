@@ -33,6 +33,8 @@ use crate::sql_text::identifier;
 #[derive(Debug, Clone)]
 pub struct Query {
     statement: Box<Statement>,
+    /// As it is written, where functions of the project stand in for calls.
+    written: Option<Box<Statement>>,
     canonical: String,
     reads: Vec<Located>,
     variables: Vec<Located>,
@@ -119,10 +121,12 @@ impl Query {
         if let Some(mistake) = swallowed_condition(file, &statement) {
             return Err(mistake);
         }
-        let mut statement = statement;
-        functions.expand(file, &mut statement)?;
         let reads = reads(file, &statement).map_err(|error| syntax_error(file, &error))?;
-        Ok(Self { reads, ..Self::made(file, *statement) })
+        let query = match functions.expanded(file, &statement)? {
+            Some(expanded) => Self::made(file, expanded).written_as(*statement),
+            None => Self::made(file, *statement),
+        };
+        Ok(Self { reads, ..query })
     }
 
     /// Returns the query that a statement is, of which every place lies in `file`. It reads no table.
@@ -133,7 +137,13 @@ impl Query {
             variables: variables(file, &statement),
             functions: functions(file, &statement),
             statement: Box::new(statement),
+            written: None,
         }
+    }
+
+    /// Tells how it is written, where functions stand in for calls.
+    pub(super) fn written_as(self, written: Statement) -> Self {
+        Self { written: Some(Box::new(written)), ..self }
     }
 
     /// Returns the syntax tree for whoever changes it.
@@ -183,6 +193,11 @@ impl Query {
     /// Returns the syntax tree.
     pub(super) fn tree(&self) -> &Statement {
         &self.statement
+    }
+
+    /// Returns the syntax tree as it is written, with the calls of functions of the project.
+    pub(super) fn written(&self) -> &Statement {
+        self.written.as_ref().unwrap_or(&self.statement)
     }
 
     pub(super) fn functions(&self) -> &[FunctionCall] {
@@ -365,7 +380,7 @@ impl Visitor for UnorderedFinder<'_> {
 
 /// Finds `a is distinct from b and c`, which the parser reads as `a is distinct from (b and c)`: a condition that
 /// quietly means something else.
-fn swallowed_condition(file: &SourceFile, statement: &Statement) -> Option<Diagnostic> {
+pub(super) fn swallowed_condition(file: &SourceFile, statement: &Statement) -> Option<Diagnostic> {
     let found = visit_expressions(statement, |expression| {
         if let Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) = expression
             && let Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or | BinaryOperator::Xor, .. } =

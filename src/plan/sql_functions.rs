@@ -14,20 +14,20 @@ use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParserBuilder, Statement as ParsedStatement};
 use datafusion::sql::sqlparser::ast::{
     self, CreateFunctionBody, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, FunctionReturnType, SelectItem,
-    SetExpr, Spanned, Statement, visit_expressions, visit_expressions_mut,
+    SetExpr, Spanned, Statement, Visit, Visitor, visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Span;
 
-use super::query::{Query, bytes, syntax_error};
+use super::query::{Query, bytes, swallowed_condition, syntax_error};
 use super::trial::{Trial, Tried};
 use super::{bind, depth, graph};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
 use crate::digest::{Digest, Parts};
 use crate::engine;
-use crate::project::{Function, Located, Project};
+use crate::project::{Function, Located, NAME_RULE, Project, is_name};
 
-/// How many expressions a query may have once functions stand in for their calls: calls in the arguments of calls
-/// multiply.
+/// How many expressions may stand in the place of the calls of a query: calls in the arguments of calls multiply. They
+/// lie in each other no deeper than what is written may.
 const MOST_EXPRESSIONS: usize = 100_000;
 
 /// What to write, for whoever wrote something else.
@@ -39,6 +39,8 @@ pub struct SqlFunctions {
     by_name: BTreeMap<String, SqlFunction>,
     /// Those that are mistaken, so that nothing more is said where they are called.
     broken: BTreeSet<String>,
+    /// What they can hardly mean.
+    pub(super) warnings: Diagnostics,
 }
 
 #[derive(Debug, Clone)]
@@ -46,12 +48,15 @@ struct SqlFunction {
     parameters: Vec<Parameter>,
     /// The expression, cast to what it returns; functions stand in for its own calls.
     body: Expr,
+    size: Size,
 }
 
 #[derive(Debug, Clone)]
 struct Parameter {
     name: String,
     kind: ast::DataType,
+    /// How often it stands in the expression.
+    uses: usize,
 }
 
 /// A function as its file has it.
@@ -95,7 +100,9 @@ impl SqlFunctions {
                 Err(mistake) => mistakes.push(mistake),
             }
         }
-        let mut functions = Self { by_name: BTreeMap::new(), broken: project.functions.keys().cloned().collect() };
+        let broken = project.functions.keys().cloned().collect();
+        let mut functions = Self { broken, ..Self::default() };
+        let mut warnings = Diagnostics::default();
         let order = loop {
             let calls = |written: &Written<'_>| written.calls.iter().map(|call| call.text.clone()).collect();
             let edges: BTreeMap<String, BTreeSet<String>> =
@@ -118,7 +125,7 @@ impl SqlFunctions {
             if written.calls.iter().any(|call| functions.broken.contains(&call.text)) {
                 continue;
             }
-            match written.bind(&functions, session, tried) {
+            match written.bind(&functions, session, tried, &mut warnings) {
                 Ok(function) => {
                     functions.broken.remove(&name);
                     functions.by_name.insert(name, function);
@@ -126,6 +133,7 @@ impl SqlFunctions {
                 Err(found) => mistakes.extend(found),
             }
         }
+        functions.warnings = warnings;
         functions
     }
 
@@ -147,60 +155,125 @@ impl SqlFunctions {
         let mut parts = Parts::of("functions");
         for (name, function) in &called {
             parts.add(name);
-            function.parameters.iter().for_each(|parameter| parts.add(&parameter.name));
+            for Parameter { name, kind, .. } in &function.parameters {
+                parts.add(format!("{name} {kind}"));
+            }
             parts.add(function.body.to_string());
         }
         (!called.is_empty()).then(|| parts.digest())
     }
 
-    /// Puts functions in the place of their calls in `statement`, which is the text of `file`.
+    /// Returns `statement`, which is the text of `file`, with functions in the place of their calls; nothing where it calls
+    /// none.
     ///
     /// # Errors
     /// A call that does not fit its function.
-    pub(super) fn expand(&self, file: &SourceFile, statement: &mut Statement) -> Result<(), Diagnostic> {
-        if self.by_name.is_empty() {
-            return Ok(());
-        }
-        let mut expressions = 0_usize;
-        let expanded = visit_expressions_mut(statement, |expression| {
-            let Expr::Function(call) = expression else { return ControlFlow::Continue(()) };
-            let Some((name, function)) = self.called(call) else { return ControlFlow::Continue(()) };
-            match function.at(file, name, call) {
-                Ok(found) => *expression = found,
-                Err(mistake) => return ControlFlow::Break(mistake),
+    pub(super) fn expanded(&self, file: &SourceFile, statement: &Statement) -> Result<Option<Statement>, Diagnostic> {
+        let calls = |expression: &Expr| match expression {
+            Expr::Function(call) if called_name(call).is_some_and(|name| self.by_name.contains_key(&name)) => {
+                ControlFlow::Break(())
             }
-            let _ = visit_expressions(expression, |_| {
-                expressions += 1;
-                if expressions > MOST_EXPRESSIONS { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            if expressions > MOST_EXPRESSIONS {
-                let message = "calls in the arguments of calls make this query too long";
-                let mistake = Diagnostic::new(Code::TooDeep, file.at(bytes(file, expression.span())), message);
+            _ => ControlFlow::Continue(()),
+        };
+        if self.by_name.is_empty() || visit_expressions(statement, calls).is_continue() {
+            return Ok(None);
+        }
+        let mut whole = statement.clone();
+        let mut expressions = 0_usize;
+        let expanded = visit_expressions_mut(&mut whole, |expression| {
+            let Expr::Function(call) = expression else { return ControlFlow::Continue(()) };
+            let Some((name, function)) = called_name(call).and_then(|name| self.by_name.get_key_value(&name)) else {
+                return ControlFlow::Continue(());
+            };
+            let span = call.name.span();
+            let arguments = match function.arguments(file, name, call) {
+                Ok(arguments) => arguments,
+                Err(mistake) => return ControlFlow::Break(mistake),
+            };
+            // Before there is what may be too large.
+            let size = function.size_with(&arguments);
+            expressions = expressions.saturating_add(size.expressions);
+            if expressions > MOST_EXPRESSIONS || size.depth > depth::MOST_LEVELS {
+                let message = "with functions in the place of their calls, this query is too long or too deep";
+                let mistake = Diagnostic::new(Code::TooDeep, file.at(bytes(file, span)), message);
                 return ControlFlow::Break(mistake.help("name the inner results in a `with`, and call over those"));
             }
+            *expression = function.body_with(&arguments, span);
             ControlFlow::Continue(())
         });
         match expanded {
-            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Continue(()) => Ok(Some(whole)),
             ControlFlow::Break(mistake) => Err(mistake),
         }
     }
+}
 
-    fn called(&self, call: &ast::Function) -> Option<(&str, &SqlFunction)> {
-        let [part] = call.name.0.as_slice() else { return None };
-        self.by_name
-            .get_key_value(&part.as_ident()?.value.to_lowercase())
-            .map(|(name, function)| (name.as_str(), function))
+/// Returns the name that a call may have of a function of the project.
+fn called_name(call: &ast::Function) -> Option<String> {
+    match call.name.0.as_slice() {
+        [part] => part.as_ident().map(meant),
+        _ => None,
+    }
+}
+
+/// Returns what a word stands for: without quotes, whatever the case of its letters.
+fn meant(word: &ast::Ident) -> String {
+    if word.quote_style.is_none() { word.value.to_lowercase() } else { word.value.clone() }
+}
+
+/// How many expressions there are in one, and how many lie in each other at most.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    expressions: usize,
+    depth: usize,
+}
+
+impl Size {
+    fn of(expression: &Expr) -> Self {
+        #[derive(Default)]
+        struct Counter {
+            size: Size,
+            depth: usize,
+        }
+        impl Visitor for Counter {
+            type Break = ();
+
+            fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+                self.depth += 1;
+                self.size.expressions += 1;
+                self.size.depth = self.size.depth.max(self.depth);
+                ControlFlow::Continue(())
+            }
+
+            fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<()> {
+                self.depth -= 1;
+                ControlFlow::Continue(())
+            }
+        }
+        let mut counter = Counter::default();
+        let _ = expression.visit(&mut counter);
+        counter.size
     }
 }
 
 impl SqlFunction {
-    /// Returns what stands for a call.
-    fn at(&self, file: &SourceFile, name: &str, call: &ast::Function) -> Result<Expr, Diagnostic> {
-        let span = call.name.span();
+    fn of(mut parameters: Vec<Parameter>, body: Expr) -> Self {
+        let _ = visit_expressions(&body, |expression| {
+            if let Expr::Identifier(word) = expression
+                && let Some(parameter) = parameters.iter_mut().find(|parameter| parameter.name == meant(word))
+            {
+                parameter.uses += 1;
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        Self { parameters, size: Size::of(&body), body }
+    }
+
+    /// Returns the arguments of a call.
+    fn arguments(&self, file: &SourceFile, name: &str, call: &ast::Function) -> Result<Vec<Expr>, Diagnostic> {
         let misused = |message: String| {
             let names: Vec<&str> = self.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-            Diagnostic::new(Code::UnknownFunction, file.at(bytes(file, span)), message)
+            Diagnostic::new(Code::UnknownFunction, file.at(bytes(file, call.name.span())), message)
                 .help(format!("it is called as `{name}({})`", names.join(", ")))
         };
         let is_plain = call.filter.is_none()
@@ -226,17 +299,40 @@ impl SqlFunction {
             };
             return Err(misused(format!("`{name}` takes {wanted}, and gets {} here", arguments.len())));
         }
+        Ok(arguments)
+    }
+
+    /// Returns the size of what stands for a call with these arguments, its depth as an upper bound.
+    fn size_with(&self, arguments: &[Expr]) -> Size {
+        let mut size = self.size;
+        let mut deepest = 0;
+        for (parameter, argument) in self.parameters.iter().zip(arguments) {
+            let Size { expressions, depth } = Size::of(argument);
+            size.expressions = size.expressions.saturating_add(parameter.uses.saturating_mul(expressions + 1));
+            deepest = deepest.max(depth + 1);
+        }
+        size.depth += deepest;
+        size
+    }
+
+    /// Returns what stands for a call whose name is at `span`.
+    fn body_with(&self, arguments: &[Expr], span: Span) -> Expr {
         let mut body = self.body.clone();
         let _ = visit_expressions_mut(&mut body, |expression| {
             match expression {
+                // An argument that stands here already is not looked at again.
                 Expr::Identifier(word) => {
-                    let is_meant = |parameter: &Parameter| parameter.name == word.value.to_lowercase();
-                    if let Some(at) = self.parameters.iter().position(is_meant) {
+                    let name = meant(word);
+                    if let Some(at) = self.parameters.iter().position(|parameter| parameter.name == name) {
                         *expression = cast(arguments[at].clone(), &self.parameters[at].kind);
                     }
                 }
                 // What goes wrong in the function is shown where it is called.
-                Expr::Value(value) => value.span = span,
+                Expr::Value(value) | Expr::TypedString(ast::TypedString { value, .. }) => value.span = span,
+                Expr::Case { case_token, end_token, .. } => {
+                    case_token.0.span = span;
+                    end_token.0.span = span;
+                }
                 Expr::Function(function) => {
                     for part in &mut function.name.0 {
                         if let ast::ObjectNamePart::Identifier(word) = part {
@@ -248,7 +344,7 @@ impl SqlFunction {
             }
             ControlFlow::<()>::Continue(())
         });
-        Ok(body)
+        body
     }
 }
 
@@ -271,6 +367,9 @@ impl<'a> Written<'a> {
         let (Some(ParsedStatement::Statement(statement)), None) = (statements.next(), statements.next()) else {
             return Err(mistake(Span::empty(), "a file of `sql/functions/` is exactly one function"));
         };
+        if let Some(mistake) = swallowed_condition(file, &statement) {
+            return Err(mistake);
+        }
         let Statement::CreateFunction(created) = *statement else {
             return Err(mistake(Span::empty(), "this is not a function"));
         };
@@ -287,7 +386,8 @@ impl<'a> Written<'a> {
             let message = format!("there is a function `{written}` already");
             return Err(mistake(span, &message).help("call it otherwise: a name means one function"));
         }
-        let has_more = created.or_replace
+        let has_more = created.or_alter
+            || created.or_replace
             || created.temporary
             || created.if_not_exists
             || created.behavior.is_some()
@@ -295,7 +395,11 @@ impl<'a> Written<'a> {
             || created.parallel.is_some()
             || created.security.is_some()
             || !created.set_params.is_empty()
-            || created.language.is_some();
+            || created.using.is_some()
+            || created.language.is_some()
+            || created.determinism_specifier.is_some()
+            || created.options.is_some()
+            || created.remote_connection.is_some();
         let (false, Some(FunctionReturnType::DataType(returns)), Some(CreateFunctionBody::Return(body))) =
             (has_more, created.return_type, created.function_body)
         else {
@@ -310,10 +414,13 @@ impl<'a> Written<'a> {
                 return Err(mistake(span, "every parameter is a name and a type"));
             };
             let word = name.value.to_lowercase();
+            if !is_name(&word) {
+                return Err(mistake(span, &format!("`{word}` cannot be the name of a parameter")).help(NAME_RULE));
+            }
             if parameters.iter().any(|parameter: &Parameter| parameter.name == word) {
                 return Err(mistake(span, &format!("two parameters of it are called `{word}`")));
             }
-            parameters.push(Parameter { name: word, kind: argument.data_type });
+            parameters.push(Parameter { name: word, kind: argument.data_type, uses: 0 });
         }
         let mut calls: Vec<Located> = Vec::new();
         let refused = visit_expressions(&body, |expression| {
@@ -321,13 +428,18 @@ impl<'a> Written<'a> {
                 Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
                     return ControlFlow::Break((expression.span(), "a function reads no table"));
                 }
+                Expr::CompoundIdentifier(_) => {
+                    return ControlFlow::Break((
+                        expression.span(),
+                        "a function knows its parameters alone, by their names",
+                    ));
+                }
                 Expr::Value(value) if matches!(value.value, ast::Value::Placeholder(_)) => {
                     return ControlFlow::Break((value.span, "a function knows no variable; let it be an argument"));
                 }
                 Expr::Function(call) => {
-                    let word = call.name.0.last().and_then(ast::ObjectNamePart::as_ident);
-                    if let Some(word) = word.filter(|word| project.functions.contains_key(&word.value.to_lowercase())) {
-                        calls.push(Located { text: word.value.to_lowercase(), bytes: bytes(file, word.span) });
+                    if let Some(text) = called_name(call).filter(|name| project.functions.contains_key(name)) {
+                        calls.push(Located { text, bytes: bytes(file, call.name.span()) });
                     }
                 }
                 _ => {}
@@ -346,6 +458,7 @@ impl<'a> Written<'a> {
         functions: &SqlFunctions,
         session: &SessionState,
         tried: Option<&Tried>,
+        warnings: &mut Diagnostics,
     ) -> Result<SqlFunction, Diagnostics> {
         let file = self.file();
         let no_variable = |_: &str| None;
@@ -360,12 +473,13 @@ impl<'a> Written<'a> {
             }
         }
         let body = cast(self.body, &self.returns);
-        let mut statement = probe(&self.parameters, Some(body))?;
-        functions.expand(file, &mut statement)?;
-        let query = Query::made(file, statement.clone());
-        let plan = bind::bind(session, file, &query, no_variable)?.plan;
+        let written = probe(&self.parameters, Some(body))?;
+        let mut statement = functions.expanded(file, &written)?.unwrap_or_else(|| written.clone());
+        let query = Query::made(file, statement.clone()).written_as(written);
+        let bind::Planned { plan, warnings: found, .. } = bind::bind(session, file, &query, no_variable)?;
+        warnings.extend(found);
         if looks_at_other_rows(&plan) {
-            let message = format!("`{}` looks at more than one row", self.function.name);
+            let message = format!("`{}` looks at more than one row, or makes several", self.function.name);
             return Err(Diagnostic::new(Code::SqlFunction, file.at(bytes(file, self.name)), message)
                 .help("a function is about the values of one row; aggregate in the model, and give it the result")
                 .into());
@@ -374,7 +488,7 @@ impl<'a> Written<'a> {
             Trial { session, file, query: &query, tried }.run(&plan, &plan).into_result(())?;
         }
         let body = projection(&mut statement).cloned().ok_or_else(Diagnostics::default)?;
-        Ok(SqlFunction { parameters: self.parameters, body })
+        Ok(SqlFunction::of(self.parameters, body))
     }
 }
 
@@ -414,7 +528,8 @@ fn projection(statement: &mut Statement) -> Option<&mut Expr> {
 }
 
 fn looks_at_other_rows(plan: &LogicalPlan) -> bool {
-    let found = plan.exists(|node| Ok(matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_))));
+    use LogicalPlan::{Aggregate, Unnest, Window};
+    let found = plan.exists(|node| Ok(matches!(node, Aggregate(_) | Window(_) | Unnest(_))));
     found.unwrap_or(true)
 }
 

@@ -1,4 +1,4 @@
-//! The tables that the suite makes about its own work, beside those of the project.
+//! The tables that opsmart makes about its own work (`dq_…`), beside those of the project.
 //!
 //! `dq_ledger` and `dq_quarantine` lie in the states of the datasets, a part in each; `dq_check_result` and
 //! `dq_check_row` are made from what the promises came to, when tables are published.
@@ -9,9 +9,9 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 
 use crate::project::{ColumnDoc, ColumnType};
 
-/// A table about the suite's own work. It is published.
+/// A table about opsmart's own work. It is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnTable {
+pub enum SystemTable {
     /// Every record that was set aside, with its bytes.
     Quarantine,
     /// What became of the records of every landed file.
@@ -169,7 +169,7 @@ const CHECK_ROW: [Column; 3] = [
     ("row_json", ColumnType::String, "Values of the row by column, as a JSON object of texts", "json", "Row", "行内容"),
 ];
 
-impl OwnTable {
+impl SystemTable {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Ledger, Self::Quarantine, Self::CheckResult, Self::CheckRow];
 

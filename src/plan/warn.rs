@@ -19,7 +19,7 @@ use super::places;
 use super::query::{Query, bytes};
 use super::refuse::mistake;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
-use crate::engine::unchecked;
+use crate::engine::{is_utc, unchecked};
 
 /// Functions that take patterns of dates and times after what they are for.
 const TAKE_PATTERNS: [&str; 10] = [
@@ -57,7 +57,7 @@ const WHOLE: [&str; 8] = ["bucket", "count", "decile", "id", "number", "quartile
 /// Returns what can hardly be meant in a bound query.
 pub(super) fn warnings(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> Diagnostics {
     let mut written = Written { file, found: Diagnostics::default() };
-    let _ = query.tree().visit(&mut written);
+    let _ = query.written().visit(&mut written);
     let mut bound = Bound { file, query, found: written.found };
     let _ = plan.apply_with_subqueries(|node| {
         bound.node(node);
@@ -197,7 +197,7 @@ impl Bound<'_> {
     /// Looks for instants of which a zone was asked, and then forgotten.
     fn zone(&mut self, expression: &Expr, schema: &DFSchema) {
         let is_elsewhere = |side: &Expr| match side.get_type(schema) {
-            Ok(DataType::Timestamp(_, Some(zone))) => !["UTC", "+00:00", "Z", "Etc/UTC"].contains(&zone.as_ref()),
+            Ok(DataType::Timestamp(_, Some(zone))) => !is_utc(&zone),
             _ => false,
         };
         let (inner, to) = match expression {

@@ -19,7 +19,7 @@ use super::partition::{Partitioned, Proof, Proofs};
 use super::query::Query;
 use super::select;
 use super::sql_functions::{self, SqlFunctions};
-use super::system_tables::OwnTable;
+use super::system_tables::SystemTable;
 use super::trial::{Trial, Tried, with_views};
 use crate::canonical::canonical;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
@@ -36,7 +36,7 @@ pub const CLOCK: &str = "as_of";
 /// A project that makes sense from end to end.
 ///
 /// - `order` lists every model after all that it reads, and `datasets` every dataset after all that it references.
-/// - Every name that a model reads is in `tables`, a source of the project, or one of the suite's own `dq_` tables.
+/// - Every name that a model reads is in `tables`, a source of the project, or one of opsmart's own `dq_` tables.
 #[derive(Debug)]
 pub struct Workspace {
     /// The project as loaded.
@@ -182,9 +182,9 @@ impl Workspace {
             project,
             datasets,
             order: waves.concat(),
+            warnings: functions.warnings.clone(),
             functions,
             tables: BTreeMap::new(),
-            warnings: Diagnostics::default(),
             proofs: Proofs::default(),
         };
         workspace.bind(&session, queries, &waves, &reads, tried, &mut mistakes);
@@ -204,7 +204,7 @@ impl Workspace {
     ) {
         let mut known: Vec<(String, SchemaRef)> =
             self.project.sources.values().map(|source| (source.name.clone(), source_schema(source))).collect();
-        known.extend(OwnTable::ALL.iter().map(|own| (own.name().to_owned(), own.schema())));
+        known.extend(SystemTable::ALL.iter().map(|own| (own.name().to_owned(), own.schema())));
         for (name, schema) in &known {
             if bind::register_empty(session, name, schema).is_err() {
                 return;
@@ -502,12 +502,12 @@ impl Workspace {
         self.proofs.leads(plan, self.project.settings.reporting_zone, inputs)
     }
 
-    /// Returns whether a table of this name is stored: a dataset, a stored model, or one of the suite's own.
+    /// Returns whether a table of this name is stored: a dataset, a stored model, or one of opsmart's own.
     #[must_use]
     pub fn has_stored(&self, name: &str) -> bool {
         self.project.sources.contains_key(name)
             || self.tables.get(name).is_some_and(|table| table.kind.is_stored())
-            || OwnTable::ALL.iter().any(|own| own.name() == name)
+            || SystemTable::ALL.iter().any(|own| own.name() == name)
     }
 
     /// Returns the edges from each model to what its SQL reads, and from each dataset to what it references.
@@ -693,7 +693,7 @@ fn check_read(project: &Project, model: &Model, read: &Located, mistakes: &mut D
                 .help(format!("read it through a staging model, such as `stg_{name}`")),
             );
         }
-    } else if let Some(own) = OwnTable::ALL.into_iter().find(|own| own.name() == name) {
+    } else if let Some(own) = SystemTable::ALL.into_iter().find(|own| own.name() == name) {
         if own.is_of_checks() {
             let message = format!("`{}` must not read `{name}`", model.name);
             mistakes.push(

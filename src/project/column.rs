@@ -38,7 +38,7 @@ pub enum ColumnType {
     Date,
     /// An instant, in microseconds of UTC.
     Timestamp,
-    /// Bytes as they are. Only the suite's own tables hold them; a contract cannot ask for them.
+    /// Bytes as they are. Only opsmart's own tables hold them; a contract cannot ask for them.
     Bytes,
 }
 

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray,
 
 use super::system_tables;
 use crate::digest::Parts;
-use crate::plan::OwnTable;
+use crate::plan::SystemTable;
 use crate::store::{CheckResult, CheckResults, Store, StoreError, TableState};
 
 /// Writes the tables that tell of `outcomes`.
@@ -14,13 +14,13 @@ use crate::store::{CheckResult, CheckResults, Store, StoreError, TableState};
 /// # Errors
 /// When the store cannot be written.
 pub(super) fn tables(store: &Store, outcomes: &CheckResults) -> Result<Vec<TableState>, StoreError> {
-    let own = OwnTable::ALL.into_iter().filter(|own| own.is_of_checks());
+    let own = SystemTable::ALL.into_iter().filter(|own| own.is_of_checks());
     own.map(|own| table(store, own, outcomes)).collect()
 }
 
-fn table(store: &Store, own: OwnTable, outcomes: &CheckResults) -> Result<TableState, StoreError> {
+fn table(store: &Store, own: SystemTable, outcomes: &CheckResults) -> Result<TableState, StoreError> {
     let schema = own.schema();
-    let columns = if own == OwnTable::CheckRow { row_columns(outcomes) } else { result_columns(outcomes) };
+    let columns = if own == SystemTable::CheckRow { row_columns(outcomes) } else { result_columns(outcomes) };
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
         .map_err(|source| StoreError::Rows { table: own.name().to_owned(), source })?;
     let mut file = store.create_parquet(own.name(), &schema, schema.fields().len())?;

@@ -1,4 +1,4 @@
-//! Puts checked tables in force: all of them with one flip of the reference, or none.
+//! Puts checked tables in force: all of them by one commit of the reference, or none.
 //!
 //! Promises: what was not checked cannot be published, because only [`Checked`] is taken; a run that began before
 //! another one published is put on top of that one's tables only if nothing that it read or wrote was changed there;
@@ -17,7 +17,7 @@ pub use branch::{PromoteError, fork, promote};
 
 use crate::check::{Checked, warned};
 use crate::digest::Digest;
-use crate::plan::{OwnTable, Workspace};
+use crate::plan::{SystemTable, Workspace};
 use crate::store::{
     DataFile, FORMAT, Held, Snapshot, SnapshotRef, Store, StoreError, TableEntry, TableState, crash_point,
 };
@@ -102,7 +102,7 @@ pub fn publish(
     }
 }
 
-/// Puts `checked` on top of `head`. The files that tell of outcomes are added to `outcome_files`.
+/// Puts `checked` on top of `head`. The files that hold what promises came to are added to `outcome_files`.
 ///
 /// # Errors
 /// [`StoreError::Lost`] when the reference does not say any more what `head` does.
@@ -161,7 +161,7 @@ fn put_on_top(
         tables,
         checks,
         warned: warned(&outcomes),
-        check_results: store.put_outcomes(&outcomes)?,
+        check_results: store.put_check_results(&outcomes)?,
     };
     let id = store.put_snapshot(&snapshot)?;
     let held = match head.reference.clone() {
@@ -206,8 +206,8 @@ fn put_unless_equal(
     Ok(())
 }
 
-/// Returns the suite's own tables about landed files as they will be once the states in `made` are published, so that checks can read
-/// them.
+/// Returns opsmart's own tables about landed files as they will be once the states in `made` are published, so that checks
+/// can read them.
 ///
 /// # Errors
 /// When the store cannot be read or written.
@@ -226,6 +226,6 @@ pub fn preview(
             (None, None) => {}
         }
     }
-    let of_datasets = OwnTable::ALL.into_iter().filter(|own| !own.is_of_checks());
+    let of_datasets = SystemTable::ALL.into_iter().filter(|own| !own.is_of_checks());
     Ok(of_datasets.map(|own| system_tables::assemble(own, &parts)).collect())
 }

@@ -1,32 +1,32 @@
-//! The suite's own tables about landed files: the parts that the datasets' states hold, side by side.
+//! opsmart's own tables about landed files: the parts that the datasets' states hold, side by side.
 
 use std::collections::BTreeMap;
 
 use crate::digest::{Digest, Parts};
-use crate::plan::OwnTable;
+use crate::plan::SystemTable;
 use crate::store::{ColumnState, DataFile, TableState};
 
 /// Puts one of these tables together from the states of all datasets.
-pub(super) fn assemble(own: OwnTable, datasets: &BTreeMap<String, TableState>) -> TableState {
+pub(super) fn assemble(own: SystemTable, datasets: &BTreeMap<String, TableState>) -> TableState {
     let mut files = Vec::new();
     let mut fingerprint = Parts::of("own");
     for state in datasets.values() {
         let Some(landed) = &state.landed else { continue };
         match own {
-            OwnTable::Ledger => files.push(landed.ledger.clone()),
-            OwnTable::Quarantine => {
+            SystemTable::Ledger => files.push(landed.ledger.clone()),
+            SystemTable::Quarantine => {
                 files.extend(landed.contents.values().filter_map(|content| content.quarantine.as_deref().cloned()));
                 files.extend(landed.quarantined.clone());
             }
-            OwnTable::CheckResult | OwnTable::CheckRow => continue,
+            SystemTable::CheckResult | SystemTable::CheckRow => continue,
         }
         fingerprint.add(state.build_hash.as_str());
     }
     state(own, fingerprint.digest(), files)
 }
 
-/// Returns the state of one of the suite's own tables.
-pub(super) fn state(own: OwnTable, fingerprint: Digest, files: Vec<DataFile>) -> TableState {
+/// Returns the state of one of opsmart's own tables.
+pub(super) fn state(own: SystemTable, fingerprint: Digest, files: Vec<DataFile>) -> TableState {
     let columns = own.columns().map(|(name, kind, words)| ColumnState {
         name: name.to_owned(),
         kind,

@@ -1,4 +1,4 @@
-//! Memos: what was asked of a project, and the answer, so that it need not be found twice.
+//! Answers about a project, kept in `memos/` of the warehouse so that they need not be found twice.
 //!
 //! An answer holds as long as the project's files have the stamp that they had before it was found, and the program is
 //! the same. Whatever is in doubt, such as a file that was changed a moment ago or a link, has no stamp, and then the

@@ -19,7 +19,7 @@ pub(super) async fn moved(work: &Work<'_>, built: &[TableState]) -> Result<Vec<E
     if reference.held.is_some() {
         return Ok(found);
     }
-    let store = work.job.store;
+    let store = work.options.store;
     let examples = work.workspace.project.settings.limits.finding_rows;
     for after in built {
         let Some(contract) = work.workspace.project.contracts.get(&after.table) else { continue };

@@ -62,16 +62,16 @@ pub fn recall(root: &Utf8Path, store: &Store, memo: &Memo, run: &str) -> Option<
 /// Remembers that a run had nothing to do. `stamps` are those of the landing folders before they were listed.
 pub(super) fn remember(
     workspace: &Workspace,
-    job: &RunOptions<'_>,
+    options: &RunOptions<'_>,
     reference: &SnapshotRef,
     report: &RunReport,
     stamps: Stamps,
 ) {
-    let Some(memo) = job.memo else { return };
+    let Some(memo) = options.memo else { return };
     let (Some(landed), Some(in_force_as_of)) = (stamps, report.in_force_as_of) else { return };
     let idle = Idle {
         reference: reference.clone(),
-        until_micros: job
+        until_micros: options
             .as_of
             .is_none()
             .then(|| next_tick(&workspace.project.settings, report.as_of).timestamp_micros()),
@@ -82,15 +82,15 @@ pub(super) fn remember(
         published: report.published.clone(),
         in_force_as_of,
     };
-    memo.remember(job.store, &idle);
+    memo.remember(options.store, &idle);
 }
 
 /// The landing patterns of a run with the stamps of what is there; nothing where one has none.
 pub(super) type Stamps = Option<Vec<(String, Digest)>>;
 
 /// Returns the stamps of the landing folders of the datasets that a run takes in.
-pub(super) fn stamps(workspace: &Workspace, job: &RunOptions<'_>) -> Stamps {
-    let taken_in = workspace.project.sources.values().filter(|source| job.reach.ingest.contains(&source.name));
+pub(super) fn stamps(workspace: &Workspace, options: &RunOptions<'_>) -> Stamps {
+    let taken_in = workspace.project.sources.values().filter(|source| options.reach.ingest.contains(&source.name));
     taken_in
         .map(|source| {
             let stamp = LandingFolder::new(&workspace.project.root, &source.from).stamp(&source.from).ok()??;

@@ -38,8 +38,8 @@ use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::ingest::{LandingFolder, ingest};
 use crate::plan::{
-    Build, Check, DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Plan, Reason, Scope, Table, Workspace,
-    build_hash, plan, read_hash, without_rows,
+    Build, BuildReason, Check, DatasetInput, DatasetStep, FileLeft, Forget, Inputs, Kind, Plan, Scope, Table,
+    Workspace, build_hash, plan, read_hash, without_rows,
 };
 use crate::project::SourceContract;
 use crate::publish::{Base, Published, Publisher, fork, publish};
@@ -86,36 +86,41 @@ pub struct RunOptions<'a> {
 /// Whatever stops it; nothing was published then.
 pub async fn run(
     workspace: &Workspace,
-    job: &RunOptions<'_>,
+    options: &RunOptions<'_>,
     on: &mut (dyn FnMut(Event) + Send),
 ) -> Result<RunReport, RunError> {
     let started = Instant::now();
-    tracing::info!(run = job.id, datasets = job.reach.ingest.len(), models = job.reach.models.len(), "run started");
+    tracing::info!(
+        run = options.id,
+        datasets = options.reach.ingest.len(),
+        models = options.reach.models.len(),
+        "run started"
+    );
     // Gone when the run has ended in whatever way but by `kill -9`.
     let mut mark = None;
     let mut outcome = Err(RunError::Store(StoreError::Lost));
     for _ in 0..ATTEMPTS {
-        outcome = attempt(workspace, job, &mut mark, on).await;
+        outcome = attempt(workspace, options, &mut mark, on).await;
         if !matches!(outcome, Err(RunError::Store(StoreError::Lost))) {
             break;
         }
-        job.store.discard_unnamed();
+        options.store.discard_unnamed();
     }
-    job.store.discard_unnamed();
+    options.store.discard_unnamed();
     let mut report = outcome?;
     report.seconds = started.elapsed().as_secs_f64();
-    if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
+    if let Some(record) = options.record.filter(|_| report.status != Status::NothingNew) {
         // Before readers get to see the tables, because those about the warehouse tell of this run too.
         record.write(report.status, report.exit(), None, RunProgress::Ended(&report));
     }
     // The reference is what counts; what BI tools open is derived from it, and the next command mends it.
-    job.store.refresh_published().map_err(RunError::Behind)?;
-    if let Some(record) = job.record.filter(|_| report.status != Status::NothingNew) {
+    options.store.refresh_published().map_err(RunError::Behind)?;
+    if let Some(record) = options.record.filter(|_| report.status != Status::NothingNew) {
         record.write_lineage(report.exit(), None, RunProgress::Ended(&report));
     }
     report.seconds = started.elapsed().as_secs_f64();
     tracing::info!(
-        run = job.id,
+        run = options.id,
         status = ?report.status,
         snapshot = report.snapshot.as_ref().map(Digest::as_str),
         promises_kept = report.checks,
@@ -130,9 +135,9 @@ pub async fn run(
 ///
 /// # Errors
 /// When the store or the landed files cannot be looked at, or the clock is refused.
-pub fn plan_run(workspace: &Workspace, job: &RunOptions<'_>) -> Result<Plan, RunError> {
-    let base = Base::beginning(job.store)?;
-    Ok(look(workspace, job, &base)?.plan)
+pub fn plan_run(workspace: &Workspace, options: &RunOptions<'_>) -> Result<Plan, RunError> {
+    let base = Base::beginning(options.store)?;
+    Ok(look(workspace, options, &base)?.plan)
 }
 
 /// What a run sees before it does anything.
@@ -145,28 +150,28 @@ struct Seen {
 }
 
 /// Looks at what is published and what has landed, and plans.
-fn look(workspace: &Workspace, job: &RunOptions<'_>, base: &Base) -> Result<Seen, RunError> {
+fn look(workspace: &Workspace, options: &RunOptions<'_>, base: &Base) -> Result<Seen, RunError> {
     let snapshot = base.snapshot.as_ref();
-    let published = snapshot.map(|snapshot| snapshot.as_of).filter(|_| !job.allow_earlier);
-    let as_of = as_of(&workspace.project.settings, job.as_of, published)?;
+    let published = snapshot.map(|snapshot| snapshot.as_of).filter(|_| !options.allow_earlier);
+    let as_of = as_of(&workspace.project.settings, options.as_of, published)?;
     // The tables that a contract is asked of count as they are, in reach or not.
     let is_query = |name: &&String| workspace.tables.get(*name).is_some_and(|table| table.kind == Kind::Check);
-    let queries = job.reach.checks.iter().filter(is_query);
-    let datasets = job.reach.ingest.iter().chain(&job.reach.clean);
-    let needed: BTreeSet<String> = job.reach.models.iter().chain(queries).chain(datasets).cloned().collect();
+    let queries = options.reach.checks.iter().filter(is_query);
+    let datasets = options.reach.ingest.iter().chain(&options.reach.clean);
+    let needed: BTreeSet<String> = options.reach.models.iter().chain(queries).chain(datasets).cloned().collect();
     let upstream = workspace.upstream(&needed);
     let mut inputs = Inputs { snapshot, datasets: BTreeMap::new(), as_of };
     let mut states = BTreeMap::new();
     for (name, contract) in &workspace.project.sources {
-        let is_taken_in = job.reach.ingest.contains(name);
-        let is_following = is_taken_in || job.reach.clean.contains(name);
+        let is_taken_in = options.reach.ingest.contains(name);
+        let is_following = is_taken_in || options.reach.clean.contains(name);
         let mut input = DatasetInput { is_following, ..DatasetInput::default() };
-        if !upstream.contains(name) && job.forget.is_none() {
+        if !upstream.contains(name) && options.forget.is_none() {
             continue;
         }
         if let Some(entry) = snapshot.and_then(|snapshot| snapshot.tables.get(name)) {
-            let mut state = job.store.table(name, &entry.state)?;
-            if let (Some(forget), Some(landed)) = (job.forget, &mut state.landed) {
+            let mut state = options.store.table(name, &entry.state)?;
+            if let (Some(forget), Some(landed)) = (options.forget, &mut state.landed) {
                 input.is_forgetting = forget.apply(contract.files, landed.change());
             }
             if !upstream.contains(name) && !input.is_forgetting {
@@ -199,49 +204,49 @@ fn look(workspace: &Workspace, job: &RunOptions<'_>, base: &Base) -> Result<Seen
     });
     let now = Utc::now();
     let newest = landed.filter(|landed_at| *landed_at <= now).max();
-    Ok(Seen { plan: plan(workspace, job.reach, &inputs), states, newest })
+    Ok(Seen { plan: plan(workspace, options.reach, &inputs), states, newest })
 }
 
 async fn attempt(
     workspace: &Workspace,
-    job: &RunOptions<'_>,
+    options: &RunOptions<'_>,
     mark: &mut Option<RunMark>,
     on: &mut (dyn FnMut(Event) + Send),
 ) -> Result<RunReport, RunError> {
-    fork(job.store)?;
-    let base = Base::read(job.store)?;
+    fork(options.store)?;
+    let base = Base::read(options.store)?;
     // Before the listing: what lands in between is new to the next run.
-    let stamps = job.memo.and_then(|_| idle::stamps(workspace, job));
-    let Seen { plan, states, newest } = look(workspace, job, &base)?;
-    let mut report = RunReport::new(&job.id, plan.as_of);
+    let stamps = options.memo.and_then(|_| idle::stamps(workspace, options));
+    let Seen { plan, states, newest } = look(workspace, options, &base)?;
+    let mut report = RunReport::new(&options.id, plan.as_of);
     let before = base.snapshot.as_ref().map(|snapshot| snapshot.as_of);
-    let goes_back = job.allow_earlier && before.is_some_and(|before| plan.as_of < before);
+    let goes_back = options.allow_earlier && before.is_some_and(|before| plan.as_of < before);
     let nothing_landed = plan.datasets.iter().filter_map(|step| Some((step.name.clone(), step.nothing_at.clone()?)));
     report.nothing_landed = nothing_landed.collect();
     report.left = plan.datasets.iter().flat_map(|step| left(&step.name, &step.left)).collect();
-    report.shows(job.store)?;
+    report.shows(options.store)?;
     let warned_before = base.snapshot.as_ref().map(|snapshot| snapshot.warned.clone()).unwrap_or_default();
-    if plan.is_idle() && !goes_back && !words_changed(workspace, job, &base, &states)? {
+    if plan.is_idle() && !goes_back && !words_changed(workspace, options, &base, &states)? {
         report.status = Status::NothingNew;
-        report.published = job.store.published();
+        report.published = options.store.published();
         report.standing_warnings = warned_before.into_iter().collect();
         // What was left alone becomes whole with time, or with a marker, of which no stamp tells.
         if let Some(reference) = base.reference.as_ref().filter(|_| report.left.is_empty()) {
-            idle::remember(workspace, job, reference, &report, stamps);
+            idle::remember(workspace, options, reference, &report, stamps);
         }
         return Ok(report);
     }
     if mark.is_none() {
-        *mark = job.record.and_then(Record::begin);
+        *mark = options.record.and_then(Record::begin);
     }
     on(Event::Planned {
         files: plan.datasets.iter().map(|step| step.files.len()).sum(),
         models: plan.models.iter().filter(|step| step.build != Build::Skip).count(),
     });
-    let session = engine::session(&job.resources).map_err(RunError::Engine)?;
+    let session = engine::session(&options.resources).map_err(RunError::Engine)?;
     let mut work = Work {
         workspace,
-        job,
+        options,
         base: &base,
         plan: &plan,
         session,
@@ -262,26 +267,26 @@ async fn attempt(
     let stands = |name: &String| promised.contains(name.as_str()) && !checked.outcomes.contains_key(name);
     report.standing_warnings = warned_before.into_iter().filter(stands).collect();
     report.moved = gate::moved(&work, &checked.tables).await?;
-    // Asked before the flip: once the tables are in force nothing can interrupt the run any more.
+    // Asked before the commit: once the tables are in force nothing can interrupt the run any more.
     report.headline = work.headline().await;
     on(Event::Publishing);
-    let by = Publisher { run: job.id.clone(), project: job.project.clone(), as_of: plan.as_of, goes_back };
+    let by = Publisher { run: options.id.clone(), project: options.project.clone(), as_of: plan.as_of, goes_back };
     let moved: Vec<String> = report.moved.iter().map(|moved| format!("{}.{}", moved.table, moved.column)).collect();
-    let published = publish(job.store, workspace, &base, &read, &checked, &moved, &by)?;
+    let published = publish(options.store, workspace, &base, &read, &checked, &moved, &by)?;
     report.status = match &published {
         Published::Committed(_) => Status::Published,
         Published::Held(_) => Status::Held,
         Published::Unchanged => Status::NothingNew,
     };
-    report.shows(job.store)?;
-    if report.status != Status::NothingNew && job.as_of.is_none() {
+    report.shows(options.store)?;
+    if report.status != Status::NothingNew && options.as_of.is_none() {
         report.clock_warning = report.clock_warning.take().or_else(|| leapt(plan.as_of, before, newest));
     }
     report.snapshot = match published {
         Published::Committed(id) | Published::Held(id) => Some(id),
         Published::Unchanged => None,
     };
-    report.published = job.store.published();
+    report.published = options.store.published();
     Ok(report)
 }
 
@@ -296,17 +301,17 @@ fn elapsed_ms(started: Instant) -> u64 {
 /// Returns whether descriptions or labels changed: tables stay as they are, but what is told of them does not.
 fn words_changed(
     workspace: &Workspace,
-    job: &RunOptions<'_>,
+    options: &RunOptions<'_>,
     base: &Base,
     datasets: &BTreeMap<String, TableState>,
 ) -> Result<bool, StoreError> {
     let Some(snapshot) = &base.snapshot else { return Ok(true) };
-    if snapshot.project == job.project {
+    if snapshot.project == options.project {
         return Ok(false);
     }
-    for name in &job.reach.models {
+    for name in &options.reach.models {
         let Some(entry) = snapshot.tables.get(name) else { return Ok(true) };
-        if described(workspace, job.store.table(name, &entry.state)?).1 {
+        if described(workspace, options.store.table(name, &entry.state)?).1 {
             return Ok(true);
         }
     }
@@ -333,7 +338,7 @@ fn described(workspace: &Workspace, mut state: TableState) -> (TableState, bool)
 /// A run under way.
 struct Work<'a> {
     workspace: &'a Workspace,
-    job: &'a RunOptions<'a>,
+    options: &'a RunOptions<'a>,
     base: &'a Base,
     plan: &'a Plan,
     session: SessionContext,
@@ -365,10 +370,17 @@ impl Work<'_> {
             on(Event::Reading { dataset: step.name.clone(), files: step.files.len() });
             let landed = before.and_then(|state| state.landed.as_ref());
             let settings = &self.workspace.project.settings;
-            let threads = self.job.resources.threads;
-            let mut raw =
-                ingest(self.job.store, &self.workspace.project.root, contract, &settings.limits, step, landed, threads)
-                    .await?;
+            let threads = self.options.resources.threads;
+            let mut raw = ingest(
+                self.options.store,
+                &self.workspace.project.root,
+                contract,
+                &settings.limits,
+                step,
+                landed,
+                threads,
+            )
+            .await?;
             missing_columns = std::mem::take(&mut raw.missing_columns);
             outdated = std::mem::take(&mut raw.outdated);
             empty_files = std::mem::take(&mut raw.empty_files);
@@ -378,12 +390,13 @@ impl Work<'_> {
                     && landed.paths == raw.paths
                     && raw.is_read_like(landed)
                     && contract.referenced().iter().all(|name| landed.referenced.get(*name) == self.contents.get(*name))
-                    && !matches!(step.build, Build::Required(Reason::Contract | Reason::Forgotten))
+                    && !matches!(step.build, Build::Required(BuildReason::Contract | BuildReason::Forgotten))
             });
             if !is_as_before {
                 let referenced = self.referenced(contract, states)?;
                 self.read.extend(referenced.keys().cloned());
-                let cleaned = clean(self.job.store, &self.workspace.project, contract, raw, referenced, landed).await?;
+                let cleaned =
+                    clean(self.options.store, &self.workspace.project, contract, raw, referenced, landed).await?;
                 state = Some(cleaned.state);
             }
         }
@@ -447,7 +460,7 @@ impl Work<'_> {
             let made_from = build_hash(table, self.plan.as_of, |input| self.contents.get(input).cloned());
             let before = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.tables.get(name));
             if let Some(entry) = before.filter(|entry| entry.build_hash == made_from) {
-                let (state, is_changed) = described(self.workspace, self.job.store.table(name, &entry.state)?);
+                let (state, is_changed) = described(self.workspace, self.options.store.table(name, &entry.state)?);
                 self.know(&state)?;
                 if is_changed {
                     self.made.insert(name.clone(), state);
@@ -461,22 +474,22 @@ impl Work<'_> {
             number += 1;
             self.read.extend(table.inputs.iter().cloned());
             on(Event::Building { model: name.clone(), number, total });
-            let making = self.making(table, name, before)?;
-            let Built { state, portion, rows_read } = match transform(
-                self.job.store,
+            let partition_build = self.partition_build(table, name, before)?;
+            let Built { state, partition_counts, rows_read } = match transform(
+                self.options.store,
                 &self.session,
                 self.workspace,
                 name,
                 self.plan.as_of,
                 made_from,
-                making.as_ref(),
+                partition_build.as_ref(),
             )
             .await
             {
                 Ok(built) => built,
                 Err(error) => return Err(self.with_records(&self.made, error.into()).await),
             };
-            drop(making);
+            drop(partition_build);
             let changed = before.is_none_or(|entry| entry.content_hash != state.content_hash());
             let (why, changed_inputs) = self.why(table, &step.build);
             let state = self.keep_files_if_equal(state, before)?;
@@ -485,7 +498,7 @@ impl Work<'_> {
                 table: name.clone(),
                 rows: state.rows(),
                 rows_read,
-                partitions: portion,
+                partitions: partition_counts,
                 seconds: started.elapsed().as_secs_f64(),
                 why: why.as_str(),
                 changed_inputs,
@@ -500,17 +513,17 @@ impl Work<'_> {
     }
 
     /// Returns why a table is made, and if that is for its inputs, which of them came out different.
-    fn why(&self, table: &Table, need: &Build) -> (Reason, Vec<String>) {
-        if let Build::Required(why) = need {
+    fn why(&self, table: &Table, build: &Build) -> (BuildReason, Vec<String>) {
+        if let Build::Required(why) = build {
             return (*why, Vec::new());
         }
         let before = |name: &String| Some(&self.base.snapshot.as_ref()?.tables.get(name)?.content_hash);
         let changed = table.inputs.iter().filter(|name| self.contents.get(*name) != before(name));
-        (Reason::Inputs, changed.cloned().collect())
+        (BuildReason::Inputs, changed.cloned().collect())
     }
 
     /// Prepares to make a table by partitions, if that is how it is made.
-    fn making<'t>(
+    fn partition_build<'t>(
         &self,
         table: &'t Table,
         name: &str,
@@ -523,35 +536,35 @@ impl Work<'_> {
             // An input that was published before it had partitions.
             return Ok(None);
         }
-        let before = before.map(|entry| self.job.store.table(name, &entry.state)).transpose()?;
+        let before = before.map(|entry| self.options.store.table(name, &entry.state)).transpose()?;
         let content = |input: &str| self.contents.get(input).cloned();
-        let group_rows = self.job.resources.group_rows;
+        let group_rows = self.options.resources.group_rows;
         Ok(Some(PartitionBuild::new(table, self.plan.as_of, partitioned, aligned, content, before, group_rows)))
     }
 
     /// Where a rebuilt table comes out equal, the files of before stay, so that nothing downstream moves.
     fn keep_files_if_equal(&self, mut state: TableState, before: Option<&TableEntry>) -> Result<TableState, RunError> {
         let Some(entry) = before.filter(|entry| entry.content_hash == state.content_hash()) else { return Ok(state) };
-        let known = self.job.store.table(&state.table, &entry.state)?;
-        let is_there = known.files.iter().all(|file| self.job.store.assure(file).is_ok());
+        let known = self.options.store.table(&state.table, &entry.state)?;
+        let is_there = known.files.iter().all(|file| self.options.store.assure(file).is_ok());
         if !is_there || known.partition != state.partition {
             // What is there no longer, or was told apart in another way, cannot be kept: the new files mend it.
             return Ok(state);
         }
         for file in std::mem::replace(&mut state.files, known.files) {
-            self.job.store.discard(&file);
+            self.options.store.discard(&file);
         }
         Ok(state)
     }
 
     /// Runs the checks whose inputs or text changed. Returns the tables that the run read, and those that are checked.
     async fn checks(&mut self, on: &mut (dyn FnMut(Event) + Send)) -> Result<(Vec<String>, Checked), RunError> {
-        let own = crate::publish::preview(self.job.store, self.workspace, self.base.snapshot.as_ref(), &self.made)?;
+        let own = crate::publish::preview(self.options.store, self.workspace, self.base.snapshot.as_ref(), &self.made)?;
         for state in own {
             self.know(&state)?;
         }
         let snapshot = self.base.snapshot.as_ref();
-        let known = snapshot.map(|snapshot| self.job.store.outcomes(&snapshot.check_results)).transpose()?;
+        let known = snapshot.map(|snapshot| self.options.store.outcomes(&snapshot.check_results)).transpose()?;
         let mut asked = Vec::new();
         for step in &self.plan.checks {
             let Some(table) = self.workspace.tables.get(&step.name) else { continue };
@@ -571,9 +584,9 @@ impl Work<'_> {
         on(Event::Checking { checks: asked.len() });
         let read = self.read.iter().filter(|name| !self.made.contains_key(*name)).cloned().collect();
         let made = std::mem::take(&mut self.made);
-        match check(self.scene(), made.values().cloned().collect(), asked).await {
+        match check(self.context(), made.values().cloned().collect(), asked).await {
             Ok(Verdict::Failed { findings }) => {
-                let record = self.job.store.run_file(&self.job.id, RUN_RECORD);
+                let record = self.options.store.run_file(&self.options.id, RUN_RECORD);
                 Err(self.with_records(&made, RunError::Broken { findings, record }).await)
             }
             Ok(Verdict::Passed(checked)) => Ok((read, checked)),
@@ -581,9 +594,9 @@ impl Work<'_> {
         }
     }
 
-    fn scene(&self) -> QueryContext<'_> {
+    fn context(&self) -> QueryContext<'_> {
         QueryContext {
-            store: self.job.store,
+            store: self.options.store,
             session: &self.session,
             workspace: self.workspace,
             as_of: self.plan.as_of,
@@ -596,10 +609,10 @@ impl Work<'_> {
             let published = || self.base.snapshot.as_ref().and_then(|snapshot| snapshot.tables.get(name));
             match made.get(name) {
                 Some(state) => Ok(Some(state.clone())),
-                None => published().map(|entry| self.job.store.table(name, &entry.state)).transpose(),
+                None => published().map(|entry| self.options.store.table(name, &entry.state)).transpose(),
             }
         };
-        let found = async |source: &Source| records(self.scene(), &state, &self.job.resources, source).await;
+        let found = async |source: &Source| records(self.context(), &state, &self.options.resources, source).await;
         match &mut error {
             RunError::Check(CheckError { blame, .. })
             | RunError::Transform(TransformError::Query { blame: Some(blame), .. }) => {
@@ -637,7 +650,7 @@ impl Work<'_> {
             let (Some(entry), Some(now)) = (snapshot.tables.get(input), self.parted.get(input)) else {
                 return Ok(None);
             };
-            let before = self.job.store.table(input, &entry.state)?;
+            let before = self.options.store.table(input, &entry.state)?;
             if before.partition != now.partition {
                 return Ok(None);
             }
@@ -653,12 +666,12 @@ impl Work<'_> {
         let Some(entry) = self.base.snapshot.as_ref().and_then(|snapshot| snapshot.tables.get(name)) else {
             return Ok(());
         };
-        let state = self.job.store.table(name, &entry.state)?;
+        let state = self.options.store.table(name, &entry.state)?;
         self.know(&state)
     }
 
     fn know(&mut self, state: &TableState) -> Result<(), RunError> {
-        register_stored(&self.session, self.job.store, state).map_err(RunError::engine)?;
+        register_stored(&self.session, self.options.store, state).map_err(RunError::engine)?;
         self.contents.insert(state.table.clone(), state.content_hash());
         if state.partition.is_some() {
             self.parted.insert(state.table.clone(), state.clone());

@@ -16,7 +16,7 @@ use crate::check::FailedCheck;
 use crate::diff::ExceededChange;
 use crate::digest::Digest;
 use crate::engine::read_only;
-use crate::plan::{Build, DatasetStep, FileLeft, Reason};
+use crate::plan::{Build, BuildReason, DatasetStep, FileLeft};
 use crate::sql_text::identifier;
 use crate::store::{CleanCounts, Ledger, SnapshotRef, Store, StoreError, TableState};
 use crate::transform::PartitionCounts;
@@ -306,16 +306,16 @@ impl DatasetReport {
             outdated,
             empty_files,
             seconds: elapsed.as_secs_f64(),
-            why: why(step).map(Reason::as_str),
+            why: why(step).map(BuildReason::as_str),
         }
     }
 }
 
-fn why(step: &DatasetStep) -> Option<Reason> {
+fn why(step: &DatasetStep) -> Option<BuildReason> {
     match &step.build {
         Build::Required(why) => Some(*why),
-        _ if !step.files.is_empty() => Some(Reason::Files),
-        Build::IfChanged(_) => Some(Reason::References),
+        _ if !step.files.is_empty() => Some(BuildReason::Files),
+        Build::IfChanged(_) => Some(BuildReason::References),
         Build::Skip => None,
     }
 }

@@ -15,7 +15,7 @@ use minijinja::{AutoEscape, Environment, Value, context};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::plan::{Check, Kind, Lineage, Origin, OwnTable, Table, Workspace, select};
+use crate::plan::{Check, Kind, Lineage, Origin, SystemTable, Table, Workspace, select};
 use crate::project::{
     ColumnDoc, ColumnType, FieldNames, FilesMode, Format, Keep, Layer, ModelColumn, NewColumns, RecordRule, RuleReason,
     Rules, SourceContract, ThenLate,
@@ -147,7 +147,7 @@ pub fn pages(
     for (name, table) in &workspace.tables {
         files.push(site.model(name, table)?);
     }
-    for own in OwnTable::ALL {
+    for own in SystemTable::ALL {
         files.push(site.own(own)?);
     }
     for name in workspace.project.jobs.keys() {
@@ -199,7 +199,7 @@ impl Site<'_> {
                 groups.push(Group { word: layer_word(layer), entries, is_jobs: false });
             }
         }
-        let own = OwnTable::ALL.into_iter().map(|own| {
+        let own = SystemTable::ALL.into_iter().map(|own| {
             let columns = own.columns().map(|(name, _, words)| (name, words));
             self.entry(own.name(), Some(own.description().to_owned()), columns)
         });
@@ -388,7 +388,7 @@ impl Site<'_> {
         self.page("tables", about)
     }
 
-    fn own(&self, own: OwnTable) -> Result<File, minijinja::Error> {
+    fn own(&self, own: SystemTable) -> Result<File, minijinja::Error> {
         let columns = own
             .columns()
             .map(|(name, kind, words)| self.column(own.name(), name, kind.to_string(), &words, Vec::new()));
@@ -532,7 +532,7 @@ impl Site<'_> {
     }
 
     fn is_known(&self, name: &str) -> bool {
-        let is_own = OwnTable::ALL.iter().any(|own| own.name() == name);
+        let is_own = SystemTable::ALL.iter().any(|own| own.name() == name);
         is_own || self.workspace.project.sources.contains_key(name) || self.workspace.tables.contains_key(name)
     }
 
@@ -544,7 +544,7 @@ impl Site<'_> {
     /// Returns where each page is, for templates in a folder from which `up` leads to the outermost one.
     fn hrefs(&self, up: &str) -> BTreeMap<String, String> {
         let names = self.workspace.project.sources.keys().chain(self.workspace.tables.keys()).map(String::as_str);
-        let own = OwnTable::ALL.iter().map(|own| own.name());
+        let own = SystemTable::ALL.iter().map(|own| own.name());
         names.chain(own).map(|name| (name.to_owned(), format!("{up}{}", self.href(name)))).collect()
     }
 

@@ -56,7 +56,7 @@ impl<R: Read> Read for Hashed<R> {
 pub(super) fn write(to: &mut dyn Write, value: &impl Serialize) -> serde_json::Result<()> {
     let mut to = BufWriter::with_capacity(PIECE_BYTES, to);
     let written = serde_json::to_writer(&mut to, value).and_then(|()| to.flush().map_err(serde_json::Error::io));
-    // What did not get through is not tried once more.
+    // Dropped as it is, the buffer would write once more what did not get through.
     drop(to.into_parts());
     written
 }

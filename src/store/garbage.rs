@@ -16,7 +16,7 @@
 //!   name goes, and what nobody named waits for another time. No clock is asked.
 //! - **Files that are written again with the same name**, because their name is the digest of what they say: a run may
 //!   find there what it was about to write, although it is about to be removed. They go under the lock of the reference,
-//!   and a flip, which holds it too, finds out that one is missing and is lost, so that its run writes it again.
+//!   and a commit, which holds it too, finds out that one is missing and is lost, so that its run writes it again.
 //! - **A reference that moves**: snapshots go under the lock of all of them, and if one has moved since it was looked at, all
 //!   are looked at again.
 //!
@@ -33,7 +33,7 @@ use super::crash::crash_point;
 use super::leases::{nobody_writes, taken_alone};
 use super::lock::Lock;
 use super::published::KEPT;
-use super::{Snapshot, SnapshotRef, Store, StoreError, outcomes_path, state_path};
+use super::{Snapshot, SnapshotRef, Store, StoreError, check_results_path, state_path};
 use crate::digest::Digest;
 
 /// The folders of files that a snapshot names, directly or through states.
@@ -99,7 +99,7 @@ impl Store {
     pub fn remove_garbage(&self, keep: Keep, is_dry: bool) -> Result<Garbage, StoreError> {
         let _one_at_a_time = Lock::take(&self.locks(), ".gc", None)?;
         // The order of these looks is what makes them certain.
-        let lying = self.lying()?;
+        let found_files = self.found_files()?;
         let is_alone = nobody_writes(&self.locks())?;
         let mut kept = Names::default();
         let (mut past, lock) = loop {
@@ -113,7 +113,7 @@ impl Store {
                 break (past, lock);
             }
         };
-        let strays = self.strays(&lying, &past, &kept);
+        let strays = self.strays(&found_files, &past, &kept);
         if is_alone {
             past.extend(strays);
         } else {
@@ -126,7 +126,7 @@ impl Store {
         let gone = self.remove_snapshots(past, &mut kept, &mut garbage, is_dry)?;
         crash_point("gc.after-snapshots");
         let mut doomed: Vec<&FoundFile> = Vec::new();
-        for file in lying.iter().filter(|file| !kept.files.contains(&file.path)) {
+        for file in found_files.iter().filter(|file| !kept.files.contains(&file.path)) {
             match snapshot_in(&file.path) {
                 Some(id) if garbage.snapshots.contains(&id) => garbage.bytes += file.bytes,
                 Some(_) => {}
@@ -182,9 +182,9 @@ impl Store {
 
     /// Returns the snapshots that lie there and that the reference does not lead to: those of runs that died before they
     /// put them in force, and those whose followers were removed before them. One that cannot be read has nothing to it.
-    fn strays(&self, lying: &[FoundFile], past: &[Found], kept: &Names) -> Vec<Found> {
+    fn strays(&self, found_files: &[FoundFile], past: &[Found], kept: &Names) -> Vec<Found> {
         let known: BTreeSet<&Digest> = past.iter().map(|(id, _)| id).chain(&kept.snapshots).collect();
-        let strays = lying.iter().filter_map(|file| snapshot_in(&file.path)).filter(|id| !known.contains(id));
+        let strays = found_files.iter().filter_map(|file| snapshot_in(&file.path)).filter(|id| !known.contains(id));
         strays
             .map(|id| {
                 let snapshot = self.read_snapshot(&id).ok();
@@ -281,7 +281,7 @@ impl Store {
     }
 
     /// Lists the files that we made where snapshots name files.
-    fn lying(&self) -> Result<Vec<FoundFile>, StoreError> {
+    fn found_files(&self) -> Result<Vec<FoundFile>, StoreError> {
         let mut found = Vec::new();
         let mut open: Vec<Utf8PathBuf> = FOLDERS.iter().map(|folder| self.root.join(folder)).collect();
         while let Some(folder) = open.pop() {
@@ -328,7 +328,7 @@ impl Names {
         }
         let mut outcome = Ok(());
         self.files.insert(format!("snapshots/{id}.json"));
-        self.files.insert(outcomes_path(&snapshot.check_results));
+        self.files.insert(check_results_path(&snapshot.check_results));
         for (table, entry) in &snapshot.tables {
             if !self.files.insert(state_path(table, &entry.state)) {
                 continue;

@@ -17,7 +17,7 @@ use crate::project::PartitionBy;
 
 impl Store {
     /// Reads a file whole, and makes sure that its rows, with the columns of `schema`, and its bytes are those that were
-    /// written. `by` is what the
+    /// written. `by` is what the rows of its table are told apart by.
     /// rows of its table are told apart by.
     ///
     /// # Errors

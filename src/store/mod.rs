@@ -59,7 +59,7 @@ pub use garbage::{Garbage, Keep};
 pub use key_range::KeyRange;
 pub use ledger::{CleanCounts, Ledger};
 pub use lock::{Holder, Lock, LockError, OnLocked};
-pub use ops_tables::{ABOUT, METADATA};
+pub use ops_tables::{METADATA, OPS_TABLES};
 pub use parquet_file::{ParquetFile, Slice, conform};
 pub use read::{Batches, RowGroup, read_batches, read_row_group, read_row_numbers, row_groups};
 pub use rows::{RowHasher, RowSum};
@@ -343,11 +343,11 @@ impl Store {
 
     /// Returns what every promise of a snapshot came to.
     pub fn outcomes(&self, id: &Digest) -> Result<CheckResults, StoreError> {
-        self.read_named(&self.root.join(outcomes_path(id)), id)
+        self.read_named(&self.root.join(check_results_path(id)), id)
     }
 
     /// Stores what every promise came to, and returns the digest that names it.
-    pub fn put_outcomes(&self, outcomes: &CheckResults) -> Result<Digest, StoreError> {
+    pub fn put_check_results(&self, outcomes: &CheckResults) -> Result<Digest, StoreError> {
         self.put("checks", outcomes)
     }
 
@@ -436,7 +436,7 @@ impl Store {
         }
         let snapshot = self.read_snapshot(id)?;
         let states = snapshot.tables.iter().map(|(table, entry)| state_path(table, &entry.state));
-        let mut paths = states.chain([outcomes_path(&snapshot.check_results)]).map(|path| self.root.join(path));
+        let mut paths = states.chain([check_results_path(&snapshot.check_results)]).map(|path| self.root.join(path));
         Ok(paths.find(|path| !path.exists()))
     }
 
@@ -551,7 +551,7 @@ fn state_path(table: &str, state: &Digest) -> String {
 }
 
 /// Returns where in a warehouse it lies what the promises of a snapshot came to.
-fn outcomes_path(id: &Digest) -> String {
+fn check_results_path(id: &Digest) -> String {
     format!("checks/{id}.json")
 }
 

@@ -21,7 +21,7 @@ use crate::project::ColumnType;
 pub const METADATA: &str = "_metadata";
 
 /// Every table about the warehouse.
-pub const ABOUT: [&str; 4] = [METADATA, "ops_run", "ops_table", "feed_freshness"];
+pub const OPS_TABLES: [&str; 4] = [METADATA, "ops_run", "ops_table", "feed_freshness"];
 
 /// How many runs `ops_run` tells of, the newest: all of them are in the folder of runs.
 const RUNS: usize = 500;

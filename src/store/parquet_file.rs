@@ -25,7 +25,7 @@ use crate::digest::Digest;
 use crate::partition::{PartitionKey, Partitioner};
 
 /// A file with more rows than this is encoded on a thread of its own.
-const ROWS_HERE: usize = 1 << 16;
+const INLINE_ROWS: usize = 1 << 16;
 
 /// How many batches may wait for that thread.
 const WAITING_BATCHES: usize = 8;
@@ -34,7 +34,7 @@ const WAITING_BATCHES: usize = 8;
 pub struct ParquetFile {
     relative: String,
     path: Utf8PathBuf,
-    encoder: Sink,
+    encoder: EncoderPlace,
     /// Whether rows of several contents share it, each of which is ended by [`ParquetFile::cut`].
     is_shared: bool,
     store: Store,
@@ -60,7 +60,7 @@ impl Slice {
 }
 
 /// Where the encoder of a file works.
-enum Sink {
+enum EncoderPlace {
     /// Where the rows are made; so many have been.
     Inline(Box<Encoder>, usize),
     /// On a thread of its own.
@@ -142,7 +142,7 @@ impl Store {
         Ok(ParquetFile {
             relative,
             path,
-            encoder: Sink::Inline(Box::new(encoder), 0),
+            encoder: EncoderPlace::Inline(Box::new(encoder), 0),
             is_shared: false,
             store: self.clone(),
         })
@@ -153,7 +153,7 @@ impl ParquetFile {
     /// Counts the rows of each partition by themselves. For a file without rows so far.
     #[must_use]
     pub fn by(mut self, partitioner: Option<Partitioner>) -> Self {
-        if let Sink::Inline(encoder, _) = &mut self.encoder {
+        if let EncoderPlace::Inline(encoder, _) = &mut self.encoder {
             encoder.partitioner = partitioner;
         }
         self
@@ -167,33 +167,35 @@ impl ParquetFile {
 
     /// Ends the rows of one of the contents that share the file; `None` if it has none.
     pub fn cut(&mut self) -> Option<Slice> {
-        let Sink::Inline(encoder, _) = &mut self.encoder else { return None };
+        let EncoderPlace::Inline(encoder, _) = &mut self.encoder else { return None };
         encoder.cut()
     }
 
     /// Adds the rows of a batch, whose columns are brought to the types of the file.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), StoreError> {
         match &mut self.encoder {
-            Sink::Inline(encoder, rows) if self.is_shared || *rows < ROWS_HERE => {
+            EncoderPlace::Inline(encoder, rows) if self.is_shared || *rows < INLINE_ROWS => {
                 *rows += batch.num_rows();
                 return encoder.write(batch);
             }
-            Sink::Inline(..) => self.move_beside(),
-            Sink::Threaded(..) | Sink::Failed => {}
+            EncoderPlace::Inline(..) => self.move_to_thread(),
+            EncoderPlace::Threaded(..) | EncoderPlace::Failed => {}
         }
-        let Sink::Threaded(sender, _) = &self.encoder else { return Err(self.gone()) };
+        let EncoderPlace::Threaded(sender, _) = &self.encoder else { return Err(self.gone()) };
         if sender.send(batch.clone()).is_ok() {
             return Ok(());
         }
         // The thread has given up, and says why.
-        match std::mem::replace(&mut self.encoder, Sink::Failed).join(&self.path) {
+        match std::mem::replace(&mut self.encoder, EncoderPlace::Failed).join(&self.path) {
             Ok(_) => Err(self.gone()),
             Err(error) => Err(error),
         }
     }
 
-    fn move_beside(&mut self) {
-        let Sink::Inline(mut encoder, _) = std::mem::replace(&mut self.encoder, Sink::Failed) else { return };
+    fn move_to_thread(&mut self) {
+        let EncoderPlace::Inline(mut encoder, _) = std::mem::replace(&mut self.encoder, EncoderPlace::Failed) else {
+            return;
+        };
         let (sender, receiver) = sync_channel::<RecordBatch>(WAITING_BATCHES);
         let work = move || {
             for batch in receiver {
@@ -201,7 +203,7 @@ impl ParquetFile {
             }
             Ok(encoder)
         };
-        self.encoder = Sink::Threaded(sender, std::thread::spawn(work));
+        self.encoder = EncoderPlace::Threaded(sender, std::thread::spawn(work));
     }
 
     fn gone(&self) -> StoreError {
@@ -242,7 +244,7 @@ impl ParquetFile {
     }
 }
 
-impl Sink {
+impl EncoderPlace {
     /// Waits until all that was written has been encoded.
     fn join(self, path: &Utf8Path) -> Result<Box<Encoder>, StoreError> {
         match self {

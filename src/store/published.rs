@@ -81,7 +81,7 @@ impl Store {
         Ok(removed)
     }
 
-    /// Reads a table about the warehouse ([`super::ABOUT`]), as readers see it.
+    /// Reads a table about the warehouse ([`super::OPS_TABLES`]), as readers see it.
     pub fn about(&self, table: &str) -> Result<(SchemaRef, Vec<RecordBatch>), StoreError> {
         let path = self.published().join("current").join(table).join(part(0));
         let file = std::fs::File::open(&path).map_err(|source| StoreError::Read { path: path.clone(), source })?;

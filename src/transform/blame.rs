@@ -288,6 +288,9 @@ impl Search<'_> {
         let mut batches = execute_stream(frame.create_physical_plan().await?, context)?;
         while let Some(batch) = batches.next().await {
             let batch = batch?;
+            if batch.num_rows() == 0 {
+                continue;
+            }
             for (expression, physical) in &physical {
                 if physical.evaluate(&batch).is_ok() {
                     continue;
@@ -348,7 +351,8 @@ impl Search<'_> {
             }
         }
         let written = self.written(step, &failure.expression);
-        let source = rows_like(input.clone(), &failure.row).ok().filter(|_| !columns.is_empty());
+        let like = || rows_like(input.clone(), &failure.row).ok();
+        let source = (!columns.is_empty()).then(like).flatten();
         let source = source.map(|plan| Box::new(Source { plan, columns: (input, columns) }));
         Blame { told: plain(&failure.error), written, values, source, is_by_many: false, records: None }
     }

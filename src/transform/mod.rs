@@ -43,8 +43,8 @@ const WAITING_BATCHES: usize = 4;
 #[derive(Debug)]
 pub struct Built {
     pub(crate) state: TableState,
-    /// What was made of a table that is made by partitions.
-    pub portion: Option<PartitionCounts>,
+    /// How many of its partitions were made, if it is made by partitions.
+    pub partition_counts: Option<PartitionCounts>,
     /// How many rows were read for it.
     pub rows_read: u64,
 }
@@ -63,8 +63,8 @@ struct ModelBuild<'a> {
 /// The rows of a model, built.
 struct Rows {
     files: Vec<DataFile>,
-    made: Option<PartitionFingerprints>,
-    portion: Option<PartitionCounts>,
+    built_from: Option<PartitionFingerprints>,
+    partition_counts: Option<PartitionCounts>,
     /// How many were read for them: of inputs, and of files of the table itself that were written anew.
     read: u64,
 }
@@ -144,7 +144,7 @@ impl TransformError {
     }
 }
 
-/// Builds `name` from the tables that `session` knows; with `making`, only the partitions that must be made again.
+/// Builds `name` from the tables that `session` knows; with `partition_build`, only the partitions that must be made again.
 ///
 /// # Errors
 /// When the query fails or its rows cannot be stored.
@@ -154,26 +154,26 @@ pub async fn transform(
     workspace: &Workspace,
     name: &str,
     as_of: DateTime<Utc>,
-    fingerprint: Digest,
-    making: Option<&PartitionBuild<'_>>,
+    build_hash: Digest,
+    partition_build: Option<&PartitionBuild<'_>>,
 ) -> Result<Built, TransformError> {
     let Some(table) = workspace.tables.get(name) else {
         return Err(TransformError::query(name, DataFusionError::Internal("there is no such model".to_owned())));
     };
-    let bench = ModelBuild { store, session, workspace, name, table, as_of };
-    let rows = match rows(bench, making).await {
+    let build = ModelBuild { store, session, workspace, name, table, as_of };
+    let rows = match rows(build, partition_build).await {
         Err(TransformError::Query { error, .. }) if is_out_of_memory(&error) => {
             // A hash join holds its build side in memory; a merge join sorts, and sorts can spill.
             let patient = session.clone();
             patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = false;
-            let again = self::rows(ModelBuild { session: &patient, ..bench }, making).await;
+            let again = self::rows(ModelBuild { session: &patient, ..build }, partition_build).await;
             patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = true;
             match again.map_err(|error| out_of_memory(name, error)) {
                 Ok(rows) => rows,
-                Err(error) => return Err(blamed(bench, error).await),
+                Err(error) => return Err(blamed(build, error).await),
             }
         }
-        Err(error) => return Err(blamed(bench, error).await),
+        Err(error) => return Err(blamed(build, error).await),
         Ok(rows) => rows,
     };
     let contract = workspace.project.contracts.get(name);
@@ -183,18 +183,18 @@ pub async fn transform(
         description: contract.and_then(|contract| contract.description.clone()),
         grain: contract.and_then(|contract| contract.grain.clone()),
         columns: columns(workspace, name),
-        build_hash: fingerprint,
-        partition: making.map(|making| making.partitioned.by.clone()),
+        build_hash,
+        partition: partition_build.map(|partition_build| partition_build.partitioned.by.clone()),
         files: rows.files,
-        built_from: rows.made,
+        built_from: rows.built_from,
         landed: None,
     };
-    Ok(Built { state, portion: rows.portion, rows_read: rows.read })
+    Ok(Built { state, partition_counts: rows.partition_counts, rows_read: rows.read })
 }
 
 /// Adds to a failure of a query what made it fail.
-async fn blamed(bench: ModelBuild<'_>, error: TransformError) -> TransformError {
-    let ModelBuild { session, workspace, name, as_of, .. } = bench;
+async fn blamed(build: ModelBuild<'_>, error: TransformError) -> TransformError {
+    let ModelBuild { session, workspace, name, as_of, .. } = build;
     match error {
         TransformError::Query { model, error, blame: None } => {
             let blame = blame::blame(session, workspace, name, as_of, None, &error).await;
@@ -206,12 +206,12 @@ async fn blamed(bench: ModelBuild<'_>, error: TransformError) -> TransformError 
 
 /// Finds what made a query fail that is asked of built tables, a check or the promise `asked` of a contract.
 pub async fn blame_of(
-    scene: QueryContext<'_>,
+    context: QueryContext<'_>,
     name: &str,
     asked: Option<LogicalPlan>,
     error: &DataFusionError,
 ) -> Blame {
-    blame::blame(scene.session, scene.workspace, name, scene.as_of, asked, error).await
+    blame::blame(context.session, context.workspace, name, context.as_of, asked, error).await
 }
 
 fn words(error: &DataFusionError, blame: Option<&Blame>) -> String {
@@ -219,15 +219,15 @@ fn words(error: &DataFusionError, blame: Option<&Blame>) -> String {
 }
 
 /// Builds the rows of a table, as a whole or by partitions, as long as that may take.
-async fn rows(bench: ModelBuild<'_>, making: Option<&PartitionBuild<'_>>) -> Result<Rows, TransformError> {
+async fn rows(build: ModelBuild<'_>, partition_build: Option<&PartitionBuild<'_>>) -> Result<Rows, TransformError> {
     let rows = async {
-        match making {
-            Some(making) => partitions::make(bench, making).await,
-            None => execute(bench).await,
+        match partition_build {
+            Some(partition_build) => partitions::make(build, partition_build).await,
+            None => execute(build).await,
         }
     };
-    let Some(limit) = bench.workspace.project.settings.query_timeout else { return rows.await };
-    let timeout = |_| Err(TransformError::Timeout { model: bench.name.to_owned(), limit });
+    let Some(limit) = build.workspace.project.settings.query_timeout else { return rows.await };
+    let timeout = |_| Err(TransformError::Timeout { model: build.name.to_owned(), limit });
     tokio::time::timeout(limit, rows).await.unwrap_or_else(timeout)
 }
 
@@ -271,8 +271,8 @@ pub fn query_of(
     plan_statement(&session.state(), table.query.statement(|variable| value_at(workspace, as_of, variable)))
 }
 
-async fn execute(bench: ModelBuild<'_>) -> Result<Rows, TransformError> {
-    let ModelBuild { store, session, workspace, name, table, as_of } = bench;
+async fn execute(build: ModelBuild<'_>) -> Result<Rows, TransformError> {
+    let ModelBuild { store, session, workspace, name, table, as_of } = build;
     let query = |source| TransformError::query(name, source);
     let plan = query_of(session, workspace, table, as_of).map_err(query)?;
     let mut running = Running::start(session, plan).await.map_err(query)?;
@@ -308,7 +308,7 @@ async fn execute(bench: ModelBuild<'_>) -> Result<Rows, TransformError> {
     }
     let finished = tokio::task::spawn_blocking(move || file.finish()).await;
     let file = finished.map_err(|error| query(DataFusionError::Execution(error.to_string())))??;
-    Ok(Rows { files: vec![file], made: None, portion: None, read: running.rows_read() })
+    Ok(Rows { files: vec![file], built_from: None, partition_counts: None, read: running.rows_read() })
 }
 
 fn out_of_memory(model: &str, error: TransformError) -> TransformError {

@@ -32,7 +32,7 @@ use crate::store::{
 /// A file takes no further partition once it has this part of the rows that are worked on at a time.
 const FILE_PART: u64 = 16;
 
-/// What a table is made of, by partitions.
+/// How a table is built by partitions: what it is made of, and which of them are made again.
 #[derive(Debug)]
 pub struct PartitionBuild<'a> {
     pub(super) partitioned: &'a Partitioned,
@@ -48,7 +48,7 @@ pub struct PartitionBuild<'a> {
     only: Option<BTreeSet<PartitionKey>>,
 }
 
-/// The partitions that are made.
+/// How many partitions were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PartitionCounts {
     /// How many were made.
@@ -191,37 +191,37 @@ fn around(key: PartitionKey, before: u32, after: u32) -> impl Iterator<Item = Pa
 }
 
 /// Makes the partitions of a table that are not as they would come out.
-pub(super) async fn make(bench: ModelBuild<'_>, making: &PartitionBuild<'_>) -> Result<Rows, TransformError> {
-    let made_of = making.made_of();
-    let dirty = making.only.clone().or_else(|| making.dirty(&made_of));
+pub(super) async fn make(build: ModelBuild<'_>, partition_build: &PartitionBuild<'_>) -> Result<Rows, TransformError> {
+    let made_of = partition_build.made_of();
+    let dirty = partition_build.only.clone().or_else(|| partition_build.dirty(&made_of));
     let keys = dirty.clone().unwrap_or_else(|| made_of.keys().copied().collect());
-    let groups = making.groups(&keys);
-    let before = making.before.as_ref().filter(|_| dirty.is_some());
+    let groups = partition_build.groups(&keys);
+    let before = partition_build.before.as_ref().filter(|_| dirty.is_some());
     let (touched, kept): (Vec<DataFile>, Vec<DataFile>) = before
         .map(|before| before.files.clone())
         .unwrap_or_default()
         .into_iter()
         .partition(|file| file.partitions.iter().any(|(key, _)| keys.contains(key)));
     let mut plans = Vec::new();
-    if dirty.is_none() && groups.len() == 1 && making.partitioned.reach.is_none() {
-        plans.push(whole(bench, making)?);
+    if dirty.is_none() && groups.len() == 1 && partition_build.partitioned.reach.is_none() {
+        plans.push(whole(build, partition_build)?);
     } else {
         for group in groups.iter().filter(|group| !group.is_empty()) {
-            plans.push(restricted(bench, making, group, Among::Them).await?);
+            plans.push(restricted(build, partition_build, group, Among::Them).await?);
         }
         if dirty.is_none() {
             // What no input with partitions leads to comes of the others alone.
-            plans.push(restricted(bench, making, &keys, Among::Others).await?);
+            plans.push(restricted(build, partition_build, &keys, Among::Others).await?);
         }
     }
-    let rest = UnchangedRows::of(bench, &making.partitioned.by, touched.clone(), keys.clone());
-    let writer = Writer::new(bench, &making.partitioned.by, rest, making.group_rows)?;
+    let rest = UnchangedRows::of(build, &partition_build.partitioned.by, touched.clone(), keys.clone());
+    let writer = Writer::new(build, &partition_build.partitioned.by, rest, partition_build.group_rows)?;
     let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
     let writing = tokio::task::spawn_blocking(move || writer.write_all(receiver));
     let mut read = 0;
     let mut failed = None;
     for (session, plan) in plans {
-        match send(bench, &session, plan, &sender).await {
+        match send(build, &session, plan, &sender).await {
             Ok(more) => read += more,
             Err(error) => {
                 failed = Some(error);
@@ -231,16 +231,16 @@ pub(super) async fn make(bench: ModelBuild<'_>, making: &PartitionBuild<'_>) -> 
     }
     drop(sender);
     let written =
-        writing.await.map_err(|error| TransformError::query(bench.name, DataFusionError::Execution(error.to_string())));
+        writing.await.map_err(|error| TransformError::query(build.name, DataFusionError::Execution(error.to_string())));
     let ((written, old_read), failed) = match (written?, failed) {
         (Ok(written), failed) => (written, failed),
         (Err(error), _) => return Err(error.into()),
     };
     if let Some(error) = failed {
-        written.iter().for_each(|file| bench.store.discard(file));
+        written.iter().for_each(|file| build.store.discard(file));
         return Err(error);
     }
-    let rows = settle(bench, making, made_of, (&keys, dirty.is_none()), (touched, kept), written)?;
+    let rows = settle(build, partition_build, made_of, (&keys, dirty.is_none()), (touched, kept), written)?;
     Ok(Rows { read: read + old_read, ..rows })
 }
 
@@ -249,8 +249,8 @@ pub(super) async fn make(bench: ModelBuild<'_>, making: &PartitionBuild<'_>) -> 
 /// # Errors
 /// When rows of partitions that were not made again are not those that were written: copied, they would pass for right.
 fn settle(
-    bench: ModelBuild<'_>,
-    making: &PartitionBuild<'_>,
+    build: ModelBuild<'_>,
+    partition_build: &PartitionBuild<'_>,
     made_of: BTreeMap<PartitionKey, Digest>,
     (keys, is_all): (&BTreeSet<PartitionKey>, bool),
     (touched, kept): (Vec<DataFile>, Vec<DataFile>),
@@ -266,12 +266,12 @@ fn settle(
     let (now, was) = (sums(&written), sums(&touched));
     let differs = |key: &PartitionKey| !keys.contains(key) && now.get(key) != was.get(key);
     if !is_all && now.keys().chain(was.keys()).any(differs) {
-        written.iter().for_each(|file| bench.store.discard(file));
-        return Err(not_as_written(bench, &making.partitioned.by, &touched));
+        written.iter().for_each(|file| build.store.discard(file));
+        return Err(not_as_written(build, &partition_build.partitioned.by, &touched));
     }
     let changed = if !is_all && now == was {
         // Everything came out as it was, and so the files stay.
-        written.iter().for_each(|file| bench.store.discard(file));
+        written.iter().for_each(|file| build.store.discard(file));
         touched
     } else {
         written
@@ -282,22 +282,23 @@ fn settle(
         files.iter().flat_map(|file| &file.partitions).map(|(key, _)| *key).collect();
     let mut all: BTreeMap<PartitionKey, Digest> = made_of;
     for key in with_rows {
-        all.entry(key).or_insert_with(|| making.made_of_nothing(key));
+        all.entry(key).or_insert_with(|| partition_build.made_of_nothing(key));
     }
     let count = if is_all { all.len() } else { keys.len() };
-    let portion = PartitionCounts { built: count, all: all.len().max(count) };
-    let made = PartitionFingerprints { base: making.base.clone(), partitions: all.into_iter().collect() };
-    Ok(Rows { files, made: Some(made), portion: Some(portion), read: 0 })
+    let partition_counts = PartitionCounts { built: count, all: all.len().max(count) };
+    let built_from =
+        PartitionFingerprints { base: partition_build.base.clone(), partitions: all.into_iter().collect() };
+    Ok(Rows { files, built_from: Some(built_from), partition_counts: Some(partition_counts), read: 0 })
 }
 
 /// Tells which of some files is damaged, once rows that were read from them were not those that were written.
-fn not_as_written(bench: ModelBuild<'_>, by: &PartitionBy, files: &[DataFile]) -> TransformError {
-    let inspect = |file: &DataFile| bench.store.inspect(file, &bench.table.schema, Some(by));
+fn not_as_written(build: ModelBuild<'_>, by: &PartitionBy, files: &[DataFile]) -> TransformError {
+    let inspect = |file: &DataFile| build.store.inspect(file, &build.table.schema, Some(by));
     if let Err(damage) = files.iter().try_for_each(inspect) {
         return damage.into();
     }
     let words = "rows that were kept do not add up to what they were".to_owned();
-    TransformError::query(bench.name, DataFusionError::Internal(words))
+    TransformError::query(build.name, DataFusionError::Internal(words))
 }
 
 /// Whether rows are wanted of some partitions, or of all others.
@@ -308,66 +309,73 @@ enum Among {
 }
 
 /// Returns the plan of the whole query, its rows in the order of partitions.
-fn whole(bench: ModelBuild<'_>, making: &PartitionBuild<'_>) -> Result<(SessionContext, LogicalPlan), TransformError> {
-    let plan = plan_of(bench, bench.session)?;
+fn whole(
+    build: ModelBuild<'_>,
+    partition_build: &PartitionBuild<'_>,
+) -> Result<(SessionContext, LogicalPlan), TransformError> {
+    let plan = plan_of(build, build.session)?;
     let sorted = || {
-        let (key, kind) = by_key(bench, making, &plan)?;
-        let order = in_order(&making.partitioned.by, &key, &kind);
+        let (key, kind) = by_key(build, partition_build, &plan)?;
+        let order = in_order(&partition_build.partitioned.by, &key, &kind);
         LogicalPlanBuilder::from(plan.clone()).sort([order])?.build()
     };
-    Ok((bench.session.clone(), sorted().map_err(|error| TransformError::query(bench.name, error))?))
+    Ok((build.session.clone(), sorted().map_err(|error| TransformError::query(build.name, error))?))
 }
 
 /// Returns the plan of the rows of some partitions, with the session that knows the parts of the inputs that they read.
 async fn restricted(
-    bench: ModelBuild<'_>,
-    making: &PartitionBuild<'_>,
+    build: ModelBuild<'_>,
+    partition_build: &PartitionBuild<'_>,
     keys: &BTreeSet<PartitionKey>,
     among: Among,
 ) -> Result<(SessionContext, LogicalPlan), TransformError> {
-    let query = |error| TransformError::query(bench.name, error);
-    let read = if among == Among::Them { making.read_by(keys) } else { BTreeSet::new() };
-    let slices = Slices { states: &making.aligned, keys: &read };
-    let scene =
-        QueryContext { store: bench.store, session: bench.session, workspace: bench.workspace, as_of: bench.as_of };
-    let session = narrowed(scene, &bench.table.inputs, &bench.table.reads, slices).await.map_err(query)?;
-    let plan = plan_of(bench, &session)?;
+    let query = |error| TransformError::query(build.name, error);
+    let read = if among == Among::Them { partition_build.read_by(keys) } else { BTreeSet::new() };
+    let slices = Slices { states: &partition_build.aligned, keys: &read };
+    let context =
+        QueryContext { store: build.store, session: build.session, workspace: build.workspace, as_of: build.as_of };
+    let session = narrowed(context, &build.table.inputs, &build.table.reads, slices).await.map_err(query)?;
+    let plan = plan_of(build, &session)?;
     let make = || {
-        let (key, kind) = by_key(bench, making, &plan)?;
-        let wanted = are_among(&making.partitioned.by, &key, &kind, keys)?;
+        let (key, kind) = by_key(build, partition_build, &plan)?;
+        let wanted = are_among(&partition_build.partitioned.by, &key, &kind, keys)?;
         let wanted = if among == Among::Them { wanted } else { wanted.is_not_true() };
         let plan = LogicalPlanBuilder::from(plan.clone()).filter(wanted)?;
         let is_ordered = among == Among::Them && keys.len() < 2;
-        if is_ordered { plan.build() } else { plan.sort([in_order(&making.partitioned.by, &key, &kind)])?.build() }
+        if is_ordered {
+            plan.build()
+        } else {
+            plan.sort([in_order(&partition_build.partitioned.by, &key, &kind)])?.build()
+        }
     };
     let plan = make().map_err(query)?;
     Ok((session, plan))
 }
 
-fn plan_of(bench: ModelBuild<'_>, session: &SessionContext) -> Result<LogicalPlan, TransformError> {
-    query_of(session, bench.workspace, bench.table, bench.as_of)
-        .map_err(|error| TransformError::query(bench.name, error))
+fn plan_of(build: ModelBuild<'_>, session: &SessionContext) -> Result<LogicalPlan, TransformError> {
+    query_of(session, build.workspace, build.table, build.as_of)
+        .map_err(|error| TransformError::query(build.name, error))
 }
 
 /// Returns the column by which the rows of a plan of the table are told apart, and its type in the table.
 fn by_key(
-    bench: ModelBuild<'_>,
-    making: &PartitionBuild<'_>,
+    build: ModelBuild<'_>,
+    partition_build: &PartitionBuild<'_>,
     plan: &LogicalPlan,
 ) -> Result<(Expr, DataType), DataFusionError> {
-    let schema = &bench.table.schema;
-    let at = schema.index_of(making.partitioned.by.column())?;
+    let schema = &build.table.schema;
+    let at = schema.index_of(partition_build.partitioned.by.column())?;
     Ok((Expr::Column(plan.schema().columns()[at].clone()), schema.field(at).data_type().clone()))
 }
 
 /// Sends the rows of a plan to the writer; returns how many rows of its inputs it read.
 async fn send(
-    bench: ModelBuild<'_>,
+    build: ModelBuild<'_>,
     session: &SessionContext,
     plan: LogicalPlan,
     to: &tokio::sync::mpsc::Sender<RecordBatch>,
 ) -> Result<u64, TransformError> {
-    let query = |error| TransformError::query(bench.name, error);
+    let query = |error| TransformError::query(build.name, error);
     let mut running = Running::start(session, plan).await.map_err(query)?;
     while let Some(batch) = running.batches.next().await {
         if to.send(batch.map_err(query)?).await.is_err() {
@@ -392,17 +400,17 @@ struct UnchangedRows {
 }
 
 impl UnchangedRows {
-    fn of(bench: ModelBuild<'_>, by: &PartitionBy, mut files: Vec<DataFile>, without: BTreeSet<PartitionKey>) -> Self {
+    fn of(build: ModelBuild<'_>, by: &PartitionBy, mut files: Vec<DataFile>, without: BTreeSet<PartitionKey>) -> Self {
         files.retain(|file| file.partitions.iter().any(|(key, _)| !without.contains(key)));
         files.sort_by_key(|file| file.partitions.first().map(|(key, _)| *key));
         Self {
             files: files.into_iter(),
             open: None,
-            store: bench.store.clone(),
-            schema: bench.table.schema.clone(),
-            partitioner: Partitioner::new(by, &bench.table.schema),
+            store: build.store.clone(),
+            schema: build.table.schema.clone(),
+            partitioner: Partitioner::new(by, &build.table.schema),
             without,
-            table: bench.name.to_owned(),
+            table: build.name.to_owned(),
             read: 0,
         }
     }
@@ -457,19 +465,19 @@ struct Writer {
 
 impl Writer {
     fn new(
-        bench: ModelBuild<'_>,
+        build: ModelBuild<'_>,
         by: &PartitionBy,
         rest: UnchangedRows,
         group_rows: u64,
     ) -> Result<Self, TransformError> {
-        let schema = bench.table.schema.clone();
+        let schema = build.table.schema.clone();
         let Some(partitioner) = Partitioner::new(by, &schema) else {
-            let words = format!("`{}` cannot be told apart by `{}`", bench.name, by.column());
-            return Err(TransformError::query(bench.name, DataFusionError::Internal(words)));
+            let words = format!("`{}` cannot be told apart by `{}`", build.name, by.column());
+            return Err(TransformError::query(build.name, DataFusionError::Internal(words)));
         };
         Ok(Self {
-            store: bench.store.clone(),
-            table: bench.name.to_owned(),
+            store: build.store.clone(),
+            table: build.name.to_owned(),
             schema,
             by: by.clone(),
             partitioner,

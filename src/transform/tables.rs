@@ -62,7 +62,7 @@ pub fn rows_of_file(
     rows_of(store, state, Arc::new(Schema::new(fields.collect::<Vec<_>>())), &[file])
 }
 
-/// What it takes to make tables known to a session beside another.
+/// What a query over stored tables is asked with: the warehouse, a session that knows them, the project and the clock.
 #[derive(Clone, Copy)]
 #[expect(missing_debug_implementations, reason = "a session has none")]
 pub struct QueryContext<'a> {
@@ -90,20 +90,20 @@ pub struct Slices<'a> {
 /// # Errors
 /// As [`register_stored`].
 pub async fn narrowed(
-    scene: QueryContext<'_>,
+    context: QueryContext<'_>,
     inputs: &BTreeSet<String>,
     reads: &BTreeSet<String>,
     slices: Slices<'_>,
 ) -> Result<SessionContext> {
-    let session = engine::beside(scene.session);
+    let session = engine::beside(context.session);
     for input in inputs {
         if let Some(state) = slices.states.get(input) {
-            register_part(&session, scene.store, state, slices.keys)?;
+            register_part(&session, context.store, state, slices.keys)?;
         } else {
-            session.register_table(input.as_str(), scene.session.table_provider(input.as_str()).await?)?;
+            session.register_table(input.as_str(), context.session.table_provider(input.as_str()).await?)?;
         }
     }
-    register_views(&session, scene.workspace, reads, scene.as_of)?;
+    register_views(&session, context.workspace, reads, context.as_of)?;
     Ok(session)
 }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 use crate::engine::{self, Resources};
 use crate::partition::{PartitionKey, name_of};
-use crate::plan::{OwnTable, Table, Workspace, build_hash};
+use crate::plan::{SystemTable, Table, Workspace, build_hash};
 use crate::run::{Exit, RunError};
 use crate::store::{
     DataFile, FileRole, ROW_COLUMN, RowSum, Snapshot, SnapshotRef, Store, StoreError, TableEntry, TableState, schema_of,
@@ -85,7 +85,7 @@ impl Verified {
 
 /// The tables that are verified.
 #[derive(Clone, Copy, Debug)]
-pub struct Published<'a> {
+pub struct VerifyRequest<'a> {
     /// The warehouse.
     pub store: &'a Store,
     /// The project.
@@ -160,13 +160,13 @@ impl Selection {
 ///
 /// # Errors
 /// When the warehouse cannot be read or written, or the engine does not start.
-pub async fn verify(of: Published<'_>, name: &str, which: &Selection, files: bool) -> Result<Verified, RunError> {
+pub async fn verify(of: VerifyRequest<'_>, name: &str, which: &Selection, files: bool) -> Result<Verified, RunError> {
     let started = Instant::now();
     let Some(entry) = of.snapshot.tables.get(name) else {
         return Err(RunError::MissingInput { table: name.to_owned(), input: name.to_owned() });
     };
     let state = of.store.table(name, &entry.state)?;
-    let is_given = state.landed.is_some() || OwnTable::ALL.iter().any(|own| own.name() == name);
+    let is_given = state.landed.is_some() || SystemTable::ALL.iter().any(|own| own.name() == name);
     let rows = match which {
         Selection::All => entry.rows,
         Selection::Some(_) => sums(&state, which).values().map(|sum| sum.rows).sum(),
@@ -180,7 +180,7 @@ pub async fn verify(of: Published<'_>, name: &str, which: &Selection, files: boo
 
 /// Makes a table again, and compares it with how it was published.
 async fn remade(
-    of: Published<'_>,
+    of: VerifyRequest<'_>,
     name: &str,
     entry: &TableEntry,
     published: &TableState,
@@ -219,7 +219,12 @@ fn sums(state: &TableState, which: &Selection) -> BTreeMap<PartitionKey, RowSum>
 
 /// Finds the tables and the clock that a table was made with: those of the newest snapshot in which its fingerprint is
 /// theirs. A run that did not reach the table may have moved them on since.
-fn origin(of: Published<'_>, name: &str, table: &Table, entry: &TableEntry) -> Result<Option<Snapshot>, StoreError> {
+fn origin(
+    of: VerifyRequest<'_>,
+    name: &str,
+    table: &Table,
+    entry: &TableEntry,
+) -> Result<Option<Snapshot>, StoreError> {
     for found in of.store.line(of.id) {
         let (id, snapshot) = found?;
         if snapshot.tables.get(name).is_none_or(|known| known.build_hash != entry.build_hash) {
@@ -238,7 +243,7 @@ fn origin(of: Published<'_>, name: &str, table: &Table, entry: &TableEntry) -> R
 }
 
 async fn make(
-    of: Published<'_>,
+    of: VerifyRequest<'_>,
     name: &str,
     table: &Table,
     entry: &TableEntry,
@@ -254,18 +259,19 @@ async fn make(
         inputs.insert(input.clone(), state);
     }
     register_views(&session, of.workspace, &table.reads, origin.as_of).map_err(RunError::Engine)?;
-    let mut making = making(of, table, origin, inputs);
+    let mut partition_build = partition_build(of, table, origin, inputs);
     if let Selection::Some(keys) = which {
-        making = making.map(|making| making.only(keys.clone()));
+        partition_build = partition_build.map(|partition_build| partition_build.only(keys.clone()));
     }
     let fingerprint = entry.build_hash.clone();
-    let built = transform(of.store, &session, of.workspace, name, origin.as_of, fingerprint, making.as_ref()).await?;
+    let built =
+        transform(of.store, &session, of.workspace, name, origin.as_of, fingerprint, partition_build.as_ref()).await?;
     Ok(built.state)
 }
 
 /// Prepares to make all partitions of a table, if that is how it is made.
-fn making<'a>(
-    of: Published<'_>,
+fn partition_build<'a>(
+    of: VerifyRequest<'_>,
     table: &'a Table,
     origin: &Snapshot,
     inputs: BTreeMap<String, TableState>,
@@ -309,8 +315,8 @@ async fn damaged(store: &Store, state: TableState, which: &Selection) -> Result<
 fn schema(state: &TableState, holds: FileRole) -> SchemaRef {
     match holds {
         FileRole::Rows => schema_of(&state.columns),
-        FileRole::Quarantine => OwnTable::Quarantine.schema(),
-        FileRole::Ledger => OwnTable::Ledger.schema(),
+        FileRole::Quarantine => SystemTable::Quarantine.schema(),
+        FileRole::Ledger => SystemTable::Ledger.schema(),
         FileRole::RowNumbers => Arc::new(Schema::new(vec![Field::new(ROW_COLUMN, DataType::Int64, true)])),
     }
 }

@@ -33,7 +33,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::{DataFrame, SessionContext, lit};
 
 pub use condition::{Condition, ConditionError};
-pub use quarantined::QuarantinedRecord;
+pub use quarantined::PossibleRecord;
 pub use records::records;
 
 use self::evaluate::{Bounds, Evaluation, Halt};
@@ -141,7 +141,7 @@ pub struct Part {
     /// How many records were set aside that could have counted.
     pub aside_count: u64,
     /// The first of them.
-    pub aside: Vec<QuarantinedRecord>,
+    pub aside: Vec<PossibleRecord>,
 }
 
 /// What is known of the rows of a table that count.

@@ -18,13 +18,13 @@ use serde::Serialize;
 
 use super::{WhyError, WhyRequest};
 use crate::ingest::{Locator, Reason};
-use crate::plan::OwnTable;
+use crate::plan::SystemTable;
 use crate::project::SourceContract;
 use crate::transform::register_stored;
 
 /// A record that was set aside and could have counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct QuarantinedRecord {
+pub struct PossibleRecord {
     /// Its file.
     pub file: String,
     /// The line on which it begins.
@@ -41,8 +41,8 @@ pub(super) async fn records(
     session: &SessionContext,
     contract: &SourceContract,
     condition: &Expr,
-) -> Result<(u64, Vec<QuarantinedRecord>), WhyError> {
-    let name = OwnTable::Quarantine.name();
+) -> Result<(u64, Vec<PossibleRecord>), WhyError> {
+    let name = SystemTable::Quarantine.name();
     let Some(state) = (asked.state)(name)? else { return Ok((0, Vec::new())) };
     register_stored(session, asked.store, &state).map_err(WhyError::engine)?;
     let column = |name: &str| Expr::Column(Column::from_name(name));
@@ -61,7 +61,7 @@ pub(super) async fn records(
                 if first.len() < asked.rows {
                     let text = |column: usize| batch.column(column).as_string::<i32>().value(row).to_owned();
                     let line = batch.column(1).as_primitive::<Int64Type>().value(row);
-                    first.push(QuarantinedRecord { file: text(0), line, reason: text(2), message: text(3) });
+                    first.push(PossibleRecord { file: text(0), line, reason: text(2), message: text(3) });
                 }
             }
         }

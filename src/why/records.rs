@@ -40,12 +40,12 @@ const TOLD: usize = 3;
 ///
 /// It never fails: why it found nothing is told instead.
 pub async fn records(
-    scene: QueryContext<'_>,
+    context: QueryContext<'_>,
     state: &StateOf<'_>,
     resources: &Resources,
     of: &Source,
 ) -> Option<Records> {
-    let (store, workspace, as_of) = (scene.store, scene.workspace, scene.as_of);
+    let (store, workspace, as_of) = (context.store, context.workspace, context.as_of);
     let memory_bytes = resources.memory_bytes.min(MOST_BYTES);
     let resources = &Resources { memory_bytes, ..resources.clone() };
     let asked = WhyRequest { store, workspace, state, as_of, resources, rows: TOLD, evaluate: MOST_ROWS };

@@ -425,7 +425,7 @@ fn assert_least(world: &World, report: &RunReport, before: &BTreeMap<String, Tab
     let workspace = Workspace::compile(project::load(world.scratch.root(), None).unwrap()).unwrap();
     for table in &report.tables {
         let partitioned = workspace.tables[&table.table].partitioned.as_ref();
-        let (Some(partitioned), Some(portion)) = (partitioned, table.partitions) else { continue };
+        let (Some(partitioned), Some(partition_counts)) = (partitioned, table.partitions) else { continue };
         let content =
             |states: &BTreeMap<String, TableState>, name: &String| states.get(name).map(TableState::content_hash);
         let is_same = partitioned.whole.keys().all(|input| content(before, input) == content(&after, input));
@@ -437,7 +437,7 @@ fn assert_least(world: &World, report: &RunReport, before: &BTreeMap<String, Tab
         let moved: BTreeSet<PartitionKey> =
             partitioned.aligned.iter().flat_map(|input| moved(before.get(input), &after[input])).collect();
         let days = partitioned.reach.map_or(1, |reach| 1 + reach.before + reach.after);
-        assert!(portion.built <= moved.len() * days as usize, "{table:?} made more than {moved:?}");
+        assert!(partition_counts.built <= moved.len() * days as usize, "{table:?} made more than {moved:?}");
     }
 }
 

@@ -121,7 +121,8 @@ fn a_landed_file_of_one_row_takes_little_memory() {
     };
     let (few, many) = (peaks(FEW), peaks(MANY));
     for (what, (few, many)) in ["first run", "nothing new", "one more file"].iter().zip(few.iter().zip(many)) {
-        let of_each = many.saturating_sub(*few) / u64::from(MANY - FEW);
+        assert!(many > *few, "{what}: {few} and {many} bytes");
+        let of_each = (many - few) / u64::from(MANY - FEW);
         // Its path, its stamp, its identity and counts, a few times over while they are put in order.
         assert!(of_each < 3000, "{what}: {of_each} bytes of memory for each file");
     }

@@ -57,7 +57,19 @@ fn a_changed_function_rebuilds_what_calls_it() {
     scratch.write("sql/functions/digits.sql", &text.replace("round(n, 2)", "round(n, 1)"));
     assert_eq!(run(&scratch), ["fct_order"]);
     assert_eq!(scratch.rows("select price from fct_order where id = 1"), ["3.3"]);
-    // A condition in a contract is asked again as well.
+    // A condition in a contract is asked again as well, also where a type alone is another.
+    scratch.write(
+        "sql/functions/per.sql",
+        "create function per(total bigint, n double) returns double return digits(total / nullif(n, 0) * 9.91)\n",
+    );
+    assert!(!scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0).stderr.contains("fct_plain.cheap"));
+    scratch.write("landing/orders.csv", "id,amount,items\n1,10.90,3\n");
+    assert!(!scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0).stderr.contains("fct_plain.cheap"));
+    scratch.write(
+        "sql/functions/per.sql",
+        "create function per(total double, n double) returns double return digits(total / nullif(n, 0) * 9.91)\n",
+    );
+    assert!(scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0).stderr.contains("fct_plain.cheap"));
     scratch.write(
         "sql/functions/per.sql",
         "create function per(total double, n double) returns double return total * 50\n",
@@ -75,6 +87,26 @@ fn calls_in_calls_do_not_grow_without_end() {
         call = format!("both({call})");
     }
     scratch.write("sql/marts/fct_plain.sql", &format!("select id, {call} as amount from stg_orders\n"));
-    let said = scratch.run(&["check"]).exits(2);
-    assert!(said.stderr.contains("E0322") && said.stderr.contains("sql/marts/fct_plain.sql:1:"), "{}", said.stderr);
+    let refused = |scratch: &Scratch| {
+        let said = scratch.run(&["check"]).exits(2);
+        assert!(said.stderr.contains("E0322") && said.stderr.contains("sql/marts/fct_plain.sql:1:"), "{}", said.stderr);
+    };
+    refused(&scratch);
+    // Few expressions, each a chain that goes deep.
+    let chain = format!("create function both(a double) returns double return a{}\n", " - 1".repeat(400));
+    scratch.write("sql/functions/both.sql", &chain);
+    refused(&scratch);
+    scratch.write("sql/marts/fct_plain.sql", "select id, both(both(amount)) as amount from stg_orders\n");
+    let _ = scratch.run(&["check"]).exits(0);
+}
+
+#[test]
+fn an_argument_is_no_parameter_of_the_same_name() {
+    let scratch = shop();
+    scratch.write(
+        "sql/marts/fct_named.sql",
+        "select id, per(n, total) as turned, per(\"N\", total) as upper from (select id, items as n, id * 2 as total, 8 as \"N\" from stg_orders) as t\n",
+    );
+    run(&scratch);
+    assert_eq!(scratch.rows("select turned, upper from fct_named order by id"), ["1.5,4.0", "0.0,2.0", "0.33,1.33"]);
 }

@@ -78,7 +78,8 @@ impl Scope<'_> {
                 return None;
             }
         };
-        let mut is_sound = true;
+        // What is wrong with the function has been said.
+        let mut is_sound = !self.functions.are_broken_in(&parsed);
         for read in parsed.reads().iter().filter(|read| read.text != self.table) {
             is_sound = false;
             let at = probe.at(read.bytes.clone());

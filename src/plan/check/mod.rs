@@ -29,7 +29,7 @@ use crate::sql_text::{identifier, text};
 /// The variable that stands for the published rows of a table, in the SQL of a promise. Nobody can declare it.
 pub const PUBLISHED_ROWS: &str = "_published_rows";
 
-/// Something that a table must keep to, as a query.
+/// A promise, as a query: what a table must keep to. Prose says promise, as `docs/checks.md` does, and code says check.
 ///
 /// - `name` is unique in a workspace: a query's own name, or the table's with the rule.
 /// - The SQL reads stored tables and, for a query of `sql/checks/`, what that reads.
@@ -64,7 +64,7 @@ impl Check {
         self.kind == "row_change"
     }
 
-    /// Returns the fingerprint of the question and of what it is asked of.
+    /// Returns the digest of what it asks and of the contents that it is asked of: equal, and it need not be asked again.
     #[must_use]
     pub fn run_hash(&self, as_of: DateTime<Utc>, content: impl Fn(&str) -> Option<Digest>) -> Digest {
         let mut parts = Parts::of("promise");

@@ -1,8 +1,8 @@
-//! Keys of grouping sets that are constant, for which DataFusion 55.2 makes groups more than once where several threads
-//! count: it takes the partial groups for sorted by them, also those of sets that leave them out.
+//! Keys of grouping sets that are constant: where several threads count, DataFusion 55.2 does not add up the groups of sets
+//! that leave such a key out.
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::logical_expr::{Aggregate, Expr, GroupingSet, LogicalPlan};
 
 use super::mistake;
 use crate::diagnostic::{Code, Diagnostics, SourceFile};
@@ -11,16 +11,29 @@ pub(super) fn check(file: &SourceFile, plan: &LogicalPlan, mistakes: &mut Diagno
     let _ = plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Aggregate(Aggregate { group_expr, .. }) = node
             && let [Expr::GroupingSet(set)] = group_expr.as_slice()
-            && let Some(key) = set.distinct_expr().into_iter().find(|key| key.column_refs().is_empty())
+            && let keys = set.distinct_expr()
+            && let Some(constant) = keys.iter().find(|key| key.column_refs().is_empty() && is_left_out(set, key))
         {
-            let message =
-                format!("the engine counts groups twice where `{key}`, a constant, is a key of grouping sets");
-            let beside = set.distinct_expr().into_iter().find(|key| !key.column_refs().is_empty());
+            // A constant has no place in the plan; the key beside it has.
+            let beside = keys.iter().find(|key| !key.column_refs().is_empty()).unwrap_or(constant);
             mistakes.push(
-                mistake(Code::EngineFault, file, beside.unwrap_or(key), message)
-                    .help("leave it out of GROUP BY, and write it in a SELECT around this one"),
+                mistake(
+                    Code::EngineFault,
+                    file,
+                    beside,
+                    "the engine does not add up groups where a constant is a key of grouping sets",
+                )
+                .help("leave it out of GROUP BY, and write it in a SELECT around this one"),
             );
         }
         Ok(TreeNodeRecursion::Continue)
     });
+}
+
+/// Returns whether some of the sets have not this key.
+fn is_left_out(set: &GroupingSet, key: &Expr) -> bool {
+    match set {
+        GroupingSet::Rollup(_) | GroupingSet::Cube(_) => true,
+        GroupingSet::GroupingSets(sets) => sets.iter().any(|set| !set.contains(key)),
+    }
 }

@@ -1,0 +1,1 @@
+create function field(p struct<n bigint>) returns bigint return p.n

@@ -1,0 +1,1 @@
+create function quoted_name("N" bigint) returns bigint return 1

@@ -1,0 +1,1 @@
+create function squared(n bigint) returns bigint return n ^ 2
