@@ -1,0 +1,1 @@
+select id, at, amount, status from orders
