@@ -11,7 +11,7 @@ use arrow::row::{RowConverter, SortField};
 use chrono::{Days, NaiveDate};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::functions::LocalDays;
+use crate::local_days::LocalDays;
 use crate::project::{PartitionBy, timestamp};
 
 /// Which partition: the days since 1970-01-01, or the number of a bucket; nothing for rows without a value.

@@ -13,7 +13,7 @@ use datafusion::prelude::SessionContext;
 use crate::partition::PartitionKey;
 use crate::plan::{Check, Workspace};
 use crate::store::TableState;
-use crate::transform::{QueryContext, Slices, are_among, narrowed};
+use crate::tables::{QueryContext, Slices, are_among};
 
 /// What changed of a promise's inputs since it was kept by every row.
 #[derive(Debug)]
@@ -27,20 +27,20 @@ pub struct ChangedPartitions {
 /// Returns the plan of the rows that break a promise in partitions that changed, and the session in which it runs;
 /// nothing where there may be others.
 pub(super) async fn plan(
-    context: QueryContext<'_>,
-    promise: &Check,
+    context: &QueryContext,
+    check: &Check,
     since: &ChangedPartitions,
-    plan: impl Fn(&SessionContext) -> Result<LogicalPlan>,
+    plan: impl Fn(&QueryContext) -> Result<LogicalPlan>,
 ) -> Result<Option<(SessionContext, LogicalPlan)>> {
     let Some(by) = since.changed.values().next().and_then(|state| state.partition.as_ref()) else { return Ok(None) };
-    let Some(at) = leading(context.workspace, &plan(context.session)?, since) else { return Ok(None) };
-    let reads = context.workspace.tables.get(&promise.name).map_or(&promise.inputs, |query| &query.reads);
-    let session =
-        narrowed(context, &promise.inputs, reads, Slices { states: &since.changed, keys: &since.keys }).await?;
-    let plan = plan(&session)?;
+    let Some(at) = leading(&context.workspace, &plan(context)?, since) else { return Ok(None) };
+    let reads = context.workspace.tables.get(&check.name).map_or(&check.inputs, |query| &query.reads);
+    let slices = Slices { states: &since.changed, keys: &since.keys };
+    let narrowed = context.narrowed(&check.inputs, reads, slices).await?;
+    let plan = plan(&narrowed)?;
     let column = Expr::Column(plan.schema().columns()[at].clone());
     let among = are_among(by, &column, plan.schema().field(at).data_type(), &since.keys)?;
-    Ok(Some((session, LogicalPlanBuilder::from(plan).filter(among)?.build()?)))
+    Ok(Some((narrowed.session, LogicalPlanBuilder::from(plan).filter(among)?.build()?)))
 }
 
 /// Returns a column of a plan that leads to the partitions of all tables that changed.

@@ -11,22 +11,24 @@ mod rows;
 pub use changed::ChangedPartitions;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
-use datafusion::dataframe::DataFrame;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::SessionContext;
+use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use crate::diagnostic::SourceFile;
 use crate::digest::Digest;
-use crate::plan::{Check, Denominator, PUBLISHED_ROWS, Query, SqlFunctions, plan_statement};
+use crate::plan::{Check, Denominator, PUBLISHED_ROWS, Query, plan_statement};
 use crate::project::{Severity, Variable};
 use crate::store::{CheckResult, CheckResults, CheckStatus, TableState};
+use crate::tables::QueryContext;
 use crate::top_k::Row;
-use crate::transform::{Blame, QueryContext, Records, Source, blame_of, value_at};
+use crate::transform::{Blame, Records, Source, blame, is_out_of_memory};
 
 /// A promise that the data broke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,19 +81,19 @@ pub struct Checked {
     pub warnings: Vec<FailedCheck>,
 }
 
-/// A promise to ask about.
+/// A check to run.
 #[derive(Debug)]
-pub struct CheckRun<'a> {
-    /// The promise.
-    pub promise: &'a Check,
-    /// Its fingerprint.
-    pub fingerprint: Digest,
+pub struct CheckRun {
+    /// The check.
+    pub check: Check,
+    /// Digest of the check and of what it reads.
+    pub run_hash: Digest,
     /// A table that it reads and that was never built, if there is one.
     pub missing: Option<String>,
     /// The rows of its own table that were published before.
     pub published_rows: Option<u64>,
-    /// What changed since it was kept by every row, where that is known.
-    pub since: Option<ChangedPartitions>,
+    /// What changed since it passed with every row, where that is known.
+    pub changed: Option<ChangedPartitions>,
 }
 
 /// Why a check could not be asked.
@@ -106,14 +108,15 @@ pub struct CheckError {
     pub blame: Box<Blame>,
 }
 
-/// Asks `questions`. Everything that they read must be known to the session, `tables` among it.
+/// Runs checks, so many `at_once`. Everything that they read must be known to the session, `tables` among it.
 ///
 /// # Errors
-/// When a check cannot be run.
+/// The first check, in their order, that cannot be run.
 pub async fn check(
-    context: QueryContext<'_>,
+    context: &QueryContext,
     tables: Vec<TableState>,
-    questions: Vec<CheckRun<'_>>,
+    runs: Vec<CheckRun>,
+    at_once: usize,
 ) -> Result<Verdict, CheckError> {
     let mut checked = Checked {
         tables,
@@ -124,48 +127,66 @@ pub async fn check(
         warnings: Vec::new(),
     };
     let mut errors = Vec::new();
-    for question in questions {
-        let promise = question.promise;
-        let answer = match ask(context, &question).await {
+    for (run, answer) in answers(context, runs, at_once).await {
+        let check = &run.check;
+        let plan = || planned(context, &check.failing, |variable| value(context, &run, variable)).ok();
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                let plan = planned(
-                    context.session,
-                    &context.workspace.functions,
-                    &promise.failing,
-                    values(context, question.published_rows),
-                )
-                .ok();
-                let blame = Box::new(blame_of(context, &promise.name, plan, &error).await);
-                return Err(CheckError { check: promise.name.clone(), error, blame });
+                let blame = Box::new(blame(context, &check.name, plan(), &error).await);
+                return Err(CheckError { check: check.name.clone(), error, blame });
             }
         };
         match answer.state {
             Status::Passed => checked.passed += 1,
             Status::Skipped => checked.skipped += 1,
-            Status::Failed if promise.terms.severity == Severity::Warn => {
-                checked.warnings.push(finding(promise, &answer));
-            }
+            Status::Failed if check.terms.severity == Severity::Warn => checked.warnings.push(finding(check, &answer)),
             Status::Failed => {
-                let plan = planned(
-                    context.session,
-                    &context.workspace.functions,
-                    &promise.failing,
-                    values(context, question.published_rows),
-                )
-                .ok();
-                let source = plan.zip(answer.first.as_ref()).and_then(|(plan, row)| Source::of_finding(&plan, row));
-                errors.push(FailedCheck { source: source.map(Box::new), ..finding(promise, &answer) });
+                let source = plan().zip(answer.first.as_ref()).and_then(|(plan, row)| Source::of_finding(&plan, row));
+                errors.push(FailedCheck { source: source.map(Box::new), ..finding(check, &answer) });
             }
         }
-        checked.outcomes.insert(promise.name.clone(), outcome(promise, context.as_of, &answer));
-        checked.fingerprints.insert(promise.name.clone(), question.fingerprint);
+        checked.outcomes.insert(check.name.clone(), outcome(check, context.as_of, &answer));
+        checked.fingerprints.insert(check.name.clone(), run.run_hash.clone());
     }
     if errors.is_empty() {
         return Ok(Verdict::Passed(checked));
     }
     errors.extend(checked.warnings);
     Ok(Verdict::Failed { findings: errors })
+}
+
+/// Runs checks side by side and returns what the data says to each, in their order, as far as the first that fails to run.
+/// One that finds no memory beside others is run once more, alone.
+async fn answers(
+    context: &QueryContext,
+    runs: Vec<CheckRun>,
+    at_once: usize,
+) -> Vec<(Arc<CheckRun>, Result<Answer, DataFusionError>)> {
+    let tasks = runs.into_iter().map(|run| async {
+        let (context, run) = (context.clone(), Arc::new(run));
+        let of_task = Arc::clone(&run);
+        let task = SpawnedTask::spawn(async move { ask(&context, &of_task).await });
+        let answer = task.join_unwind().await;
+        (run, answer.unwrap_or_else(|error| Err(DataFusionError::Execution(error.to_string()))))
+    });
+    let mut tasks = stream::iter(tasks).buffered(at_once.max(1));
+    let mut all = Vec::new();
+    let wants_memory = |answer: &Result<Answer, _>| at_once > 1 && answer.as_ref().is_err_and(is_out_of_memory);
+    while let Some((run, answer)) = tasks.next().await {
+        let is_last = answer.is_err() && !wants_memory(&answer);
+        all.push((run, answer));
+        if is_last {
+            break;
+        }
+    }
+    drop(tasks);
+    for (run, answer) in &mut all {
+        if wants_memory(answer) {
+            *answer = ask(context, run).await;
+        }
+    }
+    all
 }
 
 enum Status {
@@ -184,19 +205,17 @@ struct Answer {
     first: Option<RecordBatch>,
 }
 
-/// Returns the values of the variables of a promise.
-fn values(context: QueryContext<'_>, published_rows: Option<u64>) -> impl Fn(&str) -> Option<Variable> + Copy {
-    move |variable| match variable {
-        PUBLISHED_ROWS => published_rows.and_then(|rows| i64::try_from(rows).ok()).map(Variable::Integer),
-        variable => value_at(context.workspace, context.as_of, variable),
+/// Returns the value of a variable of a check.
+fn value(context: &QueryContext, run: &CheckRun, variable: &str) -> Option<Variable> {
+    match variable {
+        PUBLISHED_ROWS => run.published_rows.and_then(|rows| i64::try_from(rows).ok()).map(Variable::Integer),
+        variable => context.value(variable),
     }
 }
 
-async fn ask(context: QueryContext<'_>, question: &CheckRun<'_>) -> Result<Answer, DataFusionError> {
-    let QueryContext { session, workspace, .. } = context;
-    let functions = &workspace.functions;
-    let CheckRun { promise, published_rows, missing, since, .. } = question;
-    let not_judged = |tested: u64| Answer {
+async fn ask(context: &QueryContext, run: &CheckRun) -> Result<Answer, DataFusionError> {
+    let CheckRun { check, published_rows, missing, changed, .. } = run;
+    let skipped = |tested: u64| Answer {
         state: Status::Skipped,
         failing: 0,
         tested: Some(tested),
@@ -204,80 +223,71 @@ async fn ask(context: QueryContext<'_>, question: &CheckRun<'_>) -> Result<Answe
         first: None,
     };
     if missing.is_some() {
-        return Ok(not_judged(0));
+        return Ok(skipped(0));
     }
-    let value = values(context, *published_rows);
+    let value = |variable: &str| value(context, run, variable);
     // A change is judged by what it is a change of, and there is none of nothing.
-    if promise.reads_published_rows() {
+    if check.reads_published_rows() {
         let before = published_rows.unwrap_or(0);
-        if before < promise.terms.min_rows.max(1) {
-            return Ok(not_judged(before));
+        if before < check.terms.min_rows.max(1) {
+            return Ok(skipped(before));
         }
     }
-    let tested = match &promise.denominator {
-        Denominator::Rows(sql) => Some(rows::count(frame(session, functions, sql, value).await?).await?),
+    let tested = match &check.denominator {
+        Denominator::Rows(sql) => {
+            let frame = context.session.execute_logical_plan(planned(context, sql, value)?).await?;
+            Some(rows::count(frame).await?)
+        }
         Denominator::OneValue => Some(1),
         Denominator::Unknown => None,
     };
-    if let Some(tested) = tested.filter(|tested| !promise.reads_published_rows() && *tested < promise.terms.min_rows) {
-        return Ok(not_judged(tested));
+    if let Some(tested) = tested.filter(|tested| !check.reads_published_rows() && *tested < check.terms.min_rows) {
+        return Ok(skipped(tested));
     }
-    let limit = workspace.project.settings.limits.finding_rows;
-    let narrow = match since {
-        Some(since) => {
-            changed::plan(context, promise, since, |session| planned(session, functions, &promise.failing, value))
-                .await?
-        }
+    let failing = |context: &QueryContext| planned(context, &check.failing, value);
+    let narrow = match changed {
+        Some(changed) => changed::plan(context, check, changed, failing).await?,
         None => None,
     };
     let frame = match narrow {
         Some((session, plan)) => session.execute_logical_plan(plan).await?,
-        None => frame(session, functions, &promise.failing, value).await?,
+        None => context.session.execute_logical_plan(failing(context)?).await?,
     };
+    let limit = context.workspace.project.settings.limits.finding_rows;
     let (failing, rows, first) = rows::count_and_keep(frame, limit).await?;
-    let state = if promise.terms.allow(failing, tested.unwrap_or(0)) { Status::Passed } else { Status::Failed };
+    let state = if check.terms.allow(failing, tested.unwrap_or(0)) { Status::Passed } else { Status::Failed };
     Ok(Answer { state, failing, tested, rows, first })
 }
 
-async fn frame(
-    session: &SessionContext,
-    functions: &SqlFunctions,
-    sql: &str,
-    value: impl Fn(&str) -> Option<Variable>,
-) -> Result<DataFrame, DataFusionError> {
-    session.execute_logical_plan(planned(session, functions, sql, value)?).await
-}
-
 fn planned(
-    session: &SessionContext,
-    functions: &SqlFunctions,
+    context: &QueryContext,
     sql: &str,
     value: impl Fn(&str) -> Option<Variable>,
 ) -> Result<LogicalPlan, DataFusionError> {
-    let query = Query::parse_with(&SourceFile::new("check", sql), functions)
+    let query = Query::parse_with(&SourceFile::new("check", sql), &context.workspace.functions)
         .map_err(|mistake| DataFusionError::Plan(mistake.message))?;
-    plan_statement(&session.state(), query.statement(value))
+    plan_statement(&context.session.state(), query.statement(value))
 }
 
-fn finding(promise: &Check, answer: &Answer) -> FailedCheck {
+fn finding(check: &Check, answer: &Answer) -> FailedCheck {
     FailedCheck {
-        check: promise.name.clone(),
-        severity: promise.terms.severity,
-        message: promise.message.clone(),
+        check: check.name.clone(),
+        severity: check.terms.severity,
+        message: check.message.clone(),
         rows: answer.failing,
         tested: answer.tested,
-        threshold: promise.terms.threshold(),
+        threshold: check.terms.threshold(),
         examples: answer.rows.clone(),
         source: None,
         records: None,
     }
 }
 
-fn outcome(promise: &Check, as_of: DateTime<Utc>, answer: &Answer) -> CheckResult {
+fn outcome(check: &Check, as_of: DateTime<Utc>, answer: &Answer) -> CheckResult {
     CheckResult {
-        table: promise.table.clone(),
-        kind: promise.kind.to_owned(),
-        severity: promise.terms.severity,
+        table: check.table.clone(),
+        kind: check.kind.to_owned(),
+        severity: check.terms.severity,
         state: match answer.state {
             Status::Passed => CheckStatus::Passed,
             Status::Failed => CheckStatus::Warned,
@@ -285,8 +295,8 @@ fn outcome(promise: &Check, as_of: DateTime<Utc>, answer: &Answer) -> CheckResul
         },
         failing_rows: answer.failing,
         tested_rows: answer.tested,
-        threshold: promise.terms.threshold(),
-        message: promise.message.clone(),
+        threshold: check.terms.threshold(),
+        message: check.message.clone(),
         asked_at: as_of,
         rows: answer.rows.iter().filter_map(|row| serde_json::to_string(row).ok()).collect(),
     }

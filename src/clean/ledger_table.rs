@@ -8,9 +8,9 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray,
 use super::dedup::DedupDecision;
 use super::{CleanError, Part};
 use crate::digest::Digest;
-use crate::plan::SystemTable;
 use crate::project::SourceContract;
 use crate::store::{AdmittedFile, CleanCounts, DataFile, Ledger, Store, StoreError};
+use crate::system_tables::SystemTable;
 
 /// One row: a path, and the counts of the content that it is the first to hold.
 struct Row<'a> {

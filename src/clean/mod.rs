@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use crate::digest::Digest;
 use crate::ingest::{Raw, is_read_like};
-use crate::plan::{dataset_build_hash, in_order, live_paths};
+use crate::landed::{dataset_build_hash, in_order, live_paths};
 use crate::project::{Project, SourceContract};
 use crate::store::{
     CleanCounts, ColumnState, DataFile, DatasetManifest, FileContent, Shared, Store, StoreError, TableState,
@@ -116,12 +116,11 @@ struct Part {
 pub async fn clean(
     store: &Store,
     project: &Project,
-    contract: &SourceContract,
     raw: Raw,
     referenced: BTreeMap<String, Referenced>,
     before: Option<&Shared<DatasetManifest>>,
 ) -> Result<Cleaned, CleanError> {
-    let (store, contract) = (store.clone(), contract.clone());
+    let (store, contract) = (store.clone(), project.sources[&raw.dataset].clone());
     let before = before.cloned();
     let columns = columns(project, &contract);
     let dataset = contract.name.clone();

@@ -25,11 +25,11 @@ use super::dedup::DedupDecision;
 use super::in_parallel::in_parallel;
 use super::{CleanError, Part, Referenced};
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN, Reason, partitioner, quoted, stored_row_schema};
-use crate::plan::SystemTable;
 use crate::project::{ForeignKey, SourceContract};
 use crate::store::{
     DataFile, ParquetFile, RowGroup, RowHasher, Store, StoreError, read_row_group, read_row_numbers, row_groups,
 };
+use crate::system_tables::SystemTable;
 
 /// How many hashes of values are in memory at a time: what a table of 2^22 places takes, 70 MB.
 const BUCKET_VALUES: usize = (1 << 22) / 8 * 7;

@@ -1,6 +1,7 @@
 //! `opsmart docs`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use clap::Args;
@@ -10,14 +11,14 @@ use super::report::write;
 use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, document};
 use crate::cli::summary::counted;
-use crate::engine::{self, Resources};
+use crate::engine::Resources;
 use crate::plan::{Workspace, lineage};
 use crate::project::Settings;
 use crate::report::newest;
 use crate::run::{Exit, RunError};
 use crate::site::{File, Published, PublishedTable, pages};
 use crate::store::{Disk, LocalDisk, Store, StoreError, other_than_a_file};
-use crate::transform::register_stored;
+use crate::tables::SnapshotSchema;
 
 /// Lists the files that a folder holds because of us.
 const MANIFEST: &str = "opsmart-docs.json";
@@ -73,12 +74,12 @@ fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Fa
     let Some((reference, snapshot)) = store.current()? else { return Ok(None) };
     let spill = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
     let resources = Resources::of_this_machine(settings.memory_bytes, spill);
-    let session = engine::session(&resources).map_err(RunError::Engine)?;
+    let schema = Arc::new(SnapshotSchema::new(store, Some(&snapshot)));
+    let session = schema.session(&resources).map_err(RunError::Engine)?;
     let mut tables = BTreeMap::new();
     let runtime = runtime()?;
     for (name, entry) in &snapshot.tables {
-        let state = store.table(name, &entry.state)?;
-        register_stored(&session, store, &state).map_err(RunError::engine)?;
+        let Some(state) = schema.state(name)? else { continue };
         let newest = runtime.block_on(newest(&session, &snapshot.as_of, &state)).map_err(RunError::engine)?;
         let files = state.landed.as_ref().map(|landed| {
             let last = landed.remembered().map(|path| path.landed_at).max();

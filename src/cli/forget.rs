@@ -11,7 +11,7 @@ use super::summary::aligned;
 use super::{Failure, Global, load, nothing_published, open_store};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::did_you_mean;
-use crate::plan::Forget;
+use crate::landed::Forget;
 use crate::project::{Project, SourceContract};
 use crate::run::{Exit, Status};
 use crate::store::{AdmittedFile, TableState};

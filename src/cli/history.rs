@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Failure, Global, load, open_store, summary};
 use crate::cli::print::{Printer, answer, document};
 use crate::digest::Digest;
-use crate::plan::BuildReason;
+use crate::landed::BuildReason;
 use crate::run::Exit;
 
 /// List the runs that did something

@@ -10,7 +10,8 @@ use super::{Failure, Global, load, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::ingest::{Drift, Drifts, drifts, quoted};
-use crate::plan::{Build, DatasetStep, FileReason, FileStep, ModelStep, Plan, Workspace};
+use crate::landed::{Build, DatasetStep, FileReason, FileStep};
+use crate::plan::{ModelStep, Plan, Workspace};
 use crate::project::{self, Layer, PartitionBy};
 use crate::run::{Exit, RunOptions, plan_run};
 

@@ -13,10 +13,11 @@ use super::{Failure, Global, load, run, runtime, show, summary};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::{SourceFile, did_you_mean};
 use crate::ingest::{Locator, Reason, quoted};
-use crate::plan::{Query, SystemTable};
+use crate::plan::Query;
 use crate::project::Project;
 use crate::run::Exit;
 use crate::sql_text::text as sql_text;
+use crate::system_tables::SystemTable;
 
 /// Look at the records that were set aside, and take them in again
 ///

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, ValueEnum};
-use datafusion::datasource::MemTable;
 use serde_json::Value;
 
 use super::branch::OnBranch;
@@ -12,11 +11,11 @@ use super::new::is_temporary;
 use super::{Failure, Global, load, nothing_published, runtime};
 use crate::cli::print::{Printer, document};
 use crate::cli::summary::counted;
-use crate::engine::{self, Resources};
+use crate::engine::Resources;
 use crate::report::{Language, Published, RUNS, gather, render};
 use crate::run::{Exit, RunError};
-use crate::store::{Disk, LocalDisk, METADATA, other_than_a_file};
-use crate::transform::register_stored;
+use crate::store::{Disk, LocalDisk, other_than_a_file};
+use crate::tables::SnapshotSchema;
 
 /// Write one HTML page about everything that is published
 ///
@@ -53,20 +52,11 @@ pub(super) fn page(global: &Global, args: &ReportArgs, printer: &Printer) -> Res
         project.settings.memory_bytes,
         Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok(),
     );
-    let session = engine::session(&resources).map_err(RunError::Engine)?;
+    let schema = Arc::new(SnapshotSchema::new(&store, Some(&snapshot)));
+    let session = schema.session(&resources).map_err(RunError::Engine)?;
     let mut tables = Vec::new();
-    for (name, entry) in &snapshot.tables {
-        let state = store.table(name, &entry.state)?;
-        if state.is_published {
-            register_stored(&session, &store, &state).map_err(RunError::engine)?;
-            tables.push(state);
-        }
-    }
-    for name in [METADATA, "feed_freshness"] {
-        // What tells of the tables is derived from them; a page without it is a page still.
-        let Ok((schema, batches)) = store.about(name) else { continue };
-        let table = MemTable::try_new(schema, vec![batches]).map_err(RunError::Engine)?;
-        session.register_table(name, Arc::new(table)).map_err(RunError::Engine)?;
+    for name in snapshot.tables.keys() {
+        tables.extend(schema.state(name)?.filter(|state| state.is_published));
     }
     let runs: Vec<Value> = store.runs(RUNS).into_iter().filter(|run| run["status"] != "running").collect();
     let published = Published {

@@ -1,6 +1,7 @@
 //! `opsmart run`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -16,7 +17,8 @@ use super::{Failure, Global, load, runtime, store_at, summary};
 use crate::cli::print::{Printer, document, empty, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
-use crate::plan::{Forget, Scope, Workspace, reach, select_all};
+use crate::landed::Forget;
+use crate::plan::{Scope, Workspace, reach, select_all};
 use crate::project::{self, Job, Project};
 use crate::run::{
     self, DatasetReport, Event, Exit, Measured, Memo, Receiver, Record, RunError, RunProgress, RunReport, Standing,
@@ -246,7 +248,7 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     }
     let loaded = load(global)?;
     let digest = project::digest(&loaded, global.env.as_deref());
-    let workspace = Workspace::compile(loaded)?;
+    let workspace = Arc::new(Workspace::compile(loaded)?);
     let mut reach = args.choice.reach(&workspace)?;
     if forget.is_some() {
         reach.clean.append(&mut reach.ingest);

@@ -11,7 +11,6 @@ use arrow::json::LineDelimitedWriter;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use camino::Utf8PathBuf;
 use clap::{Args, ValueEnum};
-use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -22,13 +21,14 @@ use super::run::parse_memory;
 use super::{Failure, Global, load, nothing_published, runtime, summary};
 use crate::cli::print::{Printer, answer, data};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
-use crate::engine::{self, Resources};
+use crate::engine::Resources;
 use crate::plan::{Kind, Query, SqlFunctions, Workspace, plan_query, try_query};
 use crate::project::{Project, SourceContract, parse_duration};
 use crate::run::{Exit, RunError};
 use crate::sql_text::identifier;
 use crate::store::{OPS_TABLES, Snapshot, Store};
-use crate::transform::{TransformError, register_stored, register_view};
+use crate::tables::{QueryContext, SnapshotSchema};
+use crate::transform::TransformError;
 use crate::visible;
 
 /// How many rows people want to see at once.
@@ -151,8 +151,9 @@ fn planned(
     memory: Option<u64>,
 ) -> Result<(SessionContext, LogicalPlan), Failure> {
     let spills = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
-    let session = engine::session(&Resources::of_this_machine(memory, spills)).map_err(RunError::Engine)?;
-    know_tables(&session, project, store, snapshot, query, file)?;
+    let schema = Arc::new(SnapshotSchema::new(store, Some(snapshot)));
+    let session = schema.session(&Resources::of_this_machine(memory, spills)).map_err(RunError::Engine)?;
+    register_views(&session, project, store, snapshot, query, file)?;
     let plan = plan_query(&session.state(), file, query)?;
     try_query(&session.state(), file, query, &plan)?;
     Ok((session, plan))
@@ -282,8 +283,8 @@ fn failed(error: DataFusionError) -> Failure {
     RunError::from(TransformError::query("query", error)).into()
 }
 
-/// Makes the tables that the query reads known, and no others.
-fn know_tables(
+/// Registers the views that the query reads; stored tables open by their names.
+fn register_views(
     session: &SessionContext,
     project: Project,
     store: &Store,
@@ -305,20 +306,8 @@ fn know_tables(
         let list = format!("tables are: {}", snapshot.tables.keys().cloned().collect::<Vec<_>>().join(", "));
         return Err(Failure::Project(mistake.help(did_you_mean(&unknown.text, known).unwrap_or(list)).into()));
     }
-    let register = |name: &str| -> Result<(), Failure> {
-        if OPS_TABLES.contains(&name) {
-            let (schema, batches) = store.about(name)?;
-            let table = MemTable::try_new(schema, vec![batches]).map_err(RunError::Engine)?;
-            return session
-                .register_table(name, Arc::new(table))
-                .map(|_| ())
-                .map_err(|error| RunError::Engine(error).into());
-        }
-        let state = store.table(name, &snapshot.tables[name].state)?;
-        register_stored(session, store, &state).map_err(|error| RunError::engine(error).into())
-    };
     if query.reads().iter().all(|read| is_stored(&read.text)) {
-        return query.reads().iter().try_for_each(|read| register(&read.text));
+        return Ok(());
     }
     let workspace = Workspace::compile(project)?;
     let wanted = query.reads().iter().map(|read| read.text.clone()).collect();
@@ -331,11 +320,10 @@ fn know_tables(
         let help = Some("`opsmart run` builds and publishes it".to_owned());
         return Err(Failure::usage(format!("`{missing}` has never been published"), help));
     }
-    upstream.iter().filter(|name| is_stored(name)).try_for_each(|name| register(name))?;
-    for name in workspace.order.iter().filter(|name| upstream.contains(*name) && !is_stored(name)) {
-        register_view(session, &workspace, name, snapshot.as_of).map_err(RunError::Engine)?;
-    }
-    Ok(())
+    let (store, session, as_of) = (store.clone(), session.clone(), snapshot.as_of);
+    let context = QueryContext { store, session, workspace: Arc::new(workspace), as_of };
+    let mut views = context.workspace.order.iter().filter(|name| upstream.contains(*name) && !is_stored(name));
+    Ok(views.try_for_each(|name| context.register_view(name)).map_err(RunError::engine)?)
 }
 
 /// Says that a dataset has no rows because no run has reached it.

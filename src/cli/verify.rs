@@ -1,5 +1,6 @@
 //! `opsmart verify`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -46,7 +47,7 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) fn verify_tables(global: &Global, args: &VerifyArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let workspace = Workspace::compile(load(global)?)?;
+    let workspace = Arc::new(Workspace::compile(load(global)?)?);
     let store = args.on.open(&workspace.project);
     let (reference, snapshot) = store.current()?.ok_or_else(|| nothing_published(&store))?;
     let mut names = names(&snapshot, &args.tables)?;

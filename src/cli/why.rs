@@ -1,5 +1,7 @@
 //! `opsmart why`.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::json::ArrayWriter;
@@ -15,6 +17,7 @@ use crate::engine::Resources;
 use crate::plan::Workspace;
 use crate::run::{Exit, RunError};
 use crate::store::schema_of;
+use crate::tables::SnapshotSchema;
 use crate::why::{Condition, How, Part, Unfollowed, WhyRequest, why};
 
 /// Tell which rows a row was made of, down to file and line
@@ -45,26 +48,30 @@ pub(super) struct WhyArgs {
 }
 
 pub(super) fn tell_why(global: &Global, args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let workspace = Workspace::compile(load(global)?)?;
+    let workspace = Arc::new(Workspace::compile(load(global)?)?);
     let store = args.on.open(&workspace.project);
     let (_, snapshot) = store.current()?.ok_or_else(|| nothing_published(&store))?;
     let made = |name: &String| workspace.tables.contains_key(name) || workspace.project.sources.contains_key(name);
     let known = || snapshot.tables.keys().filter(|name| made(name)).map(String::as_str);
-    let Some(entry) = snapshot.tables.get(&args.table).filter(|_| made(&args.table)) else {
+    let tables = Arc::new(SnapshotSchema::new(&store, Some(&snapshot)));
+    let Some(state) = tables.state(&args.table)?.filter(|_| made(&args.table)) else {
         let list = || format!("tables are: {}", known().collect::<Vec<_>>().join(", "));
         let help = did_you_mean(&args.table, known()).unwrap_or_else(list);
         return Err(Failure::usage(format!("there is no table `{}` in force", args.table), Some(help)));
     };
-    let state = store.table(&args.table, &entry.state)?;
     let condition = Condition::parse(&args.conditions, &schema_of(&state.columns))
         .map_err(|error| Failure::usage(error.message, error.help))?;
     let spills = camino::Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
     let resources = Resources::of_this_machine(workspace.project.settings.memory_bytes, spills);
-    let (rows, evaluate) = (args.limit, args.evaluate);
-    let state = |name: &str| snapshot.tables.get(name).map(|entry| store.table(name, &entry.state)).transpose();
-    let (state, as_of) = (&state, snapshot.as_of);
-    let asked =
-        WhyRequest { store: &store, workspace: &workspace, state, as_of, resources: &resources, rows, evaluate };
+    let asked = WhyRequest {
+        store: &store,
+        workspace: &workspace,
+        tables: &tables,
+        as_of: snapshot.as_of,
+        resources: &resources,
+        rows: args.limit,
+        evaluate: args.evaluate,
+    };
     let parts = runtime()?.block_on(why(asked, &args.table, &condition)).map_err(RunError::from)?;
     if printer.is_json() {
         let documents = parts.iter().map(json).collect::<Result<Vec<_>, _>>();

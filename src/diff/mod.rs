@@ -13,6 +13,7 @@ mod tally;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use arrow::error::ArrowError;
 use datafusion::common::config::ConfigNonZeroUsize;
@@ -21,10 +22,10 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use serde::Serialize;
 
-use crate::engine;
 use crate::partition::PartitionKey;
 use crate::project::MaxChange;
 use crate::store::{Store, TableState};
+use crate::tables::SnapshotSchema;
 use crate::transform::is_out_of_memory;
 
 pub use columns::{ColumnChanges, Retyped};
@@ -320,10 +321,13 @@ impl Sides {
             (tally.counts.removed, tally.counts.added) = self.rows_read();
             return Ok(tally);
         }
-        let session = engine::beside(session);
-        let keys = self.partitions.as_ref().map(|(keys, _)| keys);
-        query::register(&session, store, BEFORE, &self.before, keys)?;
-        query::register(&session, store, AFTER, &self.after, keys)?;
+        let mut sides = SnapshotSchema::new(store, None)
+            .with_state(BEFORE, self.before.clone())
+            .with_state(AFTER, self.after.clone());
+        if let Some((keys, _)) = &self.partitions {
+            sides = sides.with_partitions(keys.clone());
+        }
+        let session = Arc::new(sides).session_beside(session)?;
         let mut slices = 1;
         loop {
             let mut found = tally(terms)?;

@@ -3,8 +3,6 @@
 //! Either gives rows of one layout: [`STATUS`], [`TIMES`], the columns that tell rows apart, then the other columns as
 //! they were before, then as they are after.
 
-use std::collections::BTreeSet;
-
 use datafusion::common::{Column, NullEquality, Result};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::sum;
@@ -15,9 +13,6 @@ use datafusion::prelude::SessionContext;
 
 use super::columns::Common;
 use super::slice::Slice;
-use crate::partition::PartitionKey;
-use crate::store::{Store, TableState};
-use crate::transform::{register_part, register_stored};
 
 /// The place of the column that says what became of a row: one of the numbers below.
 pub(super) const STATUS: usize = 0;
@@ -49,21 +44,6 @@ pub(super) struct Terms {
     pub(super) others: Vec<Common>,
     /// Whether equal rows are counted, and not rows of one key held against each other.
     pub(super) is_whole: bool,
-}
-
-/// Makes one side known to a session, of a table with partitions those of `keys` alone.
-pub(super) fn register(
-    session: &SessionContext,
-    store: &Store,
-    side: &str,
-    state: &TableState,
-    keys: Option<&BTreeSet<PartitionKey>>,
-) -> Result<()> {
-    let state = TableState { table: side.to_owned(), landed: None, built_from: None, ..state.clone() };
-    match keys {
-        Some(keys) => register_part(session, store, &state, keys),
-        None => register_stored(session, store, &state),
-    }
 }
 
 /// Returns the plan that compares a slice of two sides that the session knows; with `values`, it gives their rows too.

@@ -1,7 +1,6 @@
 //! Whatever the rows and the slices, the counts are those of a simple model.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
@@ -9,7 +8,7 @@ use datafusion::datasource::MemTable;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::Resources;
+use crate::engine::{self, Resources};
 use crate::project::ColumnType;
 
 type Cell = Option<i64>;

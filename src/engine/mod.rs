@@ -16,8 +16,9 @@ mod window_memory;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use datafusion::common::Result;
+use datafusion::catalog::SchemaProvider;
 use datafusion::common::config::ConfigNonZeroUsize;
+use datafusion::common::{Result, internal_err};
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -41,6 +42,9 @@ pub const QUERY_VERSION: &str = "opsmart-0.1.0/datafusion-55.2";
 /// The least memory with which a thread is worth having: a sort that is dealt out to threads holds a batch of each of its
 /// runs in each of them while it merges, and finds no memory where there are many threads and little of it.
 const THREAD_BYTES: usize = 64 << 20;
+
+/// The memory with which a query is worth running beside another: with less, both would spill what one could hold.
+const QUERY_BYTES: usize = 512 << 20;
 
 /// Enough for all cores to work on, and few enough for most windows to fit into memory.
 const GROUP_ROWS: u64 = 1 << 20;
@@ -80,6 +84,14 @@ impl Resources {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = cores.min(memory_bytes / THREAD_BYTES).max(1);
         Self { memory_bytes, threads, spill, group_rows: GROUP_ROWS }
+    }
+}
+
+impl Resources {
+    /// Returns how many queries may run side by side.
+    #[must_use]
+    pub fn queries_at_once(&self) -> usize {
+        self.threads.min(self.memory_bytes / QUERY_BYTES).max(1)
     }
 }
 
@@ -127,6 +139,29 @@ pub fn session(resources: &Resources) -> Result<SessionContext> {
 #[must_use]
 pub fn beside(session: &SessionContext) -> SessionContext {
     open(session.copied_config(), session.runtime_env())
+}
+
+/// Gives a session the tables of a schema: names without one are looked for there.
+///
+/// # Errors
+/// When the session's catalog takes no other schema.
+pub fn over(session: SessionContext, tables: Arc<dyn SchemaProvider>) -> Result<SessionContext> {
+    let state = session.state();
+    let names = &state.config_options().catalog;
+    let Some(catalog) = session.catalog(&names.default_catalog) else {
+        return internal_err!("a session has the catalog `{}`", names.default_catalog);
+    };
+    catalog.register_schema(&names.default_schema, tables)?;
+    Ok(session)
+}
+
+/// Opens a session over the tables, memory and spill folder of another that sorts and merges what that one would join by
+/// hashing: a hash join holds one of its sides in memory, and sorts can spill.
+#[must_use]
+pub fn merging(session: &SessionContext) -> SessionContext {
+    let mut state = session.state();
+    state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+    SessionContext::new_with_state(state)
 }
 
 fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {

@@ -13,8 +13,6 @@ mod wilson;
 
 use datafusion::prelude::SessionContext;
 
-pub use local_day::LocalDays;
-
 /// Stands in the hash of every model and check; stays, and [`version`] is raised instead.
 pub const VERSION: u32 = 1;
 

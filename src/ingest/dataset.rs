@@ -18,10 +18,11 @@ use super::listing::{LandingFolder, ListingError};
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::QuarantinedRecord;
 use crate::digest::{Digest, Parts};
+use crate::landed::{DatasetStep, FileLeft, Listed, Unready, live_paths};
 use crate::partition::Partitioner;
-use crate::plan::{DatasetStep, FileLeft, Listed, SystemTable, Unready, live_paths};
-use crate::project::{FilesMode, Limits, SourceContract};
+use crate::project::{FilesMode, Limits, Project, SourceContract};
 use crate::store::{AdmittedFile, Common, DatasetManifest, FileContent, ParquetFile, Shared, Slice, Store, StoreError};
+use crate::system_tables::SystemTable;
 
 /// The column that names the landed file of a stored row. SQL does not see it.
 pub const FILE_COLUMN: &str = "_file";
@@ -126,7 +127,7 @@ pub enum IngestError {
     },
 }
 
-/// Takes in the files that `step` names.
+/// Ingests the files that `step` names, of the dataset that it names.
 ///
 /// Nothing of `before` is lost: paths that are not listed any more stay admitted.
 ///
@@ -134,20 +135,20 @@ pub enum IngestError {
 /// The first file, in the order of landing, that cannot be taken in. What was written by then is named by nothing.
 pub async fn ingest(
     store: &Store,
-    root: &camino::Utf8Path,
-    contract: &SourceContract,
-    limits: &Limits,
+    project: &Project,
     step: &DatasetStep,
     before: Option<&Shared<DatasetManifest>>,
     threads: usize,
 ) -> Result<Raw, IngestError> {
-    let folder = Arc::new(LandingFolder::new(root, &contract.from));
+    let contract = &project.sources[&step.name];
+    let limits = project.settings.limits;
+    let folder = Arc::new(LandingFolder::new(&project.root, &contract.from));
     let contract_of_threads = Arc::new(contract.clone());
     let landings = Arc::new(Landings::of(before.cloned()));
     let files: Vec<&Listed> = step.files.iter().map(|file| &file.listed).collect();
     let readings = bundles(&files).into_iter().map(|bundle| {
         let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract_of_threads));
-        let (limits, landings) = (*limits, Arc::clone(&landings));
+        let landings = Arc::clone(&landings);
         async move {
             match bundle {
                 [alone] => Ok(vec![read_stable(store, folder, contract, limits, &landings, alone).await?]),

@@ -11,7 +11,7 @@ use super::decode::Compression;
 use super::file::{FileInput, NullSink, Outcome, read_file};
 use super::listing::LandingFolder;
 use crate::digest::Digest;
-use crate::plan::Listed;
+use crate::landed::Listed;
 use crate::project::{Limits, NewColumns, SourceContract};
 use crate::store::DatasetManifest;
 

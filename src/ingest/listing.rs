@@ -17,7 +17,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path as StorePath;
 
 use crate::digest::Digest;
-use crate::plan::{Listed, Unready, by_path};
+use crate::landed::{Listed, Unready, by_path};
 use crate::project::{LandingPattern, Readiness};
 use crate::stamp::{self, Stamp};
 

@@ -15,7 +15,7 @@ use super::listing::LandingFolder;
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::{QuarantinedRecord, Reason};
 use super::record::SchemaDiff;
-use crate::plan::{DatasetStep, FileStep, Listed};
+use crate::landed::{DatasetStep, FileStep, Listed};
 use crate::project::{Limits, NewColumns, SourceContract};
 
 /// How many files of a dataset are looked at.

@@ -22,9 +22,9 @@ use datafusion::logical_expr::utils::grouping_set_to_exprlist;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr, Join, JoinType, LogicalPlan, RecursiveQuery, Subquery};
 
 use super::bind::{plan_statement, register_empty};
-use super::system_tables::SystemTable;
 use super::workspace::{Kind, Workspace, source_schema, variable_value};
 use crate::engine;
+use crate::system_tables::SystemTable;
 
 /// A column of a dataset or table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,10 +8,8 @@
 
 mod bind;
 mod check;
-mod dataset;
 mod depth;
 mod elsewhere;
-mod forget;
 mod graph;
 mod lineage;
 mod partition;
@@ -20,10 +18,8 @@ mod query;
 mod refuse;
 mod select;
 mod sql_functions;
-mod system_tables;
 mod trial;
 mod using;
-mod version;
 mod warn;
 mod words;
 mod workspace;
@@ -34,24 +30,19 @@ use chrono::{DateTime, Utc};
 
 pub use bind::{plan_query, plan_statement, try_query, volatile};
 pub use check::{Check, Denominator, PUBLISHED_ROWS};
-pub use dataset::{
-    DatasetInput, DatasetStep, FileLeft, FileReason, FileStep, Listed, Unready, by_path, dataset_build_hash, in_order,
-    live_paths, read_hash, without_rows,
-};
 pub use depth::STACK_BYTES;
-pub use forget::Forget;
 pub use lineage::{Lineage, Origin, lineage, tables_behind};
 pub use partition::Partitioned;
 pub use places::{WrittenAt, locate, promised_at, said_of};
 pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};
 pub use sql_functions::SqlFunctions;
-pub use system_tables::SystemTable;
 pub use trial::{Tried, computable, is_of_the_query};
 pub use words::{PlainError, plain};
 pub use workspace::{CLOCK, Kind, Table, Workspace, source_schema, variable_value};
 
 use crate::digest::{Digest, Parts};
+use crate::landed::{self, Build, BuildReason, DatasetInput, DatasetStep};
 use crate::store::Snapshot;
 
 /// What a run would do.
@@ -80,87 +71,6 @@ pub struct ModelStep {
     pub build: Build,
     /// How it is made by partitions, if it has some.
     pub partitioned: Option<Partitioned>,
-}
-
-/// Whether something is made again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Build {
-    /// It must be, because of this.
-    Required(BuildReason),
-    /// It will be if one of these comes out different.
-    IfChanged(Vec<String>),
-    /// Everything that makes it is as it was.
-    Skip,
-}
-
-/// Why something must be made again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BuildReason {
-    /// It has never been published.
-    New,
-    /// Its SQL, a view that it reads, a variable or the version of the engine changed.
-    Definition,
-    /// It uses `$as_of`, which moved on.
-    Clock,
-    /// Files landed or changed.
-    Files,
-    /// Its contract changed.
-    Contract,
-    /// A dataset that it references is another than when it was cleaned.
-    References,
-    /// Files of it are forgotten or taken back.
-    Forgotten,
-    /// It is a promise that was never asked, or that asks something else than before.
-    Check,
-    /// A table that it is made from came out different.
-    Inputs,
-}
-
-impl BuildReason {
-    /// Every reason.
-    pub const ALL: [Self; 9] = [
-        Self::New,
-        Self::Definition,
-        Self::Clock,
-        Self::Files,
-        Self::Contract,
-        Self::References,
-        Self::Forgotten,
-        Self::Check,
-        Self::Inputs,
-    ];
-
-    /// Returns the word for it that machines read.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::New => "new",
-            Self::Definition => "meaning",
-            Self::Clock => "clock",
-            Self::Files => "files",
-            Self::Contract => "contract",
-            Self::References => "references",
-            Self::Forgotten => "forgotten",
-            Self::Check => "promise",
-            Self::Inputs => "inputs",
-        }
-    }
-}
-
-impl std::fmt::Display for BuildReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::New => "never published",
-            Self::Definition => "its SQL, a view or variable that it uses, or the engine changed",
-            Self::Clock => "it uses $as_of, which moved on",
-            Self::Files => "files landed",
-            Self::Contract => "its contract changed",
-            Self::References => "a dataset that it references changed",
-            Self::Forgotten => "files of it are forgotten or taken back",
-            Self::Check => "a promise is new or another than before",
-            Self::Inputs => "a table that it is made from changed",
-        })
-    }
 }
 
 impl Plan {
@@ -260,7 +170,7 @@ pub fn plan(workspace: &Workspace, reach: &Scope, inputs: &Inputs) -> Plan {
         let (Some(input), Some(contract)) = (inputs.datasets.get(name), workspace.project.sources.get(name)) else {
             continue;
         };
-        let step = dataset::step(contract, &workspace.project.settings.limits, input, inputs.snapshot, &moving);
+        let step = landed::step(contract, &workspace.project.settings.limits, input, inputs.snapshot, &moving);
         if step.build != Build::Skip || !step.files.is_empty() {
             moving.insert(name.clone());
         }

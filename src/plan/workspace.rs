@@ -19,7 +19,6 @@ use super::partition::{Partitioned, Proof, Proofs};
 use super::query::Query;
 use super::select;
 use super::sql_functions::{self, SqlFunctions};
-use super::system_tables::SystemTable;
 use super::trial::{Trial, Tried, with_views};
 use crate::canonical::canonical;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
@@ -29,6 +28,7 @@ use crate::functions;
 use crate::project::{
     ColumnType, Layer, Located, Model, PartitionBy, Project, Rules, Settings, SourceContract, Variable,
 };
+use crate::system_tables::SystemTable;
 
 /// The variable that holds the logical clock.
 pub const CLOCK: &str = "as_of";

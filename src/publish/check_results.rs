@@ -6,8 +6,8 @@ use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray,
 
 use super::system_tables;
 use crate::digest::Parts;
-use crate::plan::SystemTable;
 use crate::store::{CheckResult, CheckResults, Store, StoreError, TableState};
+use crate::system_tables::SystemTable;
 
 /// Writes the tables that tell of `outcomes`.
 ///

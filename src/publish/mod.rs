@@ -17,10 +17,11 @@ pub use branch::{PromoteError, fork, promote};
 
 use crate::check::{Checked, warned};
 use crate::digest::Digest;
-use crate::plan::{SystemTable, Workspace};
+use crate::plan::Workspace;
 use crate::store::{
     DataFile, FORMAT, Held, Snapshot, SnapshotRef, Store, StoreError, TableEntry, TableState, crash_point,
 };
+use crate::system_tables::SystemTable;
 
 /// What a run started from.
 #[derive(Debug, Clone)]
@@ -57,6 +58,10 @@ pub struct Publisher {
     pub as_of: DateTime<Utc>,
     /// Whether the clock may go back, because the one that was published was wrong.
     pub goes_back: bool,
+    /// The tables that the run read besides those that it made.
+    pub read: BTreeSet<String>,
+    /// The columns whose numbers moved further than was agreed; with any, what is published waits for a release.
+    pub moved: Vec<String>,
 }
 
 /// What came of publishing.
@@ -70,8 +75,7 @@ pub enum Published {
     Unchanged,
 }
 
-/// Publishes `checked`, whose tables were made from `base` and read the tables `read`. With columns in `moved`, it waits
-/// for a release.
+/// Publishes `checked`, whose tables were built on top of `base`.
 ///
 /// # Errors
 /// [`StoreError::Lost`] when another run published something that this one read or wrote: plan again.
@@ -79,9 +83,7 @@ pub fn publish(
     store: &Store,
     workspace: &Workspace,
     base: &Base,
-    read: &[String],
     checked: &Checked,
-    moved: &[String],
     by: &Publisher,
 ) -> Result<Published, StoreError> {
     loop {
@@ -89,12 +91,12 @@ pub fn publish(
         if head.reference != base.reference {
             let written = checked.tables.iter().map(|table| &table.table);
             let state = |base: &Base, name: &String| base.entry(name).map(|entry| entry.state.clone());
-            if !written.chain(read).all(|name| state(base, name) == state(&head, name)) {
+            if !written.chain(&by.read).all(|name| state(base, name) == state(&head, name)) {
                 return Err(StoreError::Lost);
             }
         }
         let mut outcome_files = Vec::new();
-        match put_on_top(store, workspace, &head, checked, moved, by, &mut outcome_files) {
+        match put_on_top(store, workspace, &head, checked, by, &mut outcome_files) {
             // Another was faster by a moment, and has to be put under what this run made; nothing of that is lost.
             Err(StoreError::Lost) => outcome_files.iter().for_each(|file| store.discard(file)),
             other => return other,
@@ -111,7 +113,6 @@ fn put_on_top(
     workspace: &Workspace,
     head: &Base,
     checked: &Checked,
-    moved: &[String],
     by: &Publisher,
     outcome_files: &mut Vec<DataFile>,
 ) -> Result<Published, StoreError> {
@@ -166,7 +167,7 @@ fn put_on_top(
     let id = store.put_snapshot(&snapshot)?;
     let held = match head.reference.clone() {
         Some(SnapshotRef { snapshot, held: Some(Held { exceeded: moved, .. }) }) => Some((snapshot, moved)),
-        Some(SnapshotRef { snapshot, held: None }) if !moved.is_empty() => Some((snapshot, moved.to_vec())),
+        Some(SnapshotRef { snapshot, held: None }) if !by.moved.is_empty() => Some((snapshot, by.moved.clone())),
         _ => None,
     };
     let (next, published) = match held {

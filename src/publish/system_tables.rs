@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::digest::{Digest, Parts};
-use crate::plan::SystemTable;
 use crate::store::{ColumnState, DataFile, TableState};
+use crate::system_tables::SystemTable;
 
 /// Puts one of these tables together from the states of all datasets.
 pub(super) fn assemble(own: SystemTable, datasets: &BTreeMap<String, TableState>) -> TableState {

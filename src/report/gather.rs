@@ -1,6 +1,7 @@
 //! Asks the published tables what the page shows.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
@@ -24,14 +25,14 @@ pub struct Published<'a> {
     /// The snapshot in force.
     pub snapshot: &'a Snapshot,
     /// Its published tables, by name.
-    pub tables: &'a [TableState],
+    pub tables: &'a [Arc<TableState>],
     /// The model whose rows end the report of a run.
     pub headline: Option<&'a str>,
     /// The records of runs, oldest first.
     pub runs: &'a [Value],
 }
 
-/// The table that tells how far landed datasets are behind; no part of a snapshot, so the session may lack it.
+/// The table that tells how far landed datasets are behind. It is derived from the warehouse, and may be gone.
 const FEEDS: &str = "feed_freshness";
 
 /// A part of the page that shows rows of a table as they are.
@@ -225,8 +226,8 @@ const SUMMARIES: [Summary; 3] = [
     },
 ];
 
-/// Gathers what the page shows, through a session that knows every table of `from`, and `feed_freshness` and
-/// `_metadata` if they are there.
+/// Gathers what the page shows, through a session over the snapshot of `from`; what `feed_freshness` says is left
+/// out where it cannot be read.
 ///
 /// # Errors
 /// When a published table cannot be read.
@@ -254,7 +255,7 @@ pub async fn gather(session: &SessionContext, from: &Published<'_>) -> Result<Pa
         let sql = format!("select * from {} order by 1", identifier(&state.table));
         grids.insert("headline", grid(session, state, &sql, 100).await?);
     }
-    if session.table_exist(FEEDS)? && session.table_exist(METADATA)? {
+    if session.table_provider(FEEDS).await.is_ok() && session.table_provider(METADATA).await.is_ok() {
         grids.insert("freshness", feeds(session).await?);
     }
     let mut daily = None;

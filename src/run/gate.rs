@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{RunError, Work};
+use super::RunError;
+use super::state::RunState;
 use crate::diff::{self, ExceededChange, Pair, Versions};
 use crate::project::MaxChange;
 use crate::store::TableState;
@@ -13,16 +14,17 @@ use crate::store::TableState;
 ///
 /// After a rollback, or once something waits, nothing is asked: it will not be put in force without somebody who looks
 /// at it, and what is built on is not what is in force.
-pub(super) async fn moved(work: &Work<'_>, built: &[TableState]) -> Result<Vec<ExceededChange>, RunError> {
+pub(super) async fn moved(run: &RunState<'_>, built: &[TableState]) -> Result<Vec<ExceededChange>, RunError> {
     let mut found = Vec::new();
-    let (Some(reference), Some(snapshot)) = (&work.base.reference, &work.base.snapshot) else { return Ok(found) };
+    let (Some(reference), Some(snapshot)) = (&run.base.reference, &run.base.snapshot) else { return Ok(found) };
     if reference.held.is_some() {
         return Ok(found);
     }
-    let store = work.options.store;
-    let examples = work.workspace.project.settings.limits.finding_rows;
+    let store = run.options.store;
+    let project = &run.context.workspace.project;
+    let examples = project.settings.limits.finding_rows;
     for after in built {
-        let Some(contract) = work.workspace.project.contracts.get(&after.table) else { continue };
+        let Some(contract) = project.contracts.get(&after.table) else { continue };
         let limits: BTreeMap<&str, &MaxChange> = contract
             .columns
             .iter()
@@ -38,7 +40,7 @@ pub(super) async fn moved(work: &Work<'_>, built: &[TableState]) -> Result<Vec<E
         let before = store.table(&after.table, &entry.state)?;
         let versions = Versions::Both { before: &before, after };
         let pair = Pair { store, table: &after.table, versions, key: &contract.key };
-        found.extend(diff::moved(&work.session, pair, &limits, examples).await?);
+        found.extend(diff::moved(&run.context.session, pair, &limits, examples).await?);
     }
     Ok(found)
 }

@@ -10,11 +10,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::clock::next_tick;
-use super::{Memo, RunOptions, RunReport};
+use super::look::Seen;
+use super::{Memo, RunError, RunOptions, RunReport};
 use crate::digest::Digest;
 use crate::ingest::LandingFolder;
 use crate::plan::Workspace;
 use crate::project::LandingPattern;
+use crate::publish::Base;
 use crate::store::{SnapshotRef, Store};
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,8 +61,27 @@ pub fn recall(root: &Utf8Path, store: &Store, memo: &Memo, run: &str) -> Option<
     Some(report)
 }
 
-/// Remembers that a run had nothing to do. `stamps` are those of the landing folders before they were listed.
-pub(super) fn remember(
+/// Ends a run that has nothing to do, and remembers that. `stamps` are those of the landing folders before they were
+/// listed.
+pub(super) fn ended(
+    workspace: &Workspace,
+    options: &RunOptions<'_>,
+    base: &Base,
+    seen: &Seen,
+    stamps: Stamps,
+) -> Result<RunReport, RunError> {
+    let mut report = RunReport::begin(options, seen)?;
+    report.published = options.store.published();
+    report.standing_warnings = base.snapshot.iter().flat_map(|snapshot| snapshot.warned.clone()).collect();
+    // What was left alone becomes whole with time, or with a marker, of which no stamp tells.
+    if let Some(reference) = base.reference.as_ref().filter(|_| report.left.is_empty()) {
+        remember(workspace, options, reference, &report, stamps);
+    }
+    Ok(report)
+}
+
+/// Remembers that a run had nothing to do.
+fn remember(
     workspace: &Workspace,
     options: &RunOptions<'_>,
     reference: &SnapshotRef,

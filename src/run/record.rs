@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use super::openlineage::{Surroundings, events};
 use super::{DatasetReport, Exit, RunError, RunReport};
 use crate::digest::Digest;
-use crate::plan::{Forget, Workspace};
+use crate::landed::Forget;
+use crate::plan::Workspace;
 use crate::store::{RUN_LINEAGE, RUN_RECORD, RunMark, Store};
 
 /// The record of one run. Nothing depends on it but `opsmart history` and the tables about runs.

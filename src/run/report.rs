@@ -1,6 +1,5 @@
 //! What a run did, for people and machines.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -10,13 +9,14 @@ use datafusion::common::Result;
 use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::Exit;
 use super::clock::ahead;
+use super::look::Seen;
+use super::{Exit, RunOptions};
 use crate::check::FailedCheck;
 use crate::diff::ExceededChange;
 use crate::digest::Digest;
 use crate::engine::read_only;
-use crate::plan::{Build, BuildReason, DatasetStep, FileLeft};
+use crate::landed::{Build, BuildReason, DatasetStep, FileLeft};
 use crate::sql_text::identifier;
 use crate::store::{CleanCounts, Ledger, SnapshotRef, Store, StoreError, TableState};
 use crate::transform::PartitionCounts;
@@ -120,7 +120,7 @@ pub struct RunReport {
 }
 
 /// What became of the records of a dataset.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct DatasetReport {
     /// The dataset.
     pub dataset: String,
@@ -206,6 +206,17 @@ pub struct TableReport {
 }
 
 impl RunReport {
+    /// Returns the report of a run that has done nothing yet but look.
+    pub(super) fn begin(options: &RunOptions<'_>, seen: &Seen) -> std::result::Result<Self, StoreError> {
+        let mut report = Self::new(&options.id, seen.plan.as_of);
+        for step in &seen.plan.datasets {
+            report.nothing_landed.extend(step.nothing_at.clone().map(|pattern| (step.name.clone(), pattern)));
+            report.left.extend(step.left.iter().map(|file| LeftFile::new(&step.name, file)));
+        }
+        report.shows(options.store)?;
+        Ok(report)
+    }
+
     pub(super) fn new(run: &str, as_of: DateTime<Utc>) -> Self {
         Self {
             run: run.to_owned(),
@@ -271,43 +282,35 @@ fn instant_or_null<S: Serializer>(
 }
 
 impl DatasetReport {
-    pub(super) fn new(
-        state: &TableState,
-        step: &DatasetStep,
-        (missing_columns, outdated, empty_files): (BTreeSet<String>, Vec<String>, Vec<String>),
-        elapsed: Duration,
-    ) -> Self {
+    /// Returns the report of a dataset of which nothing was read yet.
+    pub(super) fn begin(step: &DatasetStep) -> Self {
+        Self {
+            dataset: step.name.clone(),
+            files_read: step.files.len(),
+            why: why(step).map(BuildReason::as_str),
+            ..Self::default()
+        }
+    }
+
+    /// Says what the dataset has now.
+    pub(super) fn end(&mut self, state: &TableState, elapsed: Duration) {
         let mut all = Ledger::default();
-        let mut counts = CleanCounts::default();
-        let mut unknown_columns = Vec::new();
-        let mut files = 0;
         if let Some(landed) = &state.landed {
-            files = landed.remembered().count();
-            counts = landed.counts;
+            self.files = landed.remembered().count();
+            self.counts = landed.counts;
             for content in landed.contents.values() {
                 all.merge(&content.ledger);
-                unknown_columns.extend(content.unknown_columns.iter().cloned());
+                self.unknown_columns.extend(content.unknown_columns.iter().cloned());
             }
         }
-        unknown_columns.sort();
-        unknown_columns.dedup();
-        Self {
-            dataset: state.table.clone(),
-            files_read: step.files.len(),
-            files,
-            records: all.records,
-            accepted: all.accepted,
-            quarantined: all.quarantined,
-            blank: all.blank,
-            rows: all.rows,
-            counts,
-            unknown_columns,
-            missing_columns: missing_columns.into_iter().collect(),
-            outdated,
-            empty_files,
-            seconds: elapsed.as_secs_f64(),
-            why: why(step).map(BuildReason::as_str),
-        }
+        self.unknown_columns.sort();
+        self.unknown_columns.dedup();
+        self.records = all.records;
+        self.accepted = all.accepted;
+        self.quarantined = all.quarantined;
+        self.blank = all.blank;
+        self.rows = all.rows;
+        self.seconds = elapsed.as_secs_f64();
     }
 }
 

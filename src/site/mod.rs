@@ -15,12 +15,13 @@ use minijinja::{AutoEscape, Environment, Value, context};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::plan::{Check, Kind, Lineage, Origin, SystemTable, Table, Workspace, select};
+use crate::plan::{Check, Kind, Lineage, Origin, Table, Workspace, select};
 use crate::project::{
     ColumnDoc, ColumnType, FieldNames, FilesMode, Format, Keep, Layer, ModelColumn, NewColumns, RecordRule, RuleReason,
     Rules, SourceContract, ThenLate,
 };
 use crate::report::STYLE;
+use crate::system_tables::SystemTable;
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
 const DRAWN: usize = 60;

@@ -12,7 +12,6 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use chrono::{DateTime, Utc};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::functions::math::expr_fn::abs;
@@ -26,9 +25,9 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use serde::Serialize;
 
-use super::query_of;
 use crate::engine::{shortest, unchecked};
 use crate::plan::{PlainError, Workspace, WrittenAt, computable, is_of_the_query, locate, plain, promised_at, said_of};
+use crate::tables::QueryContext;
 
 /// How long the expression that failed is looked for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -150,22 +149,16 @@ impl Blame {
     }
 }
 
-/// Finds what made the query of `name` fail with `error`. What it reads must be known to the session.
+/// Finds what made the query of `name`, a model or a check, fail with `error`. What it reads must be known to the session.
 ///
-/// A promise of a contract has no query of its own; it is the `other` plan.
-pub(super) async fn blame(
-    session: &SessionContext,
-    workspace: &Workspace,
-    name: &str,
-    as_of: DateTime<Utc>,
-    other: Option<LogicalPlan>,
-    error: &DataFusionError,
-) -> Blame {
+/// A check of a contract has no query of its own; it is the `other` plan.
+pub async fn blame(context: &QueryContext, name: &str, other: Option<LogicalPlan>, error: &DataFusionError) -> Blame {
+    let QueryContext { session, workspace, .. } = context;
     let known = Blame::by_words(workspace, name, error);
     if !is_of_the_query(error) {
         return known;
     }
-    let own = workspace.tables.get(name).and_then(|table| query_of(session, workspace, table, as_of).ok());
+    let own = workspace.tables.get(name).and_then(|table| context.plan(table).ok());
     let Some(plan) = own.or(other) else { return known };
     let search = Search { session, workspace, name };
     match tokio::time::timeout(PATIENCE, search.run(&plan)).await {

@@ -5,16 +5,12 @@
 //! names the operator and the remedy. It knows nothing of checks or of what else the run does.
 
 mod blame;
-mod keys;
 mod memory;
 mod partitions;
-mod stored_rows;
-mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
@@ -22,19 +18,15 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
-pub use blame::{Blame, Records, Source};
-pub use keys::are_among;
+pub use blame::{Blame, Records, Source, blame};
 pub use memory::{Operator, is_out_of_memory};
 pub use partitions::{PartitionBuild, PartitionCounts};
-pub use tables::{
-    QueryContext, Slices, narrowed, register_part, register_stored, register_view, register_views, register_with,
-    rows_of_file,
-};
 
 use crate::digest::Digest;
-use crate::plan::{CLOCK, Table, Workspace, plain, plan_statement, variable_value};
-use crate::project::Variable;
-use crate::store::{ColumnState, DataFile, PartitionFingerprints, Store, StoreError, TableState};
+use crate::engine;
+use crate::plan::{Table, Workspace, plain};
+use crate::store::{ColumnState, DataFile, PartitionFingerprints, StoreError, TableState};
+use crate::tables::QueryContext;
 
 /// How many batches may wait for the writer.
 const WAITING_BATCHES: usize = 4;
@@ -52,12 +44,9 @@ pub struct Built {
 /// What every step of building one model needs.
 #[derive(Clone, Copy)]
 struct ModelBuild<'a> {
-    store: &'a Store,
-    session: &'a SessionContext,
-    workspace: &'a Workspace,
+    context: &'a QueryContext,
     name: &'a str,
     table: &'a Table,
-    as_of: DateTime<Utc>,
 }
 
 /// The rows of a model, built.
@@ -134,6 +123,16 @@ pub enum TransformError {
 }
 
 impl TransformError {
+    /// Returns whether there was not enough memory.
+    #[must_use]
+    pub fn is_for_memory(&self) -> bool {
+        match self {
+            Self::Memory { .. } => true,
+            Self::Query { error, .. } => is_out_of_memory(error),
+            _ => false,
+        }
+    }
+
     /// Wraps what DataFusion says of the query of a model, unless a damaged file led to it.
     #[must_use]
     pub fn query(model: &str, error: DataFusionError) -> Self {
@@ -144,45 +143,43 @@ impl TransformError {
     }
 }
 
-/// Builds `name` from the tables that `session` knows; with `partition_build`, only the partitions that must be made again.
+/// Builds `name` from the tables that the session knows; with `partition_build`, only the partitions that are stale.
 ///
 /// # Errors
 /// When the query fails or its rows cannot be stored.
 pub async fn transform(
-    store: &Store,
-    session: &SessionContext,
-    workspace: &Workspace,
+    context: &QueryContext,
     name: &str,
-    as_of: DateTime<Utc>,
     build_hash: Digest,
-    partition_build: Option<&PartitionBuild<'_>>,
+    partition_build: Option<&PartitionBuild>,
 ) -> Result<Built, TransformError> {
-    let Some(table) = workspace.tables.get(name) else {
+    let Some(table) = context.workspace.tables.get(name) else {
         return Err(TransformError::query(name, DataFusionError::Internal("there is no such model".to_owned())));
     };
-    let build = ModelBuild { store, session, workspace, name, table, as_of };
-    let rows = match rows(build, partition_build).await {
+    let build = ModelBuild { context, name, table };
+    let built = match rows(build, partition_build).await {
         Err(TransformError::Query { error, .. }) if is_out_of_memory(&error) => {
-            // A hash join holds its build side in memory; a merge join sorts, and sorts can spill.
-            let patient = session.clone();
-            patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = false;
-            let again = self::rows(ModelBuild { session: &patient, ..build }, partition_build).await;
-            patient.state_ref().write().config_mut().options_mut().optimizer.prefer_hash_join = true;
-            match again.map_err(|error| out_of_memory(name, error)) {
-                Ok(rows) => rows,
-                Err(error) => return Err(blamed(build, error).await),
-            }
+            let merging = context.with_session(engine::merging(&context.session));
+            let again = rows(ModelBuild { context: &merging, ..build }, partition_build).await;
+            again.map_err(|error| out_of_memory(name, error))
         }
-        Err(error) => return Err(blamed(build, error).await),
-        Ok(rows) => rows,
+        built => built,
     };
-    let contract = workspace.project.contracts.get(name);
+    let rows = match built {
+        Ok(rows) => rows,
+        Err(TransformError::Query { model, error, blame: None }) => {
+            let blame = Some(Box::new(blame(context, name, None, &error).await));
+            return Err(TransformError::Query { model, error, blame });
+        }
+        Err(error) => return Err(error),
+    };
+    let contract = context.workspace.project.contracts.get(name);
     let state = TableState {
         table: name.to_owned(),
         is_published: table.kind == crate::plan::Kind::Published,
         description: contract.and_then(|contract| contract.description.clone()),
         grain: contract.and_then(|contract| contract.grain.clone()),
-        columns: columns(workspace, name),
+        columns: columns(&context.workspace, name),
         build_hash,
         partition: partition_build.map(|partition_build| partition_build.partitioned.by.clone()),
         files: rows.files,
@@ -192,41 +189,19 @@ pub async fn transform(
     Ok(Built { state, partition_counts: rows.partition_counts, rows_read: rows.read })
 }
 
-/// Adds to a failure of a query what made it fail.
-async fn blamed(build: ModelBuild<'_>, error: TransformError) -> TransformError {
-    let ModelBuild { session, workspace, name, as_of, .. } = build;
-    match error {
-        TransformError::Query { model, error, blame: None } => {
-            let blame = blame::blame(session, workspace, name, as_of, None, &error).await;
-            TransformError::Query { model, error, blame: Some(Box::new(blame)) }
-        }
-        other => other,
-    }
-}
-
-/// Finds what made a query fail that is asked of built tables, a check or the promise `asked` of a contract.
-pub async fn blame_of(
-    context: QueryContext<'_>,
-    name: &str,
-    asked: Option<LogicalPlan>,
-    error: &DataFusionError,
-) -> Blame {
-    blame::blame(context.session, context.workspace, name, context.as_of, asked, error).await
-}
-
 fn words(error: &DataFusionError, blame: Option<&Blame>) -> String {
     blame.map_or_else(|| format!(": {}", plain(error).message), Blame::words)
 }
 
 /// Builds the rows of a table, as a whole or by partitions, as long as that may take.
-async fn rows(build: ModelBuild<'_>, partition_build: Option<&PartitionBuild<'_>>) -> Result<Rows, TransformError> {
+async fn rows(build: ModelBuild<'_>, partition_build: Option<&PartitionBuild>) -> Result<Rows, TransformError> {
     let rows = async {
         match partition_build {
             Some(partition_build) => partitions::make(build, partition_build).await,
             None => execute(build).await,
         }
     };
-    let Some(limit) = build.workspace.project.settings.query_timeout else { return rows.await };
+    let Some(limit) = build.context.workspace.project.settings.query_timeout else { return rows.await };
     let timeout = |_| Err(TransformError::Timeout { model: build.name.to_owned(), limit });
     tokio::time::timeout(limit, rows).await.unwrap_or_else(timeout)
 }
@@ -252,31 +227,12 @@ pub fn columns(workspace: &Workspace, name: &str) -> Vec<ColumnState> {
     table.schema.fields().iter().filter_map(describe).collect()
 }
 
-/// Returns the value of a variable in a run whose clock says `as_of`.
-#[must_use]
-pub fn value_at(workspace: &Workspace, as_of: DateTime<Utc>, name: &str) -> Option<Variable> {
-    if name == CLOCK { Some(Variable::Timestamp(as_of)) } else { variable_value(&workspace.project.settings, name) }
-}
-
-/// Returns the plan of the query of a table. What it reads must be known to the session.
-///
-/// # Errors
-/// When it does not bind; a compiled workspace rules that out.
-pub fn query_of(
-    session: &SessionContext,
-    workspace: &Workspace,
-    table: &Table,
-    as_of: DateTime<Utc>,
-) -> Result<LogicalPlan, DataFusionError> {
-    plan_statement(&session.state(), table.query.statement(|variable| value_at(workspace, as_of, variable)))
-}
-
 async fn execute(build: ModelBuild<'_>) -> Result<Rows, TransformError> {
-    let ModelBuild { store, session, workspace, name, table, as_of } = build;
+    let ModelBuild { context, name, table } = build;
     let query = |source| TransformError::query(name, source);
-    let plan = query_of(session, workspace, table, as_of).map_err(query)?;
-    let mut running = Running::start(session, plan).await.map_err(query)?;
-    let mut file = store.create_parquet(name, &table.schema, table.schema.fields().len())?;
+    let plan = context.plan(table).map_err(query)?;
+    let mut running = Running::start(&context.session, plan).await.map_err(query)?;
+    let mut file = context.store.create_parquet(name, &table.schema, table.schema.fields().len())?;
     let (sender, mut receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
     // Encoding Parquet takes about as long as making the rows; on its own thread it takes none of their time.
     let writer = tokio::task::spawn_blocking(move || {

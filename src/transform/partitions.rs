@@ -17,9 +17,7 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use serde::Serialize;
 
-use super::keys::{are_among, in_order};
-use super::tables::{QueryContext, Slices, narrowed};
-use super::{ModelBuild, Rows, Running, TransformError, WAITING_BATCHES, query_of};
+use super::{ModelBuild, Rows, Running, TransformError, WAITING_BATCHES};
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 use crate::partition::{PartitionKey, Partitioner};
@@ -28,14 +26,15 @@ use crate::project::{DayReach, PartitionBy};
 use crate::store::{
     Batches, DataFile, ParquetFile, PartitionFingerprints, RowSum, Store, StoreError, TableState, conform, read_batches,
 };
+use crate::tables::{Slices, are_among, in_order};
 
 /// A file takes no further partition once it has this part of the rows that are worked on at a time.
 const FILE_PART: u64 = 16;
 
 /// How a table is built by partitions: what it is made of, and which of them are made again.
 #[derive(Debug)]
-pub struct PartitionBuild<'a> {
-    pub(super) partitioned: &'a Partitioned,
+pub struct PartitionBuild {
+    pub(super) partitioned: Partitioned,
     /// The states of the inputs that are read by partition.
     pub(super) aligned: BTreeMap<String, TableState>,
     /// Digest of all that makes every partition.
@@ -58,14 +57,14 @@ pub struct PartitionCounts {
     pub all: usize,
 }
 
-impl<'a> PartitionBuild<'a> {
+impl PartitionBuild {
     /// Prepares to make `table` from inputs of which `content` tells the content, and `aligned` the states of those that
     /// are read by partition.
     #[must_use]
     pub fn new(
-        table: &'a Table,
+        table: &Table,
         as_of: DateTime<Utc>,
-        partitioned: &'a Partitioned,
+        partitioned: &Partitioned,
         aligned: BTreeMap<String, TableState>,
         content: impl Fn(&str) -> Option<Digest>,
         before: Option<TableState>,
@@ -89,7 +88,7 @@ impl<'a> PartitionBuild<'a> {
                 base.add(column.kind.to_string());
             }
         }
-        Self { partitioned, aligned, base: base.digest(), before, group_rows, only: None }
+        Self { partitioned: partitioned.clone(), aligned, base: base.digest(), before, group_rows, only: None }
     }
 
     /// Makes some partitions and no others; the table has no others then.
@@ -191,7 +190,7 @@ fn around(key: PartitionKey, before: u32, after: u32) -> impl Iterator<Item = Pa
 }
 
 /// Makes the partitions of a table that are not as they would come out.
-pub(super) async fn make(build: ModelBuild<'_>, partition_build: &PartitionBuild<'_>) -> Result<Rows, TransformError> {
+pub(super) async fn make(build: ModelBuild<'_>, partition_build: &PartitionBuild) -> Result<Rows, TransformError> {
     let made_of = partition_build.made_of();
     let dirty = partition_build.only.clone().or_else(|| partition_build.dirty(&made_of));
     let keys = dirty.clone().unwrap_or_else(|| made_of.keys().copied().collect());
@@ -237,7 +236,7 @@ pub(super) async fn make(build: ModelBuild<'_>, partition_build: &PartitionBuild
         (Err(error), _) => return Err(error.into()),
     };
     if let Some(error) = failed {
-        written.iter().for_each(|file| build.store.discard(file));
+        written.iter().for_each(|file| build.context.store.discard(file));
         return Err(error);
     }
     let rows = settle(build, partition_build, made_of, (&keys, dirty.is_none()), (touched, kept), written)?;
@@ -250,7 +249,7 @@ pub(super) async fn make(build: ModelBuild<'_>, partition_build: &PartitionBuild
 /// When rows of partitions that were not made again are not those that were written: copied, they would pass for right.
 fn settle(
     build: ModelBuild<'_>,
-    partition_build: &PartitionBuild<'_>,
+    partition_build: &PartitionBuild,
     made_of: BTreeMap<PartitionKey, Digest>,
     (keys, is_all): (&BTreeSet<PartitionKey>, bool),
     (touched, kept): (Vec<DataFile>, Vec<DataFile>),
@@ -266,12 +265,12 @@ fn settle(
     let (now, was) = (sums(&written), sums(&touched));
     let differs = |key: &PartitionKey| !keys.contains(key) && now.get(key) != was.get(key);
     if !is_all && now.keys().chain(was.keys()).any(differs) {
-        written.iter().for_each(|file| build.store.discard(file));
+        written.iter().for_each(|file| build.context.store.discard(file));
         return Err(not_as_written(build, &partition_build.partitioned.by, &touched));
     }
     let changed = if !is_all && now == was {
         // Everything came out as it was, and so the files stay.
-        written.iter().for_each(|file| build.store.discard(file));
+        written.iter().for_each(|file| build.context.store.discard(file));
         touched
     } else {
         written
@@ -293,7 +292,7 @@ fn settle(
 
 /// Tells which of some files is damaged, once rows that were read from them were not those that were written.
 fn not_as_written(build: ModelBuild<'_>, by: &PartitionBy, files: &[DataFile]) -> TransformError {
-    let inspect = |file: &DataFile| build.store.inspect(file, &build.table.schema, Some(by));
+    let inspect = |file: &DataFile| build.context.store.inspect(file, &build.table.schema, Some(by));
     if let Err(damage) = files.iter().try_for_each(inspect) {
         return damage.into();
     }
@@ -311,31 +310,30 @@ enum Among {
 /// Returns the plan of the whole query, its rows in the order of partitions.
 fn whole(
     build: ModelBuild<'_>,
-    partition_build: &PartitionBuild<'_>,
+    partition_build: &PartitionBuild,
 ) -> Result<(SessionContext, LogicalPlan), TransformError> {
-    let plan = plan_of(build, build.session)?;
+    let query = |error| TransformError::query(build.name, error);
+    let plan = build.context.plan(build.table).map_err(query)?;
     let sorted = || {
         let (key, kind) = by_key(build, partition_build, &plan)?;
         let order = in_order(&partition_build.partitioned.by, &key, &kind);
         LogicalPlanBuilder::from(plan.clone()).sort([order])?.build()
     };
-    Ok((build.session.clone(), sorted().map_err(|error| TransformError::query(build.name, error))?))
+    Ok((build.context.session.clone(), sorted().map_err(query)?))
 }
 
 /// Returns the plan of the rows of some partitions, with the session that knows the parts of the inputs that they read.
 async fn restricted(
     build: ModelBuild<'_>,
-    partition_build: &PartitionBuild<'_>,
+    partition_build: &PartitionBuild,
     keys: &BTreeSet<PartitionKey>,
     among: Among,
 ) -> Result<(SessionContext, LogicalPlan), TransformError> {
     let query = |error| TransformError::query(build.name, error);
     let read = if among == Among::Them { partition_build.read_by(keys) } else { BTreeSet::new() };
     let slices = Slices { states: &partition_build.aligned, keys: &read };
-    let context =
-        QueryContext { store: build.store, session: build.session, workspace: build.workspace, as_of: build.as_of };
-    let session = narrowed(context, &build.table.inputs, &build.table.reads, slices).await.map_err(query)?;
-    let plan = plan_of(build, &session)?;
+    let context = build.context.narrowed(&build.table.inputs, &build.table.reads, slices).await.map_err(query)?;
+    let plan = context.plan(build.table).map_err(query)?;
     let make = || {
         let (key, kind) = by_key(build, partition_build, &plan)?;
         let wanted = are_among(&partition_build.partitioned.by, &key, &kind, keys)?;
@@ -349,18 +347,13 @@ async fn restricted(
         }
     };
     let plan = make().map_err(query)?;
-    Ok((session, plan))
-}
-
-fn plan_of(build: ModelBuild<'_>, session: &SessionContext) -> Result<LogicalPlan, TransformError> {
-    query_of(session, build.workspace, build.table, build.as_of)
-        .map_err(|error| TransformError::query(build.name, error))
+    Ok((context.session, plan))
 }
 
 /// Returns the column by which the rows of a plan of the table are told apart, and its type in the table.
 fn by_key(
     build: ModelBuild<'_>,
-    partition_build: &PartitionBuild<'_>,
+    partition_build: &PartitionBuild,
     plan: &LogicalPlan,
 ) -> Result<(Expr, DataType), DataFusionError> {
     let schema = &build.table.schema;
@@ -406,7 +399,7 @@ impl UnchangedRows {
         Self {
             files: files.into_iter(),
             open: None,
-            store: build.store.clone(),
+            store: build.context.store.clone(),
             schema: build.table.schema.clone(),
             partitioner: Partitioner::new(by, &build.table.schema),
             without,
@@ -476,7 +469,7 @@ impl Writer {
             return Err(TransformError::query(build.name, DataFusionError::Internal(words)));
         };
         Ok(Self {
-            store: build.store.clone(),
+            store: build.context.store.clone(),
             table: build.name.to_owned(),
             schema,
             by: by.clone(),

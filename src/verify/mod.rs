@@ -12,14 +12,16 @@ use datafusion::common::DataFusionError;
 use serde::Serialize;
 
 use crate::digest::Digest;
-use crate::engine::{self, Resources};
+use crate::engine::Resources;
 use crate::partition::{PartitionKey, name_of};
-use crate::plan::{SystemTable, Table, Workspace, build_hash};
+use crate::plan::{Table, Workspace, build_hash};
 use crate::run::{Exit, RunError};
 use crate::store::{
     DataFile, FileRole, ROW_COLUMN, RowSum, Snapshot, SnapshotRef, Store, StoreError, TableEntry, TableState, schema_of,
 };
-use crate::transform::{PartitionBuild, register_stored, register_views, transform};
+use crate::system_tables::SystemTable;
+use crate::tables::{QueryContext, SnapshotSchema};
+use crate::transform::{PartitionBuild, transform};
 
 /// What came of making a table again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -89,7 +91,7 @@ pub struct VerifyRequest<'a> {
     /// The warehouse.
     pub store: &'a Store,
     /// The project.
-    pub workspace: &'a Workspace,
+    pub workspace: &'a Arc<Workspace>,
     /// The name of the snapshot.
     pub id: &'a Digest,
     /// What it holds.
@@ -250,42 +252,40 @@ async fn make(
     origin: &Snapshot,
     which: &Selection,
 ) -> Result<TableState, RunError> {
-    let session = engine::session(of.resources).map_err(RunError::Engine)?;
-    let mut inputs = BTreeMap::new();
-    for input in &table.inputs {
-        let Some(entry) = origin.tables.get(input) else { continue };
-        let state = of.store.table(input, &entry.state)?;
-        register_stored(&session, of.store, &state).map_err(RunError::engine)?;
-        inputs.insert(input.clone(), state);
-    }
-    register_views(&session, of.workspace, &table.reads, origin.as_of).map_err(RunError::Engine)?;
-    let mut partition_build = partition_build(of, table, origin, inputs);
+    let tables = Arc::new(SnapshotSchema::new(of.store, Some(origin)));
+    let context = QueryContext {
+        store: of.store.clone(),
+        session: tables.session(of.resources).map_err(RunError::Engine)?,
+        workspace: Arc::clone(of.workspace),
+        as_of: origin.as_of,
+    };
+    context.register_views(&table.reads).map_err(RunError::engine)?;
+    let mut partition_build = partition_build(of, table, origin, &tables)?;
     if let Selection::Some(keys) = which {
         partition_build = partition_build.map(|partition_build| partition_build.only(keys.clone()));
     }
     let fingerprint = entry.build_hash.clone();
-    let built =
-        transform(of.store, &session, of.workspace, name, origin.as_of, fingerprint, partition_build.as_ref()).await?;
-    Ok(built.state)
+    Ok(transform(&context, name, fingerprint, partition_build.as_ref()).await?.state)
 }
 
-/// Prepares to make all partitions of a table, if that is how it is made.
-fn partition_build<'a>(
+/// Prepares to build all partitions of a table, if that is how it is built.
+fn partition_build(
     of: VerifyRequest<'_>,
-    table: &'a Table,
+    table: &Table,
     origin: &Snapshot,
-    inputs: BTreeMap<String, TableState>,
-) -> Option<PartitionBuild<'a>> {
-    let partitioned = table.partitioned.as_ref()?;
-    let is_aligned = |name: &str, state: &TableState| {
-        state.partition.is_some() && partitioned.aligned.iter().any(|aligned| aligned == name)
-    };
-    let aligned: BTreeMap<_, _> = inputs.into_iter().filter(|(name, state)| is_aligned(name, state)).collect();
-    if aligned.len() < partitioned.aligned.len() {
-        return None;
+    tables: &SnapshotSchema,
+) -> Result<Option<PartitionBuild>, StoreError> {
+    let Some(partitioned) = &table.partitioned else { return Ok(None) };
+    let mut aligned = BTreeMap::new();
+    for name in &partitioned.aligned {
+        match tables.state(name)? {
+            Some(state) if state.partition.is_some() => aligned.insert(name.clone(), TableState::clone(&state)),
+            _ => return Ok(None),
+        };
     }
     let content = |input: &str| origin.tables.get(input).map(|input| input.content_hash.clone());
-    Some(PartitionBuild::new(table, origin.as_of, partitioned, aligned, content, None, of.resources.group_rows))
+    let group_rows = of.resources.group_rows;
+    Ok(Some(PartitionBuild::new(table, origin.as_of, partitioned, aligned, content, None, group_rows)))
 }
 
 /// Reads every file of a table that has something which is verified; returns how many, and those that are damaged.

@@ -24,6 +24,7 @@ mod trace;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
@@ -39,14 +40,11 @@ pub use records::records;
 use self::evaluate::{Bounds, Evaluation, Halt};
 use self::numbered::{Numbers, Stored};
 use self::trace::{Effort, Found, traced};
-use crate::engine::{self, Resources};
+use crate::engine::Resources;
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN};
 use crate::plan::{Table, Workspace};
 use crate::store::{Store, StoreError, TableState};
-use crate::transform::{query_of, register_stored, register_views, register_with};
-
-/// Returns the state of a table by its name.
-pub type StateOf<'a> = dyn Fn(&str) -> Result<Option<TableState>, StoreError> + Sync + 'a;
+use crate::tables::{QueryContext, SnapshotSchema, stored_with};
 
 /// Why rows were not followed.
 #[derive(Debug, thiserror::Error)]
@@ -77,15 +75,14 @@ impl WhyError {
 }
 
 /// What is asked, and where.
-#[derive(Clone, Copy)]
-#[expect(missing_debug_implementations, reason = "a function has none")]
+#[derive(Debug, Clone, Copy)]
 pub struct WhyRequest<'a> {
     /// The warehouse.
     pub store: &'a Store,
     /// The project.
-    pub workspace: &'a Workspace,
-    /// Returns the state of a table, if there are rows of it.
-    pub state: &'a StateOf<'a>,
+    pub workspace: &'a Arc<Workspace>,
+    /// The tables.
+    pub tables: &'a Arc<SnapshotSchema>,
     /// The clock that the tables are made for.
     pub as_of: DateTime<Utc>,
     /// What queries may use.
@@ -94,6 +91,17 @@ pub struct WhyRequest<'a> {
     pub rows: usize,
     /// How many rows the evaluation of one query may keep; none where it is zero.
     pub evaluate: u64,
+}
+
+impl WhyRequest<'_> {
+    fn context(&self, session: &SessionContext) -> QueryContext {
+        QueryContext {
+            store: self.store.clone(),
+            session: session.clone(),
+            workspace: Arc::clone(self.workspace),
+            as_of: self.as_of,
+        }
+    }
 }
 
 /// How it was found which rows of a table count.
@@ -203,7 +211,7 @@ impl Known {
 pub async fn why(asked: WhyRequest<'_>, table: &str, condition: &Condition) -> Result<Vec<Part>, WhyError> {
     let condition = Some(condition.expression().clone());
     let first = Known { condition: condition.clone(), possible: condition, ..Known::default() };
-    let in_order = in_order(asked.resources).map_err(WhyError::Engine)?;
+    let in_order = in_order(asked).map_err(WhyError::Engine)?;
     followed(asked, &in_order, BTreeMap::from([(table.to_owned(), first)]), None).await
 }
 
@@ -215,7 +223,7 @@ async fn followed(
     mut known: BTreeMap<String, Known>,
     only: Option<&BTreeSet<String>>,
 ) -> Result<Vec<Part>, WhyError> {
-    let session = engine::session(asked.resources).map_err(WhyError::Engine)?;
+    let session = asked.tables.session(asked.resources).map_err(WhyError::Engine)?;
     let mut parts = Vec::new();
     // Whoever reads a table stands behind it.
     let order: Vec<&String> = asked.workspace.order.iter().rev().chain(asked.workspace.datasets.iter().rev()).collect();
@@ -224,7 +232,7 @@ async fn followed(
         if only.is_some_and(|only| !only.contains(name)) {
             continue;
         }
-        let Some(state) = (asked.state)(name)? else { continue };
+        let Some(state) = asked.tables.state(name)? else { continue };
         let is_landed = asked.workspace.project.sources.contains_key(name);
         let stored = Stored { store: asked.store, state: &state, is_landed };
         if let (Some(condition), Some(numbers)) = (&of.condition, &mut of.numbers) {
@@ -266,7 +274,7 @@ async fn followed(
             };
             for (column, reference) in contract.references() {
                 let Some(values) = counting.column_by_name(column) else { continue };
-                let Some(state) = (asked.state)(&reference.dataset)? else { continue };
+                let Some(state) = asked.tables.state(&reference.dataset)? else { continue };
                 let other = Stored { store: asked.store, state: &state, is_landed: true };
                 let found = found_in(in_order, &other, &reference.column, values).await.map_err(WhyError::engine)?;
                 let which = InputRows::Evaluated { numbers: found, over: state.rows(), is_enough: true };
@@ -314,8 +322,8 @@ async fn found_in(
 }
 
 /// Opens a session that returns rows in the order in which it reads them, and makes joins of subqueries.
-fn in_order(resources: &Resources) -> Result<SessionContext, DataFusionError> {
-    let session = engine::session(&Resources { threads: 1, ..resources.clone() })?;
+fn in_order(asked: WhyRequest<'_>) -> Result<SessionContext, DataFusionError> {
+    let session = asked.tables.session(&Resources { threads: 1, ..asked.resources.clone() })?;
     session.state_ref().write().config_mut().options_mut().optimizer.enable_physical_uncorrelated_scalar_subquery =
         false;
     Ok(session)
@@ -339,16 +347,12 @@ async fn arriving(
 ) -> Result<BTreeMap<String, Arrived>, WhyError> {
     let mut states = BTreeMap::new();
     for input in &table.inputs {
-        if let Some(state) = (asked.state)(input)? {
+        if let Some(state) = asked.tables.state(input)? {
             states.insert(input.clone(), state);
         }
     }
-    for session in [session, in_order] {
-        for state in states.values() {
-            register_stored(session, asked.store, state).map_err(WhyError::engine)?;
-        }
-        register_views(session, asked.workspace, &table.reads, asked.as_of).map_err(WhyError::Engine)?;
-    }
+    // Both sessions look for tables in one place.
+    asked.context(session).register_views(&table.reads).map_err(WhyError::engine)?;
     let all_inputs =
         |condition: Option<Expr>| table.inputs.iter().map(|input| (input.clone(), condition.clone())).collect();
     let possible: BTreeMap<String, Option<Expr>> = match possible {
@@ -394,9 +398,7 @@ async fn arriving(
         }
     }
     for view in table.reads.iter().filter(|read| !table.inputs.contains(*read)) {
-        for session in [session, in_order] {
-            session.deregister_table(view.as_str()).map_err(WhyError::Engine)?;
-        }
+        session.deregister_table(view.as_str()).map_err(WhyError::Engine)?;
     }
     Ok(found)
 }
@@ -409,7 +411,7 @@ async fn conditions(
     condition: &Expr,
 ) -> Result<BTreeMap<String, Option<Expr>>, WhyError> {
     let arrive = async {
-        let plan = query_of(session, asked.workspace, table, asked.as_of)?;
+        let plan = asked.context(session).plan(table)?;
         let without = session.state().optimize(&plan)?;
         let with = narrowed(session, plan, &without, table, condition).await?;
         Ok::<_, DataFusionError>((condition::of_scans(&with), condition::of_scans(&without)))
@@ -468,7 +470,7 @@ async fn evaluated(
     for is_carried in [false, true] {
         let mut evaluation = Evaluation::new(session, stored, bounds);
         let evaluate = async {
-            let plan = query_of(session, asked.workspace, table, asked.as_of)?;
+            let plan = asked.context(session).plan(table)?;
             let necessary = match wanted {
                 Wanted::Fulfilling(condition) => condition.clone(),
                 Wanted::Rows(rows) => same::necessary(rows, table),
@@ -588,9 +590,9 @@ async fn part(
         (Some(rows), _) => session.read_batch(rows).map_err(WhyError::Engine)?,
         (None, condition) => {
             // Where each row came from stands behind its columns, and no query sees it.
-            register_with(session, asked.store, state, &stored.behind()).map_err(WhyError::engine)?;
-            let read = async { session.table(name).await?.filter(condition.unwrap_or_else(|| lit(true))) };
-            read.await.map_err(WhyError::engine)?
+            let rows = stored_with(asked.store, state, &stored.behind()).map_err(WhyError::engine)?;
+            let all = session.read_table(rows).map_err(WhyError::engine)?;
+            all.filter(condition.unwrap_or_else(|| lit(true))).map_err(WhyError::engine)?
         }
     };
     let read = async {

@@ -13,7 +13,7 @@ use futures::StreamExt;
 
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN};
 use crate::store::{Store, TableState};
-use crate::transform::rows_of_file;
+use crate::tables::stored_file;
 
 /// Numbers of rows of a stored table.
 pub(super) type Numbers = BTreeSet<u64>;
@@ -42,7 +42,7 @@ impl Stored<'_> {
         let behind = self.behind();
         let mut next = 0;
         for file in &self.state.files {
-            let rows = session.read_table(rows_of_file(self.store, self.state, &behind, file)?)?;
+            let rows = session.read_table(stored_file(self.store, self.state, &behind, file)?)?;
             let named = |name: &String| Expr::Column(Column::from_name(name));
             let mut stream = rows.select(columns.iter().map(named).collect::<Vec<_>>())?.execute_stream().await?;
             while let Some(batch) = stream.next().await {

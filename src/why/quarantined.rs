@@ -18,9 +18,8 @@ use serde::Serialize;
 
 use super::{WhyError, WhyRequest};
 use crate::ingest::{Locator, Reason};
-use crate::plan::SystemTable;
 use crate::project::SourceContract;
-use crate::transform::register_stored;
+use crate::system_tables::SystemTable;
 
 /// A record that was set aside and could have counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -43,8 +42,9 @@ pub(super) async fn records(
     condition: &Expr,
 ) -> Result<(u64, Vec<PossibleRecord>), WhyError> {
     let name = SystemTable::Quarantine.name();
-    let Some(state) = (asked.state)(name)? else { return Ok((0, Vec::new())) };
-    register_stored(session, asked.store, &state).map_err(WhyError::engine)?;
+    if asked.tables.state(name)?.is_none() {
+        return Ok((0, Vec::new()));
+    }
     let column = |name: &str| Expr::Column(Column::from_name(name));
     let mut judge = Judge::new(asked, session, contract, condition).map_err(WhyError::Engine)?;
     let read = async {

@@ -5,6 +5,7 @@
 //! the columns come that are asked about, so that what was only joined to them is not told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -16,12 +17,13 @@ use datafusion::prelude::lit;
 use super::evaluate::{Bounds, Evaluation, Halt};
 use super::numbered::Stored;
 use super::trace::{Effort, traced};
-use super::{How, Known, StateOf, Unfollowed, WhyError, WhyRequest, followed, in_order};
+use super::{How, Known, Unfollowed, WhyError, WhyRequest, followed, in_order};
 use crate::engine::Resources;
 use crate::ingest::{FILE_COLUMN, LINE_COLUMN};
-use crate::plan::{Workspace, tables_behind};
-use crate::store::{Store, TableState};
-use crate::transform::{QueryContext, Records, Source};
+use crate::plan::tables_behind;
+use crate::store::TableState;
+use crate::tables::{QueryContext, SnapshotSchema};
+use crate::transform::{Records, Source};
 
 /// How long is spent on it: whoever waits has a failure to see to.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -40,15 +42,15 @@ const TOLD: usize = 3;
 ///
 /// It never fails: why it found nothing is told instead.
 pub async fn records(
-    context: QueryContext<'_>,
-    state: &StateOf<'_>,
+    context: &QueryContext,
+    tables: &Arc<SnapshotSchema>,
     resources: &Resources,
     of: &Source,
 ) -> Option<Records> {
-    let (store, workspace, as_of) = (context.store, context.workspace, context.as_of);
+    let QueryContext { store, workspace, as_of, .. } = context;
     let memory_bytes = resources.memory_bytes.min(MOST_BYTES);
     let resources = &Resources { memory_bytes, ..resources.clone() };
-    let asked = WhyRequest { store, workspace, state, as_of, resources, rows: TOLD, evaluate: MOST_ROWS };
+    let asked = WhyRequest { store, workspace, tables, as_of: *as_of, resources, rows: TOLD, evaluate: MOST_ROWS };
     let found = match tokio::time::timeout(PATIENCE, found(asked, of)).await {
         Ok(Ok(Ok(found))) => return found.filter(|found| found.count > 0),
         Ok(Ok(Err(why))) => reason(why),
@@ -81,10 +83,13 @@ async fn found(asked: WhyRequest<'_>, of: &Source) -> Result<Result<Option<Recor
         asked.workspace.tables.keys().chain(asked.workspace.project.sources.keys()).cloned().collect();
     // A count comes from no column, and from rows all the same.
     let only = if by.is_empty() { &all } else { &by };
-    let in_order = in_order(asked.resources).map_err(WhyError::Engine)?;
+    let in_order = in_order(asked).map_err(WhyError::Engine)?;
     let states = read_by(asked, &of.plan)?;
-    let stored = |(name, state)| (String::clone(name), stored(asked.store, asked.workspace, state));
-    let stored: HashMap<String, Stored<'_>> = states.iter().map(stored).collect();
+    let mut stored = HashMap::new();
+    for (name, state) in &states {
+        let is_landed = asked.workspace.project.sources.contains_key(name);
+        stored.insert(name.clone(), Stored { store: asked.store, state, is_landed });
+    }
     let mut evaluation =
         Evaluation::new(&in_order, &stored, Bounds { rows: asked.evaluate, bytes: asked.resources.memory_bytes });
     let evaluated = async {
@@ -125,7 +130,7 @@ async fn found(asked: WhyRequest<'_>, of: &Source) -> Result<Result<Option<Recor
 }
 
 /// Returns the states of the tables that a plan reads.
-fn read_by(asked: WhyRequest<'_>, plan: &LogicalPlan) -> Result<BTreeMap<String, TableState>, WhyError> {
+fn read_by(asked: WhyRequest<'_>, plan: &LogicalPlan) -> Result<BTreeMap<String, Arc<TableState>>, WhyError> {
     let mut names = BTreeSet::new();
     let known =
         |name: &str| asked.workspace.project.sources.contains_key(name) || asked.workspace.tables.contains_key(name);
@@ -138,15 +143,11 @@ fn read_by(asked: WhyRequest<'_>, plan: &LogicalPlan) -> Result<BTreeMap<String,
     .map_err(WhyError::Engine)?;
     let mut states = BTreeMap::new();
     for name in names {
-        if let Some(state) = (asked.state)(&name)? {
+        if let Some(state) = asked.tables.state(&name)? {
             states.insert(name, state);
         }
     }
     Ok(states)
-}
-
-fn stored<'a>(store: &'a Store, workspace: &Workspace, state: &'a TableState) -> Stored<'a> {
-    Stored { store, state, is_landed: workspace.project.sources.contains_key(&state.table) }
 }
 
 /// Returns file and line of each row.

@@ -5,10 +5,10 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use opsmart::engine::{self, Resources};
+use opsmart::engine::Resources;
 use opsmart::run::{Exit, RunError};
 use opsmart::store::{CheckResults, LocalDisk, Snapshot, SnapshotRef, Store, StoreError, TableState, schema_of};
-use opsmart::transform::register_stored;
+use opsmart::tables::SnapshotSchema;
 
 use crate::faults::run_on;
 use crate::scratch::{Said, Scratch};
@@ -390,8 +390,7 @@ fn whatever_bit_turns_in_a_data_file_it_is_told_and_nothing_panics() {
     let resources = Resources { threads: 2, ..Resources::for_binding() };
     let sql = "select * from dq_check_result where failing_rows >= 0 order by check_name limit 3";
     let query = async || {
-        let session = engine::session(&resources)?;
-        register_stored(&session, &store, &state)?;
+        let session = Arc::new(SnapshotSchema::new(&store, Some(&snapshot))).session(&resources)?;
         session.sql(sql).await?.collect().await
     };
     let mut unreadable = Vec::new();

@@ -102,7 +102,7 @@ impl Disk for FailingDisk {
 pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Result<RunReport, RunError> {
     let loaded = project::load(scratch.root(), None).unwrap();
     let digest = project::digest(&loaded, None);
-    let workspace = Workspace::compile(loaded).unwrap();
+    let workspace = Arc::new(Workspace::compile(loaded).unwrap());
     let reach = reach(&workspace, &[], &BTreeSet::default(), &BTreeSet::default());
     let store = Store::open(&scratch.path("warehouse"), disk);
     // So few that tables of a few rows are made in several groups.

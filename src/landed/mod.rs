@@ -1,4 +1,10 @@
-//! What a run has to do for a landed dataset: which files to read, and whether its rows change.
+//! Landed files: which of them a run reads, which count, and whether the rows of a dataset are stale.
+//!
+//! Promises: what is decided is a pure function of a dataset's contract, the files that were admitted, the listing and the
+//! clock of the snapshot; files that are gone stay admitted. It opens no file and knows nothing of SQL.
+
+mod forget;
+mod version;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -7,11 +13,93 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Build, BuildReason, version};
+pub use forget::Forget;
+
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 use crate::project::{FilesMode, Limits, RecordRule, SourceContract};
 use crate::store::{AdmittedFile, DatasetManifest, Shared, Snapshot};
+
+/// Whether something is made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Build {
+    /// It must be, because of this.
+    Required(BuildReason),
+    /// It will be if one of these comes out different.
+    IfChanged(Vec<String>),
+    /// Everything that makes it is as it was.
+    Skip,
+}
+
+/// Why something must be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildReason {
+    /// It has never been published.
+    New,
+    /// Its SQL, a view that it reads, a variable or the version of the engine changed.
+    Definition,
+    /// It uses `$as_of`, which moved on.
+    Clock,
+    /// Files landed or changed.
+    Files,
+    /// Its contract changed.
+    Contract,
+    /// A dataset that it references is another than when it was cleaned.
+    References,
+    /// Files of it are forgotten or taken back.
+    Forgotten,
+    /// It is a promise that was never asked, or that asks something else than before.
+    Check,
+    /// A table that it is made from came out different.
+    Inputs,
+}
+
+impl BuildReason {
+    /// Every reason.
+    pub const ALL: [Self; 9] = [
+        Self::New,
+        Self::Definition,
+        Self::Clock,
+        Self::Files,
+        Self::Contract,
+        Self::References,
+        Self::Forgotten,
+        Self::Check,
+        Self::Inputs,
+    ];
+
+    /// Returns the word for it that machines read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Definition => "meaning",
+            Self::Clock => "clock",
+            Self::Files => "files",
+            Self::Contract => "contract",
+            Self::References => "references",
+            Self::Forgotten => "forgotten",
+            Self::Check => "promise",
+            Self::Inputs => "inputs",
+        }
+    }
+}
+
+impl std::fmt::Display for BuildReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::New => "never published",
+            Self::Definition => "its SQL, a view or variable that it uses, or the engine changed",
+            Self::Clock => "it uses $as_of, which moved on",
+            Self::Files => "files landed",
+            Self::Contract => "its contract changed",
+            Self::References => "a dataset that it references changed",
+            Self::Forgotten => "files of it are forgotten or taken back",
+            Self::Check => "a promise is new or another than before",
+            Self::Inputs => "a table that it is made from changed",
+        })
+    }
+}
 
 /// A landed file, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,18 +314,18 @@ pub fn dataset_build_hash(
 /// Returns the digest of the part of a contract that shapes what is read from a file.
 #[must_use]
 pub fn read_hash(contract: &SourceContract, limits: &Limits) -> Digest {
-    shape_with(contract, limits, version::raised(contract))
+    read_hash_with(contract, limits, version::raised(contract))
 }
 
-/// Returns the digests that [`shape`] returned for the same contract before readers were raised that it is read by, the
+/// Returns the digests that [`read_hash`] returned for the same contract before readers were raised that it is read by, the
 /// latest first.
 #[must_use]
-fn earlier_shapes(contract: &SourceContract, limits: &Limits) -> Vec<Digest> {
+fn earlier_read_hashes(contract: &SourceContract, limits: &Limits) -> Vec<Digest> {
     let raised: Vec<&str> = version::raised(contract).collect();
-    (0..raised.len()).rev().map(|known| shape_with(contract, limits, raised[..known].iter().copied())).collect()
+    (0..raised.len()).rev().map(|known| read_hash_with(contract, limits, raised[..known].iter().copied())).collect()
 }
 
-fn shape_with<'a>(contract: &SourceContract, limits: &Limits, raised: impl Iterator<Item = &'a str>) -> Digest {
+fn read_hash_with<'a>(contract: &SourceContract, limits: &Limits, raised: impl Iterator<Item = &'a str>) -> Digest {
     let mut parts = Parts::of("shape");
     parts.add(version::READERS);
     parts.add(format!("{} {} {}", canonical(&contract.format), contract.encoding.name(), contract.parse_zone.name()));
@@ -272,22 +360,24 @@ fn shape_with<'a>(contract: &SourceContract, limits: &Limits, raised: impl Itera
     parts.digest()
 }
 
-pub(super) fn step(
+/// Returns what a run has to do for a dataset; `stale` are the tables that it will build or may.
+#[must_use]
+pub fn step(
     contract: &SourceContract,
     limits: &Limits,
     input: &DatasetInput,
     snapshot: Option<&Snapshot>,
-    moving: &BTreeSet<String>,
+    stale: &BTreeSet<String>,
 ) -> DatasetStep {
-    let shape = read_hash(contract, limits);
+    let read_hash = read_hash(contract, limits);
     let admitted: HashMap<&str, &AdmittedFile> =
         input.landed.iter().flat_map(|landed| landed.paths.iter().map(|path| (&*path.path, path))).collect();
     let without_rows = without_rows(contract, input.landed.as_deref());
-    let is_reshaped = input.landed.as_deref().is_some_and(|landed| landed.read_hash != shape);
+    let is_read_otherwise = input.landed.as_deref().is_some_and(|landed| landed.read_hash != read_hash);
     let is_raised = input
         .landed
         .as_ref()
-        .is_some_and(|landed| is_reshaped && earlier_shapes(contract, limits).contains(&landed.read_hash));
+        .is_some_and(|landed| is_read_otherwise && earlier_read_hashes(contract, limits).contains(&landed.read_hash));
     let is_outdated = |path: &AdmittedFile| {
         let content = input.landed.as_deref().and_then(|landed| landed.contents.get(&path.content));
         content.is_some_and(|content| content.read_as.is_some())
@@ -295,7 +385,7 @@ pub(super) fn step(
     let why = |listed: &Listed| match admitted.get(&*listed.path) {
         None => Some(FileReason::New),
         // What is forgotten is looked at only when it may be something else by now.
-        Some(path) if (is_reshaped || is_outdated(path)) && !path.forgotten => Some(FileReason::Contract),
+        Some(path) if (is_read_otherwise || is_outdated(path)) && !path.forgotten => Some(FileReason::Contract),
         Some(path) if path.etag != listed.etag => Some(FileReason::Changed),
         Some(path) if without_rows.contains(&*path.path) => Some(FileReason::Returned),
         Some(_) if listed.is_young => Some(FileReason::Racy),
@@ -321,38 +411,12 @@ pub(super) fn step(
     let is_known = |path: &&&AdmittedFile| !path.forgotten && !is_read.contains(&*path.path);
     let known_files = admitted.values().filter(is_known).count();
     let forgotten_files = admitted.values().filter(|path| path.forgotten).count();
-    let build = match (&input.landed, snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name))) {
-        (Some(landed), Some(entry)) => {
-            let made_from = dataset_build_hash(contract, &landed.read_hash, &landed.paths, &landed.referenced);
-            let referenced = || contract.referenced().into_iter().filter(|_| input.is_following);
-            let published = |name: &str| snapshot?.tables.get(name).map(|entry| &entry.content_hash);
-            let moved: Vec<String> = referenced().filter(|name| moving.contains(*name)).map(str::to_owned).collect();
-            if is_reshaped || made_from != entry.build_hash {
-                // Forgetting changes which files there are as well.
-                Build::Required(if input.is_forgetting && !is_reshaped {
-                    BuildReason::Forgotten
-                } else {
-                    BuildReason::Contract
-                })
-            } else if input.is_forgetting {
-                Build::Required(BuildReason::Forgotten)
-            } else if files.iter().any(|file| file.why == FileReason::New) {
-                Build::Required(BuildReason::Files)
-            } else if referenced().any(|name| landed.referenced.get(name) != published(name)) {
-                Build::Required(BuildReason::References)
-            } else if files.is_empty() && moved.is_empty() {
-                Build::Skip
-            } else {
-                Build::IfChanged(moved)
-            }
-        }
-        _ => Build::Required(BuildReason::New),
-    };
+    let build = build(contract, input, snapshot, stale, (&files, is_read_otherwise));
     let is_empty = admitted.is_empty() && files.is_empty() && left.is_empty();
     let nothing_at = is_empty.then(|| contract.from.to_string());
     DatasetStep {
         name: contract.name.clone(),
-        read_hash: shape,
+        read_hash,
         is_raised,
         files,
         left,
@@ -360,6 +424,37 @@ pub(super) fn step(
         forgotten_files,
         nothing_at,
         build,
+    }
+}
+
+/// Returns whether and why a dataset is built, of which some files are read.
+fn build(
+    contract: &SourceContract,
+    input: &DatasetInput,
+    snapshot: Option<&Snapshot>,
+    stale: &BTreeSet<String>,
+    (files, is_read_otherwise): (&[FileStep], bool),
+) -> Build {
+    let entry = snapshot.and_then(|snapshot| snapshot.tables.get(&contract.name));
+    let (Some(landed), Some(entry)) = (&input.landed, entry) else { return Build::Required(BuildReason::New) };
+    let build_hash = dataset_build_hash(contract, &landed.read_hash, &landed.paths, &landed.referenced);
+    let referenced = || contract.referenced().into_iter().filter(|_| input.is_following);
+    let published = |name: &str| snapshot?.tables.get(name).map(|entry| &entry.content_hash);
+    let changed: Vec<String> = referenced().filter(|name| stale.contains(*name)).map(str::to_owned).collect();
+    if is_read_otherwise {
+        Build::Required(BuildReason::Contract)
+    } else if input.is_forgetting {
+        Build::Required(BuildReason::Forgotten)
+    } else if build_hash != entry.build_hash {
+        Build::Required(BuildReason::Contract)
+    } else if files.iter().any(|file| file.why == FileReason::New) {
+        Build::Required(BuildReason::Files)
+    } else if referenced().any(|name| landed.referenced.get(name) != published(name)) {
+        Build::Required(BuildReason::References)
+    } else if files.is_empty() && changed.is_empty() {
+        Build::Skip
+    } else {
+        Build::IfChanged(changed)
     }
 }
 

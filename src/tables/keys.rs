@@ -47,7 +47,7 @@ pub fn are_among(by: &PartitionBy, column: &Expr, kind: &DataType, keys: &BTreeS
 ///
 /// The function is said to be volatile so that nothing is concluded of it: where the column is the same in all rows of an
 /// input, the engine leaves the sort out, and forgets on the way up why it might.
-pub(super) fn in_order(by: &PartitionBy, column: &Expr, kind: &DataType) -> Sort {
+pub fn in_order(by: &PartitionBy, column: &Expr, kind: &DataType) -> Sort {
     let key = ScalarUDF::from(KeyOf::new(by, kind, Volatility::Volatile));
     key.call(vec![cast(column.clone(), kind.clone())]).sort(true, true)
 }
