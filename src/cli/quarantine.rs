@@ -132,7 +132,7 @@ fn ask(project: &Project, on: &OnBranch, sql: String, limit: usize) -> Result<Ve
     }
     let file = SourceFile::new("query", sql);
     let query = Query::parse(&file)?;
-    show::rows(project.clone(), &store, &snapshot, &query, &file, limit)
+    show::Asked { store: &store, snapshot: &snapshot, query: &query, file: &file }.rows(project.clone(), limit)
 }
 
 fn list(project: &Project, choice: &Choice, printer: &Printer) -> Result<Exit, Failure> {

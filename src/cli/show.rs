@@ -1,5 +1,6 @@
 //! `opsmart show`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,7 +103,8 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     let limit = args.limit.unwrap_or(if form == Form::Table { TABLE_ROWS } else { 0 });
     let landing = project.sources.get(args.what.as_str()).map(|dataset| dataset.from.to_string());
     let memory = args.memory.or(project.settings.memory_bytes);
-    let (session, plan) = planned(project, &store, &snapshot, &query, &file, memory)?;
+    let asked = Asked { store: &store, snapshot: &snapshot, query: &query, file: &file };
+    let (session, plan) = asked.planned(project, memory)?;
     let running = Running { session, plan, most: if limit > 0 { limit.saturating_add(1) } else { 0 } };
     let mut rows = Rows { form, limit, printed: 0, waiting: Vec::new(), is_cut: false, has_begun: false };
     let runtime = runtime()?;
@@ -121,42 +123,91 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     Ok(Exit::Done)
 }
 
-/// Returns the rows of a query over the tables in force, so many at most or, at 0, all.
-pub(super) fn rows(
-    project: Project,
-    store: &Store,
-    snapshot: &Snapshot,
-    query: &Query,
-    file: &SourceFile,
-    limit: usize,
-) -> Result<Vec<RecordBatch>, Failure> {
-    let memory = project.settings.memory_bytes;
-    let (session, plan) = planned(project, store, snapshot, query, file, memory)?;
-    let mut batches = Vec::new();
-    let keep = |batch: RecordBatch| {
-        batches.push(batch);
-        Ok(())
-    };
-    runtime()?.block_on(Running { session, plan, most: limit }.each(None, keep))?;
-    Ok(batches)
+/// A query over the tables of a snapshot.
+pub(super) struct Asked<'a> {
+    pub(super) store: &'a Store,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) query: &'a Query,
+    /// The text that mistakes are shown in.
+    pub(super) file: &'a SourceFile,
 }
 
-/// Plans a query over the tables in force, and makes sure that it does not fail whatever they hold.
-fn planned(
-    project: Project,
-    store: &Store,
-    snapshot: &Snapshot,
-    query: &Query,
-    file: &SourceFile,
-    memory: Option<u64>,
-) -> Result<(SessionContext, LogicalPlan), Failure> {
-    let spills = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
-    let schema = Arc::new(SnapshotSchema::new(store, Some(snapshot)));
-    let session = schema.session(&Resources::of_this_machine(memory, spills)).map_err(RunError::Engine)?;
-    register_views(&session, project, store, snapshot, query, file)?;
-    let plan = plan_query(&session.state(), file, query)?;
-    try_query(&session.state(), file, query, &plan)?;
-    Ok((session, plan))
+impl Asked<'_> {
+    /// Returns its rows, so many at most or, at 0, all.
+    pub(super) fn rows(&self, project: Project, limit: usize) -> Result<Vec<RecordBatch>, Failure> {
+        let memory = project.settings.memory_bytes;
+        let (session, plan) = self.planned(project, memory)?;
+        let mut batches = Vec::new();
+        let keep = |batch: RecordBatch| {
+            batches.push(batch);
+            Ok(())
+        };
+        runtime()?.block_on(Running { session, plan, most: limit }.each(None, keep))?;
+        Ok(batches)
+    }
+
+    /// Plans it, and makes sure that it does not fail whatever the tables hold.
+    fn planned(&self, project: Project, memory: Option<u64>) -> Result<(SessionContext, LogicalPlan), Failure> {
+        let reads: BTreeSet<String> = self.query.reads().iter().map(|read| read.text.clone()).collect();
+        self.check_names(&project)?;
+        let spills = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();
+        let schema = Arc::new(SnapshotSchema::new(self.store, Some(self.snapshot)));
+        let session = schema.session(&Resources::of_this_machine(memory, spills)).map_err(RunError::Engine)?;
+        let (views, stored): (Vec<&String>, Vec<&String>) = reads.iter().partition(|name| !self.is_stored(name));
+        // Opened before anything is planned, so that damage is told as such and not as a mistake of the query.
+        stored.into_iter().try_for_each(|name| schema.open(name).map(drop)).map_err(RunError::engine)?;
+        if !views.is_empty() {
+            self.register_views(&session, project, &reads)?;
+        }
+        let plan = plan_query(&session.state(), self.file, self.query)?;
+        try_query(&session.state(), self.file, self.query, &plan)?;
+        Ok((session, plan))
+    }
+
+    fn is_stored(&self, name: &str) -> bool {
+        self.snapshot.tables.contains_key(name) || OPS_TABLES.contains(&name)
+    }
+
+    /// Refuses names that stand for no table and no view.
+    fn check_names(&self, project: &Project) -> Result<(), Failure> {
+        let is_known = |name: &str| self.is_stored(name) || project.models.contains_key(name);
+        let Some(unknown) = self.query.reads().iter().find(|read| !is_known(&read.text)) else { return Ok(()) };
+        if let Some(dataset) = project.sources.get(&unknown.text) {
+            return Err(not_taken_in(dataset));
+        }
+        let tables = &self.snapshot.tables;
+        let known = tables.keys().chain(project.models.keys()).chain(project.sources.keys());
+        let known = known.map(String::as_str).chain(OPS_TABLES);
+        let bytes = self.file.text.find(&unknown.text).map_or(0..0, |at| at..at + unknown.text.len());
+        let message = format!("table `{}` does not exist", unknown.text);
+        let list = format!("tables are: {}", tables.keys().cloned().collect::<Vec<_>>().join(", "));
+        let help = did_you_mean(&unknown.text, known).unwrap_or(list);
+        Err(Failure::Project(Diagnostic::new(Code::UnknownTable, self.file.at(bytes), message).help(help).into()))
+    }
+
+    /// Registers the views behind `reads`.
+    fn register_views(
+        &self,
+        session: &SessionContext,
+        project: Project,
+        reads: &BTreeSet<String>,
+    ) -> Result<(), Failure> {
+        let workspace = Workspace::compile(project)?;
+        let upstream = workspace.sql_upstream(reads);
+        let is_view = |name: &String| workspace.tables.get(name).is_some_and(|table| table.kind == Kind::View);
+        if let Some(missing) = upstream.iter().find(|name| !self.is_stored(name) && !is_view(name)) {
+            if let Some(dataset) = workspace.project.sources.get(missing) {
+                return Err(not_taken_in(dataset));
+            }
+            let help = Some("`opsmart run` builds and publishes it".to_owned());
+            return Err(Failure::usage(format!("`{missing}` has never been published"), help));
+        }
+        let (store, session, as_of) = (self.store.clone(), session.clone(), self.snapshot.as_of);
+        let context = QueryContext { store, session, workspace: Arc::new(workspace), as_of };
+        let order = &context.workspace.order;
+        let mut views = order.iter().filter(|name| upstream.contains(*name) && !self.is_stored(name));
+        Ok(views.try_for_each(|name| context.register_view(name)).map_err(RunError::engine)?)
+    }
 }
 
 /// A query to run.
@@ -281,49 +332,6 @@ impl Rows {
 
 fn failed(error: DataFusionError) -> Failure {
     RunError::from(TransformError::query("query", error)).into()
-}
-
-/// Registers the views that the query reads; stored tables open by their names.
-fn register_views(
-    session: &SessionContext,
-    project: Project,
-    store: &Store,
-    snapshot: &Snapshot,
-    query: &Query,
-    file: &SourceFile,
-) -> Result<(), Failure> {
-    let is_stored = |name: &str| snapshot.tables.contains_key(name) || OPS_TABLES.contains(&name);
-    let is_view = |name: &str| project.models.contains_key(name);
-    if let Some(unknown) = query.reads().iter().find(|read| !is_stored(&read.text) && !is_view(&read.text)) {
-        if let Some(dataset) = project.sources.get(&unknown.text) {
-            return Err(not_taken_in(dataset));
-        }
-        let known = snapshot.tables.keys().chain(project.models.keys()).chain(project.sources.keys());
-        let known = known.map(String::as_str).chain(OPS_TABLES);
-        let bytes = file.text.find(&unknown.text).map_or(0..0, |at| at..at + unknown.text.len());
-        let mistake =
-            Diagnostic::new(Code::UnknownTable, file.at(bytes), format!("table `{}` does not exist", unknown.text));
-        let list = format!("tables are: {}", snapshot.tables.keys().cloned().collect::<Vec<_>>().join(", "));
-        return Err(Failure::Project(mistake.help(did_you_mean(&unknown.text, known).unwrap_or(list)).into()));
-    }
-    if query.reads().iter().all(|read| is_stored(&read.text)) {
-        return Ok(());
-    }
-    let workspace = Workspace::compile(project)?;
-    let wanted = query.reads().iter().map(|read| read.text.clone()).collect();
-    let upstream = workspace.sql_upstream(&wanted);
-    let is_view = |name: &String| workspace.tables.get(name).is_some_and(|table| table.kind == Kind::View);
-    if let Some(missing) = upstream.iter().find(|name| !is_stored(name) && !is_view(name)) {
-        if let Some(dataset) = workspace.project.sources.get(missing) {
-            return Err(not_taken_in(dataset));
-        }
-        let help = Some("`opsmart run` builds and publishes it".to_owned());
-        return Err(Failure::usage(format!("`{missing}` has never been published"), help));
-    }
-    let (store, session, as_of) = (store.clone(), session.clone(), snapshot.as_of);
-    let context = QueryContext { store, session, workspace: Arc::new(workspace), as_of };
-    let mut views = context.workspace.order.iter().filter(|name| upstream.contains(*name) && !is_stored(name));
-    Ok(views.try_for_each(|name| context.register_view(name)).map_err(RunError::engine)?)
 }
 
 /// Says that a dataset has no rows because no run has reached it.

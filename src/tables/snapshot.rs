@@ -89,17 +89,26 @@ impl SnapshotSchema {
         Ok(Some(state))
     }
 
-    fn opened(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    /// Opens a table, or returns it if it is open. Returns `None` if there is no such table.
+    ///
+    /// # Errors
+    /// As [`stored`].
+    pub fn open(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some(table) = locked(&self.open).get(name) {
+            return Ok(Some(Arc::clone(table)));
+        }
         let external = |error: StoreError| DataFusionError::External(Box::new(error));
-        match (self.state(name).map_err(external)?, &self.partitions) {
-            (Some(state), Some(partitions)) => stored_part(&self.store, name, &state, partitions).map(Some),
-            (Some(state), None) => stored(&self.store, &state).map(Some),
+        let table: Arc<dyn TableProvider> = match (self.state(name).map_err(external)?, &self.partitions) {
+            (Some(state), Some(partitions)) => stored_part(&self.store, name, &state, partitions)?,
+            (Some(state), None) => stored(&self.store, &state)?,
             (None, _) if OPS_TABLES.contains(&name) => {
                 let (schema, batches) = self.store.about(name).map_err(external)?;
-                Ok(Some(Arc::new(MemTable::try_new(schema, vec![batches])?)))
+                Arc::new(MemTable::try_new(schema, vec![batches])?)
             }
-            (None, _) => Ok(None),
-        }
+            (None, _) => return Ok(None),
+        };
+        locked(&self.open).insert(name.to_owned(), Arc::clone(&table));
+        Ok(Some(table))
     }
 }
 
@@ -113,12 +122,7 @@ impl SchemaProvider for SnapshotSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        if let Some(table) = locked(&self.open).get(name) {
-            return Ok(Some(Arc::clone(table)));
-        }
-        let Some(table) = self.opened(name)? else { return Ok(None) };
-        locked(&self.open).insert(name.to_owned(), Arc::clone(&table));
-        Ok(Some(table))
+        self.open(name)
     }
 
     fn register_table(&self, name: String, table: Arc<dyn TableProvider>) -> Result<Option<Arc<dyn TableProvider>>> {
