@@ -66,7 +66,7 @@ const LEDGER: [Column; 20] = [
     ("bytes", ColumnType::Int64, "Bytes of the decoded file", "bytes", "Bytes", "字节数"),
     ("records", ColumnType::Int64, "Records in the file: accepted + quarantined + blank", "count", "Records", "记录数"),
     ("accepted", ColumnType::Int64, "Records whose every value fits the contract", "count", "Accepted", "接受"),
-    ("quarantined", ColumnType::Int64, "Records set aside as they were read", "count", "Quarantined", "隔离"),
+    ("quarantined", ColumnType::Int64, "Records quarantined as they were read", "count", "Quarantined", "隔离"),
     ("blank", ColumnType::Int64, "Records that carry no row: the header and empty lines", "count", "Blank", "空白"),
     (
         "rows",
@@ -112,7 +112,7 @@ const LEDGER: [Column; 20] = [
     (
         "quarantined_in_clean",
         ColumnType::Int64,
-        "Rows set aside for a value that is not found where its column references",
+        "Rows quarantined for a value that is not found where its column references",
         "count",
         "Quarantined in clean",
         "清洗隔离",
@@ -120,7 +120,7 @@ const LEDGER: [Column; 20] = [
     (
         "rejected_share",
         ColumnType::Float64,
-        "Share of the records, blank ones left out, that was set aside",
+        "Share of the records, blank ones left out, that was quarantined",
         "ratio",
         "Rejected share",
         "拒绝率",
@@ -144,7 +144,7 @@ const CHECK_RESULT: [Column; 11] = [
         "Check",
         "检查",
     ),
-    ("table_name", ColumnType::String, "Table that promises it", "name", "Table", "表"),
+    ("table_name", ColumnType::String, "Table that has the check", "name", "Table", "表"),
     ("kind", ColumnType::String, "What is asked", "name", "Kind", "类型"),
     ("severity", ColumnType::String, "error stops publishing, warn does not", "name", "Severity", "严重程度"),
     ("state", ColumnType::String, "kept, warned, or not_judged for want of rows", "name", "State", "结果"),
@@ -152,7 +152,7 @@ const CHECK_RESULT: [Column; 11] = [
     ("tested_rows", ColumnType::Int64, "Rows that it was asked of", "count", "Tested rows", "检查行数"),
     ("share", ColumnType::Float64, "failing_rows / tested_rows", "ratio", "Failing share", "不合格率"),
     ("threshold", ColumnType::String, "What is allowed to break it; without, nothing is", "text", "Threshold", "阈值"),
-    ("message", ColumnType::String, "What it promises", "text", "Message", "说明"),
+    ("message", ColumnType::String, "What it checks", "text", "Message", "说明"),
     ("asked_at", ColumnType::Timestamp, "Clock of the run that asked it last", "timestamp", "Asked at", "检查时间"),
 ];
 
@@ -161,7 +161,7 @@ const CHECK_ROW: [Column; 3] = [
     (
         "row_number",
         ColumnType::Int64,
-        "Place among the rows that are kept of this promise, from 1",
+        "Place among the rows that are kept of this check, from 1",
         "number",
         "Row number",
         "行序号",
@@ -194,10 +194,10 @@ impl SystemTable {
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
-            Self::Quarantine => "Every record that was set aside, with its bytes, place and reason",
+            Self::Quarantine => "Every quarantined record, with its bytes, place and reason",
             Self::Ledger => "What became of the records of every landed file; nothing is missing",
-            Self::CheckResult => "What every promise came to when it was last asked",
-            Self::CheckRow => "Rows that break a promise and were published all the same, the first few of each",
+            Self::CheckResult => "Result of every check when it last ran",
+            Self::CheckRow => "Rows that fail a check and were published all the same, the first few of each",
         }
     }
 
@@ -205,10 +205,10 @@ impl SystemTable {
     #[must_use]
     pub fn grain(self) -> &'static str {
         match self {
-            Self::Quarantine => "one row per record set aside",
+            Self::Quarantine => "one row per quarantined record",
             Self::Ledger => "one row per landed file",
-            Self::CheckResult => "one row per promise",
-            Self::CheckRow => "one row per promise and row that breaks it",
+            Self::CheckResult => "one row per check",
+            Self::CheckRow => "one row per check and row that fails it",
         }
     }
 

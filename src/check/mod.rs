@@ -1,7 +1,7 @@
 //! Asks of built tables whether they keep their promises, before anyone sees them.
 //!
 //! Promises are those of contracts and those of `sql/checks/`, each a query that returns what is wrong
-//! ([`crate::plan`] makes them). A broken promise is data, a [`FailedCheck`], and not an `Err`: all of them are collected,
+//! ([`crate::plan`] makes them). A failed check is data, a [`FailedCheck`], and not an `Err`: all of them are collected,
 //! each with rows that break it. One that only warns does not stand in the way and is remembered. Only tables whose
 //! promises were kept, but for warnings, become [`Checked`], and only that can be published.
 

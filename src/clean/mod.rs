@@ -92,7 +92,7 @@ pub enum CleanError {
         examples: Vec<String>,
     },
     /// The work was given up: a mistake of ours.
-    #[error("cleaning `{dataset}` was given up: {reason}")]
+    #[error("cleaning `{dataset}` stopped: {reason}")]
     Bug {
         /// The dataset.
         dataset: String,

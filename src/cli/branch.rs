@@ -14,7 +14,7 @@ use crate::store::{MAIN, Store};
 /// On which branch a command works.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct OnBranch {
-    /// Branch to work on: tables of its own beside those in force
+    /// Branch to work on: tables of its own beside the current ones
     #[arg(long, env = "OPSMART_BRANCH", value_name = "NAME", value_parser = parse_branch)]
     branch: Option<String>,
 }
@@ -41,8 +41,8 @@ impl OnBranch {
 
 /// List and remove branches
 ///
-/// A branch is what `opsmart run --branch NAME` builds: tables beside those in force, of which unchanged ones are the same
-/// files. `opsmart publish --from NAME` puts them in force.
+/// A branch is what `opsmart run --branch NAME` builds: tables beside the current ones, of which unchanged ones are the same
+/// files. `opsmart publish --from NAME` publishes them.
 #[derive(Debug, Subcommand)]
 pub(super) enum BranchCommand {
     Ls(LsArgs),
@@ -61,13 +61,13 @@ pub(super) struct RmArgs {
     name: String,
 }
 
-/// Put the tables that a branch built in force
+/// Publish the tables that a branch built
 ///
 /// They come into force as they are, all at once, and nothing is built. That needs a branch that was built upon the newest
 /// tables; otherwise `opsmart run --branch NAME` builds it anew.
 #[derive(Debug, Args)]
 pub(super) struct PublishArgs {
-    /// Branch whose tables to put in force
+    /// Branch whose tables to publish
     #[arg(long, env = "OPSMART_FROM", value_name = "NAME")]
     from: String,
 }
@@ -113,8 +113,8 @@ fn list(global: &Global, printer: &Printer) -> Result<Exit, Failure> {
 fn remove(global: &Global, args: &RmArgs, printer: &Printer) -> Result<Exit, Failure> {
     let store = open_store(&load(global)?);
     if args.name == MAIN {
-        let help = "`opsmart rollback` puts earlier tables in force".to_owned();
-        return Err(Failure::usage("`main` is what is in force, and is not removed", Some(help)));
+        let help = "`opsmart rollback` goes back to earlier tables".to_owned();
+        return Err(Failure::usage("`main` is what readers see, and is not removed", Some(help)));
     }
     check_is_there(&store, &args.name)?;
     store.on_branch(&args.name).remove_branch()?;
@@ -141,7 +141,7 @@ pub(super) fn publish(global: &Global, args: &PublishArgs, printer: &Printer) ->
         }
     })?;
     let (status, words) = match &published {
-        Published::Committed(id) => ("published", format!("snapshot {} of `{}` is in force", id.short(), args.from)),
+        Published::Committed(id) => ("published", format!("snapshot {} of `{}` is current", id.short(), args.from)),
         Published::Held(id) => {
             ("held", format!("snapshot {} of `{}` waits for `opsmart release`", id.short(), args.from))
         }

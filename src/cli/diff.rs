@@ -27,15 +27,15 @@ const MOVEMENTS: usize = 20;
 /// Compare two snapshots, row by row
 ///
 /// Counts the rows that were added, removed and changed in each table whose rows differ, by the table's key. Without
-/// snapshots it compares what is in force with what was before it, or with what waits for a release.
+/// snapshots it compares what is current with what was before it, or with what waits for a release.
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
-    /// Snapshot to begin with, or the beginning of its name; by default the one in force if another one waits, or else the
+    /// Snapshot to begin with, or the beginning of its name; by default the current one if another one waits, or else the
     /// newest before the other whose tables differ
     #[arg(value_name = "BEFORE")]
     before: Option<String>,
 
-    /// Snapshot to compare it with; by default the one that waits for a release, or else the one in force
+    /// Snapshot to compare it with; by default the one that waits for a release, or else the current one
     #[arg(value_name = "AFTER")]
     after: Option<String>,
 

@@ -25,7 +25,7 @@ const MANIFEST: &str = "opsmart-docs.json";
 
 /// Write the documentation of the project as a folder of HTML pages
 ///
-/// A page for each dataset, table, check and job: columns with their words and promises, the SQL, and what comes from
+/// A page for each dataset, table, check and job: columns with their descriptions and checks, the SQL, and what comes from
 /// what, column by column. Works without a server, and also before anything has been published.
 #[derive(Debug, Args)]
 pub(super) struct DocsArgs {

@@ -81,9 +81,8 @@ pub(super) fn erase(global: &Global, args: &EraseArgs, printer: &Printer) -> Res
     let Some(reference) = store.reference()?.filter(|_| exit.is_good()) else { return Ok(exit) };
     if reference.held.is_some() {
         // Until then the tables in force have the records.
-        let help =
-            "`opsmart release` puts the new tables in force; then the same command again does the rest".to_owned();
-        let message = "the records are still in the tables in force: the new ones wait for a release".to_owned();
+        let help = "`opsmart release` publishes the new tables; then the same command again does the rest".to_owned();
+        let message = "the records are still in the current tables: the new ones wait for a release".to_owned();
         return Err(Failure::Other { exit: Exit::Temporary, message, help: Some(help) });
     }
     let garbage = store.purge()?;
@@ -115,7 +114,7 @@ fn check_alone(store: &Store) -> Result<(), Failure> {
         return Err(Failure::usage(format!("branch `{branch}` has the records too"), Some(help)));
     }
     if references.get(MAIN).is_some_and(|reference| reference.held.is_some()) {
-        let help = "`opsmart release` puts the newest snapshot in force".to_owned();
+        let help = "`opsmart release` publishes the newest snapshot".to_owned();
         return Err(Failure::usage("a snapshot is held, and has the records too", Some(help)));
     }
     Ok(())
@@ -219,7 +218,7 @@ fn remember(
 
 /// Returns the text of the file that remembers.
 fn text(erased: &Digests) -> String {
-    let mut text = String::from("# Whose records are never taken in: digests of values, written by `opsmart erase`.\n");
+    let mut text = String::from("# Whose records are never ingested: digests of values, written by `opsmart erase`.\n");
     for (dataset, columns) in erased.iter().filter(|(_, columns)| !columns.is_empty()) {
         text.push_str(&format!("\n[{dataset}]\n"));
         for (column, digests) in columns {

@@ -18,8 +18,8 @@ use crate::store::{AdmittedFile, TableState};
 
 /// Give up the rows of landed files
 ///
-/// Takes the rows of files that were taken in out of their datasets and of all tables, in one run that takes in nothing
-/// new. The same bytes are not taken in under the same path again. Without a path it lists what is forgotten.
+/// Takes the rows of files that were ingested out of their datasets and of all tables, in one run that ingests nothing
+/// new. The same bytes are not ingested under the same path again. Without a path it lists what is forgotten.
 #[derive(Debug, Args)]
 pub(super) struct ForgetArgs {
     /// Landed files, by their paths in `dq_ledger`
@@ -117,11 +117,11 @@ fn never_taken_in(path: &str, datasets: &BTreeMap<String, TableState>, project: 
              landing folder",
             contract.name
         );
-        return Failure::usage(format!("`{path}` was never taken in, so there is nothing to forget"), Some(help));
+        return Failure::usage(format!("`{path}` was never ingested, so there is nothing to forget"), Some(help));
     }
     let near = did_you_mean(path, datasets.values().flat_map(entries).map(|entry| &*entry.path));
     let list = || "opsmart show \"select dataset, file from dq_ledger\" lists the files that were".to_owned();
-    Failure::usage(format!("`{path}` was never taken in"), Some(near.unwrap_or_else(list)))
+    Failure::usage(format!("`{path}` was never ingested"), Some(near.unwrap_or_else(list)))
 }
 
 fn list(datasets: &BTreeMap<String, TableState>, printer: &Printer) {

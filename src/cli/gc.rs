@@ -12,7 +12,7 @@ use crate::store::{Garbage, Keep};
 
 /// Remove snapshots that are old, and all that no other needs
 ///
-/// Keeps the snapshot in force, the newest, and those behind them that --keep says. Removes the others with the files that
+/// Keeps the current snapshot, the newest, and those behind them that --keep says. Removes the others with the files that
 /// they alone need, the records of runs before the oldest that stays, and what runs left that failed or were killed. Takes
 /// nothing that a run or another command needs that is under way.
 #[derive(Debug, Args)]

@@ -78,7 +78,7 @@ fn line(record: &Value, in_force: Option<&(String, String)>, is_there: impl Fn(&
         report["seconds"].as_f64().map_or(String::new(), |seconds| format!("{seconds:.2}")),
         snapshot.chars().take(12).collect(),
         match made {
-            Some(_) => "in force".to_owned(),
+            Some(_) => "current".to_owned(),
             None if !snapshot.is_empty() && !is_there(&snapshot) => "removed".to_owned(),
             None if report["status"] == "held" => held_for(report),
             None => word(&record["error"]),
@@ -133,7 +133,7 @@ fn reason(item: &Value) -> String {
         words.push_str(&format!("; {made} of {all} partitions"));
     }
     if item["changed"] == false {
-        words.push_str("; came out as it was");
+        words.push_str("; output unchanged");
     }
     words
 }

@@ -69,13 +69,13 @@ struct CheckArgs {
     on: Option<String>,
 }
 
-/// Write a job: a schedule and the datasets that it takes in
+/// Write a job: a schedule and the datasets that it ingests
 #[derive(Debug, Args)]
 struct JobArgs {
     /// Name of the new job
     name: String,
 
-    /// Datasets that it takes in; by default the one that is called like it
+    /// Datasets that it ingests; by default the one that is called like it
     #[arg(long, env = "OPSMART_INGEST", value_name = "DATASET", num_args = 1..)]
     ingest: Vec<String>,
 }
@@ -163,7 +163,7 @@ fn after_source(path: &Utf8Path, name: &str, found: &Inferred) -> String {
         let others = counted(found.landing.others, "other file");
         next.push_str(&format!("  `from` matches {others} too, which were not read: narrow it, or look at them\n"));
     }
-    next.push_str(&format!("  read schemas/sources/{name}.toml, and mend what you know better\n"));
+    next.push_str(&format!("  read schemas/sources/{name}.toml, and correct what you know better\n"));
     next.push_str(&format!("  opsmart test stg_{name}\n  opsmart run --select +stg_{name}\n  opsmart show {name}\n"));
     next
 }

@@ -103,7 +103,7 @@ fn drift_lines(drifts: &AllDrifts<'_>) -> Vec<(String, String)> {
 
 fn drift_words(drift: &Drift) -> Vec<String> {
     let Drift { problem, unknown, missing, misfits } = drift;
-    let mut words: Vec<String> = problem.iter().map(|problem| format!("cannot be taken in: {problem}")).collect();
+    let mut words: Vec<String> = problem.iter().map(|problem| format!("cannot be ingested: {problem}")).collect();
     if !unknown.is_empty() {
         words.push(format!("the contract does not know {}", names(unknown)));
     }

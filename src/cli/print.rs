@@ -212,10 +212,10 @@ pub(super) fn empty(dataset: &str, files: &[String]) -> Option<String> {
     let (first, others) = files.split_first()?;
     let (others, are) =
         if others.is_empty() { (String::new(), "is") } else { (format!(" and {} more", others.len()), "are") };
-    Some(format!("warning: {dataset}: {first}{others} {are} empty, without even a header: taken in with no records"))
+    Some(format!("warning: {dataset}: {first}{others} {are} empty, without even a header: ingested with no records"))
 }
 
-/// Returns a broken promise in words, with rows that break it.
+/// Returns a failed check in words, with rows that break it.
 pub(super) fn finding_text(finding: &FailedCheck) -> String {
     let word = match finding.severity {
         Severity::Error => "broken",

@@ -19,9 +19,9 @@ use crate::run::Exit;
 use crate::sql_text::text as sql_text;
 use crate::system_tables::SystemTable;
 
-/// Look at the records that were set aside, and take them in again
+/// Look at quarantined records, and ingest them again
 ///
-/// A record that does not fit its contract is set aside with its bytes, its place and the rule that it broke. Once the
+/// A record that does not fit its contract is quarantined with its bytes, its place and the rule that it broke. Once the
 /// contract or the file is mended, `opsmart run` takes it in at its place, and so does `replay`.
 #[derive(Debug, Subcommand)]
 pub(super) enum QuarantineCommand {
@@ -30,7 +30,7 @@ pub(super) enum QuarantineCommand {
     Replay(ReplayArgs),
 }
 
-/// Count the records that are set aside, by dataset, file, reason and column
+/// Count quarantined records by dataset, file, reason and column
 #[derive(Debug, Args)]
 pub(super) struct Choice {
     /// Only those of a dataset
@@ -41,7 +41,7 @@ pub(super) struct Choice {
     #[arg(long, env = "OPSMART_FILE", value_name = "PATH")]
     file: Option<String>,
 
-    /// Only those set aside for a reason, such as `E_TYPE`
+    /// Only those with a reason, such as `E_TYPE`
     #[arg(long, env = "OPSMART_REASON", value_name = "CODE", value_parser = parse_reason)]
     reason: Option<Reason>,
 
@@ -49,7 +49,7 @@ pub(super) struct Choice {
     on: OnBranch,
 }
 
-/// Print records that are set aside, with what is wrong between » and «
+/// Print quarantined records, with what is wrong between » and «
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
     #[command(flatten)]
@@ -63,10 +63,10 @@ pub(super) struct ShowArgs {
 /// Take in what fits now, and say how many records came in
 ///
 /// Runs the datasets and all that reads them. Files are read again if they or their contract changed; with neither, the
-/// same records would be set aside once more.
+/// same records would be quarantined once more.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// Datasets whose records are to be taken in
+    /// Datasets whose records are to be ingested
     #[arg(value_name = "DATASET", required = true)]
     datasets: Vec<String>,
 
@@ -115,11 +115,11 @@ fn check_dataset(project: &Project, name: &str) -> Result<(), Failure> {
 fn nothing(project: &Project, choice: &Choice) -> Result<String, Failure> {
     let Choice { dataset, file, reason, .. } = choice;
     Ok(if choice.on.open(project).reference()?.is_none() {
-        "no records are set aside: nothing has been published yet\n".to_owned()
+        "no records are quarantined: nothing has been published yet\n".to_owned()
     } else if dataset.is_some() || file.is_some() || reason.is_some() {
-        "no such records are set aside; `opsmart quarantine ls` counts all\n".to_owned()
+        "no such records are quarantined; `opsmart quarantine ls` counts all\n".to_owned()
     } else {
-        "no records are set aside\n".to_owned()
+        "no records are quarantined\n".to_owned()
     })
 }
 
@@ -339,7 +339,7 @@ fn replay(global: &Global, args: &ReplayArgs, printer: &Printer) -> Result<Exit,
     let after = count(&project, &args.on, &args.datasets)?;
     for name in &args.datasets {
         let (before, after) = (before.get(name).copied().unwrap_or(0), after.get(name).copied().unwrap_or(0));
-        printer.say(&format!("{name}: {before} set aside before, {after} now\n"));
+        printer.say(&format!("{name}: {before} quarantined before, {after} now\n"));
     }
     Ok(exit)
 }

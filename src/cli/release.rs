@@ -8,7 +8,7 @@ use crate::cli::print::{Printer, document};
 use crate::run::Exit;
 use crate::store::SnapshotRef;
 
-/// Put the newest snapshot in force, which waits
+/// Publish the newest snapshot, which waits
 ///
 /// Ends a rollback, whether the newest snapshot was built before it or since, and lets through what a run built whose
 /// numbers moved by more than `max_change` allows.
@@ -25,7 +25,7 @@ pub(super) fn release(global: &Global, args: &ReleaseArgs, printer: &Printer) ->
         return Err(nothing_published(&store));
     };
     let Some(held) = &reference.held else {
-        printer.say(&format!("nothing is held: snapshot {} is in force\n", reference.snapshot.short()));
+        printer.say(&format!("nothing is held: snapshot {} is current\n", reference.snapshot.short()));
         if printer.is_json() {
             document(&reference);
         }
@@ -34,7 +34,7 @@ pub(super) fn release(global: &Global, args: &ReleaseArgs, printer: &Printer) ->
     let next = SnapshotRef { snapshot: held.waiting.clone(), held: None };
     store.commit(Some(&reference), &next)?;
     store.refresh_published()?;
-    printer.say(&format!("snapshot {} is in force\n", next.snapshot.short()));
+    printer.say(&format!("snapshot {} is current\n", next.snapshot.short()));
     if printer.is_json() {
         document(&next);
     }

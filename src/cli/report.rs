@@ -110,6 +110,6 @@ pub(super) fn write(path: &Utf8Path, bytes: &[u8]) -> Result<(), Failure> {
     LocalDisk.replace(&whole, bytes).map_err(|error| Failure::Other {
         exit: if is_temporary(&error) { Exit::Temporary } else { Exit::Usage },
         message: format!("cannot write `{path}`: {error}"),
-        help: Some("free space or mend the disk, or choose another place with --to".to_owned()),
+        help: Some("free space or repair the disk, or choose another place with --to".to_owned()),
     })
 }

@@ -8,12 +8,12 @@ use crate::cli::print::{Printer, document};
 use crate::run::Exit;
 use crate::store::{Held, SnapshotRef};
 
-/// Put an earlier snapshot in force, and hold it there
+/// Go back to an earlier snapshot, and hold it there
 ///
 /// What BI tools open goes back with it; later runs build, but what they build waits for `opsmart release`.
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
-    /// Snapshot to go back to, or the beginning of its name; by default the newest before that in force whose tables differ
+    /// Snapshot to go back to, or the beginning of its name; by default the newest before the current one whose tables differ
     #[arg(value_name = "SNAPSHOT")]
     snapshot: Option<String>,
 
@@ -37,7 +37,7 @@ pub(super) fn rollback(global: &Global, args: &RollbackArgs, printer: &Printer) 
     let next = SnapshotRef { snapshot: target.clone(), held: Some(held) };
     store.commit(Some(&reference), &next)?;
     store.refresh_published()?;
-    printer.say(&format!("snapshot {} is in force and held; `opsmart release` ends that\n", target.short()));
+    printer.say(&format!("snapshot {} is current and held; `opsmart release` ends that\n", target.short()));
     if printer.is_json() {
         document(&next);
     }

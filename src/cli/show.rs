@@ -41,7 +41,7 @@ const PART_ROWS: usize = 10_000;
 /// How many batches may wait to be printed.
 const WAITING_BATCHES: usize = 2;
 
-/// Print a table, or the result of a SELECT over the tables in force
+/// Print a table, or the result of a SELECT over the current tables
 ///
 /// Reads only: the warehouse stays as it is.
 #[derive(Debug, Args)]
@@ -337,8 +337,8 @@ fn failed(error: DataFusionError) -> Failure {
 /// Says that a dataset has no rows because no run has reached it.
 fn not_taken_in(dataset: &SourceContract) -> Failure {
     let name = &dataset.name;
-    let help = format!("`opsmart run --select source:{name}+` takes in what has landed as `{}`", dataset.from);
-    Failure::usage(format!("nothing of dataset `{name}` has been taken in yet"), Some(help))
+    let help = format!("`opsmart run --select source:{name}+` ingests what has landed as `{}`", dataset.from);
+    Failure::usage(format!("nothing of dataset `{name}` has been ingested yet"), Some(help))
 }
 
 /// Turns bytes into the text that they most likely are: the records in `dq_quarantine` are read by people.

@@ -67,7 +67,7 @@ fn watch() {
             exit
         });
         if let Some(waiting) = WAITING.get() {
-            warn("ended in the middle of its work; what it had in force stands, and the next run removes the rest\n");
+            warn("ended in the middle of its work; what it had published stands, and the next run removes the rest\n");
             let _ = waiting.send(exit);
         }
     };

@@ -37,7 +37,7 @@ pub(super) fn text(report: &RunReport) -> String {
     }
     report.warnings.iter().for_each(|finding| text.push_str(&finding_text(finding)));
     text.push_str(&moved(report));
-    let mut promises = format!("{} kept", counted(report.checks, "promise"));
+    let mut promises = format!("{} passed", counted(report.checks, "check"));
     if report.not_judged > 0 {
         promises.push_str(&format!(", {} not judged", report.not_judged));
     }
@@ -48,7 +48,7 @@ pub(super) fn text(report: &RunReport) -> String {
     let end = match (&report.status, &report.snapshot) {
         (Status::Published, Some(id)) => format!("Published to {}/current: snapshot {}", report.published, id.short()),
         (Status::Held, Some(id)) => format!("Built snapshot {}, which waits", id.short()),
-        _ => "Everything came out as it was; nothing was written".to_owned(),
+        _ => "Output unchanged; nothing was written".to_owned(),
     };
     text.push_str(&nothing_landed(report));
     text.push_str(&left(report));
@@ -59,7 +59,7 @@ pub(super) fn text(report: &RunReport) -> String {
     text
 }
 
-/// Says in a line each what goes on from run to run until somebody does something: broken promises that only warn, tables
+/// Says in a line each what goes on from run to run until somebody does something: failed checks that only warn, tables
 /// that are held, a clock that cannot be right.
 pub(super) fn going_on(report: &RunReport) -> String {
     let names = report.all_warnings();
@@ -67,7 +67,7 @@ pub(super) fn going_on(report: &RunReport) -> String {
         [] => String::new(),
         names => format!(
             "warning: {} that only warn{}, see opsmart show dq_check_result: {}\n",
-            counted(names.len(), "broken promise"),
+            counted(names.len(), "failed check"),
             if names.len() == 1 { "s" } else { "" },
             names.join(", ")
         ),
@@ -118,9 +118,9 @@ fn held(report: &RunReport) -> String {
     let Some(snapshot) = &report.held else { return String::new() };
     let snapshot = snapshot.short();
     match report.held_for.as_slice() {
-        [] => format!("A rollback holds snapshot {snapshot} in force until `opsmart release`\n"),
+        [] => format!("A rollback holds snapshot {snapshot} current until `opsmart release`\n"),
         columns => format!(
-            "Snapshot {snapshot} stays in force until `opsmart release`, because of {}; `opsmart diff` shows what waits\n",
+            "Snapshot {snapshot} stays current until `opsmart release`, because of {}; `opsmart diff` shows what waits\n",
             moved_columns(columns)
         ),
     }
@@ -184,7 +184,7 @@ fn ledger(report: &RunReport) -> String {
         ("files", |dataset| dataset.files as u64),
         ("records", |dataset| dataset.records),
         ("accepted", |dataset| dataset.accepted),
-        ("set aside", |dataset| dataset.quarantined),
+        ("quarantined", |dataset| dataset.quarantined),
         ("blank", |dataset| dataset.blank),
         ("rows", |dataset| dataset.rows),
         ("clean", |dataset| dataset.counts.clean),
@@ -210,14 +210,14 @@ fn ledger(report: &RunReport) -> String {
     for dataset in report.datasets.iter().filter(|dataset| unfound(dataset) > 0) {
         let (name, rows) = (&dataset.dataset, grouped(unfound(dataset)));
         text.push_str(&format!(
-            "  {name}: {rows} more set aside, for a value that is not found where it references
+            "  {name}: {rows} more quarantined, for a value that is not found where it references
 "
         ));
     }
     let set_aside: u64 = report.datasets.iter().map(|dataset| dataset.quarantined + unfound(dataset)).sum();
     if set_aside > 0 {
         text.push_str(&format!(
-            "  {} set aside, each with its reason: opsmart show dq_quarantine\n",
+            "  {} quarantined, each with its reason: opsmart show dq_quarantine\n",
             grouped(set_aside)
         ));
     }

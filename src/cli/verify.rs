@@ -23,14 +23,14 @@ use crate::verify::{Damage, Remade, Selection, Verified, VerifyRequest, document
 /// How many names of partitions a line has room for.
 const MOST_PARTITIONS: usize = 5;
 
-/// Make published tables again, and compare what comes out
+/// Build published tables again, and compare
 ///
 /// Runs the query of each table over the very rows that it was made from, and compares the outcome with what is published,
 /// by partition where the table has some. Of landed datasets and the dq_ tables, which no query makes, it reads the files.
 /// Changes nothing. Ends with 1 if something is not as it was published.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Tables to verify; by default all that are in force
+    /// Tables to verify; by default all current ones
     #[arg(value_name = "TABLE")]
     tables: Vec<String>,
 
@@ -137,7 +137,7 @@ fn names(snapshot: &Snapshot, asked: &[String]) -> Result<Vec<String>, Failure> 
     if let Some(unknown) = asked.iter().find(|name| !snapshot.tables.contains_key(*name)) {
         let help = did_you_mean(unknown, known());
         let list = || format!("tables are: {}", known().collect::<Vec<_>>().join(", "));
-        return Err(Failure::usage(format!("there is no table `{unknown}` in force"), Some(help.unwrap_or_else(list))));
+        return Err(Failure::usage(format!("there is no current table `{unknown}`"), Some(help.unwrap_or_else(list))));
     }
     let is_asked = |name: &&String| asked.is_empty() || asked.contains(*name);
     Ok(snapshot.tables.keys().filter(is_asked).cloned().collect())
@@ -189,9 +189,9 @@ fn words(table: &Verified) -> String {
 
 fn remade_words(remade: &Remade, rows: u64) -> String {
     match remade {
-        Remade::Same => "comes out the same".to_owned(),
+        Remade::Same => "output unchanged".to_owned(),
         Remade::Failed { reason } => format!("FAILS: {reason}"),
-        Remade::Not { reason } => format!("not made again: {reason}"),
+        Remade::Not { reason } => format!("not rebuilt: {reason}"),
         Remade::Different { rows_made, partitions, of } => {
             let mut words = "DIFFERS".to_owned();
             if *rows_made != rows {

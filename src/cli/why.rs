@@ -27,7 +27,7 @@ use crate::why::{Condition, How, Part, Unfollowed, WhyRequest, why};
 /// aside and could have counted.
 #[derive(Debug, Args)]
 pub(super) struct WhyArgs {
-    /// Table in force
+    /// Current table
     #[arg(value_name = "TABLE")]
     table: String,
 
@@ -57,7 +57,7 @@ pub(super) fn tell_why(global: &Global, args: &WhyArgs, printer: &Printer) -> Re
     let Some(state) = tables.state(&args.table)?.filter(|_| made(&args.table)) else {
         let list = || format!("tables are: {}", known().collect::<Vec<_>>().join(", "));
         let help = did_you_mean(&args.table, known()).unwrap_or_else(list);
-        return Err(Failure::usage(format!("there is no table `{}` in force", args.table), Some(help)));
+        return Err(Failure::usage(format!("there is no current table `{}`", args.table), Some(help)));
     };
     let condition = Condition::parse(&args.conditions, &schema_of(&state.columns))
         .map_err(|error| Failure::usage(error.message, error.help))?;
@@ -131,7 +131,7 @@ fn text(part: &Part) -> Result<String, ArrowError> {
     }
     if part.aside_count > 0 {
         text.push_str(&format!(
-            " set aside, and could have counted: {}\n",
+            " quarantined, and could have counted: {}\n",
             counted(usize::try_from(part.aside_count).unwrap_or(usize::MAX), "record")
         ));
         let lines = part

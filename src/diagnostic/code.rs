@@ -55,7 +55,7 @@ codes! {
 
     /// A table that no contract or model provides.
     UnknownTable = "E0201",
-    /// Models that read each other, or datasets that reference each other, in a circle.
+    /// Models that read each other, or datasets that reference each other, in a cycle.
     Cycle = "E0202",
     /// A layer reads what it must not.
     LayerReads = "E0203",

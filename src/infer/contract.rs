@@ -226,7 +226,7 @@ fn believed(columns: &[ColumnProposal]) -> Option<String> {
     let early = (!early.is_empty()).then(|| format!("before `min` ({})", some(&early)));
     let late = (!late.is_empty()).then(|| format!("more than a day after their file landed ({})", some(&late)));
     let parts = [early, late].into_iter().flatten().collect::<Vec<_>>();
-    (!parts.is_empty()).then(|| format!("records with a time {} are set aside: is that right?", parts.join(" or ")))
+    (!parts.is_empty()).then(|| format!("records with a time {} are quarantined: is that right?", parts.join(" or ")))
 }
 
 /// Returns the first few of a list, and how many more there are.

@@ -60,7 +60,7 @@ pub(super) fn tell(path: &Utf8Path, sample: &[u8], is_whole: bool) -> Result<Dia
         None => {}
     }
     if text.contains(&0) {
-        let help = "opsmart takes in CSV and NDJSON, which are text";
+        let help = "opsmart reads CSV and NDJSON, which are text";
         return Err(InferError::content(path, "is not text: it has zero bytes", help));
     }
     // Spreadsheets tell each other the delimiter on a line of its own.
@@ -70,7 +70,7 @@ pub(super) fn tell(path: &Utf8Path, sample: &[u8], is_whole: bool) -> Result<Dia
     let Best { format, width, questions, hints } = best(body, is_whole, told);
     let csv = split_csv(&format, Some(width).filter(|width| *width > 1), body, is_whole);
     if csv.records.is_empty() {
-        let help = "opsmart takes in CSV and NDJSON, which are text";
+        let help = "opsmart reads CSV and NDJSON, which are text";
         return Err(InferError::content(path, "has no line that could be a record", help));
     }
     let told_lines = u64::from(told.is_some());

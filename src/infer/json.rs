@@ -40,7 +40,7 @@ pub(super) fn tell(path: &Utf8Path, text: &[u8], is_whole: bool) -> Option<Json>
         let what = if is_called_json(path) { "is called like JSON" } else { "begins like JSON" };
         Json::Other {
             what: format!("{what}, but has not one object a line: {} is none ({why})", quoted(first)),
-            help: "mend the file, or what writes it; if it is CSV, give it a name that says so".to_owned(),
+            help: "fix the file, or what writes it; if it is CSV, give it a name that says so".to_owned(),
         }
     }))
 }

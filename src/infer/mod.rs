@@ -81,7 +81,7 @@ pub enum InferError {
         source: io::Error,
     },
     /// It is not what can be taken in.
-    #[error("`{path}` cannot be taken in: {problem}")]
+    #[error("`{path}` cannot be ingested: {problem}")]
     File {
         /// The file.
         path: Utf8PathBuf,
@@ -117,9 +117,7 @@ impl InferError {
             Self::File { problem: FileProblem::Truncated { .. } | FileProblem::Corrupt { .. }, .. } => {
                 Some("fetch the file again: it is not whole".to_owned())
             }
-            Self::File { problem: FileProblem::NotText { .. }, .. } => {
-                Some("opsmart takes in CSV and NDJSON".to_owned())
-            }
+            Self::File { problem: FileProblem::NotText { .. }, .. } => Some("opsmart reads CSV and NDJSON".to_owned()),
             Self::Content { help, .. } => Some(help.clone()),
             _ => None,
         }

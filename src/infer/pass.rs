@@ -232,7 +232,7 @@ fn found(
             ledger.accepted + ledger.quarantined,
             profiles.broken.examples.first().map_or("the first", String::as_str)
         );
-        let help = "mend the file, or what writes it; or give one with more records than there are lines before them";
+        let help = "fix the file, or what writes it; or give one with more records than there are lines before them";
         return Err(InferError::content(input.path, what, help));
     }
     let is_repeat = |name: &String| {

@@ -59,7 +59,7 @@ pub enum IngestError {
     #[error(transparent)]
     Listing(#[from] ListingError),
     /// A file as a whole is not what the contract says: a finding, not one record set aside each.
-    #[error("`{path}` cannot be taken in: {problem}")]
+    #[error("`{path}` cannot be ingested: {problem}")]
     File {
         /// The file.
         path: String,

@@ -39,7 +39,7 @@ pub enum ListingError {
         source: io::Error,
     },
     /// A file is a link out of its folder, or no plain file.
-    #[error("`{path}` is {what}, and only plain files inside `{folder}` are taken in")]
+    #[error("`{path}` is {what}, and only plain files inside `{folder}` are ingested")]
     Refused {
         /// The file.
         path: Utf8PathBuf,
@@ -160,7 +160,7 @@ impl LandingFolder {
                         return Err(refused("a link to a folder elsewhere"));
                     }
                     if above.contains(&real) {
-                        return Err(refused("a link that leads in a circle"));
+                        return Err(refused("a link that leads in a cycle"));
                     }
                     above.push(real);
                     self.enter(pattern, &path, is_deep, above, found)?;

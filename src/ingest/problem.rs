@@ -191,7 +191,7 @@ fn unfit(columns: &[ColumnMismatch]) -> String {
 }
 
 fn unfit_help(columns: &[ColumnMismatch], unknown: &[String]) -> String {
-    let mut text = "mend the file, or say in the contract ".to_owned();
+    let mut text = "fix the file, or say in the contract ".to_owned();
     if columns.iter().any(|column| column.first.is_some()) {
         text.push_str("what the values are now: their type, `format`, `normalise`, or what they must keep to");
     } else {
@@ -231,7 +231,7 @@ impl FileProblem {
             Self::TooSlow { .. } => raise("file_seconds", "14400"),
             Self::TooManyColumns { .. } => raise("columns", "50000"),
             Self::NearColumn { found, .. } => {
-                format!("write `aliases = [{}]` in the contract, or mend the file", toml_text(found))
+                format!("write `aliases = [{}]` in the contract, or fix the file", toml_text(found))
             }
             Self::MissingColumn { header, .. } | Self::NoColumns { header }
                 if header.iter().any(|name| name.contains(char::REPLACEMENT_CHARACTER)) =>
@@ -241,7 +241,7 @@ impl FileProblem {
                     .to_owned()
             }
             Self::NoColumns { .. } => {
-                "mend the file or the contract; a file without a header needs `header = false` in `format`".to_owned()
+                "fix the file or the contract; a file without a header needs `header = false` in `format`".to_owned()
             }
             Self::NewColumns { .. } => {
                 "declare them under `[columns]` in the contract, as other names of a column under its `aliases`, or \
@@ -260,7 +260,7 @@ impl FileProblem {
                     .to_owned()
             }
             Self::Undeclared { encoding } => format!("write `encoding = \"{encoding}\"` in `format`"),
-            _ => "mend the file or the contract".to_owned(),
+            _ => "fix the file or the contract".to_owned(),
         }
     }
 }

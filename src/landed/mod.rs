@@ -95,7 +95,7 @@ impl std::fmt::Display for BuildReason {
             Self::Contract => "its contract changed",
             Self::References => "a dataset that it references changed",
             Self::Forgotten => "files of it are forgotten or taken back",
-            Self::Check => "a promise is new or another than before",
+            Self::Check => "a check is new or another than before",
             Self::Inputs => "a table that it is made from changed",
         })
     }

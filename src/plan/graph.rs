@@ -47,7 +47,7 @@ pub(super) fn cycle(things: &str, verb: &str, cycle: &[String], place: impl Fn(&
     let words = |at: usize| format!("`{}` {verb}s `{}`", cycle[at], next(at));
     let place = |at: usize| place(&cycle[at], next(at));
     let path = cycle.iter().chain(cycle.first()).map(String::as_str).collect::<Vec<_>>().join(" -> ");
-    let mut mistake = Diagnostic::new(Code::Cycle, place(0), format!("{things} {verb} each other in a circle: {path}"))
+    let mut mistake = Diagnostic::new(Code::Cycle, place(0), format!("{things} {verb} each other in a cycle: {path}"))
         .label(words(0))
         .help(format!("take one of these {verb}s out"));
     for at in 1..cycle.len() {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::job::Located;
 
-/// What a broken promise means.
+/// What a failed check means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
@@ -31,7 +31,7 @@ impl Severity {
 /// - Without `max_rows` and `max_share` one row breaks it; with both, more than either allows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Terms {
-    /// What a broken promise means.
+    /// What a failed check means.
     pub severity: Severity,
     /// How many rows may break it.
     pub max_rows: Option<u64>,

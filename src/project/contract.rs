@@ -340,7 +340,7 @@ pub struct SourceColumn {
 
 /// A column of another dataset, of the same type, in whose clean rows values must be found.
 ///
-/// - Datasets never reference each other in a circle.
+/// - Datasets never reference each other in a cycle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignKey {
     /// The dataset.

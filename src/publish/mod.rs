@@ -71,7 +71,7 @@ pub enum Published {
     Committed(Digest),
     /// The tables are stored and wait for a release.
     Held(Digest),
-    /// Everything came out as it was; nothing was written.
+    /// Output unchanged; nothing was written.
     Unchanged,
 }
 

@@ -97,7 +97,7 @@ pub enum RunError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The tables are in force, but what BI tools open is still the generation before.
-    #[error("the new tables are in force, but `published/` could not be brought up to date")]
+    #[error("the new tables are published, but `published/` could not be brought up to date")]
     Behind(#[source] StoreError),
     /// A model reads, or a dataset references, what was never published and is not in reach of the run.
     #[error("`{table}` is made from `{input}`, which was never published and is not in reach of this run")]
@@ -277,7 +277,7 @@ impl RunError {
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Self::Broken { record, .. } => format!(
-                "what was published before stands; mend the data or the SQL and run again; `{record}` keeps these rows"
+                "what was published before stands; fix the data or the SQL and run again; `{record}` keeps these rows"
             ),
             Self::Clock(ClockError::Past { .. }) => {
                 "leave --as-of out, or give a later one; where the clock of the published tables was wrong, say \
@@ -286,17 +286,17 @@ impl RunError {
             }
             Self::Clock(ClockError::Future { .. }) => "leave --as-of out, or give an earlier one".to_owned(),
             Self::NoLandingFolder { folder, named_at, .. } => format!(
-                "mount it if it is a share; make it with `mkdir -p {folder}` if nothing has landed yet; or mend `from` in \
+                "mount it if it is a share; make it with `mkdir -p {folder}` if nothing has landed yet; or correct `from` in \
                  {named_at} or `[paths]` in opsmart.toml; nothing of this run was published"
             ),
             Self::Listing(ListingError::Refused { .. }) | Self::Ingest(IngestError::Listing(ListingError::Refused { .. })) => {
                 "put a plain file in its place, move it away, or let `from` in the contract match less; nothing of this run was published".to_owned()
             }
             Self::Ingest(IngestError::Rejected { .. }) => {
-                "mend the file, the contract, or its `rejected_share`; nothing of this run was published".to_owned()
+                "fix the file, the contract, or its `rejected_share`; nothing of this run was published".to_owned()
             }
             Self::Clean(CleanError::Rejected { .. }) => {
-                "let what is referenced land, mend the file, or raise its `rejected_share`; nothing of this run was published"
+                "let what is referenced land, fix the file, or raise its `rejected_share`; nothing of this run was published"
                     .to_owned()
             }
             Self::Ingest(IngestError::Changing { .. }) => {
@@ -396,7 +396,7 @@ fn disk_help(refusal: &io::Error, wanted: &str) -> String {
 
 fn broken(findings: &[FailedCheck]) -> String {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    format!("{errors} broken promise{}", if errors == 1 { "" } else { "s" })
+    format!("{errors} failed check{}", if errors == 1 { "" } else { "s" })
 }
 
 /// Returns what the disk said to a query or to the engine that starts it, if it was the disk that refused. What is in a file

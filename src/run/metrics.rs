@@ -48,7 +48,7 @@ pub struct Standing {
     pub is_held: bool,
     /// How many promises are broken that only warn.
     pub warnings: usize,
-    /// The clock of the tables in force.
+    /// The clock of the current tables.
     pub in_force_as_of: Option<DateTime<Utc>>,
 }
 

@@ -119,7 +119,7 @@ pub async fn run(
         run = options.id,
         status = ?report.status,
         snapshot = report.snapshot.as_ref().map(Digest::as_str),
-        promises_kept = report.checks,
+        checks_passed = report.checks,
         warnings = report.warnings.len(),
         elapsed_ms = elapsed_ms(started),
         "run ended"

@@ -106,7 +106,7 @@ pub struct RunReport {
     pub held: Option<Digest>,
     /// The columns, each as `table.column`, whose numbers are why it waits; none after a rollback.
     pub held_for: Vec<String>,
-    /// The clock of the tables in force, which readers see.
+    /// The clock of the current tables, which readers see.
     #[serde(serialize_with = "instant_or_null")]
     pub in_force_as_of: Option<DateTime<Utc>>,
     /// Why the clock of this machine or that of the tables can hardly be right.

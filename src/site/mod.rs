@@ -72,7 +72,7 @@ struct ColumnRow {
     en: Option<String>,
     zh: Option<String>,
     description: Option<String>,
-    promises: Vec<String>,
+    checks: Vec<String>,
     from: Vec<Link>,
     to: Vec<Link>,
 }
@@ -104,9 +104,9 @@ struct Group {
     is_jobs: bool,
 }
 
-/// A promise about a table.
+/// A check of a table.
 #[derive(Debug, Serialize)]
-struct PromiseRow {
+struct CheckRow {
     name: String,
     kind: &'static str,
     severity: &'static str,
@@ -270,7 +270,7 @@ impl Site<'_> {
             facts.push(fact("Rows that repeat others", "重复行", "counted, and kept".to_owned()));
         }
         if let Some(late) = &source.late {
-            let then = if late.then == ThenLate::SetAside { "set aside" } else { "kept" };
+            let then = if late.then == ThenLate::SetAside { "quarantined" } else { "kept" };
             let after = span(late.after_seconds);
             facts.push(fact(
                 "Late records",
@@ -287,7 +287,7 @@ impl Site<'_> {
         }
         facts.push(fact("Zone of stamps without an offset", "无偏移时间的时区", source.parse_zone.to_string()));
         facts.push(fact(
-            "Records that may be set aside",
+            "Records that may be quarantined",
             "可隔离的记录比例",
             format!("{} of a file", source.rejected_share),
         ));
@@ -302,24 +302,24 @@ impl Site<'_> {
             .columns
             .iter()
             .map(|(name, column)| {
-                let mut promises = rules(&column.rules);
+                let mut checks = rules(&column.rules);
                 let list = |word: &str, of: &[String]| {
                     let quoted: Vec<String> = of.iter().map(|text| format!("{text:?}")).collect();
                     (!of.is_empty()).then(|| format!("{word} {}", quoted.join(", ")))
                 };
                 let true_if: Vec<&str> = column.true_if.iter().map(|condition| condition.text.as_str()).collect();
-                promises.extend(column.is_mark().then(|| format!("true if {}", true_if.join(" or "))));
+                checks.extend(column.is_mark().then(|| format!("true if {}", true_if.join(" or "))));
                 let path = if column.path.is_empty() { Vec::new() } else { vec![column.path.join(".")] };
-                promises.extend(list("found at", &path));
-                promises.extend(column.references.iter().map(|reference| format!("found in {reference}")));
-                promises.extend(list("also called", &column.aliases));
-                promises.extend(list("no value:", &column.null));
-                promises.extend(list("written as", &column.formats));
-                promises.extend(column.not_future.map(|seconds| match seconds {
+                checks.extend(list("found at", &path));
+                checks.extend(column.references.iter().map(|reference| format!("found in {reference}")));
+                checks.extend(list("also called", &column.aliases));
+                checks.extend(list("no value:", &column.null));
+                checks.extend(list("written as", &column.formats));
+                checks.extend(column.not_future.map(|seconds| match seconds {
                     0 => "not after the landing of its file".to_owned(),
                     _ => format!("at most {} after the landing of its file", span(seconds)),
                 }));
-                self.column(&source.name, name, column.kind.to_string(), &column.doc, promises)
+                self.column(&source.name, name, column.kind.to_string(), &column.doc, checks)
             })
             .collect();
         let about = Page {
@@ -372,7 +372,7 @@ impl Site<'_> {
                     .map_or_else(|| field.data_type().to_string(), |kind| kind.to_string());
                 let none = ColumnDoc::default();
                 let words = own.map_or(&none, |own| &own.doc);
-                self.column(name, field.name(), kind, words, own.map_or_else(Vec::new, promised))
+                self.column(name, field.name(), kind, words, own.map_or_else(Vec::new, column_checks))
             })
             .collect();
         let about = Page {
@@ -460,21 +460,21 @@ impl Site<'_> {
             grain => about.grain, facts => value(&about.facts), columns => value(&about.columns),
             row_sources => value(&rows), file => about.file, source => value(&source), is_sql => about.is_sql,
             graph => value(&graph), hrefs => value(&self.hrefs("../")), up => "../",
-            promises => value(&self.promises(name)),
+            checks => value(&self.checks(name)),
             now => value(&self.published.and_then(|published| published.tables.get(name))),
         };
         self.render("page.html", &format!("{folder}/{name}.html"), words)
     }
 
-    /// Returns what is promised about a table, by its contract and by the queries that test it.
-    fn promises(&self, name: &str) -> Vec<PromiseRow> {
-        let of_table = self.workspace.checks().filter(|promise| promise.table.as_deref() == Some(name));
-        let row = |promise: &Check| PromiseRow {
-            name: promise.name.clone(),
-            kind: promise.kind,
-            severity: promise.terms.severity.as_str(),
-            threshold: promise.terms.threshold(),
-            message: promise.message.clone(),
+    /// Returns the checks of a table, by its contract and by the queries that test it.
+    fn checks(&self, name: &str) -> Vec<CheckRow> {
+        let of_table = self.workspace.checks().filter(|check| check.table.as_deref() == Some(name));
+        let row = |check: &Check| CheckRow {
+            name: check.name.clone(),
+            kind: check.kind,
+            severity: check.terms.severity.as_str(),
+            threshold: check.terms.threshold(),
+            message: check.message.clone(),
         };
         of_table.map(row).collect()
     }
@@ -507,7 +507,7 @@ impl Site<'_> {
         Entry { name: name.to_owned(), href: self.href(name), description, rows, newest, words }
     }
 
-    fn column(&self, table: &str, name: &str, kind: String, own: &ColumnDoc, promises: Vec<String>) -> ColumnRow {
+    fn column(&self, table: &str, name: &str, kind: String, own: &ColumnDoc, checks: Vec<String>) -> ColumnRow {
         let words = self.workspace.project.column_doc(name, own);
         let origins = self.lineage.get(table).and_then(|lineage| lineage.columns.iter().find(|(of, _)| of == name));
         let origin = Origin { table: table.to_owned(), column: name.to_owned() };
@@ -518,7 +518,7 @@ impl Site<'_> {
             en: words.en,
             zh: words.zh,
             description: words.description,
-            promises,
+            checks,
             from: origins.map(|(_, origins)| self.links(origins)).unwrap_or_default(),
             to: self.feeds.get(&origin).map(|to| self.links(to)).unwrap_or_default(),
         }
@@ -618,7 +618,7 @@ fn span(seconds: u64) -> String {
 }
 
 /// Returns what a contract says of a column of a model.
-fn promised(column: &ModelColumn) -> Vec<String> {
+fn column_checks(column: &ModelColumn) -> Vec<String> {
     let mut found = rules(&column.rules);
     let max_change = column.max_change.as_ref();
     found.extend(max_change.map(|most| format!("moves by at most {}", most.written.text)));

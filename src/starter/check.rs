@@ -35,7 +35,7 @@ pub fn new_check(workspace: &Workspace, name: &str, on: Option<&str>) -> Result<
 }
 
 const LEDGER: &str = "\
--- Every record of every landed file is a row, set aside, or blank.
+-- Every record of every landed file is a row, quarantined, or blank.
 with
 
 files as (

@@ -21,7 +21,7 @@ pub fn new_job(project: &Project, name: &str, ingest: &[String]) -> Result<Vec<N
         [] => {
             let known = datasets().collect::<Vec<_>>().join(", ");
             let help = format!("name them with --ingest; there are: {known}");
-            return Err(StarterError::new(format!("there is no dataset `{name}` for the job to take in"), help));
+            return Err(StarterError::new(format!("there is no dataset `{name}` for the job to ingest"), help));
         }
         named => named.to_vec(),
     };

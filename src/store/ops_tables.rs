@@ -53,7 +53,7 @@ pub(super) fn make(
         )?,
         table(
             "ops_table",
-            "Tables in force: rows, bytes, and which run built them last",
+            "Current tables: rows, bytes, and which run built them last",
             "one row per table",
             ops_table(snapshot, all, &runs),
         )?,
@@ -159,29 +159,15 @@ fn ops_run(runs: &[Value]) -> Vec<Column> {
             sum("/report/tables", "rows"),
         ),
         (
-            "promises_kept",
-            "Promises that the run asked about and that held",
+            "checks_passed",
+            "Checks that the run ran and that passed",
             "count",
-            "Promises kept",
+            "Checks passed",
             "通过检查数",
             whole("/report/checks"),
         ),
-        (
-            "warnings",
-            "Promises that were broken and only warn",
-            "count",
-            "Warnings",
-            "警告数",
-            count("/report/warnings"),
-        ),
-        (
-            "findings",
-            "Promises that were broken and stopped the run",
-            "count",
-            "Findings",
-            "未通过检查数",
-            count("/findings"),
-        ),
+        ("warnings", "Checks that failed and only warn", "count", "Warnings", "警告数", count("/report/warnings")),
+        ("findings", "Checks that failed and stopped the run", "count", "Findings", "未通过检查数", count("/findings")),
         ("branch", "Branch on which the run built; nothing of main", "name", "Branch", "分支", word("/branch")),
         ("snapshot", "Snapshot that the run made", "digest", "Snapshot", "快照", word("/report/snapshot")),
         ("error", "Why the run failed", "text", "Error", "错误", word("/error")),
@@ -330,7 +316,7 @@ fn feed_freshness(snapshot: &Snapshot, tables: &[TableState]) -> Vec<Column> {
         ),
         (
             "hours_behind",
-            "Hours from then to the clock of the tables in force; 0 when it landed after it",
+            "Hours from then to the clock of the current tables; 0 when it landed after it",
             "hours",
             "Hours behind",
             "滞后小时",
@@ -346,7 +332,7 @@ fn feed_freshness(snapshot: &Snapshot, tables: &[TableState]) -> Vec<Column> {
         ),
         (
             "quarantined",
-            "Records set aside",
+            "Quarantined records",
             "count",
             "Set aside",
             "隔离",
@@ -362,7 +348,7 @@ fn feed_freshness(snapshot: &Snapshot, tables: &[TableState]) -> Vec<Column> {
         ),
         (
             "as_of",
-            "The clock of the tables in force",
+            "The clock of the current tables",
             "timestamp",
             "As of",
             "截至时间",
@@ -431,13 +417,13 @@ fn metadata(tables: &[&TableState], about: &[About], snapshot: &Snapshot) -> Vec
         ("label_zh", "Label in Chinese", "text", "Chinese label", "中文名", of_column(&|column| column.zh.clone())),
         (
             "as_of",
-            "The clock of the tables in force",
+            "The clock of the current tables",
             "timestamp",
             "As of",
             "截至时间",
             instants(rows.iter().map(|_| Some(snapshot.as_of))),
         ),
-        ("run_id", "Run that made the tables in force", "id", "Run", "运行", of_table(&|_| Some(snapshot.run.clone()))),
+        ("run_id", "Run that built the current tables", "id", "Run", "运行", of_table(&|_| Some(snapshot.run.clone()))),
     ]
 }
 

@@ -47,7 +47,7 @@ pub struct Snapshot {
     pub check_results: Digest,
 }
 
-/// What every promise came to when it was last asked, by name.
+/// Result of every check when it last ran, by name.
 pub type CheckResults = BTreeMap<String, CheckResult>;
 
 /// What a promise came to.

@@ -1,4 +1,4 @@
-//! Branches: tables beside those in force, over the same files, and how they come into force.
+//! Branches: tables beside the current ones, over the same files, and how they come into force.
 
 use std::collections::BTreeSet;
 

@@ -359,7 +359,7 @@ fn an_error_publishes_nothing_and_says_where_its_rows_lie() {
         "{}",
         said.stderr
     );
-    assert!(said.stderr.contains("error: 1 broken promise, nothing published"), "{}", said.stderr);
+    assert!(said.stderr.contains("error: 1 failed check, nothing published"), "{}", said.stderr);
     let failure: serde_json::Value = serde_json::from_str(said.stdout.trim()).unwrap();
     assert_eq!(failure["findings"][1]["severity"], "warn");
     let record = said.stderr.split('`').find(|word| word.ends_with("run.json")).unwrap();
@@ -376,7 +376,7 @@ fn a_warning_is_published_told_and_remembered() {
         readings("[checks]\nparents = { relation = \"parent\", to = \"fct_reading.id\", severity = \"warn\" }\n");
     let said = scratch.run(&["run", "--as-of", "2024-03-08", "--output", "json"]).exits(0);
     assert!(said.stderr.contains("warned[fct_reading.parents]"), "{}", said.stderr);
-    assert!(said.stderr.contains("0 promises kept, 1 warning,"), "{}", said.stderr);
+    assert!(said.stderr.contains("0 checks passed, 1 warning,"), "{}", said.stderr);
     let report: serde_json::Value = serde_json::from_str(said.stdout.trim()).unwrap();
     assert_eq!(report["warnings"][0]["check"], "fct_reading.parents");
     assert_eq!(report["warnings"][0]["rows"], 1);
@@ -449,7 +449,7 @@ fn a_change_is_measured_against_what_is_published() {
     let run = |exit: i32| scratch.run(&["run", "--as-of", "2024-03-08"]).exits(exit);
     rows(4);
     let said = run(0);
-    assert!(said.stderr.contains("0 promises kept, 1 not judged"), "{}", said.stderr);
+    assert!(said.stderr.contains("0 checks passed, 1 not judged"), "{}", said.stderr);
     assert_eq!(results(&scratch), ["size not_judged 0/0"]);
     // An idle run compares nothing with itself.
     let _ = scratch.run(&["run", "--as-of", "2024-03-08", "--exit-on-skip"]).exits(99);

@@ -64,10 +64,10 @@ fn a_job_does_not_need_the_folders_of_others() {
     let _ = scratch.run(&["run", "refunds"]).exits(75);
     let _ = scratch.run(&["run"]).exits(75);
     let said = scratch.run(&["show", "refunds"]).exits(2);
-    assert!(said.stderr.contains("nothing of dataset `refunds` has been taken in yet"), "{}", said.stderr);
+    assert!(said.stderr.contains("nothing of dataset `refunds` has been ingested yet"), "{}", said.stderr);
     assert!(said.stderr.contains("opsmart run --select source:refunds+"), "{}", said.stderr);
     let said = scratch.run(&["show", "stg_refunds"]).exits(2);
-    assert!(said.stderr.contains("nothing of dataset `refunds` has been taken in yet"), "{}", said.stderr);
+    assert!(said.stderr.contains("nothing of dataset `refunds` has been ingested yet"), "{}", said.stderr);
     scratch.write("elsewhere/refunds-1.csv", "id\n7\n");
     let _ = scratch.run(&["run", "--select", "source:refunds+"]).exits(0);
     assert_eq!(scratch.rows("select id from refunds"), ["7"]);

@@ -403,7 +403,7 @@ fn names_that_come_several_times_are_told_apart_in_every_export() {
     );
     let said = scratch.run(&["run", "--select", "+stg_issues"]).exits(1);
     assert!(
-        said.stderr.contains("`in/issues-4.csv` cannot be taken in: column `Sprint` stands twice in the header")
+        said.stderr.contains("`in/issues-4.csv` cannot be ingested: column `Sprint` stands twice in the header")
             && said.stderr.contains("`aliases = [\"Sprint#2\"]`"),
         "{}",
         said.stderr
@@ -426,7 +426,7 @@ fn a_header_that_is_passed_over_is_held_against_the_one_of_the_contract() {
     let said = scratch.run(&["run", "--select", "+stg_t"]).exits(1);
     assert!(
         said.stderr.contains(
-            "`in/t-2.csv` cannot be taken in: the header is not the one that the contract was written for: \
+            "`in/t-2.csv` cannot be ingested: the header is not the one that the contract was written for: \
                               expected `id` as name 1, found `name`"
         ),
         "{}",
@@ -471,12 +471,12 @@ fn an_empty_file_is_one_of_no_records() {
     run(&scratch, "k");
     land(&scratch, "k-02.csv", "");
     let said = scratch.run(&["run", "--select", "+stg_k", "--quiet"]).exits(0).stderr;
-    assert_eq!(said, "warning: k: in/k-02.csv is empty, without even a header: taken in with no records\n");
+    assert_eq!(said, "warning: k: in/k-02.csv is empty, without even a header: ingested with no records\n");
     land(&scratch, "k-03.csv", "\u{feff}");
     land(&scratch, "k-04.csv", "\n \r\n\n");
     land(&scratch, "k-05.csv", "\u{feff}\r\n");
     let said = run(&scratch, "k");
-    assert!(said.contains("more are empty, without even a header: taken in with no records"), "{said}");
+    assert!(said.contains("more are empty, without even a header: ingested with no records"), "{said}");
     assert_eq!(
         scratch.rows("select file, accepted, quarantined from dq_ledger order by 1"),
         ["in/k-01.csv,2,0", "in/k-02.csv,0,0", "in/k-03.csv,0,0", "in/k-04.csv,0,0", "in/k-05.csv,0,0"]
@@ -498,7 +498,7 @@ fn an_empty_file_is_one_of_no_records() {
     assert!(contract.contains("skip = 1"), "{contract}");
     land(&skipping, "k-02.csv", "Report\n");
     let said = skipping.run(&["run", "--select", "+stg_k"]).exits(1);
-    assert!(said.stderr.contains("`in/k-02.csv` cannot be taken in: the file has no header"), "{}", said.stderr);
+    assert!(said.stderr.contains("`in/k-02.csv` cannot be ingested: the file has no header"), "{}", said.stderr);
 }
 
 #[test]
@@ -510,14 +510,14 @@ fn forgetting_what_was_never_taken_in_says_what_helps() {
     let _ = scratch.run(&["run", "--select", "+stg_k"]).exits(1);
     let said = scratch.run(&["forget", "in/k-02.csv"]).exits(2);
     assert!(
-        said.stderr.contains("`in/k-02.csv` was never taken in, so there is nothing to forget")
+        said.stderr.contains("`in/k-02.csv` was never ingested, so there is nothing to forget")
             && said.stderr.contains("move it out of the landing folder"),
         "{}",
         said.stderr
     );
     let said = scratch.run(&["forget", "in/k-03.csv"]).exits(2);
     assert!(
-        said.stderr.contains("`in/k-03.csv` was never taken in") && !said.stderr.contains("move it"),
+        said.stderr.contains("`in/k-03.csv` was never ingested") && !said.stderr.contains("move it"),
         "{}",
         said.stderr
     );
@@ -536,6 +536,6 @@ fn what_follows_a_packed_stream_is_padding_or_damage() {
     for bytes in [[whole.clone(), b"3,4\n".to_vec()].concat(), whole[..whole.len() - 3].to_vec()] {
         land(&scratch, "k-2.csv.gz", bytes);
         let said = scratch.run(&["run", "--select", "+stg_k"]).exits(1);
-        assert!(said.stderr.contains("`in/k-2.csv.gz` cannot be taken in: the gzip stream"), "{}", said.stderr);
+        assert!(said.stderr.contains("`in/k-2.csv.gz` cannot be ingested: the gzip stream"), "{}", said.stderr);
     }
 }

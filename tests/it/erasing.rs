@@ -253,7 +253,7 @@ fn who_is_forgotten_is_found_and_a_release_comes_before_the_rest() {
     let _ = scratch.run(&["run", "--quiet"]).exits(0);
     let said = scratch.run(&["erase", "visits.user=u_erased"]).exits(75).stderr;
     assert!(
-        said.contains("error: the records are still in the tables in force: the new ones wait for a release"),
+        said.contains("error: the records are still in the current tables: the new ones wait for a release"),
         "{said}"
     );
     let _ = scratch.run(&["release", "--quiet"]).exits(0);

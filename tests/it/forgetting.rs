@@ -79,11 +79,11 @@ fn only_what_was_taken_in_can_be_forgotten() {
     let _ = scratch.run(&["run"]).exits(0);
     assert_eq!(
         scratch.run(&["forget", "landing/order-1.csv"]).exits(2).stderr,
-        "error: `landing/order-1.csv` was never taken in\nhelp: did you mean `landing/orders-1.csv`?\n"
+        "error: `landing/order-1.csv` was never ingested\nhelp: did you mean `landing/orders-1.csv`?\n"
     );
     assert_eq!(
         scratch.run(&["forget", "x"]).exits(2).stderr,
-        "error: `x` was never taken in\nhelp: opsmart show \"select dataset, file from dq_ledger\" lists the files that were\n"
+        "error: `x` was never ingested\nhelp: opsmart show \"select dataset, file from dq_ledger\" lists the files that were\n"
     );
     assert_eq!(
         scratch.run(&["forget", "--undo", "landing/orders-1.csv"]).exits(2).stderr,
@@ -258,7 +258,7 @@ fn forgetting_waits_for_no_other_run_and_a_rollback_holds_it() {
     let said = scratch.run(&["forget", "landing/orders-2.csv"]).exits(75).stderr;
     assert!(said.contains("another run holds `job-orders`"), "{said}");
     drop(lock);
-    // A broken promise publishes nothing, and nothing is forgotten.
+    // A failed check publishes nothing, and nothing is forgotten.
     scratch.write("sql/checks/assert_three.sql", "select n from (select count(*) as n from fct_order) where n < 3\n");
     let _ = scratch.run(&["forget", "landing/orders-2.csv"]).exits(1);
     assert_eq!(scratch.rows(ROWS), ["1,10.00", "2,25.00", "3,30.00"]);

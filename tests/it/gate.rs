@@ -58,7 +58,7 @@ fn what_moved_too_far_waits_is_shown_and_is_released() {
         "{said}"
     );
     assert!(said.contains(", which waits, as of 2024-07-01 00:00 UTC"), "{said}");
-    assert!(said.contains(" stays in force until `opsmart release`, because of numbers that moved by more than agreed: kpi_order_daily.amount; `opsmart diff` shows what waits\n"), "{said}");
+    assert!(said.contains(" stays current until `opsmart release`, because of numbers that moved by more than agreed: kpi_order_daily.amount; `opsmart diff` shows what waits\n"), "{said}");
     assert!(!said.contains("rollback"), "{said}");
     assert_eq!(amounts(&scratch), ["30.00"]);
 
@@ -110,7 +110,7 @@ fn machines_are_told_why_it_waits_as_long_as_it_does() {
     for _ in 0..2 {
         let said = scratch.run(&["run", "--quiet", "--output", "json", "--as-of", "2024-07-01"]).exits(3);
         assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
-        assert!(said.stderr.contains(" stays in force until `opsmart release`, because of "), "{}", said.stderr);
+        assert!(said.stderr.contains(" stays current until `opsmart release`, because of "), "{}", said.stderr);
         let idle: Value = serde_json::from_str(&said.stdout).unwrap();
         assert_eq!((&idle["status"], &idle["held"]), (&json!("nothing-new"), &in_force));
         assert_eq!(idle["held_for"], json!(["kpi_order_daily.amount"]));
@@ -269,7 +269,7 @@ fn a_rollback_is_seen_at_each_run_and_moves_no_number_of_success() {
 fn a_promise_that_only_warns_is_seen_at_each_run_and_by_exit_code_where_that_is_asked_for() {
     let scratch = Scratch::orders();
     scratch.write("schemas/models/fct_order.toml", "[columns]\namount = { max = 15, severity = \"warn\" }\n");
-    let words = "warning: 1 broken promise that only warns, see opsmart show dq_check_result: fct_order.amount.max\n";
+    let words = "warning: 1 failed check that only warns, see opsmart show dq_check_result: fct_order.amount.max\n";
     for flags in [&[][..], &["--exit-on-skip"], &[]] {
         scratch.age();
         let arguments = [&["run", "--quiet", "--as-of", "2024-07-01"][..], flags].concat();

@@ -968,7 +968,7 @@ fn times_that_cannot_be_are_set_aside_with_their_reason() {
     assert!(
         said.stderr.contains(
             "records with a time before `min` (`created_at`, `due_at`, `day`) or more than a day after \
-        their file landed (`created_at`, `day`) are set aside: is that right?"
+        their file landed (`created_at`, `day`) are quarantined: is that right?"
         ),
         "{}",
         said.stderr

@@ -170,7 +170,7 @@ fn links_stay_inside_the_landing_folder() {
     refused("`landing/more` is a link to a folder elsewhere", |scratch| {
         symlink("..", scratch.path("landing/more")).unwrap();
     });
-    refused("`landing/more` is a link that leads in a circle", |scratch| {
+    refused("`landing/more` is a link that leads in a cycle", |scratch| {
         symlink(".", scratch.path("landing/more")).unwrap();
     });
     refused("`landing/orders-2.csv` is a link to nowhere", |scratch| {

@@ -153,7 +153,7 @@ fn too_many_rejected_records_of_one_file_stop_the_run() {
     let said = scratch.run(&["run"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: 2 of the 3 records of `landing/orders-2.csv` do not fit the contract; its `rejected_share` allows 1\n  landing/orders-2.csv:3: E_TYPE in `id`: expected a whole number, found `x`\n  landing/orders-2.csv:4: E_TYPE in `id`: expected a whole number, found `y`\nhelp: mend the file, the contract, or its `rejected_share`; nothing of this run was published\n"
+        "error: 2 of the 3 records of `landing/orders-2.csv` do not fit the contract; its `rejected_share` allows 1\n  landing/orders-2.csv:3: E_TYPE in `id`: expected a whole number, found `x`\n  landing/orders-2.csv:4: E_TYPE in `id`: expected a whole number, found `y`\nhelp: fix the file, the contract, or its `rejected_share`; nothing of this run was published\n"
     );
     assert_eq!(scratch.rows("select count(*) from fct_order"), ["2"]);
 }

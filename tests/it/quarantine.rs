@@ -23,7 +23,7 @@ fn orders() -> Scratch {
 #[test]
 fn records_that_were_set_aside_are_listed_and_shown() {
     let scratch = orders();
-    assert!(scratch.run(&["quarantine", "ls"]).exits(0).stderr.contains("no records are set aside"));
+    assert!(scratch.run(&["quarantine", "ls"]).exits(0).stderr.contains("no records are quarantined"));
     let _ = scratch.run(&["run"]).exits(0);
     let said = scratch.run(&["quarantine", "ls"]).exits(0).stdout;
     let lines: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();

@@ -165,7 +165,7 @@ fn lineage_of_a_run_that_failed_has_what_was_read_and_why_it_failed() {
     let events = events(&scratch);
     let end = &events[1];
     assert_eq!((&end["eventType"], &end["job"]["name"]), (&"FAIL".into(), &"all".into()));
-    assert_eq!(end["run"]["facets"]["errorMessage"]["message"], "1 broken promise, nothing published");
+    assert_eq!(end["run"]["facets"]["errorMessage"]["message"], "1 failed check, nothing published");
     assert_eq!(end["inputs"].as_array().unwrap().len(), 1);
     assert_eq!(end["outputs"], serde_json::json!([]));
 }

@@ -48,7 +48,7 @@ fn a_row_is_followed_to_the_lines_that_it_was_made_of() {
     let said = scratch.run(&["why", "kpi_order_daily", "day=2024-03-01", "--limit", "1"]).exits(0).stdout;
     assert!(said.contains("orders: 2 rows where"), "{said}");
     assert!(said.contains(" landing/orders-1.csv      2   1") && said.contains(" and 1 more\n"), "{said}");
-    assert!(said.contains(" set aside, and could have counted: 2 records\n"), "{said}");
+    assert!(said.contains(" quarantined, and could have counted: 2 records\n"), "{said}");
     assert!(said.contains("landing/orders-2.csv:3  E_TYPE"), "{said}");
 }
 

@@ -209,7 +209,7 @@ fn stored<'a>(
         let message = format!("there is no stored table `{}`", target.text);
         mistakes.push(
             Diagnostic::new(Code::UnknownTable, contract.file.at(target.bytes.clone()), message)
-                .label("promises are asked of stored models")
+                .label("checks run over stored models")
                 .help(did_you_mean(&target.text, stored).unwrap_or_else(|| {
                     "it can be a model of `sql/marts/` or above, or one whose contract says `stored = true`".to_owned()
                 })),
@@ -263,10 +263,10 @@ impl Maker<'_> {
         let column = columns.filter(|(of, _)| promises(of)).map(|(_, place)| place).next();
         let check = contract.checks.first().map(|check| &check.name.bytes);
         if let Some(place) = contract.places.key.first().or(column).or(check) {
-            let message = format!("`{}` is a view, and promises are asked of stored tables", self.name);
+            let message = format!("`{}` is a view, and checks run over stored tables", self.name);
             mistakes.push(
                 Diagnostic::new(Code::InvalidValue, contract.file.at(place.clone()), message)
-                    .help("write `stored = true`, or promise it of a model that reads this one"),
+                    .help("write `stored = true`, or check a model that reads this one"),
             );
         }
     }

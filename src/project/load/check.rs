@@ -34,7 +34,7 @@ fn read(entry: &Value<'_>) -> Option<CheckDeclaration> {
         entry.report(Diagnostic::new(Code::InvalidValue, entry.at(name.bytes.clone()), message).help(help));
     };
     if name.text == "key" {
-        refuse("a check cannot be called `key`".to_owned(), "the promises of the table's key are; rename it");
+        refuse("a check cannot be called `key`".to_owned(), "the checks of the table's key are; rename it");
     } else if !is_name(&name.text) {
         refuse(format!("`{}` cannot name a check", name.text), NAME_RULE);
     }

@@ -111,7 +111,7 @@ impl Walk<'_> {
     fn names_in(&mut self, folder: &Utf8Path) -> Result<(Utf8PathBuf, Vec<String>), String> {
         let real = real_path(self.root, folder)?;
         if self.above.contains(&real) {
-            return Err("it leads in a circle".to_owned());
+            return Err("it leads in a cycle".to_owned());
         }
         let mut names = Vec::new();
         for entry in fs::read_dir(&real).map_err(|error| words(&error))? {
@@ -257,8 +257,8 @@ mod tests {
             [
                 "`sql/c.sql` cannot be read: it leads out of the project",
                 "`sql/d` cannot be read: it leads out of the project",
-                "`sql/e/sql` cannot be read: it leads in a circle",
-                "`sql/f` cannot be read: it leads in a circle",
+                "`sql/e/sql` cannot be read: it leads in a cycle",
+                "`sql/f` cannot be read: it leads in a cycle",
                 "`sql/g.sql` cannot be read: it does not exist",
             ]
         );

@@ -47,8 +47,7 @@ fn read(file: &SourceFile, names: &Names, found: &mut Diagnostics) -> Option<Job
         let notify = notify(&mut table);
         if names_nothing(table.take("ingest").as_ref()) && names_nothing(table.take("tables").as_ref()) {
             let message = "this job names no datasets and no tables";
-            let help =
-                "write `ingest = [\"…\"]` with datasets to take in, or `tables = [\"…\"]` with tables to refresh";
+            let help = "write `ingest = [\"…\"]` with datasets to ingest, or `tables = [\"…\"]` with tables to refresh";
             table.report(Diagnostic::new(Code::MissingKey, table.place(), message).help(help));
         }
         let ingest = table.distinct_texts("ingest");

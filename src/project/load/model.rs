@@ -125,7 +125,7 @@ fn column(entry: &Value<'_>) -> Option<ModelColumn> {
     let terms = terms(&mut table);
     let rules = Rules { required, values, min, max, pattern };
     if terms != Terms::default() && rules == Rules::default() && !unique && relation.is_none() {
-        let message = format!("`{}` promises nothing that could be judged", entry.name.text);
+        let message = format!("`{}` checks nothing", entry.name.text);
         let mistake = Diagnostic::new(Code::InvalidValue, entry.at(entry.name.bytes.clone()), message);
         entry.report(mistake.help("add a rule such as `required = true`, or take the limits out"));
     }
@@ -211,7 +211,7 @@ mod tests {
             ("columns.a.type = \"int64\"", "1:11 E0104 there is no key `type` here @type"),
             ("columns.a.relation = 1", "1:22 E0106 `relation` is an integer, expected text @1"),
             ("columns.a = { required = true, max_share = 2 }", "1:44 E0107 `max_share` cannot be 2 @2"),
-            ("columns.a = { max_rows = 2 }", "1:9 E0107 `a` promises nothing that could be judged @a"),
+            ("columns.a = { max_rows = 2 }", "1:9 E0107 `a` checks nothing @a"),
             ("columns.a.max_change = \"20%\"", "1:25 E0107 `max_change` needs the `key` of the table @20%"),
             ("key = [\"a\"]\ncolumns.a.max_change = 5", "2:24 E0107 `a` is part of the key, so it never moves @5"),
             ("key = [\"b\"]\ncolumns.a.max_change = \"20\"", "2:25 E0107 `max_change` cannot be `20` @20"),
@@ -221,10 +221,7 @@ mod tests {
                 "key = [\"b\"]\ncolumns.a.max_change = true",
                 "2:24 E0106 `max_change` is a boolean, expected a share such as `\"20%\"`, or a number @true",
             ),
-            (
-                "key = [\"b\"]\ncolumns.a = { max_change = 1, severity = \"warn\" }",
-                "2:9 E0107 `a` promises nothing that could be judged @a",
-            ),
+            ("key = [\"b\"]\ncolumns.a = { max_change = 1, severity = \"warn\" }", "2:9 E0107 `a` checks nothing @a"),
             ("of = \"fct_b\"", "1:1 E0104 there is no key `of` here @of"),
             ("columns._a = {}", "1:9 E0107 the column `_a` starts with `_` @_a"),
         ];

@@ -146,7 +146,7 @@ fn check_new_columns(table: &mut Table<'_>, new_columns: NewColumns, format: Opt
     }
     if let Some(word) = table.text("new_columns") {
         let message = "`new_columns` needs a header, and the files have none";
-        table.reject(&word, message, "remove it; a record with another number of fields is set aside");
+        table.reject(&word, message, "remove it; a record with another number of fields is quarantined");
     }
 }
 
