@@ -51,7 +51,7 @@ pub(super) struct RunArgs {
     #[arg(long, env = "OPSMART_EXIT_ON_SKIP", value_parser = clap::builder::FalseyValueParser::new())]
     exit_on_skip: bool,
 
-    /// End with 4 instead of 0 when a promise is broken that only warns
+    /// End with 4 instead of 0 when a check fails that only warns
     #[arg(long, env = "OPSMART_EXIT_ON_WARN", value_parser = clap::builder::FalseyValueParser::new())]
     exit_on_warn: bool,
 
@@ -310,6 +310,7 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     drop(progress);
     // Threads that are still writing must not keep the process; what they write is named by nothing.
     runtime.shutdown_timeout(Duration::from_secs(10));
+    store.discard_unnamed();
     store.remove_spills(&id);
     let outcome = match ended {
         RunEnd::By(outcome) => match *outcome {
@@ -330,7 +331,6 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
             }
         },
         RunEnd::Signal(exit) => {
-            store.discard_unnamed();
             interrupted(&record, exit, &read, printer);
             Ok(exit)
         }

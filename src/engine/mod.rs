@@ -1,9 +1,8 @@
 //! DataFusion, set up the one way that opsmart uses it.
 //!
 //! Promises: a session knows our functions, reports where in the SQL a mistake is, spills to the given folder, never
-//! takes more memory than it was given, opens no file that was not registered, and tells of a damaged file what whoever
-//! registered it finds wrong with it. Only SELECTs get through
-//! [`read_only`]. Knows nothing of projects or the warehouse.
+//! takes more memory than it was given, opens no file that is not one of a table that it was given, and tells of a damaged
+//! file what whoever gave it the table finds wrong with it. Only SELECTs get through [`read_only`]. Knows nothing of projects or the warehouse.
 
 mod checked;
 mod global_aggregate;
@@ -43,7 +42,8 @@ pub const QUERY_VERSION: &str = "opsmart-0.1.0/datafusion-55.2";
 /// runs in each of them while it merges, and finds no memory where there are many threads and little of it.
 const THREAD_BYTES: usize = 64 << 20;
 
-/// The memory with which a query is worth running beside another: with less, both would spill what one could hold.
+/// The memory with which a query is worth running beside another: with less, both would spill what one could hold. Each
+/// has as many threads as there are, so that it is [`THREAD_BYTES`] for each of them at least.
 const QUERY_BYTES: usize = 512 << 20;
 
 /// Enough for all cores to work on, and few enough for most windows to fit into memory.
@@ -75,8 +75,8 @@ impl Resources {
         Self { memory_bytes: usize::MAX, threads: 1, spill: None, group_rows: GROUP_ROWS }
     }
 
-    /// Returns what this machine offers: its cores, fewer where there is little memory for each, and `memory_bytes` or else 60 % of what it or the control group
-    /// that we run in allows.
+    /// Returns what this machine offers: its cores, fewer where there is little memory for each, and `memory_bytes` or else
+    /// 60 % of what it or the control group that we run in allows.
     #[must_use]
     pub fn of_this_machine(memory_bytes: Option<u64>, spill: Option<Utf8PathBuf>) -> Self {
         let memory = memory_bytes.unwrap_or_else(|| allowed_memory() / 10 * 6);
@@ -85,13 +85,12 @@ impl Resources {
         let threads = cores.min(memory_bytes / THREAD_BYTES).max(1);
         Self { memory_bytes, threads, spill, group_rows: GROUP_ROWS }
     }
-}
 
-impl Resources {
     /// Returns how many queries may run side by side.
     #[must_use]
     pub fn queries_at_once(&self) -> usize {
-        self.threads.min(self.memory_bytes / QUERY_BYTES).max(1)
+        let each = QUERY_BYTES.max(self.threads.saturating_mul(THREAD_BYTES));
+        self.threads.min(self.memory_bytes / each).max(1)
     }
 }
 

@@ -2,10 +2,13 @@
 //!
 //! A model begins once everything that it reads is there, the first in the order of the project before others; as many
 //! are under way as [`Resources::queries_at_once`](crate::engine::Resources::queries_at_once) says. One that finds no
-//! memory beside others is built once more, alone. Where one fails, those that stand behind it are given up, and those
-//! before it are waited for, so that the same failure is told however fast each was.
+//! memory or time beside others is built once more, alone. Where one fails, those that stand behind it are dropped, and
+//! those before it are built all the same, so that the failure that is told is the first in that order however fast each
+//! was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use datafusion::common::DataFusionError;
@@ -25,7 +28,7 @@ struct Queue {
     building: BTreeMap<usize, Building>,
     /// The names of both.
     open: BTreeSet<String>,
-    /// Those that found no memory beside others.
+    /// Those of them that found no memory or time beside others.
     alone: BTreeSet<usize>,
     /// How many may be built at once.
     at_once: usize,
@@ -38,8 +41,8 @@ struct Building {
     name: String,
     task: SpawnedTask<Result<Built, TransformError>>,
     started: Instant,
-    /// Whether nothing else is built meanwhile.
-    is_alone: bool,
+    /// Whether others are built meanwhile, or were.
+    beside: Arc<AtomicBool>,
 }
 
 /// What came of it when a model was to begin.
@@ -64,6 +67,13 @@ impl Queue {
         }
         // Nothing begins any more while one waits to be alone, or is.
         self.alone.is_empty() && self.building.len() < self.at_once
+    }
+
+    /// Drops a model and those behind it.
+    fn drop_from(&mut self, place: usize) {
+        drop(self.waiting.split_off(&place));
+        drop(self.building.split_off(&place));
+        drop(self.alone.split_off(&place));
     }
 
     /// Waits until one of those that are being built has ended.
@@ -101,15 +111,11 @@ impl RunState<'_> {
             started: 0,
             total: self.seen.plan.models.iter().filter(|step| step.build != Build::Skip).count(),
         };
-        let mut failed: Option<(usize, RunError)> = None;
+        let mut failed = None;
         loop {
-            if failed.is_none()
-                && let Err((place, error)) = self.start(&mut queue)
-            {
-                failed = Some((place, error));
-            }
-            if let Some((place, _)) = &failed {
-                drop(queue.building.split_off(place));
+            if let Err((place, error)) = self.start(&mut queue) {
+                queue.drop_from(place);
+                failed = Some(error);
             }
             let Some((place, building, built)) = queue.next().await else { break };
             match built {
@@ -117,21 +123,21 @@ impl RunState<'_> {
                     queue.open.remove(&building.name);
                     self.built(&building, built)?;
                 }
-                Err(error) if error.is_for_memory() && !building.is_alone && queue.at_once > 1 => {
-                    tracing::info!(
-                        model = building.name,
-                        "is built once more, alone: it found no memory beside others"
-                    );
+                Err(error) if error.may_pass_alone() && building.beside.load(Ordering::Relaxed) => {
+                    tracing::info!(model = building.name, "built once more, alone: {error}");
                     queue.alone.insert(place);
                     queue.waiting.insert(place, building.name);
                 }
-                Err(error) => failed = Some((place, error.into())),
+                Err(error) => {
+                    queue.drop_from(place);
+                    failed = Some(error.into());
+                }
             }
         }
         let order = |name: &str| workspace.order.iter().position(|other| other == name);
         self.report.tables.sort_by_key(|table| order(&table.table));
         match failed {
-            Some((_, error)) => Err(self.with_records(error).await),
+            Some(error) => Err(self.with_records(error).await),
             None => Ok(()),
         }
     }
@@ -183,18 +189,20 @@ impl RunState<'_> {
         if !queue.has_room(place) {
             return Ok(Begun::Not);
         }
-        let is_alone = queue.alone.contains(&place);
-        if !is_alone {
+        if !queue.alone.contains(&place) {
             queue.started += 1;
             let (number, total) = (queue.started, queue.total);
             (self.events)(Event::Building { model: name.to_owned(), number, total });
         }
         self.read.extend(table.inputs.iter().cloned());
         let partition_build = self.partition_build(table, name)?;
-        let (context, model) = (self.context.clone(), name.to_owned());
-        let task =
-            SpawnedTask::spawn(async move { transform(&context, &model, build_hash, partition_build.as_ref()).await });
-        queue.building.insert(place, Building { name: name.to_owned(), task, started: Instant::now(), is_alone });
+        queue.building.values().for_each(|other| other.beside.store(true, Ordering::Relaxed));
+        let beside = Arc::new(AtomicBool::new(!queue.building.is_empty()));
+        let (context, model, of_task) = (self.context.clone(), name.to_owned(), Arc::clone(&beside));
+        let task = SpawnedTask::spawn(async move {
+            transform(&context, &model, build_hash, partition_build.as_ref(), &of_task).await
+        });
+        queue.building.insert(place, Building { name: name.to_owned(), task, started: Instant::now(), beside });
         Ok(Begun::Building)
     }
 

@@ -9,14 +9,17 @@ mod memory;
 mod partitions;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
+use tokio::sync::mpsc;
 
 pub use blame::{Blame, Records, Source, blame};
 pub use memory::{Operator, is_out_of_memory};
@@ -124,13 +127,14 @@ pub enum TransformError {
 
 impl TransformError {
     /// Returns whether there was not enough memory.
+    fn is_for_memory(&self) -> bool {
+        matches!(self, Self::Query { error, .. } if is_out_of_memory(error))
+    }
+
+    /// Returns whether the query may do better when no other runs beside it.
     #[must_use]
-    pub fn is_for_memory(&self) -> bool {
-        match self {
-            Self::Memory { .. } => true,
-            Self::Query { error, .. } => is_out_of_memory(error),
-            _ => false,
-        }
+    pub fn may_pass_alone(&self) -> bool {
+        matches!(self, Self::Memory { .. } | Self::Timeout { .. })
     }
 
     /// Wraps what DataFusion says of the query of a model, unless a damaged file led to it.
@@ -145,6 +149,9 @@ impl TransformError {
 
 /// Builds `name` from the tables that the session knows; with `partition_build`, only the partitions that are stale.
 ///
+/// A query that finds no memory is tried once more with merge joins, unless it was run `beside` others: then it may well
+/// find some alone.
+///
 /// # Errors
 /// When the query fails or its rows cannot be stored.
 pub async fn transform(
@@ -152,13 +159,15 @@ pub async fn transform(
     name: &str,
     build_hash: Digest,
     partition_build: Option<&PartitionBuild>,
+    beside: &AtomicBool,
 ) -> Result<Built, TransformError> {
     let Some(table) = context.workspace.tables.get(name) else {
         return Err(TransformError::query(name, DataFusionError::Internal("there is no such model".to_owned())));
     };
     let build = ModelBuild { context, name, table };
     let built = match rows(build, partition_build).await {
-        Err(TransformError::Query { error, .. }) if is_out_of_memory(&error) => {
+        Err(error) if error.is_for_memory() && beside.load(Ordering::Relaxed) => Err(out_of_memory(name, error)),
+        Err(error) if error.is_for_memory() => {
             let merging = context.with_session(engine::merging(&context.session));
             let again = rows(ModelBuild { context: &merging, ..build }, partition_build).await;
             again.map_err(|error| out_of_memory(name, error))
@@ -233,38 +242,47 @@ async fn execute(build: ModelBuild<'_>) -> Result<Rows, TransformError> {
     let plan = context.plan(table).map_err(query)?;
     let mut running = Running::start(&context.session, plan).await.map_err(query)?;
     let mut file = context.store.create_parquet(name, &table.schema, table.schema.fields().len())?;
-    let (sender, mut receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
+    let (sender, mut receiver) = mpsc::channel(WAITING_BATCHES);
     // Encoding Parquet takes about as long as making the rows; on its own thread it takes none of their time.
     let writer = tokio::task::spawn_blocking(move || {
-        while let Some(batch) = receiver.blocking_recv() {
-            file.write(&batch)?;
+        while let Some(message) = receiver.blocking_recv() {
+            match message {
+                Message::Rows(batch) => file.write(&batch)?,
+                Message::End => return Ok(Some(file.finish()?)),
+            }
         }
-        Ok::<_, StoreError>(file)
+        file.discard();
+        Ok::<_, StoreError>(None)
     });
-    let mut failed = None;
-    while let Some(batch) = running.batches.next().await {
-        match batch {
-            Ok(batch) => {
-                if sender.send(batch).await.is_err() {
-                    // The writer has given up, and says why below.
-                    break;
-                }
-            }
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
-        }
+    let sent = send(&mut running, &sender).await.map_err(query);
+    if sent.is_ok() {
+        // A writer that fails takes no more, and says why below.
+        let _ = sender.send(Message::End).await;
     }
     drop(sender);
-    let file = writer.await.map_err(|error| query(DataFusionError::Execution(error.to_string())))??;
-    if let Some(error) = failed {
-        file.discard();
-        return Err(query(error));
-    }
-    let finished = tokio::task::spawn_blocking(move || file.finish()).await;
-    let file = finished.map_err(|error| query(DataFusionError::Execution(error.to_string())))??;
+    let written = writer.await.map_err(|error| query(DataFusionError::Execution(error.to_string())))?;
+    sent?;
+    let Some(file) = written? else {
+        return Err(query(DataFusionError::Internal("rows were not written to their end".to_owned())));
+    };
     Ok(Rows { files: vec![file], built_from: None, partition_counts: None, read: running.rows_read() })
+}
+
+/// What the writer of a table is told.
+enum Message {
+    Rows(RecordBatch),
+    /// These were all rows. Without it they are not a table: whoever made them has failed, or is gone.
+    End,
+}
+
+/// Hands the rows of a query to the writer of a table, as long as that takes any.
+async fn send(running: &mut Running, to: &mpsc::Sender<Message>) -> Result<(), DataFusionError> {
+    while let Some(batch) = running.batches.next().await {
+        if to.send(Message::Rows(batch?)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn out_of_memory(model: &str, error: TransformError) -> TransformError {

@@ -14,10 +14,10 @@ use chrono::{DateTime, Utc};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::prelude::SessionContext;
-use futures::StreamExt;
 use serde::Serialize;
+use tokio::sync::mpsc;
 
-use super::{ModelBuild, Rows, Running, TransformError, WAITING_BATCHES};
+use super::{Message, ModelBuild, Rows, Running, TransformError, WAITING_BATCHES, send};
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 use crate::partition::{PartitionKey, Partitioner};
@@ -215,30 +215,19 @@ pub(super) async fn make(build: ModelBuild<'_>, partition_build: &PartitionBuild
     }
     let rest = UnchangedRows::of(build, &partition_build.partitioned.by, touched.clone(), keys.clone());
     let writer = Writer::new(build, &partition_build.partitioned.by, rest, partition_build.group_rows)?;
-    let (sender, receiver) = tokio::sync::mpsc::channel(WAITING_BATCHES);
+    let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
     let writing = tokio::task::spawn_blocking(move || writer.write_all(receiver));
-    let mut read = 0;
-    let mut failed = None;
-    for (session, plan) in plans {
-        match send(build, &session, plan, &sender).await {
-            Ok(more) => read += more,
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
-        }
+    let read = run_all(plans, &sender).await.map_err(|error| TransformError::query(build.name, error));
+    if read.is_ok() {
+        // A writer that fails takes no more, and says why below.
+        let _ = sender.send(Message::End).await;
     }
     drop(sender);
+    let written = writing.await;
     let written =
-        writing.await.map_err(|error| TransformError::query(build.name, DataFusionError::Execution(error.to_string())));
-    let ((written, old_read), failed) = match (written?, failed) {
-        (Ok(written), failed) => (written, failed),
-        (Err(error), _) => return Err(error.into()),
-    };
-    if let Some(error) = failed {
-        written.iter().for_each(|file| build.context.store.discard(file));
-        return Err(error);
-    }
+        written.map_err(|error| TransformError::query(build.name, DataFusionError::Execution(error.to_string())))?;
+    let read = read?;
+    let (written, old_read) = written?;
     let rows = settle(build, partition_build, made_of, (&keys, dirty.is_none()), (touched, kept), written)?;
     Ok(Rows { read: read + old_read, ..rows })
 }
@@ -361,22 +350,18 @@ fn by_key(
     Ok((Expr::Column(plan.schema().columns()[at].clone()), schema.field(at).data_type().clone()))
 }
 
-/// Sends the rows of a plan to the writer; returns how many rows of its inputs it read.
-async fn send(
-    build: ModelBuild<'_>,
-    session: &SessionContext,
-    plan: LogicalPlan,
-    to: &tokio::sync::mpsc::Sender<RecordBatch>,
-) -> Result<u64, TransformError> {
-    let query = |error| TransformError::query(build.name, error);
-    let mut running = Running::start(session, plan).await.map_err(query)?;
-    while let Some(batch) = running.batches.next().await {
-        if to.send(batch.map_err(query)?).await.is_err() {
-            // The writer has given up, and says why.
-            break;
-        }
+/// Runs plans one after the other and hands their rows to the writer; returns how many rows of inputs they read.
+async fn run_all(
+    plans: Vec<(SessionContext, LogicalPlan)>,
+    to: &mpsc::Sender<Message>,
+) -> Result<u64, DataFusionError> {
+    let mut read = 0;
+    for (session, plan) in plans {
+        let mut running = Running::start(&session, plan).await?;
+        send(&mut running, to).await?;
+        read += running.rows_read();
     }
-    Ok(running.rows_read())
+    Ok(read)
 }
 
 /// The rows of files that are written anew, those of partitions that are made again left out, in the order of files.
@@ -484,30 +469,34 @@ impl Writer {
     }
 
     /// Writes everything; returns the files, and how many rows of old ones were read.
-    fn write_all(
-        mut self,
-        mut from: tokio::sync::mpsc::Receiver<RecordBatch>,
-    ) -> Result<(Vec<DataFile>, u64), StoreError> {
+    fn write_all(mut self, mut from: mpsc::Receiver<Message>) -> Result<(Vec<DataFile>, u64), StoreError> {
         let written = self.write_from(&mut from);
-        if let Err(error) = written {
-            self.done.iter().for_each(|file| self.store.discard(file));
-            if let Some((file, _)) = self.open.take() {
-                file.discard();
-            }
-            return Err(error);
+        if matches!(written, Ok(true)) {
+            return Ok((self.done, self.rest.read));
         }
-        Ok((self.done, self.rest.read))
+        self.done.drain(..).for_each(|file| self.store.discard(&file));
+        if let Some((file, _)) = self.open.take() {
+            file.discard();
+        }
+        written.map(|_| (Vec::new(), 0))
     }
 
-    fn write_from(&mut self, from: &mut tokio::sync::mpsc::Receiver<RecordBatch>) -> Result<(), StoreError> {
-        while let Some(batch) = from.blocking_recv() {
-            let batch = conform(&batch, &self.schema).map_err(|source| self.failed(source))?;
-            self.write(&batch)?;
+    /// Writes what comes; returns whether that came to its end.
+    fn write_from(&mut self, from: &mut mpsc::Receiver<Message>) -> Result<bool, StoreError> {
+        loop {
+            match from.blocking_recv() {
+                None => return Ok(false),
+                Some(Message::End) => break,
+                Some(Message::Rows(batch)) => {
+                    let batch = conform(&batch, &self.schema).map_err(|source| self.failed(source))?;
+                    self.write(&batch)?;
+                }
+            }
         }
         while let Some((_, batch)) = self.take_rest(None)? {
             self.write_run(&batch)?;
         }
-        self.close()
+        self.close().map(|()| true)
     }
 
     /// Writes new rows, and before each partition of them what is left of old files before it.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -265,7 +266,7 @@ async fn make(
         partition_build = partition_build.map(|partition_build| partition_build.only(keys.clone()));
     }
     let fingerprint = entry.build_hash.clone();
-    Ok(transform(&context, name, fingerprint, partition_build.as_ref()).await?.state)
+    Ok(transform(&context, name, fingerprint, partition_build.as_ref(), &AtomicBool::new(false)).await?.state)
 }
 
 /// Prepares to build all partitions of a table, if that is how it is built.

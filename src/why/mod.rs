@@ -416,7 +416,7 @@ async fn conditions(
         let with = narrowed(session, plan, &without, table, condition).await?;
         Ok::<_, DataFusionError>((condition::of_scans(&with), condition::of_scans(&without)))
     };
-    let (mut with, without) = arrive.await.map_err(WhyError::Engine)?;
+    let (mut with, without) = arrive.await.map_err(WhyError::engine)?;
     let mut found = BTreeMap::new();
     for input in &table.inputs {
         // An input that is not read at all any more has no row that counts.
