@@ -1,17 +1,17 @@
 -- One row per reporting day, platform and channel: active users and sessions.
--- scope_type says what a row stands for: `all` for everything, a dimension or both
--- for one value of each; what it does not name is `all` in the row. Distinct users
--- cannot be added up, so totals are counted anew. Platform and channel are those
--- of the session in which an event happened, for users as for sessions.
--- New, returning, resurrected and dormant compare a day with the day before
--- and with the row's own history (growth accounting as in PostHog): new +
--- returning + resurrected = dau. A user is active on day t over n days exactly
--- when the latest active day d has t - n < d <= t, so each active day adds one
--- user at d and takes it away at d + n or at the next active day.
--- wau, mau and stickiness of the first days rest on as many days as there are:
--- window_days. A row is final when nothing that may still land can change it: its
--- sessions are over, and later events are set aside as late, as the contract of
--- user_events must say where $late_events_are_set_aside does.
+-- scope_type says what a row stands for: `all` for everything, a dimension or
+-- both for one value of each; what it does not name is `all` in the row.
+-- Distinct users cannot be added up, so totals are counted anew. Platform and
+-- channel are those of the session in which an event happened, for users as for
+-- sessions. New, returning, resurrected and dormant compare a day with the day
+-- before and with the row's own history (growth accounting as in PostHog): new
+-- + returning + resurrected = dau. A user is active on day t over n days
+-- exactly when the latest active day d has t - n < d <= t, so each active day
+-- adds one user at d and takes it away at d + n or at the next active day. wau,
+-- mau and stickiness of the first days rest on as many days as there are:
+-- window_days. A row is final when nothing that may still land can change it:
+-- its sessions are over, and later events are set aside as late, as the
+-- contract of user_events must say where $late_events_are_set_aside does.
 with
 
 feed as (
@@ -22,238 +22,73 @@ feed as (
 
 events as (
 
-    select
-        events.event_day as day,
-        events.session_platform as platform,
-        events.session_acquisition_channel as acquisition_channel,
-        events.user_id,
-        events.is_page_view
+    select events.*
 
     from fct_event as events
 
     inner join feed
-        on events.event_day >= feed.first_day
-        and events.event_day <= feed.last_day
+        on events.event_day between feed.first_day and feed.last_day
 
 ),
 
 sessions as (
 
-    select * from fct_session
+    select sessions.*
 
-),
+    from fct_session as sessions
 
-scopes as (
-
-    select * from (
-        values
-            ('platform_acquisition_channel', true, true),
-            ('platform', true, false),
-            ('acquisition_channel', false, true),
-            ('all', false, false)
-    ) as scopes (scope_type, by_platform, by_channel)
-
-),
-
-events_summed_to_users as (
-
-    select
-        day,
-        platform,
-        acquisition_channel,
-        user_id,
-        count(*) as events,
-        count(*) filter (where is_page_view) as page_views
-
-    from events
-
-    group by
-        day,
-        platform,
-        acquisition_channel,
-        user_id
-
-),
-
-users_scoped as (
-
-    select
-        users.day,
-        scopes.scope_type,
-        case when scopes.by_platform then users.platform else 'all' end
-            as platform,
-        case
-            when scopes.by_channel then users.acquisition_channel else 'all'
-        end as acquisition_channel,
-        users.user_id,
-        users.events,
-        users.page_views
-
-    from events_summed_to_users as users
-
-    cross join scopes
+    inner join feed
+        on sessions.session_day between feed.first_day and feed.last_day
 
 ),
 
 user_days as (
 
     select
-        day,
-        scope_type,
-        platform,
-        acquisition_channel,
+        event_day as day,
         user_id,
-        sum(events) as events,
-        sum(page_views) as page_views
+        -- One bit, from the right, for each column that a total goes over.
+        case grouping(session_platform, session_acquisition_channel)
+            when 0 then 'platform_acquisition_channel'
+            when 1 then 'platform'
+            when 2 then 'acquisition_channel'
+            else 'all'
+        end as scope_type,
+        case grouping(session_platform)
+            when 1 then 'all' else session_platform
+        end as platform,
+        case grouping(session_acquisition_channel)
+            when 1 then 'all' else session_acquisition_channel
+        end as acquisition_channel,
+        count(*) as events,
+        count(*) filter (where is_page_view) as page_views
 
-    from users_scoped
+    from events
 
-    group by
-        day,
-        scope_type,
-        platform,
-        acquisition_channel,
-        user_id
-
-),
-
-user_days_with_neighbours as (
-
-    select
-        day,
-        scope_type,
-        platform,
-        acquisition_channel,
-        events,
-        page_views,
-        lag(day) over (
-            partition by scope_type, platform, acquisition_channel, user_id
-            order by day
-        ) as previous_day,
-        lead(day) over (
-            partition by scope_type, platform, acquisition_channel, user_id
-            order by day
-        ) as next_day
-
-    from user_days
+    group by grouping sets (
+        (event_day, user_id, session_platform, session_acquisition_channel),
+        (event_day, user_id, session_platform),
+        (event_day, user_id, session_acquisition_channel),
+        (event_day, user_id)
+    )
 
 ),
 
-changes as (
-
-    select
-        day,
-        scope_type,
-        platform,
-        acquisition_channel,
-        1 as dau,
-        1 as wau_change,
-        1 as mau_change,
-        case when previous_day is null then 1 else 0 end as new_users,
-        case when previous_day = day - 1 then 1 else 0 end as returning_users,
-        case when previous_day < day - 1 then 1 else 0 end
-            as resurrected_users,
-        0 as dormant_users,
-        events,
-        page_views
-
-    from user_days_with_neighbours
-
-    union all
-
-    select
-        least(day + 7, next_day) as day,
-        scope_type,
-        platform,
-        acquisition_channel,
-        0 as dau,
-        -1 as wau_change,
-        0 as mau_change,
-        0 as new_users,
-        0 as returning_users,
-        0 as resurrected_users,
-        0 as dormant_users,
-        0 as events,
-        0 as page_views
-
-    from user_days_with_neighbours
-
-    union all
-
-    select
-        least(day + $mau_days, next_day) as day,
-        scope_type,
-        platform,
-        acquisition_channel,
-        0 as dau,
-        0 as wau_change,
-        -1 as mau_change,
-        0 as new_users,
-        0 as returning_users,
-        0 as resurrected_users,
-        0 as dormant_users,
-        0 as events,
-        0 as page_views
-
-    from user_days_with_neighbours
-
-    union all
-
-    select
-        day + 1 as day,
-        scope_type,
-        platform,
-        acquisition_channel,
-        0 as dau,
-        0 as wau_change,
-        0 as mau_change,
-        0 as new_users,
-        0 as returning_users,
-        0 as resurrected_users,
-        1 as dormant_users,
-        0 as events,
-        0 as page_views
-
-    from user_days_with_neighbours
-
-    where next_day is null
-        or next_day > day + 1
-
-),
-
-changes_summed_to_days as (
-
-    select
-        day,
-        scope_type,
-        platform,
-        acquisition_channel,
-        sum(dau) as dau,
-        sum(wau_change) as wau_change,
-        sum(mau_change) as mau_change,
-        sum(new_users) as new_users,
-        sum(returning_users) as returning_users,
-        sum(resurrected_users) as resurrected_users,
-        sum(dormant_users) as dormant_users,
-        sum(events) as events,
-        sum(page_views) as page_views
-
-    from changes
-
-    group by
-        day,
-        scope_type,
-        platform,
-        acquisition_channel
-
-),
-
-sessions_counted as (
+session_days as (
 
     select
         session_day as day,
-        platform,
-        acquisition_channel,
+        case grouping(platform, acquisition_channel)
+            when 0 then 'platform_acquisition_channel'
+            when 1 then 'platform'
+            when 2 then 'acquisition_channel'
+            else 'all'
+        end as scope_type,
+        case grouping(platform) when 1 then 'all' else platform end
+            as platform,
+        case grouping(acquisition_channel)
+            when 1 then 'all' else acquisition_channel
+        end as acquisition_channel,
         count(*) as sessions,
         count(*) filter (where is_engaged) as engaged_sessions,
         count(*) filter (where is_converting) as converting_sessions,
@@ -263,56 +98,49 @@ sessions_counted as (
 
     from sessions
 
-    group by
-        session_day,
-        platform,
-        acquisition_channel
+    group by grouping sets (
+        (session_day, platform, acquisition_channel),
+        (session_day, platform),
+        (session_day, acquisition_channel),
+        (session_day)
+    )
 
 ),
 
-sessions_scoped as (
+user_days_with_neighbours as (
 
     select
-        counted.day,
-        scopes.scope_type,
-        case when scopes.by_platform then counted.platform else 'all' end
-            as platform,
-        case
-            when scopes.by_channel then counted.acquisition_channel
-            else 'all'
-        end as acquisition_channel,
-        counted.sessions,
-        counted.engaged_sessions,
-        counted.converting_sessions,
-        counted.problem_sessions,
-        counted.engaged_seconds_total
+        *,
+        lag(day) over days_of_user as previous_day,
+        lead(day) over days_of_user as next_day
 
-    from sessions_counted as counted
+    from user_days
 
-    cross join scopes
+    window days_of_user as (
+        partition by scope_type, platform, acquisition_channel, user_id
+        order by day
+    )
 
 ),
 
-sessions_summed_to_days as (
+-- What one day of a user changes, on that day and after it.
+user_day_changes as (
 
     select
-        day,
-        scope_type,
-        platform,
-        acquisition_channel,
-        sum(sessions) as sessions,
-        sum(engaged_sessions) as engaged_sessions,
-        sum(converting_sessions) as converting_sessions,
-        sum(problem_sessions) as problem_sessions,
-        sum(engaged_seconds_total) as engaged_seconds_total
+        *,
+        unnest(make_array(
+            named_struct('kind', 'active', 'day', day),
+            named_struct(
+                'kind', 'out of week', 'day', least(day + 7, next_day)
+            ),
+            named_struct(
+                'kind', 'out of month', 'day', least(day + $mau_days, next_day)
+            ),
+            named_struct('kind', 'out of window', 'day', day + $mau_days),
+            named_struct('kind', 'dormant', 'day', nullif(day + 1, next_day))
+        )) as change
 
-    from sessions_scoped
-
-    group by
-        day,
-        scope_type,
-        platform,
-        acquisition_channel
+    from user_days_with_neighbours
 
 ),
 
@@ -327,173 +155,95 @@ days as (
 
 ),
 
-combinations as (
+changes as (
 
-    select distinct
-        scope_type,
-        platform,
-        acquisition_channel
-
-    from user_days
-
-),
-
-spine as (
-
+    -- None at all, so that each scope has a row for every day.
     select
         days.day,
-        combinations.scope_type,
-        combinations.platform,
-        combinations.acquisition_channel
-
+        scopes.*
     from days
+    cross join (
+        select distinct scope_type, platform, acquisition_channel
+        from user_days
+    ) as scopes
 
-    cross join combinations
-
-),
-
-days_joined as (
+    union all by name
 
     select
-        spine.day,
-        spine.scope_type,
-        spine.platform,
-        spine.acquisition_channel,
-        coalesce(changes_summed_to_days.dau, 0) as dau,
-        coalesce(changes_summed_to_days.wau_change, 0) as wau_change,
-        coalesce(changes_summed_to_days.mau_change, 0) as mau_change,
-        coalesce(changes_summed_to_days.new_users, 0) as new_users,
-        coalesce(changes_summed_to_days.returning_users, 0)
-            as returning_users,
-        coalesce(changes_summed_to_days.resurrected_users, 0)
-            as resurrected_users,
-        coalesce(changes_summed_to_days.dormant_users, 0) as dormant_users,
-        coalesce(changes_summed_to_days.events, 0) as events,
-        coalesce(changes_summed_to_days.page_views, 0) as page_views,
-        coalesce(sessions_summed_to_days.sessions, 0) as sessions,
-        coalesce(sessions_summed_to_days.engaged_sessions, 0)
-            as engaged_sessions,
-        coalesce(sessions_summed_to_days.converting_sessions, 0)
-            as converting_sessions,
-        coalesce(sessions_summed_to_days.problem_sessions, 0)
-            as problem_sessions,
-        cast(
-            coalesce(sessions_summed_to_days.engaged_seconds_total, 0)
-            as decimal(18, 3)
-        ) as engaged_seconds_total
+        change['day'] as day,
+        change['kind'] as kind,
+        scope_type,
+        platform,
+        acquisition_channel,
+        previous_day,
+        events,
+        page_views
+    from user_day_changes
 
-    from spine
+    union all by name
 
-    left join changes_summed_to_days
-        on spine.day = changes_summed_to_days.day
-        and spine.scope_type = changes_summed_to_days.scope_type
-        and spine.platform = changes_summed_to_days.platform
-        and spine.acquisition_channel
-            = changes_summed_to_days.acquisition_channel
-
-    left join sessions_summed_to_days
-        on spine.day = sessions_summed_to_days.day
-        and spine.scope_type = sessions_summed_to_days.scope_type
-        and spine.platform = sessions_summed_to_days.platform
-        and spine.acquisition_channel
-            = sessions_summed_to_days.acquisition_channel
+    select * from session_days
 
 ),
 
-days_with_windows as (
+days_counted as (
 
     select
         day,
         scope_type,
         platform,
         acquisition_channel,
-        dau,
-        wau_change,
-        mau_change,
-        new_users,
-        returning_users,
-        resurrected_users,
-        dormant_users,
-        events,
-        page_views,
-        sessions,
-        engaged_sessions,
-        converting_sessions,
-        problem_sessions,
-        engaged_seconds_total,
-        sum(wau_change) over (
-            partition by scope_type, platform, acquisition_channel
-            order by day
-            rows between unbounded preceding and current row
-        ) as wau,
-        sum(mau_change) over (
-            partition by scope_type, platform, acquisition_channel
-            order by day
-            rows between unbounded preceding and current row
-        ) as mau,
-        sum(dau) over (
-            partition by scope_type, platform, acquisition_channel
-            order by day
-            rows between unbounded preceding and current row
-        ) as user_days_so_far
+        count(*) filter (where kind = 'active') as dau,
+        count(*) filter (where kind = 'out of week') as out_of_week,
+        count(*) filter (where kind = 'out of month') as out_of_month,
+        count(*) filter (where kind = 'out of window') as out_of_window,
+        count(*) filter (where kind = 'active' and previous_day is null)
+            as new_users,
+        count(*) filter (where kind = 'active' and previous_day = day - 1)
+            as returning_users,
+        count(*) filter (where kind = 'active' and previous_day < day - 1)
+            as resurrected_users,
+        count(*) filter (where kind = 'dormant') as dormant_users,
+        coalesce(sum(events) filter (where kind = 'active'), 0) as events,
+        coalesce(sum(page_views) filter (where kind = 'active'), 0)
+            as page_views,
+        coalesce(sum(sessions), 0) as sessions,
+        coalesce(sum(engaged_sessions), 0) as engaged_sessions,
+        coalesce(sum(converting_sessions), 0) as converting_sessions,
+        coalesce(sum(problem_sessions), 0) as problem_sessions,
+        cast(coalesce(sum(engaged_seconds_total), 0) as decimal(18, 3))
+            as engaged_seconds_total
 
-    from days_joined
+    from changes
+
+    group by
+        day,
+        scope_type,
+        platform,
+        acquisition_channel
 
 ),
 
-days_with_activity as (
+days_with_windows as (
 
     select
-        days_with_windows.day,
-        days_with_windows.scope_type,
-        days_with_windows.platform,
-        days_with_windows.acquisition_channel,
-        days_with_windows.dau,
-        days_with_windows.new_users,
-        days_with_windows.returning_users,
-        days_with_windows.resurrected_users,
-        days_with_windows.dormant_users,
-        days_with_windows.events,
-        days_with_windows.page_views,
-        days_with_windows.sessions,
-        days_with_windows.engaged_sessions,
-        days_with_windows.converting_sessions,
-        days_with_windows.problem_sessions,
-        days_with_windows.engaged_seconds_total,
-        days_with_windows.wau,
-        days_with_windows.mau,
-        days_with_windows.user_days_so_far - coalesce(
-            lag(days_with_windows.user_days_so_far, $mau_days) over (
-                partition by
-                    days_with_windows.scope_type,
-                    days_with_windows.platform,
-                    days_with_windows.acquisition_channel
-                order by days_with_windows.day
-            ),
-            0
-        ) as active_user_days,
-        least(days_with_windows.day - feed.first_day + 1, $mau_days)
-            as window_days,
-        days_with_windows.day < feed.complete_until as is_complete,
-        $late_events_are_set_aside
-            and days_with_windows.day
-                + $late_days
-                + ($session_max_seconds + 86399) / 86400
-                < feed.complete_until as is_final
+        days_counted.*,
+        sum(dau - out_of_week) over so_far as wau,
+        sum(dau - out_of_month) over so_far as mau,
+        sum(dau - out_of_window) over so_far as active_user_days,
+        least(day - feed.first_day + 1, $mau_days) as window_days,
+        feed.last_day,
+        feed.complete_until
 
-    from days_with_windows
+    from days_counted
 
     cross join feed
 
-),
-
-days_with_possible_activity as (
-
-    select
-        *,
-        mau * window_days as possible_user_days
-
-    from days_with_activity
+    window so_far as (
+        partition by scope_type, platform, acquisition_channel
+        order by day
+        rows between unbounded preceding and current row
+    )
 
 ),
 
@@ -515,8 +265,8 @@ final as (
         resurrected_users,
         dormant_users,
         active_user_days,
-        possible_user_days,
-        ratio(active_user_days, possible_user_days) as stickiness,
+        mau * window_days as possible_user_days,
+        ratio(active_user_days, mau * window_days) as stickiness,
         sessions,
         engaged_sessions,
         ratio(engaged_sessions, sessions) as engagement_rate,
@@ -530,10 +280,17 @@ final as (
         cast(window_days as bigint) as window_days,
 
         ---------- booleans
-        is_complete,
-        is_final
+        day < complete_until as is_complete,
+        $late_events_are_set_aside
+            and day
+                + $late_days
+                + ($session_max_seconds + 86399) / 86400
+                < complete_until as is_final
 
-    from days_with_possible_activity
+    from days_with_windows
+
+    -- Users leave windows after the last day, too.
+    where day <= last_day
 
 )
 
