@@ -6,7 +6,7 @@ with
 support_days_summed_to_months as (
 
     select
-        cast(date_trunc('month', day) as date) as month,
+        month_start(day) as month,
         sum(created) as created,
         sum(resolved_tickets) as solved,
         sum(first_contact_tickets) as first_contact_tickets,
@@ -17,10 +17,9 @@ support_days_summed_to_months as (
 
     where scope_type = 'all'
         -- The days of a month end with the feed; what teams did is counted whole.
-        and cast(date_trunc('month', day) + interval '1 month' as date)
-            <= (select complete_until from dim_ticket_feed)
+        and month_end(day) < (select complete_until from dim_ticket_feed)
 
-    group by cast(date_trunc('month', day) as date)
+    group by month_start(day)
 
 ),
 
