@@ -67,12 +67,8 @@ final as (
         tickets.channel,
 
         ---------- numbers
-        round(
-            greatest(
-                seconds_between(tickets.created_at, solves.solved_at), 0
-            ) / 60,
-            2
-        ) as resolution_minutes,
+        minutes_of(seconds_between(tickets.created_at, solves.solved_at))
+            as resolution_minutes,
         solves.touches,
 
         ---------- booleans
