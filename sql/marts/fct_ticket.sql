@@ -1,21 +1,22 @@
--- One row per ticket: waits, replies, routing, service level and rating.
--- All minutes are calendar minutes. Status, priority, group and assignee are the
--- newest that the ticket's row and its history know, and updated_at is the newest
--- time in either. Closing a ticket that was never solved (merged, spam, a rule)
--- counts as its solve. A reply is a public comment by a person in support that
--- does not open the ticket; robots never count. The first public comment opens it
--- if it was written within a second of its creation: the request itself, or what
--- an agent wrote who created the ticket for somebody. Where the request is no
--- comment, or the ticket began with a private note, the first public comment by
--- support is the reply; after the ticket was closed none is. The first priority
--- is that of the creation; if the history has only changes, what the first of
--- them names as the value before (previous_value), or what the ticket's row says
--- if that is older; else nobody knows it. The service level of the first reply
--- holds the target that was valid on the day of creation for the first priority,
--- and none where that is not known; its clock ends at the first reply, the first
--- solve or the closing, whichever comes first. The rating is the one given in the
--- help desk: the latest within $csat_answer_days of the offer, else the first one
--- after it; fct_ticket_rating has surveys as well. A ticket created on a day that
+-- One row per ticket: waits, replies, routing, service level and rating. All
+-- minutes are calendar minutes. Status, priority, group and assignee are the
+-- newest that the ticket's row and its history know, and updated_at is the
+-- newest time in either. Closing a ticket that was never solved (merged, spam,
+-- a rule) counts as its solve. A reply is a public comment by a person in
+-- support that does not open the ticket; robots never count. The first public
+-- comment opens it if it was written within a second of its creation: the
+-- request itself, or what an agent wrote who created the ticket for somebody.
+-- Where the request is no comment, or the ticket began with a private note, the
+-- first public comment by support is the reply; after the ticket was closed
+-- none is. The first priority is that of the creation; if the history has only
+-- changes, what the first of them names as the value before (previous_value),
+-- or what the ticket's row says if that is older; else nobody knows it. The
+-- service level of the first reply holds the target that was valid on the day
+-- of creation for the first priority, and none where that is not known; its
+-- clock ends at the first reply, the first solve or the closing, whichever
+-- comes first. The rating is the one given in the help desk: the latest within
+-- $csat_answer_days of the offer, else the first one after it;
+-- fct_ticket_rating has surveys as well. A ticket created on a day that
 -- dim_ticket_feed does not reach is astray, and counts in no KPI.
 with
 
@@ -97,74 +98,34 @@ events_summed_to_tickets as (
 tickets_joined as (
 
     select
-        tickets.ticket_id,
-        tickets.requester_id,
+        tickets.* except (assignee_id, group_id, status, priority),
+        resolved.* except (ticket_id),
+        replied.* except (ticket_id),
+        routed.* except (ticket_id, first_priority),
+        rated.* except (ticket_id),
+        first_solves.is_first_contact_resolved,
+        events_summed_to_tickets.last_event_at,
         case
             when routed.has_newer_assignee then routed.newer_assignee_id
             else tickets.assignee_id
         end as assignee_id,
-        coalesce(
-            case
-                when routed.has_newer_group then routed.newer_group_id
-                else tickets.group_id
-            end,
-            'none'
-        ) as group_id,
-        resolved.solver_id,
-        replied.first_reply_agent_id,
+        case
+            when routed.has_newer_group then routed.newer_group_id
+            else tickets.group_id
+        end as group_id,
         coalesce(resolved.last_status, tickets.status) as status,
-        coalesce(
-            case
-                when routed.has_newer_priority then routed.newer_priority
-                else tickets.priority
-            end,
-            'none'
-        ) as priority,
+        case
+            when routed.has_newer_priority then routed.newer_priority
+            else tickets.priority
+        end as priority,
         case
             when routed.has_priority_events then routed.first_priority
             else tickets.priority
         end as first_priority,
-        tickets.ticket_type,
-        tickets.channel,
-        tickets.category,
-        rated.csat_first_rating,
-        rated.csat_rating,
-        coalesce(resolved.solves, 0) as solves,
-        coalesce(resolved.reopens, 0) as reopens,
-        coalesce(first_solves.is_first_contact_resolved, false)
-            as is_first_contact_resolved,
-        resolved.requester_wait_minutes,
-        resolved.agent_work_minutes,
-        resolved.agent_wait_minutes,
-        resolved.on_hold_minutes,
-        coalesce(replied.comments, 0) as comments,
-        coalesce(replied.public_comments, 0) as public_comments,
-        coalesce(replied.private_comments, 0) as private_comments,
-        coalesce(replied.agent_replies, 0) as agent_replies,
-        coalesce(replied.touches, 0) as touches,
-        coalesce(routed.assignees, 0) as assignees,
-        coalesce(routed.handoffs, 0) as handoffs,
-        coalesce(routed.group_hops, 0) as group_hops,
-        coalesce(routed.priority_changes, 0) as priority_changes,
-        coalesce(rated.csat_answers, 0) as csat_answers,
-        coalesce(rated.is_csat_in_time, false) as is_csat_in_time,
         local_day(tickets.created_at, $reporting_zone) as created_day,
-        tickets.created_at,
-        -- `greatest` passes over nulls.
-        greatest(
-            tickets.updated_at, events_summed_to_tickets.last_event_at
-        ) as updated_at,
-        replied.first_replied_at,
-        resolved.first_solved_at,
-        resolved.last_solved_at,
-        resolved.first_closed_at,
         -- A solve or a closing without a reply ends the wait, too.
-        least(
-            replied.first_replied_at,
-            resolved.first_solved_at
-        ) as sla_ended_at,
-        rated.csat_offered_at,
-        rated.csat_answered_at
+        least(replied.first_replied_at, resolved.first_solved_at)
+            as sla_ended_at
 
     from tickets
 
@@ -191,61 +152,14 @@ tickets_joined as (
 tickets_with_target as (
 
     select
-        tickets_joined.ticket_id,
-        tickets_joined.requester_id,
-        tickets_joined.assignee_id,
-        tickets_joined.group_id,
-        tickets_joined.solver_id,
-        tickets_joined.first_reply_agent_id,
-        tickets_joined.status,
-        tickets_joined.priority,
-        tickets_joined.first_priority,
-        tickets_joined.ticket_type,
-        tickets_joined.channel,
-        tickets_joined.category,
-        tickets_joined.csat_first_rating,
-        tickets_joined.csat_rating,
-        tickets_joined.solves,
-        tickets_joined.reopens,
-        tickets_joined.is_first_contact_resolved,
-        tickets_joined.requester_wait_minutes,
-        tickets_joined.agent_work_minutes,
-        tickets_joined.agent_wait_minutes,
-        tickets_joined.on_hold_minutes,
-        tickets_joined.comments,
-        tickets_joined.public_comments,
-        tickets_joined.private_comments,
-        tickets_joined.agent_replies,
-        tickets_joined.touches,
-        tickets_joined.assignees,
-        tickets_joined.handoffs,
-        tickets_joined.group_hops,
-        tickets_joined.priority_changes,
-        tickets_joined.csat_answers,
-        tickets_joined.is_csat_in_time,
-        tickets_joined.created_day,
-        tickets_joined.created_at,
+        tickets_joined.*,
         -- A date that the feed does not reach is a wrong one.
         coalesce(
-            tickets_joined.created_day not between feed.first_day
-                and feed.last_day,
-            false
+            created_day not between feed.first_day and feed.last_day, false
         ) as is_astray,
-        tickets_joined.updated_at,
-        tickets_joined.first_replied_at,
-        tickets_joined.first_solved_at,
-        tickets_joined.last_solved_at,
-        tickets_joined.first_closed_at,
-        tickets_joined.sla_ended_at,
-        tickets_joined.csat_offered_at,
-        tickets_joined.csat_answered_at,
         first_reply_targets.target as sla_first_reply_target_minutes,
         seconds_between(
-            tickets_joined.created_at,
-            coalesce(
-                tickets_joined.sla_ended_at,
-                greatest($as_of, tickets_joined.created_at)
-            )
+            created_at, coalesce(sla_ended_at, greatest($as_of, created_at))
         ) / 60 as sla_elapsed_minutes
 
     from tickets_joined
@@ -254,8 +168,9 @@ tickets_with_target as (
 
     left join first_reply_targets
         on tickets_joined.first_priority = first_reply_targets.priority
-        and tickets_joined.created_day >= first_reply_targets.valid_from
-        and tickets_joined.created_day <= first_reply_targets.valid_to
+        and tickets_joined.created_day
+            between first_reply_targets.valid_from
+            and first_reply_targets.valid_to
 
 ),
 
@@ -266,13 +181,13 @@ final as (
         ticket_id,
         requester_id,
         assignee_id,
-        group_id,
+        coalesce(group_id, 'none') as group_id,
         solver_id,
         first_reply_agent_id,
 
         ---------- strings
         status,
-        priority,
+        coalesce(priority, 'none') as priority,
         first_priority,
         ticket_type,
         channel,
@@ -285,66 +200,49 @@ final as (
             else 'met'
         end as sla_first_reply_state,
         case
-            when solves = 0 then 'unsolved'
-            when touches = 0 then 'none'
+            when coalesce(solves, 0) = 0 then 'unsolved'
             when touches = 1 then 'one'
             when touches = 2 then 'two'
-            else 'more'
+            when touches > 2 then 'more'
+            else 'none'
         end as touch_class,
         csat_first_rating,
         csat_rating,
 
         ---------- numbers
-        case
-            when first_replied_at is not null
-                then round(
-                    greatest(seconds_between(created_at, first_replied_at), 0)
-                        / 60,
-                    2
-                )
-        end as first_reply_minutes,
-        case
-            when first_solved_at is not null
-                then round(
-                    greatest(seconds_between(created_at, first_solved_at), 0)
-                        / 60,
-                    2
-                )
-        end as first_resolution_minutes,
-        case
-            when last_solved_at is not null
-                then round(
-                    greatest(seconds_between(created_at, last_solved_at), 0)
-                        / 60,
-                    2
-                )
-        end as full_resolution_minutes,
+        minutes_of(seconds_between(created_at, first_replied_at))
+            as first_reply_minutes,
+        minutes_of(seconds_between(created_at, first_solved_at))
+            as first_resolution_minutes,
+        minutes_of(seconds_between(created_at, last_solved_at))
+            as full_resolution_minutes,
         requester_wait_minutes,
         agent_work_minutes,
         agent_wait_minutes,
         on_hold_minutes,
         sla_first_reply_target_minutes,
-        comments,
-        public_comments,
-        private_comments,
-        agent_replies,
-        touches,
-        assignees,
-        handoffs,
-        group_hops,
-        priority_changes,
-        solves,
-        reopens,
-        csat_answers,
+        coalesce(comments, 0) as comments,
+        coalesce(public_comments, 0) as public_comments,
+        coalesce(private_comments, 0) as private_comments,
+        coalesce(agent_replies, 0) as agent_replies,
+        coalesce(touches, 0) as touches,
+        coalesce(assignees, 0) as assignees,
+        coalesce(handoffs, 0) as handoffs,
+        coalesce(group_hops, 0) as group_hops,
+        coalesce(priority_changes, 0) as priority_changes,
+        coalesce(solves, 0) as solves,
+        coalesce(reopens, 0) as reopens,
+        coalesce(csat_answers, 0) as csat_answers,
 
         ---------- booleans
         status = 'deleted' as is_deleted,
         is_astray,
         status in ('solved', 'closed') as is_solved,
-        reopens > 0 as is_reopened,
-        status in ('solved', 'closed') and touches = 1 as is_one_touch,
-        is_first_contact_resolved,
-        is_csat_in_time,
+        coalesce(reopens > 0, false) as is_reopened,
+        status in ('solved', 'closed') and coalesce(touches, 0) = 1
+            as is_one_touch,
+        coalesce(is_first_contact_resolved, false) as is_first_contact_resolved,
+        coalesce(is_csat_in_time, false) as is_csat_in_time,
 
         ---------- dates
         created_day,
@@ -353,7 +251,8 @@ final as (
 
         ---------- timestamps
         created_at,
-        updated_at,
+        -- `greatest` passes over nulls.
+        greatest(updated_at, last_event_at) as updated_at,
         first_replied_at,
         first_solved_at,
         last_solved_at,
