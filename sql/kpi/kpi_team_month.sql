@@ -73,8 +73,8 @@ groups as (
 
 ),
 
--- What counts for a group in a month. A branch has the columns that its kind of
--- happening knows, and the others are null.
+-- What counts for a group in a month. A branch has the columns that its kind
+-- of happening knows, and the others are null.
 happenings as (
 
     -- Nothing at all: every group has every month.
