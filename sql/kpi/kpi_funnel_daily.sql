@@ -1,21 +1,9 @@
 -- One row per funnel, step, day and segment: who entered and how far they came.
 -- A day's users are those who took the first step on it; what they did later
--- within the window counts for that day. Segments are those of the first step of
--- the best attempt. Seconds are from the first step to this one. A day is
+-- within the window counts for that day. Segments are those of the first step
+-- of the best attempt. Seconds are from the first step to this one. A day is
 -- complete when the window is closed for whoever entered at its end.
 with
-
-steps as (
-
-    select * from dim_funnel_step
-
-),
-
-steps_reached as (
-
-    select * from fct_funnel_step
-
-),
 
 feed as (
 
@@ -35,142 +23,102 @@ days as (
 
 ),
 
-segment_types as (
-
-    select * from (
-        values
-            ('all'),
-            ('platform'),
-            ('acquisition_channel')
-    ) as segment_types (segment_type)
-
-),
-
-steps_scoped as (
-
-    select
-        steps_reached.funnel_id,
-        steps_reached.step,
-        steps_reached.entered_day as day,
-        segment_types.segment_type,
-        case segment_types.segment_type
-            when 'platform' then steps_reached.platform
-            when 'acquisition_channel' then steps_reached.acquisition_channel
-            else 'all'
-        end as segment,
-        steps_reached.seconds_from_start
-
-    from steps_reached
-
-    cross join segment_types
-
-),
-
-steps_summed_to_days as (
+days_counted as (
 
     select
         funnel_id,
         step,
-        day,
-        segment_type,
-        segment,
+        entered_day as day,
+        -- One bit, from the right, for each column that a total goes over.
+        case grouping(platform, acquisition_channel)
+            when 1 then 'platform'
+            when 2 then 'acquisition_channel'
+            else 'all'
+        end as scope_type,
+        case grouping(platform, acquisition_channel)
+            when 1 then platform
+            when 2 then acquisition_channel
+            else 'all'
+        end as scope_id,
         count(*) as reached,
         median(seconds_from_start) as median_seconds,
         percentile_cont(seconds_from_start, 0.9) as p90_seconds
 
-    from steps_scoped
+    from fct_funnel_step
 
-    group by
-        funnel_id,
-        step,
-        day,
-        segment_type,
-        segment
+    group by grouping sets (
+        (funnel_id, step, entered_day),
+        (funnel_id, step, entered_day, platform),
+        (funnel_id, step, entered_day, acquisition_channel)
+    )
 
 ),
 
-segments as (
+scopes as (
 
     select
         funnel_id,
-        segment_type,
-        segment
-    from steps_scoped
+        scope_type,
+        scope_id
+    from days_counted
 
     union
 
+    -- Whoever entered a funnel or not, it has a total.
     select
         funnel_id,
-        'all' as segment_type,
-        'all' as segment
-    from steps
+        'all' as scope_type,
+        'all' as scope_id
+    from dim_funnel_step
 
 ),
 
+-- Every step of a funnel, for each of its scopes on each day.
 spine as (
 
     select
-        steps.funnel_id,
-        steps.step,
-        steps.step_name,
-        steps.window_seconds,
-        segments.segment_type,
-        segments.segment,
-        days.day,
-        days.known_until
+        *,
+        local_day(
+            to_timestamp_seconds(
+                extract(epoch from known_until) - window_seconds
+            ),
+            $reporting_zone
+        ) > day as is_complete
 
-    from steps
+    from dim_funnel_step
 
-    inner join segments
-        on steps.funnel_id = segments.funnel_id
+    inner join scopes using (funnel_id)
 
     cross join days
 
 ),
 
-days_joined as (
+spine_joined as (
 
     select
-        spine.funnel_id,
-        spine.step,
-        spine.step_name,
-        spine.segment_type,
-        spine.segment,
-        spine.day,
-        coalesce(steps_summed_to_days.reached, 0) as reached,
-        steps_summed_to_days.median_seconds,
-        steps_summed_to_days.p90_seconds,
-        local_day(
-            to_timestamp_seconds(
-                extract(epoch from spine.known_until) - spine.window_seconds
-            ),
-            $reporting_zone
-        ) > spine.day as is_complete
+        * except (reached),
+        coalesce(reached, 0) as reached
 
     from spine
 
-    left join steps_summed_to_days
-        on spine.funnel_id = steps_summed_to_days.funnel_id
-        and spine.step = steps_summed_to_days.step
-        and spine.day = steps_summed_to_days.day
-        and spine.segment_type = steps_summed_to_days.segment_type
-        and spine.segment = steps_summed_to_days.segment
+    left join days_counted
+        using (funnel_id, step, day, scope_type, scope_id)
 
 ),
 
-days_with_neighbours as (
+steps_with_neighbours as (
 
     select
         *,
         max(reached) over (
-            partition by funnel_id, segment_type, segment, day
+            partition by funnel_id, scope_type, scope_id, day
         ) as entered,
         lag(reached) over (
-            partition by funnel_id, segment_type, segment, day
+            partition by funnel_id, scope_type, scope_id, day
             order by step
         ) as reached_before
 
-    from days_joined
+    from spine_joined
 
 ),
 
@@ -181,8 +129,8 @@ final as (
         funnel_id,
         step,
         day,
-        segment_type,
-        segment,
+        scope_type as segment_type,
+        scope_id as segment,
 
         ---------- strings
         step_name,
@@ -205,7 +153,7 @@ final as (
         ---------- booleans
         is_complete
 
-    from days_with_neighbours
+    from steps_with_neighbours
 
 )
 
