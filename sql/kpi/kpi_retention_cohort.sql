@@ -1,8 +1,8 @@
 -- One row per cohort, period and segment: who of the users who came first in a
--- week or month came back in the k-th after it.
--- A cohort is the users whose first event ever fell into the period; period 0 is
--- the cohort's own. Weeks begin on Monday. Platform and channel are those of the
--- first event. A period that is not over counts nobody, rather than few.
+-- week or month came back in the k-th after it. A cohort is the users whose
+-- first event ever fell into the period; period 0 is the cohort's own. Weeks
+-- begin on Monday. Platform and channel are those of the first event. A period
+-- that is not over counts nobody, rather than few.
 with
 
 feed as (
@@ -13,13 +13,56 @@ feed as (
 
 events as (
 
-    select fct_event.*
+    select events.*
 
-    from fct_event
+    from fct_event as events
 
     inner join feed
-        on fct_event.event_day >= feed.first_day
-        and fct_event.event_day <= feed.last_day
+        on events.event_day between feed.first_day and feed.last_day
+
+),
+
+days as (
+
+    select
+        unnest(
+            generate_series(first_day, last_day, interval '1 day')
+        ) as day
+
+    from feed
+
+),
+
+days_with_periods as (
+
+    select
+        day,
+        'week' as period_type,
+        cast(date_trunc('week', day) as date) as period_start,
+        cast(date_trunc('week', day) as date) + 6 as period_end
+    from days
+
+    union all
+
+    select
+        day,
+        'month' as period_type,
+        month_start(day) as period_start,
+        month_end(day) as period_end
+    from days
+
+),
+
+periods as (
+
+    select distinct
+        period_type,
+        period_start,
+        period_end < complete_until as is_complete
+
+    from days_with_periods
+
+    cross join feed
 
 ),
 
@@ -27,7 +70,6 @@ users as (
 
     select
         user_id,
-        min(event_day) as first_day,
         first_value(platform order by
             occurred_at, tracker_session_id, event_name) as platform,
         first_value(acquisition_channel order by
@@ -40,196 +82,95 @@ users as (
 
 ),
 
-user_days as (
+user_periods as (
 
-    select distinct
+    select
         user_id,
-        event_day as day
+        period_type,
+        period_start,
+        min(period_start) over (partition by user_id, period_type) as cohort
 
     from events
 
-),
+    inner join days_with_periods
+        on event_day = day
 
-period_types as (
-
-    select * from (
-        values
-            ('week'),
-            ('month')
-    ) as period_types (period_type)
-
-),
-
-segment_types as (
-
-    select * from (
-        values
-            ('all'),
-            ('platform'),
-            ('acquisition_channel')
-    ) as segment_types (segment_type)
-
-),
-
-days as (
-
-    select
-        unnest(
-            generate_series(first_day, last_day, interval '1 day')
-        ) as day,
-        complete_until
-
-    from feed
-
-),
-
-days_with_periods as (
-
-    select
-        days.day,
-        days.complete_until,
-        period_types.period_type,
-        cast(
-            case period_types.period_type
-                when 'week' then date_trunc('week', days.day)
-                else date_trunc('month', days.day)
-            end as date
-        ) as period_start
-
-    from days
-
-    cross join period_types
-
-),
-
-periods as (
-
-    select distinct
+    group by
+        user_id,
         period_type,
+        period_start
+
+),
+
+users_counted as (
+
+    select
+        period_type,
+        cohort,
         period_start,
-        case period_type
-            when 'week' then period_start + 7 <= complete_until
-            else cast(period_start + interval '1 month' as date) <= complete_until
-        end as is_complete
-
-    from days_with_periods
-
-),
-
-users_in_cohorts as (
-
-    select
-        users.user_id,
-        days_with_periods.period_type,
-        days_with_periods.period_start as cohort,
-        segment_types.segment_type,
-        case segment_types.segment_type
-            when 'platform' then users.platform
-            when 'acquisition_channel' then users.acquisition_channel
+        -- One bit, from the right, for each column that a total goes over.
+        case grouping(platform, acquisition_channel)
+            when 1 then 'platform'
+            when 2 then 'acquisition_channel'
             else 'all'
-        end as segment
+        end as scope_type,
+        case grouping(platform, acquisition_channel)
+            when 1 then platform
+            when 2 then acquisition_channel
+            else 'all'
+        end as scope_id,
+        count(*) as users
 
-    from users
+    from user_periods
 
-    inner join days_with_periods
-        on users.first_day = days_with_periods.day
+    inner join users using (user_id)
 
-    cross join segment_types
-
-),
-
-user_periods as (
-
-    select distinct
-        user_days.user_id,
-        days_with_periods.period_type,
-        days_with_periods.period_start
-
-    from user_days
-
-    inner join days_with_periods
-        on user_days.day = days_with_periods.day
+    group by grouping sets (
+        (period_type, cohort, period_start),
+        (period_type, cohort, period_start, platform),
+        (period_type, cohort, period_start, acquisition_channel)
+    )
 
 ),
 
-cohorts as (
-
-    select
-        period_type,
-        cohort,
-        segment_type,
-        segment,
-        count(*) as cohort_size
-
-    from users_in_cohorts
-
-    group by
-        period_type,
-        cohort,
-        segment_type,
-        segment
-
-),
-
-users_retained as (
-
-    select
-        users_in_cohorts.period_type,
-        users_in_cohorts.cohort,
-        users_in_cohorts.segment_type,
-        users_in_cohorts.segment,
-        user_periods.period_start,
-        count(*) as retained
-
-    from users_in_cohorts
-
-    inner join user_periods
-        on users_in_cohorts.user_id = user_periods.user_id
-        and users_in_cohorts.period_type = user_periods.period_type
-
-    group by
-        users_in_cohorts.period_type,
-        users_in_cohorts.cohort,
-        users_in_cohorts.segment_type,
-        users_in_cohorts.segment,
-        user_periods.period_start
-
-),
-
+-- Each cohort in its own period and in every one since. Periods have no gaps, so
+-- their place is their number.
 cells as (
 
     select
-        cohorts.period_type,
-        cohorts.cohort,
-        cohorts.segment_type,
-        cohorts.segment,
+        cohorts.* except (users, period_start),
+        cohorts.users as cohort_size,
         periods.period_start,
-        case cohorts.period_type
-            when 'week' then (periods.period_start - cohorts.cohort) / 7
-            else extract(year from periods.period_start) * 12
-                + extract(month from periods.period_start)
-                - extract(year from cohorts.cohort) * 12
-                - extract(month from cohorts.cohort)
-        end as period_number,
-        cohorts.cohort_size,
-        case
-            when periods.is_complete
-                then coalesce(users_retained.retained, 0)
-        end as retained,
-        periods.is_complete
+        periods.is_complete,
+        row_number() over (
+            partition by
+                cohorts.period_type,
+                cohorts.cohort,
+                cohorts.scope_type,
+                cohorts.scope_id
+            order by periods.period_start
+        ) as period_place
 
-    from cohorts
+    from users_counted as cohorts
 
     inner join periods
         on cohorts.period_type = periods.period_type
         and cohorts.cohort <= periods.period_start
 
-    left join users_retained
-        on cohorts.period_type = users_retained.period_type
-        and cohorts.cohort = users_retained.cohort
-        and cohorts.segment_type = users_retained.segment_type
-        and cohorts.segment = users_retained.segment
-        and periods.period_start = users_retained.period_start
+    where cohorts.cohort = cohorts.period_start
+
+),
+
+cells_with_users as (
+
+    select
+        *,
+        case when is_complete then coalesce(users, 0) end as retained
+
+    from cells
+
+    left join users_counted
+        using (period_type, cohort, scope_type, scope_id, period_start)
 
 ),
 
@@ -239,14 +180,14 @@ final as (
         ---------- ids
         period_type,
         cohort,
-        period_number,
-        segment_type,
-        segment,
+        cast(period_place as bigint) - 1 as period_number,
+        scope_type as segment_type,
+        scope_id as segment,
 
         ---------- numbers
         cohort_size,
         retained,
-        round(cast(retained as double) / cohort_size, 6) as retention_rate,
+        ratio(retained, cohort_size) as retention_rate,
 
         ---------- booleans
         is_complete,
@@ -254,7 +195,7 @@ final as (
         ---------- dates
         period_start
 
-    from cells
+    from cells_with_users
 
 )
 
