@@ -133,8 +133,8 @@ users_counted as (
 
 ),
 
--- Each cohort in its own period and in every one since. Periods have no gaps, so
--- their place is their number.
+-- Each cohort in its own period and in every one since. Periods have no gaps,
+-- so their place is their number.
 cells as (
 
     select
