@@ -12,27 +12,14 @@ with
 
 tickets as (
 
-    select
-        ticket_id,
-        requester_id,
-        status,
-        created_at,
-        updated_at
-
-    from stg_tickets
+    select * from stg_tickets
 
 ),
 
 status_events as (
 
     select
-        event_id,
-        ticket_id,
-        actor_id,
-        actor_role,
-        new_value as status,
-        previous_value,
-        occurred_at,
+        *,
         row_number() over (
             partition by ticket_id
             order by occurred_at, event_id
@@ -49,145 +36,77 @@ status_events as (
 
 ),
 
-creations_without_event as (
+statuses as (
 
     select
-        cast(0 as bigint) as event_id,
+        events.event_id,
+        tickets.ticket_id,
+        events.actor_id,
+        events.actor_role,
+        events.new_value as status,
+        events.occurred_at,
+        false as is_inferred
+    from tickets
+    inner join status_events as events
+        on tickets.ticket_id = events.ticket_id
+
+    union all by name
+
+    -- A creation that the history lacks, before every event of the same moment.
+    select
+        0 as event_id,
         tickets.ticket_id,
         tickets.requester_id as actor_id,
         'end-user' as actor_role,
         coalesce(
-            status_events.previous_status,
+            events.previous_value,
             case
-                when status_events.occurred_at is null
+                when events.ticket_id is null
                     and tickets.updated_at <= tickets.created_at
                     then tickets.status
             end,
             'new'
         ) as status,
-        true as is_inferred,
-        tickets.created_at as occurred_at
-
+        tickets.created_at as occurred_at,
+        true as is_inferred
     from tickets
+    left join status_events as events
+        on tickets.ticket_id = events.ticket_id
+        and events.event_number = 1
+    where events.ticket_id is null
+        or events.occurred_at > tickets.created_at
 
-    left join (
-        select
-            ticket_id,
-            previous_value as previous_status,
-            occurred_at
+    union all by name
 
-        from status_events
-
-        where event_number = 1
-    ) as status_events
-        on tickets.ticket_id = status_events.ticket_id
-
-    where status_events.occurred_at is null
-        or status_events.occurred_at > tickets.created_at
-
-),
-
-status_events_of_known_tickets as (
-
+    -- A change that the history lacks, after every event of the same moment.
     select
-        status_events.event_id,
-        status_events.ticket_id,
-        status_events.actor_id,
-        status_events.actor_role,
-        status_events.status,
-        false as is_inferred,
-        status_events.occurred_at
-
-    from status_events
-
-    inner join tickets
-        on status_events.ticket_id = tickets.ticket_id
-
-),
-
-changes_without_event as (
-
-    select
-        -- After every event of the same moment.
         9223372036854775807 as event_id,
         tickets.ticket_id,
-        cast(null as varchar) as actor_id,
-        cast(null as varchar) as actor_role,
         tickets.status,
-        true as is_inferred,
-        greatest(tickets.updated_at, tickets.created_at) as occurred_at
-
+        greatest(tickets.updated_at, tickets.created_at) as occurred_at,
+        true as is_inferred
     from tickets
-
-    left join status_events
-        on tickets.ticket_id = status_events.ticket_id
-        and status_events.event_number_from_last = 1
-
+    left join status_events as events
+        on tickets.ticket_id = events.ticket_id
+        and events.event_number_from_last = 1
     where tickets.status is not null
         and tickets.updated_at is not null
-        and (tickets.status is distinct from status_events.status)
+        and (tickets.status is distinct from events.new_value)
         and (
-            status_events.occurred_at is null
-            or tickets.updated_at >= status_events.occurred_at
+            events.ticket_id is null
+            or tickets.updated_at >= events.occurred_at
         )
-
-),
-
-statuses as (
-
-    select
-        event_id,
-        ticket_id,
-        actor_id,
-        actor_role,
-        status,
-        is_inferred,
-        occurred_at
-
-    from creations_without_event
-
-    union all
-
-    select
-        event_id,
-        ticket_id,
-        actor_id,
-        actor_role,
-        status,
-        is_inferred,
-        occurred_at
-
-    from status_events_of_known_tickets
-
-    union all
-
-    select
-        event_id,
-        ticket_id,
-        actor_id,
-        actor_role,
-        status,
-        is_inferred,
-        occurred_at
-
-    from changes_without_event
 
 ),
 
 statuses_with_previous as (
 
     select
-        event_id,
-        ticket_id,
-        actor_id,
-        actor_role,
-        status,
+        *,
         lag(status) over (
             partition by ticket_id
             order by occurred_at, event_id
-        ) as previous_status,
-        is_inferred,
-        occurred_at
+        ) as previous_status
 
     from statuses
 
@@ -196,25 +115,21 @@ statuses_with_previous as (
 status_changes as (
 
     select
-        event_id,
-        ticket_id,
-        actor_id,
-        actor_role,
-        status,
-        previous_status,
+        *,
         -- What the ticket was before it was deleted, if it was.
-        lag(
-            case when status <> 'deleted' then status end
-        ) ignore nulls over (
-            partition by ticket_id
-            order by occurred_at, event_id
-        ) as kept_status,
-        is_inferred,
-        occurred_at
+        lag(case when status <> 'deleted' then status end) ignore nulls
+            over first_to_last as kept_status,
+        row_number() over first_to_last as interval_number,
+        lead(occurred_at) over first_to_last as ended_at
 
     from statuses_with_previous
 
     where previous_status is distinct from status
+
+    window first_to_last as (
+        partition by ticket_id
+        order by occurred_at, event_id
+    )
 
 ),
 
@@ -231,10 +146,7 @@ status_intervals as (
         actor_role,
 
         ---------- numbers
-        row_number() over (
-            partition by ticket_id
-            order by occurred_at, event_id
-        ) as interval_number,
+        interval_number,
 
         ---------- booleans
         status in ('solved', 'closed', 'deleted') as is_finished,
@@ -249,10 +161,7 @@ status_intervals as (
 
         ---------- timestamps
         occurred_at as started_at,
-        lead(occurred_at) over (
-            partition by ticket_id
-            order by occurred_at, event_id
-        ) as ended_at
+        ended_at
 
     from status_changes
 
