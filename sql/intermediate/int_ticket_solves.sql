@@ -5,26 +5,10 @@
 -- before, else, if the history has none, those of the ticket.
 with
 
-tickets as (
-
-    select
-        ticket_id,
-        assignee_id,
-        group_id
-
-    from stg_tickets
-
-),
-
 moves as (
 
     select
-        ticket_id,
-        actor_id,
-        actor_role,
-        is_solve,
-        interval_number,
-        started_at,
+        *,
         -- Solves and reopenings take turns, so what follows a solve is its
         -- reopening.
         lead(started_at) over (
@@ -58,54 +42,43 @@ solves as (
 
 ),
 
-routes as (
+routes_of_solves as (
 
     select
-        event_id,
-        ticket_id,
+        solves.ticket_id,
+        solve_number,
         field_name,
-        new_value,
-        previous_value,
-        occurred_at
+        event_id,
+        occurred_at <= solved_at as is_before,
+        abs(seconds_between(occurred_at, solved_at)) as seconds_away,
+        case
+            when occurred_at <= solved_at then new_value
+            else previous_value
+        end as value_at_solve
 
-    from stg_ticket_events
+    from solves
+
+    inner join stg_ticket_events using (ticket_id)
 
     where field_name in ('assignee_id', 'group_id')
 
 ),
 
-routes_of_solves as (
+routes_numbered as (
 
     select
-        solves.ticket_id,
-        solves.solve_number,
-        routes.field_name,
-        case
-            when routes.occurred_at <= solves.solved_at then routes.new_value
-            else routes.previous_value
-        end as value_at_solve,
+        *,
         -- The last one up to the solve, else the first one after it.
         row_number() over (
-            partition by
-                solves.ticket_id, solves.solve_number, routes.field_name
+            partition by ticket_id, solve_number, field_name
             order by
-                routes.occurred_at <= solves.solved_at desc,
-                case
-                    when routes.occurred_at <= solves.solved_at
-                        then routes.occurred_at
-                end desc,
-                case
-                    when routes.occurred_at <= solves.solved_at
-                        then routes.event_id
-                end desc,
-                routes.occurred_at,
-                routes.event_id
+                is_before desc,
+                seconds_away,
+                case when is_before then event_id end desc,
+                event_id
         ) as route_number
 
-    from solves
-
-    inner join routes
-        on solves.ticket_id = routes.ticket_id
+    from routes_of_solves
 
 ),
 
@@ -120,7 +93,7 @@ routes_summed_to_solves as (
         bool_or(field_name = 'group_id') as has_group,
         max(value_at_solve) filter (where field_name = 'group_id') as group_id
 
-    from routes_of_solves
+    from routes_numbered
 
     where route_number = 1
 
@@ -130,35 +103,24 @@ routes_summed_to_solves as (
 
 ),
 
-touches as (
-
-    select
-        ticket_id,
-        occurred_at
-
-    from stg_ticket_events
-
-    where field_name = 'comment_public'
-        and is_by_person_in_support
-
-),
-
 touches_summed_to_solves as (
 
     select
         solves.ticket_id,
-        solves.solve_number,
+        solve_number,
         count(*) as touches
 
     from solves
 
-    inner join touches
-        on solves.ticket_id = touches.ticket_id
-        and solves.solved_at >= touches.occurred_at
+    inner join stg_ticket_events using (ticket_id)
+
+    where field_name = 'comment_public'
+        and is_by_person_in_support
+        and occurred_at <= solved_at
 
     group by
         solves.ticket_id,
-        solves.solve_number
+        solve_number
 
 ),
 
@@ -170,18 +132,16 @@ ticket_solves as (
         solves.solve_number,
         case
             when solves.actor_role in ('agent', 'admin') then solves.actor_id
-            when routes_summed_to_solves.has_assignee
-                then routes_summed_to_solves.assignee_id
+            when has_assignee then routes_summed_to_solves.assignee_id
             else tickets.assignee_id
         end as solver_id,
         case
-            when routes_summed_to_solves.has_group
-                then routes_summed_to_solves.group_id
+            when has_group then routes_summed_to_solves.group_id
             else tickets.group_id
         end as group_id,
 
         ---------- numbers
-        coalesce(touches_summed_to_solves.touches, 0) as touches,
+        coalesce(touches, 0) as touches,
 
         ---------- timestamps
         solves.solved_at,
@@ -189,7 +149,7 @@ ticket_solves as (
 
     from solves
 
-    inner join tickets
+    inner join stg_tickets as tickets
         on solves.ticket_id = tickets.ticket_id
 
     left join routes_summed_to_solves
