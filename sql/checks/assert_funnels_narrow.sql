@@ -22,11 +22,11 @@ funnel_days as (
         funnel_id,
         step,
         day,
-        segment_type,
-        segment,
+        scope_type,
+        scope_id,
         reached,
         lag(reached) over (
-            partition by funnel_id, segment_type, segment, day
+            partition by funnel_id, scope_type, scope_id, day
             order by step
         ) as reached_before
 
@@ -69,8 +69,8 @@ findings as (
 
     select
         funnel_id,
-        concat('step ', cast(step as varchar), ' of ', segment_type, ' ',
-            segment, ' was reached by more than the step before') as finding,
+        concat('step ', cast(step as varchar), ' of ', scope_type, ' ',
+            scope_id, ' was reached by more than the step before') as finding,
         day
     from funnel_days
     where reached > reached_before

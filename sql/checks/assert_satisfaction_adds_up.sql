@@ -2,12 +2,12 @@
 -- answers to an NPS survey are promoters, passives and detractors.
 with
 
-segments_summed as (
+scopes_summed as (
 
     select
         month,
         survey_type,
-        segment_type,
+        scope_type,
         sum(offered) as offered,
         sum(answered) as answered,
         sum(n) as n,
@@ -18,7 +18,7 @@ segments_summed as (
     group by
         month,
         survey_type,
-        segment_type
+        scope_type
 
 ),
 
@@ -27,18 +27,18 @@ mismatches as (
     select
         totals.month,
         totals.survey_type,
-        parts.segment_type,
+        parts.scope_type,
         totals.offered,
         parts.offered as offered_in_parts,
         totals.n,
         parts.n as n_in_parts
 
-    from segments_summed as totals
+    from scopes_summed as totals
 
-    inner join segments_summed as parts
+    inner join scopes_summed as parts
         on totals.month = parts.month
         and totals.survey_type = parts.survey_type
-        and totals.segment_type = 'all'
+        and totals.scope_type = 'all'
 
     where totals.offered <> parts.offered
         or totals.answered <> parts.answered

@@ -1,8 +1,8 @@
--- One row per funnel, step, day and segment: who entered and how far they came.
--- A day's users are those who took the first step on it; what they did later
--- within the window counts for that day. Segments are those of the first step
--- of the best attempt. Seconds are from the first step to this one. A day is
--- complete when the window is closed for whoever entered at its end.
+-- One row per funnel, step, day and scope: who entered and how far they came. A
+-- day's users are those who took the first step on it; what they did later
+-- within the window counts for that day. Platform and channel are those of the
+-- first step of the best attempt. Seconds are from the first step to this one.
+-- A day is complete when the window is closed for whoever entered at its end.
 with
 
 feed as (
@@ -129,8 +129,8 @@ final as (
         funnel_id,
         step,
         day,
-        scope_type as segment_type,
-        scope_id as segment,
+        scope_type,
+        scope_id,
 
         ---------- strings
         step_name,

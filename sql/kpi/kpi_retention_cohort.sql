@@ -1,4 +1,4 @@
--- One row per cohort, period and segment: who of the users who came first in a
+-- One row per cohort, period and scope: who of the users who came first in a
 -- week or month came back in the k-th after it. A cohort is the users whose
 -- first event ever fell into the period; period 0 is the cohort's own. Weeks
 -- begin on Monday. Platform and channel are those of the first event. A period
@@ -181,8 +181,8 @@ final as (
         period_type,
         cohort,
         cast(period_place as bigint) - 1 as period_number,
-        scope_type as segment_type,
-        scope_id as segment,
+        scope_type,
+        scope_id,
 
         ---------- numbers
         cohort_size,

@@ -1,11 +1,10 @@
--- One row per month, kind of survey and segment: satisfaction, recommendation
--- and effort. `answered` and the response rate are those of the surveys offered
--- in the month, whenever the answer came; `n` and all scores rest on the
--- answers given in the month. NPS is in points: % promoters - % detractors. Its
--- margin at 95 %, with p and d as their shares, is
---     100 * 1.96 * sqrt((p + d - (p - d)^2) / n).
--- Deleted tickets are left out. Measures of other kinds of survey are null. Few
--- answers are not hidden: the margins say how few they are.
+-- One row per month, kind of survey and scope: satisfaction, recommendation and
+-- effort. `answered` and the response rate are those of the surveys offered in
+-- the month, whenever the answer came; `n` and all scores rest on the answers
+-- given in the month. NPS is in points: % promoters - % detractors. Its margin
+-- at 95 %, with p and d as their shares, is 100 * 1.96 * sqrt((p + d - (p -
+-- d)^2) / n). Deleted tickets are left out. Measures of other kinds of survey
+-- are null. Few answers are not hidden: the margins say how few they are.
 with
 
 surveys as (
@@ -109,9 +108,6 @@ final as (
         ---------- ids
         month,
         survey_type,
-        scope_type as segment_type,
-        scope_id as segment,
-        -- The same under the names that other tables have for them.
         scope_type,
         scope_id,
 
