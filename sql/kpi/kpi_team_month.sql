@@ -1,4 +1,4 @@
--- One row per month and group: what the team did; the rows of `scope_type` all
+-- One row per month and scope: what the team did; the rows of `scope_type` all
 -- are the whole desk. Everything is counted anew from tickets, never averaged
 -- over agents. Created, handled, replied to and rated tickets belong to the
 -- group that they have now, as in kpi_support_daily, whoever worked on them:
@@ -154,7 +154,7 @@ months_counted as (
         case grouping(group_id) when 1 then 'all' else 'group' end
             as scope_type,
         case grouping(group_id) when 1 then 'all' else group_id end
-            as group_id,
+            as scope_id,
         count(*) filter (where kind = 'employed') as members,
         coalesce(sum(full_time_share), 0) as full_time_members,
         count(*) filter (where kind = 'created') as created,
@@ -187,7 +187,7 @@ solver_months as (
         case grouping(group_id) when 1 then 'all' else 'group' end
             as scope_type,
         case grouping(group_id) when 1 then 'all' else group_id end
-            as group_id,
+            as scope_id,
         count(*) as solved
 
     from solves
@@ -203,7 +203,7 @@ key_persons as (
     select
         month,
         scope_type,
-        group_id,
+        scope_id,
         max(solved) as key_person_solved,
         sum(solved) as solved_by_known
 
@@ -212,7 +212,7 @@ key_persons as (
     group by
         month,
         scope_type,
-        group_id
+        scope_id
 
 ),
 
@@ -222,7 +222,7 @@ final as (
         ---------- ids
         month,
         scope_type,
-        group_id,
+        scope_id,
 
         ---------- numbers
         members,
@@ -259,7 +259,7 @@ final as (
 
     from months_counted
 
-    left join key_persons using (month, scope_type, group_id)
+    left join key_persons using (month, scope_type, scope_id)
 
     cross join feed
 

@@ -67,11 +67,11 @@ team_months as (
             when kpi_team_month.scope_type = 'all' then 'company'
             else 'group'
         end as scope_type,
-        kpi_team_month.group_id as scope_id,
-        kpi_team_month.group_id,
+        kpi_team_month.scope_id,
+        kpi_team_month.scope_id as group_id,
         case
             when kpi_team_month.scope_type = 'all' then 'Company'
-            else coalesce(group_names.group_name, kpi_team_month.group_id)
+            else coalesce(group_names.group_name, kpi_team_month.scope_id)
         end as scope_name,
         true as is_eligible,
         solved_per_member,
@@ -90,10 +90,10 @@ team_months as (
 
     left join group_names
         on kpi_team_month.scope_type = 'group'
-        and kpi_team_month.group_id = group_names.group_id
+        and kpi_team_month.scope_id = group_names.group_id
 
     where kpi_team_month.scope_type = 'all'
-        or kpi_team_month.group_id <> 'none'
+        or kpi_team_month.scope_id <> 'none'
 
 ),
 

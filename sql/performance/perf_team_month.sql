@@ -8,10 +8,14 @@ with
 
 team_months as (
 
-    select * from kpi_team_month
+    select
+        *,
+        scope_id as group_id
+
+    from kpi_team_month
 
     where scope_type = 'group'
-        and group_id <> 'none'
+        and scope_id <> 'none'
 
 ),
 

@@ -436,7 +436,7 @@ fn compare(scratch: &Scratch, meant: &[Meant]) {
     };
     let of_agents = "select month, agent_id, solved, reopened_tickets from kpi_agent_month where solved > 0";
     assert_eq!(sorted(scratch.rows(of_agents)), lines(&agents));
-    let of_teams = "select month, group_id, solved, reopened_tickets from kpi_team_month \
+    let of_teams = "select month, scope_id, solved, reopened_tickets from kpi_team_month \
         where scope_type = 'group' and solved > 0";
     assert_eq!(sorted(scratch.rows(of_teams)), lines(&teams));
 }
