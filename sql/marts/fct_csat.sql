@@ -2,62 +2,24 @@
 -- The latest answer within its scale counts, of answers in the same second the
 -- one with the higher id; the first one stays beside it, so that a change of
 -- mind can be seen. An answer off its scale is counted and otherwise ignored. A
--- score of the two best counts as positive for CSAT (4 and 5 of 5), on scales of
--- two or three scores only the best; 5 to 7 for CES; NPS has promoters (9, 10), passives (7, 8) and detractors (0 to 6). An
--- answer before the ticket was solved counts, and is marked. Channel and group
--- are those of the ticket now, `none` if nobody knows the ticket.
+-- score of the two best counts as positive for CSAT (4 and 5 of 5), on scales
+-- of two or three scores only the best; 5 to 7 for CES; NPS has promoters (9,
+-- 10), passives (7, 8) and detractors (0 to 6). An answer before the ticket was
+-- solved counts, and is marked. Channel and group are those of the ticket now,
+-- `none` if nobody knows the ticket.
 with
 
 responses as (
 
-    select * from stg_csat_responses
-
-),
-
-tickets as (
-
     select
-        ticket_id,
-        channel,
-        group_id,
-        solver_id,
-        is_deleted,
-        first_solved_at
+        *,
+        has_answer and is_in_scale as is_answer
 
-    from fct_ticket
+    from stg_csat_responses
 
 ),
 
-answers_numbered as (
-
-    select
-        response_id,
-        ticket_id,
-        survey_type,
-        agent_id,
-        answer_text,
-        score,
-        scale_min,
-        scale_max,
-        is_positive,
-        answered_at,
-        row_number() over (
-            partition by ticket_id, survey_type
-            order by answered_at, response_id
-        ) as answer_number,
-        row_number() over (
-            partition by ticket_id, survey_type
-            order by answered_at desc, response_id desc
-        ) as answer_number_from_last
-
-    from responses
-
-    where has_answer
-        and is_in_scale
-
-),
-
-offers_summed_to_tickets as (
+offers as (
 
     select
         ticket_id,
@@ -65,7 +27,7 @@ offers_summed_to_tickets as (
         max(requester_id) as requester_id,
         max(agent_id) as agent_id,
         count(*) as offers,
-        count(*) filter (where has_answer and is_in_scale) as answers,
+        count(*) filter (where is_answer) as answers,
         count(*) filter (where has_answer and not is_in_scale)
             as answers_off_scale,
         min(offered_at) as offered_at,
@@ -79,50 +41,53 @@ offers_summed_to_tickets as (
 
 ),
 
-surveys_joined as (
+answers as (
 
     select
-        offers_summed_to_tickets.ticket_id,
-        offers_summed_to_tickets.survey_type,
-        last_answers.response_id,
-        offers_summed_to_tickets.requester_id,
-        coalesce(
-            last_answers.agent_id,
-            offers_summed_to_tickets.agent_id,
-            tickets.solver_id
-        ) as agent_id,
+        *,
+        first_value(score) over first_to_last as first_score,
+        lead(response_id) over first_to_last is null as is_last
+
+    from responses
+
+    where is_answer
+
+    window first_to_last as (
+        partition by ticket_id, survey_type
+        order by answered_at, response_id
+    )
+
+),
+
+surveys as (
+
+    select
+        offers.* except (agent_id),
+        coalesce(answers.agent_id, offers.agent_id, tickets.solver_id)
+            as agent_id,
+        answers.response_id,
+        answers.answer_text,
+        answers.first_score,
+        answers.score,
+        answers.scale_min,
+        answers.scale_max,
+        answers.is_positive,
+        answers.answered_at,
         coalesce(tickets.group_id, 'none') as group_id,
         coalesce(tickets.channel, 'none') as channel,
-        last_answers.answer_text,
-        first_answers.score as first_score,
-        last_answers.score,
-        last_answers.scale_min,
-        last_answers.scale_max,
-        last_answers.is_positive,
-        offers_summed_to_tickets.offers,
-        offers_summed_to_tickets.answers,
-        offers_summed_to_tickets.answers_off_scale,
         coalesce(tickets.is_deleted, false) as is_deleted,
         tickets.ticket_id is not null as is_known_ticket,
-        tickets.first_solved_at,
-        offers_summed_to_tickets.offered_at,
-        last_answers.answered_at,
-        offers_summed_to_tickets.updated_at
+        tickets.first_solved_at
 
-    from offers_summed_to_tickets
+    from offers
 
-    left join answers_numbered as last_answers
-        on offers_summed_to_tickets.ticket_id = last_answers.ticket_id
-        and offers_summed_to_tickets.survey_type = last_answers.survey_type
-        and last_answers.answer_number_from_last = 1
+    left join answers
+        on offers.ticket_id = answers.ticket_id
+        and offers.survey_type = answers.survey_type
+        and answers.is_last
 
-    left join answers_numbered as first_answers
-        on offers_summed_to_tickets.ticket_id = first_answers.ticket_id
-        and offers_summed_to_tickets.survey_type = first_answers.survey_type
-        and first_answers.answer_number = 1
-
-    left join tickets
-        on offers_summed_to_tickets.ticket_id = tickets.ticket_id
+    left join fct_ticket as tickets
+        on offers.ticket_id = tickets.ticket_id
 
 ),
 
@@ -176,7 +141,7 @@ final as (
         answered_at,
         updated_at
 
-    from surveys_joined
+    from surveys
 
 )
 
