@@ -1,11 +1,11 @@
--- One row per day from $calendar_from to $calendar_to, or to the end of the year
--- after that of the run's clock, if that is later.
--- ISO weeks begin on Monday and belong to the year of their Thursday. Sunday
--- weeks are numbered as in the United States: the week of 1 January is the
--- first. A fiscal year begins with $fiscal_year_start_month and bears the number
--- of the calendar year in which it ends. A business day is a weekday that is no
--- holiday, or a weekend day that makes up for one; in years of which no holidays
--- are known, every weekday.
+-- One row per day from $calendar_from to $calendar_to, or to the end of the
+-- year after that of the run's clock, if that is later. ISO weeks begin on
+-- Monday and belong to the year of their Thursday. Sunday weeks are numbered as
+-- in the United States: the week of 1 January is the first. A fiscal year
+-- begins with $fiscal_year_start_month and bears the number of the calendar
+-- year in which it ends. A business day is a weekday that is no holiday, or a
+-- weekend day that makes up for one; in years of which no holidays are known,
+-- every weekday.
 with
 
 days as (
@@ -60,7 +60,7 @@ days_with_parts as (
         (
             extract(month from day) - $fiscal_year_start_month + 12
         ) % 12 + 1 as fiscal_month,
-        cast(date_trunc('month', day) as date) as month_start
+        month_start(day) as month_start
 
     from days
 
@@ -69,21 +69,10 @@ days_with_parts as (
 days_joined as (
 
     select
-        days_with_parts.day,
-        days_with_parts.year_number,
-        days_with_parts.quarter_number,
-        days_with_parts.month_number,
-        days_with_parts.day_of_month,
-        days_with_parts.day_of_year,
-        days_with_parts.iso_year,
-        days_with_parts.iso_week,
-        days_with_parts.iso_weekday,
-        days_with_parts.days_after_sunday,
-        days_with_parts.fiscal_month,
-        days_with_parts.month_start,
+        days_with_parts.*,
         exceptions.holiday_name,
         exceptions.holiday_name_zh,
-        days_with_parts.iso_weekday >= 6 as is_weekend,
+        iso_weekday >= 6 as is_weekend,
         coalesce(exceptions.day_kind = 'holiday', false) as is_holiday,
         coalesce(exceptions.day_kind = 'workday', false) as is_makeup_workday,
         years_known.year_number is not null as is_calendar_known
@@ -112,12 +101,12 @@ days_counted as (
 
     select
         *,
-        sum(cast(is_business_day as bigint)) over (
+        count(*) filter (where is_business_day) over (
             partition by month_start
             order by day
             rows between unbounded preceding and current row
         ) as business_day_of_month,
-        sum(cast(is_business_day as bigint)) over (
+        count(*) filter (where is_business_day) over (
             partition by month_start
         ) as business_days_in_month
 
@@ -132,24 +121,8 @@ final as (
         day,
 
         ---------- strings
-        case iso_weekday
-            when 1 then 'Monday'
-            when 2 then 'Tuesday'
-            when 3 then 'Wednesday'
-            when 4 then 'Thursday'
-            when 5 then 'Friday'
-            when 6 then 'Saturday'
-            else 'Sunday'
-        end as weekday_name,
-        case iso_weekday
-            when 1 then '星期一'
-            when 2 then '星期二'
-            when 3 then '星期三'
-            when 4 then '星期四'
-            when 5 then '星期五'
-            when 6 then '星期六'
-            else '星期日'
-        end as weekday_name_zh,
+        to_char(day, '%A') as weekday_name,
+        concat('星期', substr('一二三四五六日', iso_weekday, 1)) as weekday_name_zh,
         holiday_name,
         holiday_name_zh,
 
