@@ -82,6 +82,16 @@ users as (
 
 ),
 
+user_days as (
+
+    select distinct
+        user_id,
+        event_day as day
+
+    from events
+
+),
+
 user_periods as (
 
     select
@@ -90,10 +100,9 @@ user_periods as (
         period_start,
         min(period_start) over (partition by user_id, period_type) as cohort
 
-    from events
+    from user_days
 
-    inner join days_with_periods
-        on event_day = day
+    inner join days_with_periods using (day)
 
     group by
         user_id,
