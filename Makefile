@@ -13,10 +13,11 @@ run: ## Build opsmart and run every job of this project on data-samples/
 	$(CARGO) run --quiet -- run
 
 .PHONY: check
-check: ## Check formatting, lints, the dependency tree and the project's own files
+check: ## Check formatting, lints, the pages of the code, the dependency tree and the project's own files
 	$(CARGO) fmt --check
 	$(CARGO) fmt --check --manifest-path tests/fuzz/Cargo.toml
 	$(CARGO) clippy --all-targets --quiet -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --lib --quiet
 	./tests/dependencies.sh
 	$(CARGO) run --quiet -- check
 

@@ -3,7 +3,7 @@
 //! Finds the records itself instead of leaving that to a parser, because only then can it promise:
 //!
 //! - Every byte of the decoded file belongs to exactly one record, and every record is accepted, quarantined or blank;
-//!   a [`Ledger`] that does not add up is an error.
+//!   a [`Ledger`](crate::store::Ledger) that does not add up is an error.
 //! - A record that is set aside keeps its bytes, its place, the rule that it broke and the column.
 //! - Values are exact: nothing is rounded, guessed, trimmed away or replaced. What does not fit is set aside.
 //! - Memory depends on the limit of a record, not on the file; what comes out does not depend on the pieces in which

@@ -1,6 +1,6 @@
 //! The report: one page of HTML about everything that is published.
 //!
-//! [`gather`] asks the published tables and returns a [`Page`], and [`render`] turns that into text.
+//! [`gather()`] asks the published tables and returns a [`Page`], and [`render`] turns that into text.
 //!
 //! Promises: the page needs nothing but itself, no other file and no network; a part appears when its table is
 //! published with the columns that it needs, and not otherwise; whatever stands in the data is shown as text and never
