@@ -21,8 +21,10 @@ const MINUTES_A_DAY: i32 = 24 * 60;
 /// there.
 pub fn cron(place: &Place<'_>, jobs: &[Scheduled<'_>], machine: Tz) -> Result<Vec<File>, Diagnostics> {
     let mut text = format!(
-        "# {}: change the jobs, not this file.\n# cron reads these times in the zone of its machine, taken to be {machine}.\n\
-         SHELL=/bin/sh\n",
+        "# {}: change the jobs, not this file.
+# cron reads these times in the zone of its machine, taken to be {machine}.
+SHELL=/bin/sh
+",
         mark("cron")
     );
     let mut refused = Diagnostics::default();

@@ -90,15 +90,39 @@ fn text(place: &Place<'_>, job: &Scheduled<'_>, name: &str, image: &str, volumes
     };
     let (program, arguments) = command.split_at(1);
     let mut text = format!(
-        "---\n# {name}.yaml\n# {}: change the jobs, not this file.\n\
-         apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: {name}\n  \
-         labels:\n    app.kubernetes.io/name: opsmart\n    app.kubernetes.io/instance: {name}\n  \
-         annotations:\n    description: {}\n{}\
-         spec:\n  schedule: {}\n  timeZone: {}\n  concurrencyPolicy: Forbid\n  startingDeadlineSeconds: 3600\n  \
-         jobTemplate:\n    spec:\n      backoffLimit: {}\n{JOB}      template:\n        metadata:\n          labels:\n            \
-         app.kubernetes.io/name: opsmart\n            app.kubernetes.io/instance: {name}\n        spec:\n{POD}{}          \
-         containers:\n            - name: opsmart\n              image: {}\n              command:\n{}              \
-         args:\n{}{CONTAINER}              volumeMounts:\n",
+        "---
+# {name}.yaml
+# {}: change the jobs, not this file.
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: {name}
+  labels:
+    app.kubernetes.io/name: opsmart
+    app.kubernetes.io/instance: {name}
+  annotations:
+    description: {}
+{}spec:
+  schedule: {}
+  timeZone: {}
+  concurrencyPolicy: Forbid
+  startingDeadlineSeconds: 3600
+  jobTemplate:
+    spec:
+      backoffLimit: {}
+{JOB}      template:
+        metadata:
+          labels:
+            app.kubernetes.io/name: opsmart
+            app.kubernetes.io/instance: {name}
+        spec:
+{POD}{}          containers:
+            - name: opsmart
+              image: {}
+              command:
+{}              args:
+{}{CONTAINER}              volumeMounts:
+",
         mark("kubernetes"),
         quoted(&job.description()),
         annotations(job),

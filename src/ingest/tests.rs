@@ -687,9 +687,25 @@ fn stray_quotes_are_text_where_the_contract_says_so() {
     let mut case = formatted(&[("a", "string"), ("b", "string"), ("c", "string")], |format| {
         format.keeps_stray_quotes = true;
     });
-    let text = b"a,b,c\n1,\"x, y\",z\n2,\"torn,z\n0,plain,z\n3,\"a \"b\" c\",z\n4,\"\"d, e\",z\n5,x,\"\n6,\"u\n\"\"v\",z\n7,\"p, q,z\n\
-        8,\"one \"two, three\" four\",z\n9,\"first line\nand \"last\" line\",z\n10,x,\"first line\nand \"last\" line\"\n\
-        12,x,\"he said \"hi\" to\nme\"\n11,\"p\"\"q\" r\",\"s\n";
+    let text = br#"a,b,c
+1,"x, y",z
+2,"torn,z
+0,plain,z
+3,"a "b" c",z
+4,""d, e",z
+5,x,"
+6,"u
+""v",z
+7,"p, q,z
+8,"one "two, three" four",z
+9,"first line
+and "last" line",z
+10,x,"first line
+and "last" line"
+12,x,"he said "hi" to
+me"
+11,"p""q" r","s
+"#;
     for pace in PACES {
         case.pace = pace;
         let (kept, _) = case.read(text).unwrap();

@@ -33,8 +33,11 @@ pub fn new_job(project: &Project, name: &str, ingest: &[String]) -> Result<Vec<N
     let description = toml_text(&format!("Take in {}, refresh what depends on it", ingest.join(", ")));
     let zone = toml_text(project.settings.reporting_zone.name());
     let text = format!(
-        "description = {description}\nschedule = \"15 * * * *\"            # minute, hour, day, month, weekday\n\
-         schedule_zone = {zone}\ningest = [{list}]\n"
+        r#"description = {description}
+schedule = "15 * * * *"            # minute, hour, day, month, weekday
+schedule_zone = {zone}
+ingest = [{list}]
+"#
     );
     Ok(vec![NewFile::new(format!("jobs/{name}.toml"), text)])
 }

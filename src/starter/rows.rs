@@ -131,11 +131,17 @@ mod tests {
         );
         assert_eq!(
             golden_test("One row.", "a", "stg_a", &columns),
-            "# One row.\n# Give it values where the model does more than rename.\nstatement ok\n\
-             create table a (\"order\" text, user_id text, name text, amount text, at text) as values\n  \
-             ('1', '1', null, null, null)\n\nquery III\n\
-             select count(*), count(\"order\"), count(user_id) from (select \"order\", user_id, name, amount, at from stg_a)\n\
-             ----\n1 1 1\n"
+            r#"# One row.
+# Give it values where the model does more than rename.
+statement ok
+create table a ("order" text, user_id text, name text, amount text, at text) as values
+  ('1', '1', null, null, null)
+
+query III
+select count(*), count("order"), count(user_id) from (select "order", user_id, name, amount, at from stg_a)
+----
+1 1 1
+"#
         );
     }
 }

@@ -14,8 +14,15 @@ use crate::scratch::Scratch;
 
 fn contract(columns: &str) -> String {
     format!(
-        "from = \"{{landing}}/orders-*.csv\"\nformat = {{ type = \"csv\" }}\nkey = [\"id\"]\nrejected_share = 0.9\n\
-         [columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n{columns}"
+        r#"from = "{{landing}}/orders-*.csv"
+format = {{ type = "csv" }}
+key = ["id"]
+rejected_share = 0.9
+[columns]
+id = "int64!"
+at = "timestamp!"
+amount = "decimal(10,2)"
+{columns}"#
     )
 }
 
@@ -29,20 +36,25 @@ fn orders(columns: &str, file: &str) -> Scratch {
 #[test]
 fn a_record_that_breaks_a_rule_is_set_aside_for_the_reason_that_the_rule_has() {
     let scratch = orders(
-        "net = \"decimal(10,2)\"\ntax = \"decimal(6,4)\"\nagent = \"string\"\n\
-         is_bot = { type = \"boolean\", true_if = [\"agent ~ '(?i)bot|crawler'\", \"id = 0\"] }\n[rules]\n\
-         adds_up = { rule = \"amount = net + tax\", reason = \"E_SUM\" }\n\
-         no_bot = { rule = \"is_bot = false\", reason = \"E_BOT\" }\n\
-         no_test = { rule = \"agent not in ('selenium', 'it''s me')\", reason = \"E_TEST\" }\n\
-         named = \"agent is not null\"\n",
-        "id,at,amount,net,tax,agent\n\
-         1,2024-03-01T10:00:00Z,1.10,1.00,0.1000,Firefox\n\
-         2,2024-03-01T10:00:00Z,1.10,1.00,0.1001,Firefox\n\
-         3,2024-03-01T10:00:00Z,1.10,1.00,,a Googlebot\n\
-         0,2024-03-01T10:00:00Z,,1.00,0.1,Firefox\n\
-         4,2024-03-01T10:00:00Z,,,,it's me\n\
-         5,2024-03-01T10:00:00Z,,,,\n\
-         6,2024-03-01T10:00:00Z,9.99,1.00,0.1000,selenium bot\n",
+        r#"net = "decimal(10,2)"
+tax = "decimal(6,4)"
+agent = "string"
+is_bot = { type = "boolean", true_if = ["agent ~ '(?i)bot|crawler'", "id = 0"] }
+[rules]
+adds_up = { rule = "amount = net + tax", reason = "E_SUM" }
+no_bot = { rule = "is_bot = false", reason = "E_BOT" }
+no_test = { rule = "agent not in ('selenium', 'it''s me')", reason = "E_TEST" }
+named = "agent is not null"
+"#,
+        "id,at,amount,net,tax,agent
+1,2024-03-01T10:00:00Z,1.10,1.00,0.1000,Firefox
+2,2024-03-01T10:00:00Z,1.10,1.00,0.1001,Firefox
+3,2024-03-01T10:00:00Z,1.10,1.00,,a Googlebot
+0,2024-03-01T10:00:00Z,,1.00,0.1,Firefox
+4,2024-03-01T10:00:00Z,,,,it's me
+5,2024-03-01T10:00:00Z,,,,
+6,2024-03-01T10:00:00Z,9.99,1.00,0.1000,selenium bot
+",
     );
     let _ = scratch.run(&["run"]).exits(0);
     assert_eq!(scratch.rows("select id, is_bot from orders"), ["1,false"]);
@@ -92,11 +104,12 @@ fn a_mark_is_a_column_like_any_other() {
     std::fs::remove_file(scratch.path("sql/checks/assert_days_add_up.sql")).unwrap();
     scratch.write(
         "landing/orders-1.csv",
-        "id,at,amount,agent,is_bot\n\
-         1,2024-03-01T10:00:00Z,1,,true\n\
-         1,2024-03-01T11:00:00Z,-1,,false\n\
-         1,2024-03-01T12:00:00Z,,a bot,\n\
-         2,2024-03-01T12:00:00Z,,,x\n",
+        "id,at,amount,agent,is_bot
+1,2024-03-01T10:00:00Z,1,,true
+1,2024-03-01T11:00:00Z,-1,,false
+1,2024-03-01T12:00:00Z,,a bot,
+2,2024-03-01T12:00:00Z,,,x
+",
     );
     let said = scratch.run(&["run"]).exits(0);
     assert!(said.stderr.contains("orders: the contract does not know is_bot"), "{}", said.stderr);

@@ -23,11 +23,12 @@ fn desk(history: &[&str], comments: &[&str], users: &[&str]) -> Scratch {
         ("sql/base/base_users.sql", "select user_id, upper(role) as role from users\n"),
         (
             "sql/base/base_ticket_events.sql",
-            "select 's' || cast(change_id as text) as event_id, ticket_id, h.user_id, u.role, status as what, at as occurred_at\n\
-             from history as h left join base_users as u on h.user_id = u.user_id\n\
-             union all\n\
-             select 'c' || cast(comment_id as text), ticket_id, c.user_id, u.role, 'comment', posted_at\n\
-             from comments as c left join base_users as u on c.user_id = u.user_id\n",
+            "select 's' || cast(change_id as text) as event_id, ticket_id, h.user_id, u.role, status as what, at as occurred_at
+from history as h left join base_users as u on h.user_id = u.user_id
+union all
+select 'c' || cast(comment_id as text), ticket_id, c.user_id, u.role, 'comment', posted_at
+from comments as c left join base_users as u on c.user_id = u.user_id
+",
         ),
         (
             "sql/staging/stg_ticket_events.sql",
@@ -125,22 +126,36 @@ fn golden_tests_put_rows_in_the_place_of_base_models_and_of_what_they_read() {
     let scratch = desk(&HISTORY, &COMMENTS, &USERS);
     scratch.write(
         "tests/models/stg_ticket_events.slt",
-        "statement ok\n\
-         create table base_ticket_events (event_id text, ticket_id bigint, user_id bigint, role text, what text, occurred_at timestamp) as values\n  \
-         ('c1', 7, 1, null, 'comment', '2024-03-01T12:00:00')\n\n\
-         query TIT rowsort\nselect event_id, ticket_id, role from stg_ticket_events\n----\nc1 7 unknown\n",
+        "statement ok
+create table base_ticket_events (event_id text, ticket_id bigint, user_id bigint, role text, what text, occurred_at timestamp) as values
+  ('c1', 7, 1, null, 'comment', '2024-03-01T12:00:00')
+
+query TIT rowsort
+select event_id, ticket_id, role from stg_ticket_events
+----
+c1 7 unknown
+",
     );
     scratch.write(
         "tests/models/base_ticket_events.slt",
-        "statement ok\n\
-         create table users (user_id bigint, role text) as values\n  (1, 'agent')\n\n\
-         statement ok\n\
-         create table history (change_id bigint, ticket_id bigint, user_id bigint, status text, at timestamp) as values\n  \
-         (5, 7, 1, 'open', '2024-03-01T12:00:00')\n\n\
-         statement ok\n\
-         create table comments (comment_id bigint, ticket_id bigint, user_id bigint, posted_at timestamp) as values\n  \
-         (6, 7, 2, '2024-03-01T12:00:00')\n\n\
-         query TTT rowsort\nselect event_id, role, what from base_ticket_events\n----\nc6 NULL comment\ns5 AGENT open\n",
+        "statement ok
+create table users (user_id bigint, role text) as values
+  (1, 'agent')
+
+statement ok
+create table history (change_id bigint, ticket_id bigint, user_id bigint, status text, at timestamp) as values
+  (5, 7, 1, 'open', '2024-03-01T12:00:00')
+
+statement ok
+create table comments (comment_id bigint, ticket_id bigint, user_id bigint, posted_at timestamp) as values
+  (6, 7, 2, '2024-03-01T12:00:00')
+
+query TTT rowsort
+select event_id, role, what from base_ticket_events
+----
+c6 NULL comment
+s5 AGENT open
+",
     );
     let said = scratch.run(&["test"]).exits(0);
     assert!((said.stdout + &said.stderr).contains("2 passed, 0 failed"));

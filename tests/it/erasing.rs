@@ -17,9 +17,18 @@ fn visits() -> Scratch {
         ("jobs/all.toml", "ingest = [\"visits\"]\n"),
         (
             "schemas/sources/visits.toml",
-            "from = \"{landing}/visits-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\nkeep = { latest = \"at\" }\n\
-             partition = { day = \"at\" }\nrejected_share = 0.5\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\n\
-             user = { type = \"string\", normalise = [\"trim\", \"lower\"] }\nnote = { type = \"string\", null = [\"n/a\"] }\n",
+            r#"from = "{landing}/visits-*.csv"
+format = { type = "csv" }
+key = ["id"]
+keep = { latest = "at" }
+partition = { day = "at" }
+rejected_share = 0.5
+[columns]
+id = "int64!"
+at = "timestamp!"
+user = { type = "string", normalise = ["trim", "lower"] }
+note = { type = "string", null = ["n/a"] }
+"#,
         ),
         ("sql/staging/stg_visits.sql", "select id, local_day(at, $reporting_zone) as day, user, note from visits\n"),
         ("sql/marts/fct_visit.sql", "select id, day, user, note from stg_visits\n"),
@@ -28,14 +37,23 @@ fn visits() -> Scratch {
         ("schemas/models/kpi_visit_daily.toml", "key = [\"day\"]\npartition = { day = \"day\" }\n"),
         (
             "landing/visits-1.csv",
-            "id,at,user,note\n1,2024-03-01T10:00:00Z,u_erased,a\n2,2024-03-01T11:00:00Z,u_2,b\n\
-             3,2024-03-02T10:00:00Z,u_2,c\n1,2024-03-01T09:00:00Z, U_ERASED ,older\n",
+            "id,at,user,note
+1,2024-03-01T10:00:00Z,u_erased,a
+2,2024-03-01T11:00:00Z,u_2,b
+3,2024-03-02T10:00:00Z,u_2,c
+1,2024-03-01T09:00:00Z, U_ERASED ,older
+",
         ),
         (
             "landing/visits-2.csv",
-            "id,at,user,note\nnot one,2024-03-02T10:00:00Z,u_erased,broken\nnot two,2024-03-02T10:00:00Z,u_2,broken\n\
-             4,2024-03-03T10:00:00Z,\"u_erased,torn\n5,2024-03-03T10:00:00Z,u_3,d\n6,2024-03-04T10:00:00Z,u_3,e\n\
-             7,2024-03-04T10:00:00Z,u_3,f\n",
+            r#"id,at,user,note
+not one,2024-03-02T10:00:00Z,u_erased,broken
+not two,2024-03-02T10:00:00Z,u_2,broken
+4,2024-03-03T10:00:00Z,"u_erased,torn
+5,2024-03-03T10:00:00Z,u_3,d
+6,2024-03-04T10:00:00Z,u_3,e
+7,2024-03-04T10:00:00Z,u_3,f
+"#,
         ),
     ]);
     let _ = scratch.run(&["run", "--quiet"]).exits(0);
@@ -162,20 +180,47 @@ fn whatever_is_written_so_that_it_is_the_same_value_is_the_same_person() {
         ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
         (
             "schemas/sources/p.toml",
-            "from = \"{landing}/p.csv\"\nformat = { type = \"csv\" }\nrejected_share = 1\n[columns]\nrow = \"int64!\"\n\
-             email = { type = \"string\", normalise = [\"trim\", \"email\"] }\namount = \"decimal(10,2)\"\n\
-             id = \"int64\"\nborn = { type = \"date\", format = \"%d/%m/%Y\" }\nat = \"timestamp\"\nname = \"string\"\n\
-             n = { type = \"int64\", max = 5 }\nratio = \"float64\"\n",
+            r#"from = "{landing}/p.csv"
+format = { type = "csv" }
+rejected_share = 1
+[columns]
+row = "int64!"
+email = { type = "string", normalise = ["trim", "email"] }
+amount = "decimal(10,2)"
+id = "int64"
+born = { type = "date", format = "%d/%m/%Y" }
+at = "timestamp"
+name = "string"
+n = { type = "int64", max = 5 }
+ratio = "float64"
+"#,
         ),
         ("sql/staging/stg_p.sql", "select * from p\n"),
         ("sql/marts/fct_p.sql", "select \"row\" from stg_p\n"),
         (
             "landing/p.csv",
-            "row,email,amount,id,born,at,name,n,ratio\n1,SECRETONE@x.com,,,,,,,\n2, SecretOne@X.com ,,,,,,,\n\
-             3,mailto:SECRETONE@x.com,,,,,,,\nx,\"SecretOne@x.com\",,,,,,,\n4,,12.50,,,,,,\n5,,12.5,,,,,,\n6,,,7,,,,,\n\
-             7,,,+7,,,,,\n8,,,007,,,,,\n9,,,,02/01/1980,,,,\n10,,,,1980-01-02,,,,\n11,,,,,2024-01-01T00:00:00Z,,,\n\
-             12,,,,,2024-01-01 08:00:00+08:00,,,\n13,,,,,,null,,\n14,,,,,,,,\n15,,,,,,\" Ann \",,\n16,,,,,,,9,\n17,,,,,,,,-0.0\n\
-             18,other@x.com,12.51,70,03/01/1980,2024-01-01T08:00:00Z,ann,5,1\ny,,,8,,,,,\n",
+            r#"row,email,amount,id,born,at,name,n,ratio
+1,SECRETONE@x.com,,,,,,,
+2, SecretOne@X.com ,,,,,,,
+3,mailto:SECRETONE@x.com,,,,,,,
+x,"SecretOne@x.com",,,,,,,
+4,,12.50,,,,,,
+5,,12.5,,,,,,
+6,,,7,,,,,
+7,,,+7,,,,,
+8,,,007,,,,,
+9,,,,02/01/1980,,,,
+10,,,,1980-01-02,,,,
+11,,,,,2024-01-01T00:00:00Z,,,
+12,,,,,2024-01-01 08:00:00+08:00,,,
+13,,,,,,null,,
+14,,,,,,,,
+15,,,,,," Ann ",,
+16,,,,,,,9,
+17,,,,,,,,-0.0
+18,other@x.com,12.51,70,03/01/1980,2024-01-01T08:00:00Z,ann,5,1
+y,,,8,,,,,
+"#,
         ),
     ]);
     let _ = scratch.run(&["run", "--quiet"]).exits(0);
@@ -210,8 +255,9 @@ fn a_value_that_nobody_has_costs_nothing() {
     };
     let before = state();
     let said = scratch.run(&["erase", "visits.user=u_eraset"]).exits(0).stderr;
-    let expected = "no landed record has `visits.user=u_eraset`: nothing was erased for it\n\
-                    `--anyway` remembers who it is, and removes earlier snapshots\n";
+    let expected = "no landed record has `visits.user=u_eraset`: nothing was erased for it
+`--anyway` remembers who it is, and removes earlier snapshots
+";
     assert_eq!(said, expected);
     assert!(state() == before);
     let said = scratch.run(&["erase", "--quiet", "--output", "json", "visits.user=u_eraset"]).exits(0);
@@ -267,20 +313,36 @@ fn people(acts: &str, notes: &str) -> Scratch {
         ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
         (
             "schemas/sources/people.toml",
-            "from = \"{landing}/people.csv\"\nformat = { type = \"csv\" }\nrejected_share = 0.2\n[columns]\nid = \"int64!\"\n\
-             who = \"string\"\nn = \"int64\"\n",
+            r#"from = "{landing}/people.csv"
+format = { type = "csv" }
+rejected_share = 0.2
+[columns]
+id = "int64!"
+who = "string"
+n = "int64"
+"#,
         ),
         ("landing/people.csv", "id,who,n\n1,P,1\n2,P,1\n3,P,1\n4,P,1\n5,q,1\n6,q,bad\n"),
         (
             "schemas/sources/acts.toml",
-            "from = \"{landing}/acts.csv\"\nformat = { type = \"csv\" }\nkey = [\"act\"]\nrejected_share = 0.2\n[columns]\n\
-             act = \"int64!\"\nwho = { type = \"int64\", references = \"people.id\" }\n",
+            r#"from = "{landing}/acts.csv"
+format = { type = "csv" }
+key = ["act"]
+rejected_share = 0.2
+[columns]
+act = "int64!"
+who = { type = "int64", references = "people.id" }
+"#,
         ),
         ("landing/acts.csv", acts),
         (
             "schemas/sources/notes.toml",
-            "from = \"{landing}/notes.csv\"\nformat = { type = \"csv\" }\nrejected_share = 0.2\n[columns]\n\
-             act = { type = \"int64\", references = \"acts.act\" }\n",
+            r#"from = "{landing}/notes.csv"
+format = { type = "csv" }
+rejected_share = 0.2
+[columns]
+act = { type = "int64", references = "acts.act" }
+"#,
         ),
         ("landing/notes.csv", notes),
         ("sql/staging/stg_acts.sql", "select act, who from acts\n"),

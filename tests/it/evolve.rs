@@ -33,9 +33,9 @@ fn a_new_column_is_left_out_or_keeps_the_file_out() {
     let said = scratch.run(&["run", "--quiet"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: `landing/orders-2.csv` cannot be ingested: the file has what the contract does not know: `tip`, `\"\"`\n\
-         help: declare them under `[columns]` in the contract, as other names of a column under its `aliases`, or leave \
-         them out with `new_columns = \"report\"`; nothing of this run was published\n"
+        r#"error: `landing/orders-2.csv` cannot be taken in: the file has what the contract does not know: `tip`, `""`
+help: declare them under `[columns]` in the contract, as other names of a column under its `aliases`, or leave them out with `new_columns = "report"`; nothing of this run was published
+"#
     );
     assert_eq!(amounts(&scratch), ["2,30.00"]);
     // What a file lacks is no new column, and a file without rows has its header all the same.
@@ -69,8 +69,9 @@ fn a_new_name_of_any_object_keeps_the_file_out() {
     says(&scratch, "new_columns = \"refuse\"");
     scratch.write(
         "landing/orders-1.ndjson",
-        "{\"id\":1,\"times\":{\"made\":\"2024-03-01T10:00:00Z\"}}\n\
-         {\"id\":2,\"tip\":1,\"times\":{\"made\":\"2024-03-01T10:00:00Z\",\"paid\":null}}\n",
+        r#"{"id":1,"times":{"made":"2024-03-01T10:00:00Z"}}
+{"id":2,"tip":1,"times":{"made":"2024-03-01T10:00:00Z","paid":null}}
+"#,
     );
     let said = scratch.run(&["run", "--quiet"]).exits(1);
     assert!(said.stderr.contains("does not know: `tip`, `times.paid`\n"), "{}", said.stderr);
@@ -89,9 +90,9 @@ fn a_required_path_that_no_record_has_is_one_finding() {
     let said = scratch.run(&["run", "--quiet"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: `landing/orders-1.ndjson` cannot be ingested: column `at` is required, and none of the 20 records has a value for it\n\
-         help: fix the file, or say in the contract where it is now, with `aliases` or `path`; the contract does not \
-         know `made`; nothing of this run was published\n"
+        "error: `landing/orders-1.ndjson` cannot be taken in: column `at` is required, and none of the 20 records has a value for it
+help: mend the file, or say in the contract where it is now, with `aliases` or `path`; the contract does not know `made`; nothing of this run was published
+"
     );
     // So few say nothing of the file, and count one by one.
     scratch.write("landing/orders-1.ndjson", &records(19));
@@ -132,8 +133,8 @@ fn a_required_column_that_the_header_lacks_is_one_finding() {
     let said = scratch.run(&["run", "--quiet"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: `landing/orders-2.csv` cannot be ingested: column `at` is required, but the header has only `id`, `made`, \
-         `amount`\nhelp: fix the file or the contract; nothing of this run was published\n"
+        "error: `landing/orders-2.csv` cannot be taken in: column `at` is required, but the header has only `id`, `made`, \
+         `amount`\nhelp: mend the file or the contract; nothing of this run was published\n"
     );
     scratch.write("landing/orders-2.csv", "no,made,amount\n3,2024-03-01T12:00:00Z,5.00\n");
     let said = scratch.run(&["run", "--quiet"]).exits(1);
@@ -148,10 +149,9 @@ fn a_column_that_fits_no_more_is_one_finding() {
     let said = scratch.run(&["run", "--quiet"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: `landing/orders-2.csv` cannot be ingested: none of the 300 values of column `amount` fits: expected a \
-         number with at most 2 digits after the point, found `12,50` on line 2\n\
-         help: fix the file, or say in the contract what the values are now: their type, `format`, `normalise`, \
-         or what they must keep to; nothing of this run was published\n"
+        "error: `landing/orders-2.csv` cannot be taken in: none of the 300 values of column `amount` fits: expected a number with at most 2 digits after the point, found `12,50` on line 2
+help: mend the file, or say in the contract what the values are now: their type, `format`, `normalise`, or what they must keep to; nothing of this run was published
+"
     );
     assert_eq!(amounts(&scratch), ["2,30.00"]);
     // One value that fits, and it is records again, each by itself.
@@ -203,8 +203,8 @@ fn a_plan_tells_what_a_run_would_meet() {
             "  orders  landing/orders-2.csv and 1 more: has no `amount`, which the contract can do without",
             "  orders  landing/orders-2.csv: line 3: E_TYPE in `id`: expected a whole number, found `x`",
             "  orders  landing/orders-2.csv: line 4: E_FIELDS: expected 3 fields, found 1",
-            "  orders  landing/orders-4.csv: cannot be ingested: column `at` is required, but the header has only `id`, `amount`",
-            "  orders  landing/orders-5.csv: cannot be ingested: the file is no text that can be read, but looks like a ZIP archive or a spreadsheet",
+            "  orders  landing/orders-4.csv: cannot be taken in: column `at` is required, but the header has only `id`, `amount`",
+            "  orders  landing/orders-5.csv: cannot be taken in: the file is no text that can be read, but looks like a ZIP archive or a spreadsheet",
         ]
     );
     let drift = planned(&scratch)["datasets"][0]["drift"].clone();

@@ -14,8 +14,13 @@ fn orders(mode: &str) -> Scratch {
     scratch.write(
         "schemas/sources/orders.toml",
         &format!(
-            "from = \"{{landing}}/orders-*.csv\"\nformat = {{ type = \"csv\" }}\n{mode}[columns]\nid = \"int64!\"\n\
-             at = \"timestamp!\"\namount = \"decimal(10,2)\"\n"
+            r#"from = "{{landing}}/orders-*.csv"
+format = {{ type = "csv" }}
+{mode}[columns]
+id = "int64!"
+at = "timestamp!"
+amount = "decimal(10,2)"
+"#
         ),
     );
     land(&scratch, 1, &[(1, 10), (2, 20)]);

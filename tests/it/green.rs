@@ -403,42 +403,42 @@ fn what_fails_for_a_value_is_told_with_the_record_that_it_came_from() {
     for (model, words) in [
         (
             "select id, cast(remark as bigint) as n from fct_sale\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:17: 'ten' is no whole number, in `CAST(remark AS BIGINT)` where remark = 'ten'\n\
-             record: landing/sales/2.ndjson:2\n\
-             help: ",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:17: 'ten' is no whole number, in `CAST(remark AS BIGINT)` where remark = 'ten'
+record: landing/sales/2.ndjson:2
+help: ",
         ),
         (
             "select shop, sum(100 / items) as n from fct_sale group by shop\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:18: division by zero, in `100 / items` where items = 0\n\
-             record: landing/sales/1.ndjson:2\n\
-             help: ",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:18: division by zero, in `100 / items` where items = 0
+record: landing/sales/1.ndjson:2
+help: ",
         ),
         // A filter above, and another table beside it, do not lead astray.
         (
             "select s.id, cast(d.tariff as double) as n from fct_sale as s inner join dim_shop as d on d.shop = s.shop where s.id > 2\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:19: 'high' is no number, in `CAST(d.tariff AS DOUBLE)` where tariff = 'high'\n\
-             record: landing/shops.csv:3\n\
-             help: ",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:19: 'high' is no number, in `CAST(d.tariff AS DOUBLE)` where tariff = 'high'
+record: landing/shops.csv:3
+help: ",
         ),
         // A subquery that is asked for each row, and one that is asked once.
         (
             "select s.id, (select max(cast(d.tariff as double)) from dim_shop as d where d.shop = s.shop) as n from fct_sale as s\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:31: 'high' is no number, in `CAST(d.tariff AS DOUBLE)` where tariff = 'high'\n\
-             record: landing/shops.csv:3\n\
-             help: ",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:31: 'high' is no number, in `CAST(d.tariff AS DOUBLE)` where tariff = 'high'
+record: landing/shops.csv:3
+help: ",
         ),
         (
             "select id from fct_sale where id in (select cast(remark as bigint) from fct_sale)\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:50: 'ten' is no whole number, in `CAST(remark AS BIGINT)` where remark = 'ten'\n\
-             record: landing/sales/2.ndjson:2\n\
-             help: ",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:50: 'ten' is no whole number, in `CAST(remark AS BIGINT)` where remark = 'ten'
+record: landing/sales/2.ndjson:2
+help: ",
         ),
         // What is computed of many records is told with all of them.
         (
             "with shops as (select shop, count(*) as n from fct_sale group by shop) select shop, 1 / (n - 3) as x from shops\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:85: division by zero, in `1 / (n - 3)` where n = 3\n\
-             records: landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n\
-             help: ",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:85: division by zero, in `1 / (n - 3)` where n = 3
+records: landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2
+help: ",
         ),
     ] {
         let said = of_sales(model).run(&["run"]).exits(1);
@@ -451,28 +451,33 @@ fn what_overflows_is_told_with_its_group_and_its_records() {
     for (model, words) in [
         (
             "select id, items * 2 as n from fct_sale\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:12: integer overflow in `fct_sale.items * 2`: 9000000000000000000 * 2 does not fit into its type, in `items * 2` where items = 9000000000000000000\n\
-             record: landing/sales/2.ndjson:1\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:12: integer overflow in `fct_sale.items * 2`: 9000000000000000000 * 2 does not fit into its type, in `items * 2` where items = 9000000000000000000
+record: landing/sales/2.ndjson:1
+",
         ),
         (
             "select shop, sum(items) as n from fct_sale group by shop\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:14: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items)` where shop = 'b'\n\
-             records: any of 3: landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:14: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items)` where shop = 'b'
+records: any of 3: landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2
+",
         ),
         (
             "select sum(items) as n from fct_sale\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:8: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items)`\n\
-             records: any of 5: landing/sales/1.ndjson:1, landing/sales/1.ndjson:2, landing/sales/2.ndjson:1 and 2 more\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:8: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items)`
+records: any of 5: landing/sales/1.ndjson:1, landing/sales/1.ndjson:2, landing/sales/2.ndjson:1 and 2 more
+",
         ),
         (
             "select upper(shop) as name, sum(items) filter (where id <> 2) as n from fct_sale group by upper(shop)\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:29: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items) FILTER (WHERE id <> 2)` where upper(shop) = 'B'\n\
-             records: any of 2: landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:29: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items) FILTER (WHERE id <> 2)` where upper(shop) = 'B'
+records: any of 2: landing/sales/2.ndjson:1, landing/sales/2.ndjson:2
+",
         ),
         (
             "select id, sum(items) over (partition by shop order by id) as n from fct_sale\n",
-            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:12: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items) OVER (PARTITION BY shop ORDER BY id)` where shop = 'b'\n\
-             records: any of 3: landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n",
+            "error: `kpi_x` failed at sql/kpi/kpi_x.sql:1:12: integer overflow: a bigint ends at 9223372036854775807; sum decimals or doubles, in `sum(items) OVER (PARTITION BY shop ORDER BY id)` where shop = 'b'
+records: any of 3: landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2
+",
         ),
     ] {
         let said = of_sales(model).run(&["run"]).exits(1);

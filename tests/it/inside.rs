@@ -14,24 +14,34 @@ fn items() -> Scratch {
         ("jobs/orders.toml", "ingest = [\"orders\"]\n"),
         (
             CONTRACT,
-            "from = \"{landing}/orders-*.ndjson\"\nformat = { type = \"ndjson\", explode = \"items\" }\n\
-             key = [\"id\", \"item\"]\nkeep = { latest = \"at\" }\nrejected_share = 0.5\nnew_columns = \"take\"\n[columns]\n\
-             id = \"int64!\"\nat = \"timestamp!\"\nitem = { type = \"int64!\", path = \"items.#\" }\n\
-             sku = { type = \"string!\", path = \"items.sku\" }\nmore = { type = \"string\", rest = true }\n",
+            r#"from = "{landing}/orders-*.ndjson"
+format = { type = "ndjson", explode = "items" }
+key = ["id", "item"]
+keep = { latest = "at" }
+rejected_share = 0.5
+new_columns = "take"
+[columns]
+id = "int64!"
+at = "timestamp!"
+item = { type = "int64!", path = "items.#" }
+sku = { type = "string!", path = "items.sku" }
+more = { type = "string", rest = true }
+"#,
         ),
         (
             "sql/staging/stg_order_items.sql",
-            "select id, item, sku, json_text(more, 'note') as note, json_text(more, 'items.tags.1') as second_tag,\n\
-             try_cast(json_text(more, 'items.size.cm') as bigint) as cm from orders\n",
+            "select id, item, sku, json_text(more, 'note') as note, json_text(more, 'items.tags.1') as second_tag,
+try_cast(json_text(more, 'items.size.cm') as bigint) as cm from orders
+",
         ),
         ("sql/marts/fct_order_item.sql", "select id, item, sku, note, second_tag, cm from stg_order_items\n"),
         (
             "landing/orders-1.ndjson",
-            "{\"id\":1,\"at\":\"2024-03-01T10:00:00Z\",\"note\":\"a \\\"b\\\"\",\"items\":[{\"sku\":\"x\",\"tags\":[1,\"two\"]},\
-             {\"sku\":\"y\",\"size\":{\"cm\":30}}]}\n\
-             {\"id\":2,\"at\":\"2024-03-01T10:00:00Z\",\"items\":[{\"sku\":\"x\"},{\"sku\":null},{\"sku\":3}]}\n\
-             \n\
-             {\"id\":3,\"at\":\"2024-03-01T10:00:00Z\",\"items\":[{\"sku\":\"z\"}]}\n",
+            r#"{"id":1,"at":"2024-03-01T10:00:00Z","note":"a \"b\"","items":[{"sku":"x","tags":[1,"two"]},{"sku":"y","size":{"cm":30}}]}
+{"id":2,"at":"2024-03-01T10:00:00Z","items":[{"sku":"x"},{"sku":null},{"sku":3}]}
+
+{"id":3,"at":"2024-03-01T10:00:00Z","items":[{"sku":"z"}]}
+"#,
         ),
     ])
 }
@@ -61,8 +71,9 @@ fn the_equation_of_rows_holds_when_items_are_superseded_and_repeated() {
     let scratch = items();
     scratch.write(
         "landing/orders-2.ndjson",
-        "{\"id\":1,\"at\":\"2024-03-02T10:00:00Z\",\"items\":[{\"sku\":\"new\"}]}\n\
-         {\"id\":3,\"at\":\"2024-03-01T10:00:00Z\",\"items\":[{\"sku\":\"z\"},{\"sku\":\"zz\"}]}\n",
+        r#"{"id":1,"at":"2024-03-02T10:00:00Z","items":[{"sku":"new"}]}
+{"id":3,"at":"2024-03-01T10:00:00Z","items":[{"sku":"z"},{"sku":"zz"}]}
+"#,
     );
     let said = scratch.run(&["run", "--output", "json"]).exits(0).stdout;
     let report: serde_json::Value = serde_json::from_str(&said).unwrap();
@@ -101,8 +112,9 @@ fn a_record_with_an_item_at_fault_is_shown_with_that_item_marked_and_comes_in_on
     scratch.write(CONTRACT, &narrow);
     scratch.write(
         "landing/orders-1.ndjson",
-        "{\"id\":1,\"at\":\"2024-03-01T10:00:00Z\",\"items\":[{\"sku\":\"x\"},{\"sku\":\"q\"}]}\n\
-         {\"id\":2,\"at\":\"2024-03-01T10:00:00Z\",\"items\":[{\"sku\":\"x\"}]}\n",
+        r#"{"id":1,"at":"2024-03-01T10:00:00Z","items":[{"sku":"x"},{"sku":"q"}]}
+{"id":2,"at":"2024-03-01T10:00:00Z","items":[{"sku":"x"}]}
+"#,
     );
     let _ = scratch.run(&["run"]).exits(0);
     assert_eq!(

@@ -78,8 +78,16 @@ fn a_large_file_loses_rows_in_place_and_gets_them_back() {
         ("jobs/orders.toml", "ingest = [\"orders\"]\n"),
         (
             "schemas/sources/orders.toml",
-            "from = \"{landing}/orders-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\nkeep = { latest = \"second\" }\n\
-             [columns]\nid = \"int64!\"\nsecond = \"int64!\"\namount = \"int64\"\nnote = \"string\"\n",
+            r#"from = "{landing}/orders-*.csv"
+format = { type = "csv" }
+key = ["id"]
+keep = { latest = "second" }
+[columns]
+id = "int64!"
+second = "int64!"
+amount = "int64"
+note = "string"
+"#,
         ),
         ("sql/staging/stg_orders.sql", "select id, amount from orders\n"),
         ("sql/marts/fct_order.sql", "select count(*) as orders, sum(amount) as amount from stg_orders\n"),
@@ -119,9 +127,10 @@ fn a_large_file_loses_rows_in_place_and_gets_them_back() {
     assert_eq!(
         ledger,
         format!(
-            "file,accepted,clean,exact_duplicates,superseded\n\
-             landing/orders-1.csv,60000,{clean_of_large},{doubles},{}\n\
-             landing/orders-2.csv,350,{clean_of_late},0,{}\n",
+            "file,accepted,clean,exact_duplicates,superseded
+landing/orders-1.csv,60000,{clean_of_large},{doubles},{}
+landing/orders-2.csv,350,{clean_of_late},0,{}
+",
             60_000 - clean_of_large - doubles,
             350 - clean_of_late
         )

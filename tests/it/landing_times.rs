@@ -10,9 +10,17 @@ const LATE: &str = "late = { by = \"at\", after = \"3 days\" }\n";
 
 fn contract(head: &str) -> String {
     format!(
-        "from = \"{{landing}}/orders-*.csv\"\nformat = {{ type = \"csv\" }}\nkey = [\"id\"]\nrejected_share = 0.9\n\
-         parse_zone = \"Asia/Shanghai\"\n{head}[columns]\nid = \"int64!\"\nat = {{ type = \"timestamp!\", not_future = \
-         \"1h\" }}\nday = {{ type = \"date\", not_future = true }}\namount = \"decimal(10,2)\"\n"
+        r#"from = "{{landing}}/orders-*.csv"
+format = {{ type = "csv" }}
+key = ["id"]
+rejected_share = 0.9
+parse_zone = "Asia/Shanghai"
+{head}[columns]
+id = "int64!"
+at = {{ type = "timestamp!", not_future = "1h" }}
+day = {{ type = "date", not_future = true }}
+amount = "decimal(10,2)"
+"#
     )
 }
 
@@ -33,13 +41,14 @@ fn orders(head: &str) -> Scratch {
     let scratch = Scratch::orders();
     scratch.write("schemas/sources/orders.toml", &contract(head));
     // It landed at four in the morning of the 2nd, in Shanghai.
-    let text = "id,at,day,amount\n\
-        1,2024-03-01T20:00:00Z,2024-03-01,1\n\
-        2,2024-03-01T21:00:00Z,2024-03-02,1\n\
-        3,2024-03-01T21:00:00.000001Z,2024-03-02,1\n\
-        4,2024-03-01T20:00:00Z,2024-03-03,1\n\
-        5,2024-02-27T20:00:00Z,,1\n\
-        6,2024-02-27T19:59:59Z,,1\n";
+    let text = "id,at,day,amount
+1,2024-03-01T20:00:00Z,2024-03-01,1
+2,2024-03-01T21:00:00Z,2024-03-02,1
+3,2024-03-01T21:00:00.000001Z,2024-03-02,1
+4,2024-03-01T20:00:00Z,2024-03-03,1
+5,2024-02-27T20:00:00Z,,1
+6,2024-02-27T19:59:59Z,,1
+";
     land(&scratch, "landing/orders-1.csv", text, "2024-03-01T20:00:00Z");
     scratch
 }
@@ -59,10 +68,11 @@ fn a_time_after_the_landing_is_set_aside() {
     let said = scratch.run(&["quarantine", "show"]).exits(0).stdout;
     assert_eq!(
         said,
-        "landing/orders-1.csv:4: E_FUTURE in `at`: expected a time up to `2024-03-01T21:00:00Z`, found \
-         `2024-03-01T21:00:00.000001Z`\n  3,»2024-03-01T21:00:00.000001Z«,2024-03-02,1\n\
-         landing/orders-1.csv:5: E_FUTURE in `day`: expected a time up to `2024-03-02`, found `2024-03-03`\n  \
-         4,2024-03-01T20:00:00Z,»2024-03-03«,1\n"
+        "landing/orders-1.csv:4: E_FUTURE in `at`: expected a time up to `2024-03-01T21:00:00Z`, found `2024-03-01T21:00:00.000001Z`
+  3,»2024-03-01T21:00:00.000001Z«,2024-03-02,1
+landing/orders-1.csv:5: E_FUTURE in `day`: expected a time up to `2024-03-02`, found `2024-03-03`
+  4,2024-03-01T20:00:00Z,»2024-03-03«,1
+"
     );
 }
 
@@ -152,16 +162,27 @@ fn bounds_of_times_are_of_iso_8601_whatever_the_files_write() {
     let scratch = Scratch::orders();
     scratch.write(
         "schemas/sources/orders.toml",
-        "from = \"{landing}/orders-*.csv\"\nformat = { type = \"csv\" }\nrejected_share = 0.9\nparse_zone = \"Asia/Shanghai\"\n\
-         [columns]\nid = \"int64!\"\nat = { type = \"timestamp!\", format = \"%d.%m.%Y %H:%M\", min = \
-         \"2024-01-01T00:00:00Z\", max = \"2024-01-31T00:00:00+08:00\" }\nday = { type = \"date\", format = \"%d/%m/%Y\", \
-         min = \"2024-01-02\" }\namount = \"decimal(10,2)\"\n",
+        r#"from = "{landing}/orders-*.csv"
+format = { type = "csv" }
+rejected_share = 0.9
+parse_zone = "Asia/Shanghai"
+[columns]
+id = "int64!"
+at = { type = "timestamp!", format = "%d.%m.%Y %H:%M", min = "2024-01-01T00:00:00Z", max = "2024-01-31T00:00:00+08:00" }
+day = { type = "date", format = "%d/%m/%Y", min = "2024-01-02" }
+amount = "decimal(10,2)"
+"#,
     );
     // Eight in the morning in Shanghai is midnight of UTC.
     scratch.write(
         "landing/orders-1.csv",
-        "id,at,day,amount\n1,01.01.2024 08:00,02/01/2024,1\n2,01.01.2024 07:59,,1\n3,31.01.2024 00:00,,1\n\
-         4,31.01.2024 00:01,,1\n5,02.01.2024 00:00,01/01/2024,1\n",
+        "id,at,day,amount
+1,01.01.2024 08:00,02/01/2024,1
+2,01.01.2024 07:59,,1
+3,31.01.2024 00:00,,1
+4,31.01.2024 00:01,,1
+5,02.01.2024 00:00,01/01/2024,1
+",
     );
     let _ = scratch.run(&["run"]).exits(0);
     assert_eq!(scratch.rows("select id from orders order by id"), ["1", "3"]);

@@ -69,9 +69,16 @@ fn tiny_files(files: u32) -> Scratch {
         ("jobs/readings.toml", "ingest = [\"readings\"]\n"),
         (
             "schemas/sources/readings.toml",
-            "from = \"{landing}/readings-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\n\
-             keep = { latest = \"at\" }\npartition = { day = \"at\" }\n\
-             [columns]\nid = \"int64!\"\nname = \"string\"\nat = \"timestamp!\"\n",
+            r#"from = "{landing}/readings-*.csv"
+format = { type = "csv" }
+key = ["id"]
+keep = { latest = "at" }
+partition = { day = "at" }
+[columns]
+id = "int64!"
+name = "string"
+at = "timestamp!"
+"#,
         ),
         ("sql/staging/stg_readings.sql", "select * from readings\n"),
     ]);

@@ -9,9 +9,18 @@ fn sales() -> Scratch {
         ("jobs/sales.toml", "ingest = [\"sales\", \"shops\"]\n"),
         (
             "schemas/sources/sales.toml",
-            "from = \"{landing}/sales-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\nkeep = { latest = \"version\" }\n\
-             partition = { day = \"sold_at\" }\n[columns]\nid = \"int64!\"\nversion = \"int64!\"\nsold_at = \"timestamp\"\n\
-             shop = \"string\"\namount = \"int64\"\n",
+            r#"from = "{landing}/sales-*.csv"
+format = { type = "csv" }
+key = ["id"]
+keep = { latest = "version" }
+partition = { day = "sold_at" }
+[columns]
+id = "int64!"
+version = "int64!"
+sold_at = "timestamp"
+shop = "string"
+amount = "int64"
+"#,
         ),
         (
             "schemas/sources/shops.toml",
@@ -238,8 +247,9 @@ fn a_day_with_a_reach_is_made_of_the_days_that_it_reaches() {
     let scratch = sales();
     scratch.write(
         "sql/kpi/kpi_sale_2d.sql",
-        "select day, cast(sum(sales) over (order by day rows between unbounded preceding and current row) as bigint) as sales\n\
-         from kpi_sale_daily\n",
+        "select day, cast(sum(sales) over (order by day rows between unbounded preceding and current row) as bigint) as sales
+from kpi_sale_daily
+",
     );
     scratch.write(
         "schemas/models/kpi_sale_2d.toml",

@@ -6,9 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::scratch::Scratch;
 
-const CONTRACT: &str = "from = \"{landing}/orders-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\n\
-    keep = { latest = \"at\" }\nrejected_share = 0.9\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\n\
-    amount = \"decimal(10,2)\"\n";
+const CONTRACT: &str = r#"from = "{landing}/orders-*.csv"
+format = { type = "csv" }
+key = ["id"]
+keep = { latest = "at" }
+rejected_share = 0.9
+[columns]
+id = "int64!"
+at = "timestamp!"
+amount = "decimal(10,2)"
+"#;
 
 fn orders() -> Scratch {
     let scratch = Scratch::orders();
@@ -39,12 +46,13 @@ fn records_that_were_set_aside_are_listed_and_shown() {
     let said = scratch.run(&["quarantine", "show"]).exits(0).stdout;
     assert_eq!(
         said,
-        "landing/orders-1.csv:3: E_TYPE in `amount`: expected a number with at most 2 digits after the point, found `￥20`\n  \
-         2,2024-03-01T11:00:00Z,\"»￥20«\"\n\
-         landing/orders-1.csv:4: E_TYPE in `at`: expected a time such as 2026-01-31T23:59:00Z, found `soon`\n  \
-         3,»soon«,5\n\
-         landing/orders-1.csv:5: E_FIELDS: expected 3 fields, found 2\n  \
-         4,2024-03-01T12:00:00Z\n"
+        r#"landing/orders-1.csv:3: E_TYPE in `amount`: expected a number with at most 2 digits after the point, found `￥20`
+  2,2024-03-01T11:00:00Z,"»￥20«"
+landing/orders-1.csv:4: E_TYPE in `at`: expected a time such as 2026-01-31T23:59:00Z, found `soon`
+  3,»soon«,5
+landing/orders-1.csv:5: E_FIELDS: expected 3 fields, found 2
+  4,2024-03-01T12:00:00Z
+"#
     );
     let said = scratch.run(&["quarantine", "show", "orders", "--reason", "E_TYPE", "--limit", "1"]).exits(0);
     assert_eq!((said.stdout.lines().count(), said.stderr.contains("the first 1 records")), (2, true));

@@ -16,11 +16,23 @@ use crate::faults::run_on;
 use crate::kept_rows::noise;
 use crate::scratch::{Scratch, copy};
 
-const AGENTS: &str = "from = \"{landing}/agents-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"agent_id\"]\n\
-    [columns]\nagent_id = \"int64!\"\nname = \"string\"\n";
-const TICKETS: &str = "from = \"{landing}/tickets-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"ticket_id\"]\n\
-    keep = { latest = \"at\" }\nrejected_share = 0.9\n[columns]\nticket_id = \"int64!\"\nat = \"timestamp!\"\n\
-    agent_id = { type = \"int64\", aliases = [\"agent\"], references = \"agents.agent_id\" }\n";
+const AGENTS: &str = r#"from = "{landing}/agents-*.csv"
+format = { type = "csv" }
+key = ["agent_id"]
+[columns]
+agent_id = "int64!"
+name = "string"
+"#;
+const TICKETS: &str = r#"from = "{landing}/tickets-*.csv"
+format = { type = "csv" }
+key = ["ticket_id"]
+keep = { latest = "at" }
+rejected_share = 0.9
+[columns]
+ticket_id = "int64!"
+at = "timestamp!"
+agent_id = { type = "int64", aliases = ["agent"], references = "agents.agent_id" }
+"#;
 
 const ROWS: &str = "select ticket_id, agent_id from tickets order by ticket_id";
 const LEDGER: &str = "select file, accepted, clean, exact_duplicates, superseded, quarantined, quarantined_in_clean \
@@ -59,7 +71,7 @@ fn a_row_that_leads_nowhere_is_set_aside_with_what_it_says() {
     let said = scratch.run(&["run"]).exits(0);
     assert!(
         said.stderr.contains(
-            "\n  tickets: 1 more quarantined, for a value that is not found where it references\n  2 set aside, each with its reason"
+            "\n  tickets: 1 more set aside, for a value that is not found where it references\n  2 set aside, each with its reason"
         ),
         "{}",
         said.stderr
@@ -87,10 +99,11 @@ fn a_row_that_leads_nowhere_is_set_aside_with_what_it_says() {
     );
     assert_eq!(
         scratch.run(&["quarantine", "show"]).exits(0).stdout,
-        "landing/tickets-1.csv:3: E_FK in `agent_id`: expected a value of `agents.agent_id`, found `17`\n  \
-         {\"ticket_id\":\"2\",\"at\":\"2024-03-01T11:00:00Z\",\"agent_id\":\"»17«\"}\n\
-         landing/tickets-1.csv:5: E_TYPE in `ticket_id`: expected a whole number, found `x`\n  \
-         »x«,2024-03-01T12:00:00Z,7\n"
+        r#"landing/tickets-1.csv:3: E_FK in `agent_id`: expected a value of `agents.agent_id`, found `17`
+  {"ticket_id":"2","at":"2024-03-01T11:00:00Z","agent_id":"»17«"}
+landing/tickets-1.csv:5: E_TYPE in `ticket_id`: expected a whole number, found `x`
+  »x«,2024-03-01T12:00:00Z,7
+"#
     );
     let said = scratch.run(&["quarantine", "show", "--reason", "E_FK", "--output", "json"]).exits(0).stdout;
     let records: serde_json::Value = serde_json::from_str(said.trim()).unwrap();
@@ -201,10 +214,10 @@ fn too_many_rows_of_a_file_that_lead_nowhere_stop_the_run() {
     let said = scratch.run(&["run", "--output", "json"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: 2 of the 4 records of `landing/tickets-1.csv` do not fit the contract, 1 of them for a value that is not \
-         found where it references; its `rejected_share` allows 1\n  \
-         landing/tickets-1.csv:3: E_FK in `agent_id`: expected a value of `agents.agent_id`, found `17`\n\
-         help: let what is referenced land, fix the file, or raise its `rejected_share`; nothing of this run was published\n"
+        "error: 2 of the 4 records of `landing/tickets-1.csv` do not fit the contract, 1 of them for a value that is not found where it references; its `rejected_share` allows 1
+  landing/tickets-1.csv:3: E_FK in `agent_id`: expected a value of `agents.agent_id`, found `17`
+help: let what is referenced land, mend the file, or raise its `rejected_share`; nothing of this run was published
+"
     );
     let failure: serde_json::Value = serde_json::from_str(said.stdout.trim()).unwrap();
     assert_eq!((&failure["status"], &failure["exit"]), (&"failed".into(), &1.into()));
@@ -338,7 +351,7 @@ fn datasets_that_reference_each_other_are_refused() {
     let own = AGENTS.to_owned() + "lead_id = { type = \"int64\", references = \"agents.agent_id\" }\n";
     scratch.write("schemas/sources/agents.toml", &own);
     let said = scratch.run(&["check"]).exits(2).stderr;
-    let expected = "error[E0202]: datasets reference each other in a cycle: agents -> agents\n --> schemas/sources/agents.toml:7:43\n";
+    let expected = "error[E0202]: datasets reference each other in a circle: agents -> agents\n --> schemas/sources/agents.toml:7:43\n";
     assert!(said.starts_with(expected), "{said}");
 }
 

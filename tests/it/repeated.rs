@@ -2,8 +2,14 @@
 
 use crate::scratch::Scratch;
 
-const CONTRACT: &str = "from = \"{landing}/orders-*.csv\"\nformat = { type = \"csv\" }\nrejected_share = 0.5\n\
-    [columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n";
+const CONTRACT: &str = r#"from = "{landing}/orders-*.csv"
+format = { type = "csv" }
+rejected_share = 0.5
+[columns]
+id = "int64!"
+at = "timestamp!"
+amount = "decimal(10,2)"
+"#;
 const COUNTS: &str = "select file, accepted, clean, exact_duplicates, repeated from dq_ledger order by sequence";
 
 #[test]
@@ -15,8 +21,15 @@ fn rows_that_repeat_earlier_ones_are_counted_and_stay() {
     // Once with another text for the same amount, once with none, twice; 1 of 11 o'clock is no repetition.
     scratch.write(
         "landing/orders-1.csv",
-        "id,at,amount\n1,2024-03-01T10:00:00Z,10.00\n2,2024-03-01T11:00:00Z,\n1,2024-03-01T10:00:00+00:00,10\n\
-         1,2024-03-01T11:00:00Z,10.00\n2,2024-03-01T11:00:00Z,\n2,2024-03-01T11:00:00Z,\n2,2024-03-01T11:00:00Z,0\n",
+        "id,at,amount
+1,2024-03-01T10:00:00Z,10.00
+2,2024-03-01T11:00:00Z,
+1,2024-03-01T10:00:00+00:00,10
+1,2024-03-01T11:00:00Z,10.00
+2,2024-03-01T11:00:00Z,
+2,2024-03-01T11:00:00Z,
+2,2024-03-01T11:00:00Z,0
+",
     );
     let _ = scratch.run(&["run"]).exits(0);
     assert_eq!(scratch.rows(COUNTS), ["landing/orders-1.csv,7,7,0,3"]);

@@ -70,8 +70,13 @@ fn a_view_has_the_same_types_for_those_who_read_it_as_a_table() {
 fn a_union_of_buckets_of_two_types_is_proved_of_neither() {
     let contract = |name: &str, kind: &str| {
         format!(
-            "from = \"{{landing}}/{name}-*.csv\"\nformat = {{ type = \"csv\" }}\npartition = {{ bucket = \"u\", buckets = 4 }}\n\
-             [columns]\nu = \"{kind}\"\nn = \"int64\"\n"
+            r#"from = "{{landing}}/{name}-*.csv"
+format = {{ type = "csv" }}
+partition = {{ bucket = "u", buckets = 4 }}
+[columns]
+u = "{kind}"
+n = "int64"
+"#
         )
     };
     for (one, other) in

@@ -57,8 +57,10 @@ fn a_stray_time_moves_no_number_of_a_new_project() {
     other.write(
         "landing/tickets-2024-07.csv",
         &file(&format!(
-            "1,{first},{usual},,email,normal,open\n2,{usual},{last},,email,normal,open\n\
-             3,{usual},{usual},{last},email,normal,solved\n"
+            "1,{first},{usual},,email,normal,open
+2,{usual},{last},,email,normal,open
+3,{usual},{usual},{last},email,normal,solved
+"
         )),
     );
     let said = other.run(&["run", "--as-of", "2024-07-01"]).exits(0);
@@ -86,8 +88,9 @@ fn a_new_project_gets_a_folder_to_itself() {
         assert_eq!(
             said.stderr,
             format!(
-                "error: `{folder}` is not empty: it has {has}\n\
-                 help: name a new folder, for example `opsmart init my-project`; names that begin with a dot do not count\n"
+                "error: `{folder}` is not empty: it has {has}
+help: name a new folder, for example `opsmart init my-project`; names that begin with a dot do not count
+"
             )
         );
     }
@@ -95,8 +98,9 @@ fn a_new_project_gets_a_folder_to_itself() {
     let said = scratch.run(&["init", "hidden"]).exits(2);
     assert_eq!(
         said.stderr,
-        "error: `.gitignore` is there already, and nothing is overwritten\n\
-         help: choose another name or folder, or move them away\n"
+        "error: `.gitignore` is there already, and nothing is overwritten
+help: choose another name or folder, or move them away
+"
     );
     assert_eq!(scratch.files("."), before);
     std::fs::remove_dir_all(scratch.path("desk/notes")).unwrap();

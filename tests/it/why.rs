@@ -58,10 +58,11 @@ fn what_the_query_says_of_itself_does_not_narrow_what_was_asked() {
     scratch.write("sql/marts/dim_day.sql", "select distinct day, day > '2024-01-01' as is_new from fct_order\n");
     scratch.write(
         "sql/kpi/kpi_pair.sql",
-        "select o.id, d.is_new, n.all_orders from fct_order as o\n\
-         left join dim_day as d on d.day = o.day\n\
-         cross join (select count(*) as all_orders from kpi_order_daily) as n\n\
-         where o.amount > 1\n",
+        "select o.id, d.is_new, n.all_orders from fct_order as o
+left join dim_day as d on d.day = o.day
+cross join (select count(*) as all_orders from kpi_order_daily) as n
+where o.amount > 1
+",
     );
     let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
     let parts = told(&scratch, &["kpi_pair", "id=3"]);

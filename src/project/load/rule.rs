@@ -59,9 +59,19 @@ mod tests {
 
     /// Returns the mistakes of a contract of columns of every type whose rules begin on line 13.
     fn found(rules: &str) -> Vec<String> {
-        let head = "from = \"in/a.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\nat = \"timestamp\"\n\
-                    b = \"boolean\"\ns = \"string\"\nd = \"decimal(4,1)\"\nf = \"float64\"\nday = \"date\"\n\
-                    m = { type = \"boolean\", true_if = \"s = 'x'\" }\n[rules]\n";
+        let head = r#"from = "in/a.csv"
+format = { type = "csv" }
+[columns]
+id = "int64!"
+at = "timestamp"
+b = "boolean"
+s = "string"
+d = "decimal(4,1)"
+f = "float64"
+day = "date"
+m = { type = "boolean", true_if = "s = 'x'" }
+[rules]
+"#;
         of_contract(&format!("{head}{rules}\n"))
     }
 
@@ -187,9 +197,16 @@ mod tests {
     fn a_mark_goes_by_what_files_give() {
         let found = |column: &str| {
             of_contract(&format!(
-                "from = \"in/{{day}}-*.csv\"\nformat = {{ type = \"csv\" }}\nkey = [\"m\"]\n[columns]\nday = \"date\"\n\
-                 s = \"string\"\nm = {{ type = \"boolean\", true_if = [\"s is null\", \"day < 2024-01-01\"], en = \"M\" }}\n\
-                 o = {{ type = \"string\", aliases = [\"m\"] }}\n{column}\n"
+                r#"from = "in/{{day}}-*.csv"
+format = {{ type = "csv" }}
+key = ["m"]
+[columns]
+day = "date"
+s = "string"
+m = {{ type = "boolean", true_if = ["s is null", "day < 2024-01-01"], en = "M" }}
+o = {{ type = "string", aliases = ["m"] }}
+{column}
+"#
             ))
         };
         assert_eq!(found("n = { type = \"boolean\", true_if = \"s ~ 'x'\" }"), [""; 0]);
@@ -246,8 +263,12 @@ mod tests {
     #[test]
     fn the_path_gives_no_mark() {
         let found = of_contract(
-            "from = \"in/{m}.csv\"\nformat = { type = \"csv\" }\n[columns]\ns = \"string\"\n\
-             m = { type = \"boolean\", true_if = \"s is null\" }\n",
+            r#"from = "in/{m}.csv"
+format = { type = "csv" }
+[columns]
+s = "string"
+m = { type = "boolean", true_if = "s is null" }
+"#,
         );
         assert_eq!(found, ["1:13 E0404 `m` has `true_if`, so it cannot be read from the path of the file @m"]);
     }
