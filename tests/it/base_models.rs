@@ -9,15 +9,40 @@ fn desk(history: &[&str], comments: &[&str], users: &[&str]) -> Scratch {
         ("jobs/desk.toml", "ingest = [\"history\", \"comments\", \"users\"]\n"),
         (
             "schemas/sources/history.toml",
-            "from = \"{landing}/history-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"change_id\"]\n[columns]\nchange_id = \"int64!\"\nticket_id = \"int64!\"\nuser_id = \"int64!\"\nstatus = \"string!\"\nat = \"timestamp!\"\n",
+            r#"from = "{landing}/history-*.csv"
+format = { type = "csv" }
+key = ["change_id"]
+[columns]
+change_id = "int64!"
+ticket_id = "int64!"
+user_id = "int64!"
+status = "string!"
+at = "timestamp!"
+"#,
         ),
         (
             "schemas/sources/comments.toml",
-            "from = \"{landing}/comments-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"comment_id\"]\n[columns]\ncomment_id = \"int64!\"\nticket_id = \"int64!\"\nuser_id = \"int64!\"\nposted_at = \"timestamp!\"\n",
+            r#"from = "{landing}/comments-*.csv"
+format = { type = "csv" }
+key = ["comment_id"]
+[columns]
+comment_id = "int64!"
+ticket_id = "int64!"
+user_id = "int64!"
+posted_at = "timestamp!"
+"#,
         ),
         (
             "schemas/sources/users.toml",
-            "from = \"{landing}/users-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"user_id\"]\nkeep = { latest = \"changed_at\" }\n[columns]\nuser_id = \"int64!\"\nrole = \"string!\"\nchanged_at = \"timestamp!\"\n",
+            r#"from = "{landing}/users-*.csv"
+format = { type = "csv" }
+key = ["user_id"]
+keep = { latest = "changed_at" }
+[columns]
+user_id = "int64!"
+role = "string!"
+changed_at = "timestamp!"
+"#,
         ),
         // One base model may read another.
         ("sql/base/base_users.sql", "select user_id, upper(role) as role from users\n"),

@@ -21,7 +21,16 @@ fn readings(contract: &str) -> Scratch {
         ("jobs/shops.toml", "ingest = [\"shops\"]\ntables = [\"dim_shop\"]\n"),
         (
             "schemas/sources/readings.toml",
-            "from = \"{landing}/readings-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\nday = \"date!\"\nat = \"timestamp!\"\nshop = \"string\"\namount = \"decimal(10,2)\"\nparent = \"int64\"\n",
+            r#"from = "{landing}/readings-*.csv"
+format = { type = "csv" }
+[columns]
+id = "int64!"
+day = "date!"
+at = "timestamp!"
+shop = "string"
+amount = "decimal(10,2)"
+parent = "int64"
+"#,
         ),
         (
             "schemas/sources/shops.toml",
@@ -291,7 +300,13 @@ fn days_of_the_week_and_groups_have_histories_of_their_own() {
 #[test]
 fn columns_take_limits_too() {
     let scratch = readings(
-        "key = [\"id\"]\n[columns]\nshop = { required = true, max_share = 0.2, relation = \"dim_shop\" }\namount = { max = 12, max_rows = 2 }\nday = { unique = true, severity = \"warn\" }\nparent = { relation = \"fct_reading.id\", severity = \"warn\" }\n",
+        r#"key = ["id"]
+[columns]
+shop = { required = true, max_share = 0.2, relation = "dim_shop" }
+amount = { max = 12, max_rows = 2 }
+day = { unique = true, severity = "warn" }
+parent = { relation = "fct_reading.id", severity = "warn" }
+"#,
     );
     let _ = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(0);
     assert_eq!(

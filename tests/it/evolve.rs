@@ -282,7 +282,12 @@ fn a_contract_reads_again_what_it_governs_and_no_more() {
     scratch.write("landing/refunds-1.csv", "id,amount\n1,5.00\n");
     scratch.write(
         "schemas/sources/refunds.toml",
-        "from = \"{landing}/refunds-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\namount = \"decimal(10,2)\"\n",
+        r#"from = "{landing}/refunds-*.csv"
+format = { type = "csv" }
+[columns]
+id = "int64!"
+amount = "decimal(10,2)"
+"#,
     );
     scratch.age();
     let _ = scratch.run(&["run"]).exits(0);

@@ -235,12 +235,26 @@ const PROJECT: &[(&str, &str)] = &[
     ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
     (
         "schemas/sources/events.toml",
-        "from = \"{landing}/events-*.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\nday = \"date\"\namount = \"decimal(10,2)\"\nshare = \"float64\"\nword = \"string\"\nflag = \"boolean\"\n",
+        r#"from = "{landing}/events-*.csv"
+format = { type = "csv" }
+[columns]
+id = "int64!"
+at = "timestamp!"
+day = "date"
+amount = "decimal(10,2)"
+share = "float64"
+word = "string"
+flag = "boolean"
+"#,
     ),
     ("sql/staging/stg_events.sql", "select id, at, day, amount, share, word, flag from events\n"),
     (
         "landing/events-1.csv",
-        "id,at,day,amount,share,word,flag\n1,2024-03-01T10:00:00Z,2024-03-01,10.00,0.5,a b,true\n2,2024-03-02T10:00:00Z,2024-03-02,0.00,0.0,c,false\n3,2024-03-03T10:00:00Z,,,,,\n",
+        "id,at,day,amount,share,word,flag
+1,2024-03-01T10:00:00Z,2024-03-01,10.00,0.5,a b,true
+2,2024-03-02T10:00:00Z,2024-03-02,0.00,0.0,c,false
+3,2024-03-03T10:00:00Z,,,,,
+",
     ),
 ];
 
@@ -373,7 +387,14 @@ fn of_sales(model: &str) -> Scratch {
         ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
         (
             "schemas/sources/sales.toml",
-            "from = \"{landing}/sales/*.ndjson\"\nformat = { type = \"ndjson\" }\n[columns]\nid = \"int64!\"\nshop = \"string\"\nitems = \"int64\"\nnote = \"string\"\n",
+            r#"from = "{landing}/sales/*.ndjson"
+format = { type = "ndjson" }
+[columns]
+id = "int64!"
+shop = "string"
+items = "int64"
+note = "string"
+"#,
         ),
         (
             "schemas/sources/shops.toml",

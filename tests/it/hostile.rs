@@ -183,7 +183,15 @@ fn nothing_that_landed_steers_a_terminal() {
     let scratch = Scratch::orders();
     scratch.write(
         "schemas/sources/orders.toml",
-        "from = \"{landing}/orders-*.csv\"\nformat = { type = \"csv\" }\nrejected_share = 0.9\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\nname = \"string\"\n",
+        r#"from = "{landing}/orders-*.csv"
+format = { type = "csv" }
+rejected_share = 0.9
+[columns]
+id = "int64!"
+at = "timestamp!"
+amount = "decimal(10,2)"
+name = "string"
+"#,
     );
     scratch.write("sql/staging/stg_orders.sql", "select id, at, amount, name from orders\n");
     scratch.write(
@@ -310,7 +318,16 @@ fn what_a_test_gives_has_to_fit() {
     let scratch = Scratch::orders();
     let given = |columns: &str, rows: &str| {
         let test = format!(
-            "# orders\n\nstatement ok\ncreate table orders ({columns}) as values\n{rows}\n\nquery ITR rowsort\nselect id, at, amount from stg_orders\n----\n"
+            "# orders
+
+statement ok
+create table orders ({columns}) as values
+{rows}
+
+query ITR rowsort
+select id, at, amount from stg_orders
+----
+"
         );
         scratch.write("tests/models/stg_orders.slt", &test);
         scratch.run(&["test"]).exits(1).stderr
@@ -346,7 +363,17 @@ fn what_a_test_gives_has_to_fit() {
     // What fits is given, whatever it is written as.
     scratch.write(
         "tests/models/stg_orders.slt",
-        "statement ok\ncreate table orders (id text, at text, amount text) as values\n  ('1', '2024-03-01T12:00:00+02:00', '10.5'),\n  (null, null, null)\n\nquery ITR rowsort\nselect id, at, amount from stg_orders\n----\n1 2024-03-01T10:00:00Z 10.50\nNULL NULL NULL\n",
+        "statement ok
+create table orders (id text, at text, amount text) as values
+  ('1', '2024-03-01T12:00:00+02:00', '10.5'),
+  (null, null, null)
+
+query ITR rowsort
+select id, at, amount from stg_orders
+----
+1 2024-03-01T10:00:00Z 10.50
+NULL NULL NULL
+",
     );
     let _ = scratch.run(&["test"]).exits(0);
     let told = given("id int) as values (1)\n\nstatement ok\ncreate table orders (id int", "  (1)");

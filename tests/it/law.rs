@@ -270,7 +270,11 @@ impl World {
             let is_divided = self.divided.contains(name);
             let partition = if is_divided { format!("partition = {{ day = \"{day}\" }}\n") } else { String::new() };
             let contract = format!(
-                "from = \"{{landing}}/{name}-*.csv\"\nformat = {{ type = \"csv\" }}\nfiles = \"replace\"\n{keep}{partition}[columns]\n{columns}"
+                r#"from = "{{landing}}/{name}-*.csv"
+format = {{ type = "csv" }}
+files = "replace"
+{keep}{partition}[columns]
+{columns}"#
             );
             to.write(&format!("schemas/sources/{name}.toml"), &contract);
         }

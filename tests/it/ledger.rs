@@ -9,7 +9,14 @@ fn a_landed_file_s_records_are_all_accounted_for() {
     let scratch = Scratch::orders();
     scratch.write(
         "landing/orders-2.csv",
-        "id,at,amount\n2,2024-03-02T09:00:00Z,25.00\n2,2024-03-02T09:00:00Z,25.00\n\nx,2024-03-02T09:00:00Z,1.00\n4,2024-03-02T09:00:00Z\n1,2024-02-01T00:00:00Z,9.00\n",
+        "id,at,amount
+2,2024-03-02T09:00:00Z,25.00
+2,2024-03-02T09:00:00Z,25.00
+
+x,2024-03-02T09:00:00Z,1.00
+4,2024-03-02T09:00:00Z
+1,2024-02-01T00:00:00Z,9.00
+",
     );
     let _ = scratch.run(&["run"]).exits(0);
     assert_eq!(
@@ -54,7 +61,15 @@ fn a_row_that_moves_and_comes_back_is_where_it_belongs() {
 
 #[test]
 fn of_versions_of_one_age_the_later_path_decides_whichever_landed_first() {
-    let contract = "from = \"landing/orders-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\nkeep = { latest = \"at\" }\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n";
+    let contract = r#"from = "landing/orders-*.csv"
+format = { type = "csv" }
+key = ["id"]
+keep = { latest = "at" }
+[columns]
+id = "int64!"
+at = "timestamp!"
+amount = "decimal(10,2)"
+"#;
     let file = |amount: u8| format!("id,at,amount\n1,2024-03-01T10:00:00Z,{amount}\n");
     let scratch = Scratch::orders();
     scratch.write("schemas/sources/orders.toml", contract);
@@ -83,7 +98,14 @@ fn of_versions_of_one_age_the_later_path_decides_whichever_landed_first() {
 fn files_that_change_mean_what_the_contract_says() {
     let contract = |mode: &str| {
         format!(
-            "from = \"landing/orders-*.csv\"\nformat = {{ type = \"csv\" }}\nfiles = \"{mode}\"\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n"
+            r#"from = "landing/orders-*.csv"
+format = {{ type = "csv" }}
+files = "{mode}"
+[columns]
+id = "int64!"
+at = "timestamp!"
+amount = "decimal(10,2)"
+"#
         )
     };
     let day_two = "id,at,amount\n3,2024-03-02T10:00:00Z,30.00\n";
@@ -108,7 +130,14 @@ fn files_that_change_mean_what_the_contract_says() {
 fn a_change_of_what_files_mean_counts_from_then_on() {
     let contract = |mode: &str| {
         format!(
-            "from = \"landing/orders-*.csv\"\nformat = {{ type = \"csv\" }}\nfiles = \"{mode}\"\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n"
+            r#"from = "landing/orders-*.csv"
+format = {{ type = "csv" }}
+files = "{mode}"
+[columns]
+id = "int64!"
+at = "timestamp!"
+amount = "decimal(10,2)"
+"#
         )
     };
     let ids = |scratch: &Scratch| {
@@ -132,7 +161,16 @@ fn a_change_of_what_files_mean_counts_from_then_on() {
 #[test]
 fn values_from_the_path_are_part_of_a_file_s_identity() {
     let scratch = Scratch::orders();
-    scratch.write("schemas/sources/stock.toml", "from = \"landing/stock/{day}/all.csv\"\nformat = { type = \"csv\" }\n[columns]\nday = \"date!\"\nsku = \"string!\"\nn = \"int64\"\n");
+    scratch.write(
+        "schemas/sources/stock.toml",
+        r#"from = "landing/stock/{day}/all.csv"
+format = { type = "csv" }
+[columns]
+day = "date!"
+sku = "string!"
+n = "int64"
+"#,
+    );
     scratch.write("sql/staging/stg_stock.sql", "select day, sku, n from stock\n");
     scratch.write("sql/marts/fct_stock.sql", "select day, sku, n from stg_stock\n");
     // Two days' equal dumps stay two.
@@ -153,7 +191,11 @@ fn too_many_rejected_records_of_one_file_stop_the_run() {
     let said = scratch.run(&["run"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: 2 of the 3 records of `landing/orders-2.csv` do not fit the contract; its `rejected_share` allows 1\n  landing/orders-2.csv:3: E_TYPE in `id`: expected a whole number, found `x`\n  landing/orders-2.csv:4: E_TYPE in `id`: expected a whole number, found `y`\nhelp: fix the file, the contract, or its `rejected_share`; nothing of this run was published\n"
+        "error: 2 of the 3 records of `landing/orders-2.csv` do not fit the contract; its `rejected_share` allows 1
+  landing/orders-2.csv:3: E_TYPE in `id`: expected a whole number, found `x`
+  landing/orders-2.csv:4: E_TYPE in `id`: expected a whole number, found `y`
+help: mend the file, the contract, or its `rejected_share`; nothing of this run was published
+"
     );
     assert_eq!(scratch.rows("select count(*) from fct_order"), ["2"]);
 }

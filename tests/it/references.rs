@@ -61,7 +61,12 @@ fn desk(tickets: &str) -> Scratch {
 /// Three tickets of an agent who is there, of one who is not, and of none.
 fn three_tickets() -> Scratch {
     desk(
-        "ticket_id,at,agent\n1,2024-03-01T10:00:00Z,7\n2,2024-03-01T11:00:00Z,17\n3,2024-03-01T12:00:00Z,\nx,2024-03-01T12:00:00Z,7\n",
+        "ticket_id,at,agent
+1,2024-03-01T10:00:00Z,7
+2,2024-03-01T11:00:00Z,17
+3,2024-03-01T12:00:00Z,
+x,2024-03-01T12:00:00Z,7
+",
     )
 }
 
@@ -153,7 +158,12 @@ fn a_row_comes_and_goes_with_what_it_references() {
 #[test]
 fn a_row_that_is_set_aside_gives_no_older_version_back() {
     let scratch = desk(
-        "ticket_id,at,agent_id\n1,2024-03-01T10:00:00Z,7\n1,2024-03-02T10:00:00Z,17\n1,2024-03-02T10:00:00Z,17\n2,2024-03-01T10:00:00Z,17\n",
+        "ticket_id,at,agent_id
+1,2024-03-01T10:00:00Z,7
+1,2024-03-02T10:00:00Z,17
+1,2024-03-02T10:00:00Z,17
+2,2024-03-01T10:00:00Z,17
+",
     );
     // Of the second ticket the version that leads nowhere is the older one: nobody asks it.
     scratch.write("landing/tickets-2.csv", "ticket_id,at,agent_id\n2,2024-03-03T10:00:00Z,8\n");

@@ -64,7 +64,16 @@ impl Scratch {
             ("jobs/orders.toml", "ingest = [\"orders\"]\n"),
             (
                 "schemas/sources/orders.toml",
-                "from = \"{landing}/orders-*.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\nkeep = { latest = \"at\" }\nrejected_share = 0.5\n[columns]\nid = \"int64!\"\nat = \"timestamp!\"\namount = \"decimal(10,2)\"\n",
+                r#"from = "{landing}/orders-*.csv"
+format = { type = "csv" }
+key = ["id"]
+keep = { latest = "at" }
+rejected_share = 0.5
+[columns]
+id = "int64!"
+at = "timestamp!"
+amount = "decimal(10,2)"
+"#,
             ),
             ("schemas/models/fct_order.toml", "key = [\"id\"]\n[columns]\namount = { min = 0 }\n"),
             ("sql/staging/stg_orders.sql", "select id, at, amount from orders\n"),

@@ -7,7 +7,14 @@ fn shop() -> Scratch {
         ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),
         (
             "schemas/sources/orders.toml",
-            "from = \"{landing}/orders.csv\"\nformat = { type = \"csv\" }\nkey = [\"id\"]\n[columns]\nid = \"int64!\"\namount = \"decimal(10,2)\"\nitems = \"int64\"\n",
+            r#"from = "{landing}/orders.csv"
+format = { type = "csv" }
+key = ["id"]
+[columns]
+id = "int64!"
+amount = "decimal(10,2)"
+items = "int64"
+"#,
         ),
         ("sql/staging/stg_orders.sql", "select id, amount, items from orders\n"),
         ("sql/marts/fct_order.sql", "select id, per(amount, items) as price, PER(items, 2) as pairs from stg_orders\n"),

@@ -147,7 +147,16 @@ fn a_column_called_like_a_word_of_sql_is_quoted() {
         ("opsmart.toml", ""),
         (
             "schemas/sources/order.toml",
-            "from = \"in/*.csv\"\nformat = { type = \"csv\" }\n[columns]\norder = \"int64!\"\nselect = \"string\"\ndate = \"date\"\nprimary = \"boolean\"\ntimestamp = \"timestamp\"\ninterval = \"decimal(2,2)\"\n",
+            r#"from = "in/*.csv"
+format = { type = "csv" }
+[columns]
+order = "int64!"
+select = "string"
+date = "date"
+primary = "boolean"
+timestamp = "timestamp"
+interval = "decimal(2,2)"
+"#,
         ),
     ]);
     let _ = scratch.run(&["new", "model", "stg_order"]).exits(0);

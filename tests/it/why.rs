@@ -11,7 +11,14 @@ fn published() -> Scratch {
     let scratch = Scratch::orders();
     scratch.write(
         "landing/orders-2.csv",
-        "id,at,amount\n3,2024-03-02T10:00:00Z,5.00\n4,2024-03-01T12:00:00Z,much\n5,2024-03-02T12:00:00Z,more\n6,soon,1\n7,2024-03-03T10:00:00Z,1\n8,2024-03-03T10:00:00Z,1\n",
+        "id,at,amount
+3,2024-03-02T10:00:00Z,5.00
+4,2024-03-01T12:00:00Z,much
+5,2024-03-02T12:00:00Z,more
+6,soon,1
+7,2024-03-03T10:00:00Z,1
+8,2024-03-03T10:00:00Z,1
+",
     );
     let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
     scratch
@@ -325,7 +332,15 @@ fn a_row_leads_to_what_it_references() {
         "schemas/sources/shops.toml",
         "from = \"{landing}/shops.csv\"\nformat = { type = \"csv\" }\n[columns]\nshop = \"string!\"\n",
     );
-    scratch.write("schemas/sources/visits.toml", "from = \"{landing}/visits.csv\"\nformat = { type = \"csv\" }\n[columns]\nid = \"int64!\"\nshop = { type = \"string\", references = \"shops.shop\" }\n");
+    scratch.write(
+        "schemas/sources/visits.toml",
+        r#"from = "{landing}/visits.csv"
+format = { type = "csv" }
+[columns]
+id = "int64!"
+shop = { type = "string", references = "shops.shop" }
+"#,
+    );
     scratch.write("landing/shops.csv", "shop\na\nb\nb\n");
     scratch.write("landing/visits.csv", "id,shop\n1,b\n2,\n");
     scratch.write("sql/staging/stg_visits.sql", "select * from visits\n");

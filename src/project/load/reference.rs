@@ -61,7 +61,11 @@ mod tests {
 
     fn found(references: &str, agents: &str) -> Vec<String> {
         let text = format!(
-            "from = \"in/tickets.csv\"\nformat = {{ type = \"csv\" }}\n[columns]\nagent_id = {{ type = \"int64\", references = {references} }}\n"
+            r#"from = "in/tickets.csv"
+format = {{ type = "csv" }}
+[columns]
+agent_id = {{ type = "int64", references = {references} }}
+"#
         );
         mistakes(&[("schemas/sources/tickets.toml", &text), ("schemas/sources/agents.toml", agents)])
     }
