@@ -22,7 +22,7 @@ check: ## Check formatting, lints, the pages of the code, the dependency tree an
 	$(CARGO) run --quiet -- check
 
 .PHONY: test
-test: ## Run every test
+test: ## Run every test; tests/it/main.rs names the slow ones and how to leave them out
 	$(CARGO) test
 	$(CARGO) run --quiet -- test
 
