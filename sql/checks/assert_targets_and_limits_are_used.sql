@@ -139,7 +139,7 @@ lines as (
 
     union all
 
-    -- A metric that is not in the catalogue is set aside as it lands.
+    -- A metric that is not in the catalogue is quarantined as it lands.
     select
         dataset,
         concat('line ', cast(line as varchar)) as line,

@@ -10,7 +10,7 @@
 -- adds one user at d and takes it away at d + n or at the next active day. wau,
 -- mau and stickiness of the first days rest on as many days as there are:
 -- window_days. A row is final when nothing that may still land can change it:
--- its sessions are over, and later events are set aside as late, as the
+-- its sessions are over, and later events are quarantined as late, as the
 -- contract of user_events must say where $late_events_are_set_aside does.
 with
 

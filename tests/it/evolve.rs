@@ -33,7 +33,7 @@ fn a_new_column_is_left_out_or_keeps_the_file_out() {
     let said = scratch.run(&["run", "--quiet"]).exits(1);
     assert_eq!(
         said.stderr,
-        r#"error: `landing/orders-2.csv` cannot be taken in: the file has what the contract does not know: `tip`, `""`
+        r#"error: `landing/orders-2.csv` cannot be ingested: the file has what the contract does not know: `tip`, `""`
 help: declare them under `[columns]` in the contract, as other names of a column under its `aliases`, or leave them out with `new_columns = "report"`; nothing of this run was published
 "#
     );
@@ -90,8 +90,8 @@ fn a_required_path_that_no_record_has_is_one_finding() {
     let said = scratch.run(&["run", "--quiet"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: `landing/orders-1.ndjson` cannot be taken in: column `at` is required, and none of the 20 records has a value for it
-help: mend the file, or say in the contract where it is now, with `aliases` or `path`; the contract does not know `made`; nothing of this run was published
+        "error: `landing/orders-1.ndjson` cannot be ingested: column `at` is required, and none of the 20 records has a value for it
+help: fix the file, or say in the contract where it is now, with `aliases` or `path`; the contract does not know `made`; nothing of this run was published
 "
     );
     // So few say nothing of the file, and count one by one.
@@ -133,8 +133,8 @@ fn a_required_column_that_the_header_lacks_is_one_finding() {
     let said = scratch.run(&["run", "--quiet"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: `landing/orders-2.csv` cannot be taken in: column `at` is required, but the header has only `id`, `made`, \
-         `amount`\nhelp: mend the file or the contract; nothing of this run was published\n"
+        "error: `landing/orders-2.csv` cannot be ingested: column `at` is required, but the header has only `id`, `made`, \
+         `amount`\nhelp: fix the file or the contract; nothing of this run was published\n"
     );
     scratch.write("landing/orders-2.csv", "no,made,amount\n3,2024-03-01T12:00:00Z,5.00\n");
     let said = scratch.run(&["run", "--quiet"]).exits(1);
@@ -149,8 +149,8 @@ fn a_column_that_fits_no_more_is_one_finding() {
     let said = scratch.run(&["run", "--quiet"]).exits(1);
     assert_eq!(
         said.stderr,
-        "error: `landing/orders-2.csv` cannot be taken in: none of the 300 values of column `amount` fits: expected a number with at most 2 digits after the point, found `12,50` on line 2
-help: mend the file, or say in the contract what the values are now: their type, `format`, `normalise`, or what they must keep to; nothing of this run was published
+        "error: `landing/orders-2.csv` cannot be ingested: none of the 300 values of column `amount` fits: expected a number with at most 2 digits after the point, found `12,50` on line 2
+help: fix the file, or say in the contract what the values are now: their type, `format`, `normalise`, or what they must keep to; nothing of this run was published
 "
     );
     assert_eq!(amounts(&scratch), ["2,30.00"]);
@@ -203,8 +203,8 @@ fn a_plan_tells_what_a_run_would_meet() {
             "  orders  landing/orders-2.csv and 1 more: has no `amount`, which the contract can do without",
             "  orders  landing/orders-2.csv: line 3: E_TYPE in `id`: expected a whole number, found `x`",
             "  orders  landing/orders-2.csv: line 4: E_FIELDS: expected 3 fields, found 1",
-            "  orders  landing/orders-4.csv: cannot be taken in: column `at` is required, but the header has only `id`, `amount`",
-            "  orders  landing/orders-5.csv: cannot be taken in: the file is no text that can be read, but looks like a ZIP archive or a spreadsheet",
+            "  orders  landing/orders-4.csv: cannot be ingested: column `at` is required, but the header has only `id`, `amount`",
+            "  orders  landing/orders-5.csv: cannot be ingested: the file is no text that can be read, but looks like a ZIP archive or a spreadsheet",
         ]
     );
     let drift = planned(&scratch)["datasets"][0]["drift"].clone();

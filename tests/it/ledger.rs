@@ -194,7 +194,7 @@ fn too_many_rejected_records_of_one_file_stop_the_run() {
         "error: 2 of the 3 records of `landing/orders-2.csv` do not fit the contract; its `rejected_share` allows 1
   landing/orders-2.csv:3: E_TYPE in `id`: expected a whole number, found `x`
   landing/orders-2.csv:4: E_TYPE in `id`: expected a whole number, found `y`
-help: mend the file, the contract, or its `rejected_share`; nothing of this run was published
+help: fix the file, the contract, or its `rejected_share`; nothing of this run was published
 "
     );
     assert_eq!(scratch.rows("select count(*) from fct_order"), ["2"]);

@@ -76,7 +76,7 @@ fn a_row_that_leads_nowhere_is_set_aside_with_what_it_says() {
     let said = scratch.run(&["run"]).exits(0);
     assert!(
         said.stderr.contains(
-            "\n  tickets: 1 more set aside, for a value that is not found where it references\n  2 set aside, each with its reason"
+            "\n  tickets: 1 more quarantined, for a value that is not found where it references\n  2 set aside, each with its reason"
         ),
         "{}",
         said.stderr
@@ -226,7 +226,7 @@ fn too_many_rows_of_a_file_that_lead_nowhere_stop_the_run() {
         said.stderr,
         "error: 2 of the 4 records of `landing/tickets-1.csv` do not fit the contract, 1 of them for a value that is not found where it references; its `rejected_share` allows 1
   landing/tickets-1.csv:3: E_FK in `agent_id`: expected a value of `agents.agent_id`, found `17`
-help: let what is referenced land, mend the file, or raise its `rejected_share`; nothing of this run was published
+help: let what is referenced land, fix the file, or raise its `rejected_share`; nothing of this run was published
 "
     );
     let failure: serde_json::Value = serde_json::from_str(said.stdout.trim()).unwrap();
@@ -361,7 +361,7 @@ fn datasets_that_reference_each_other_are_refused() {
     let own = AGENTS.to_owned() + "lead_id = { type = \"int64\", references = \"agents.agent_id\" }\n";
     scratch.write("schemas/sources/agents.toml", &own);
     let said = scratch.run(&["check"]).exits(2).stderr;
-    let expected = "error[E0202]: datasets reference each other in a circle: agents -> agents\n --> schemas/sources/agents.toml:7:43\n";
+    let expected = "error[E0202]: datasets reference each other in a cycle: agents -> agents\n --> schemas/sources/agents.toml:7:43\n";
     assert!(said.starts_with(expected), "{said}");
 }
 
