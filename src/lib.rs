@@ -13,7 +13,8 @@
 //! publishing unchecked data does not compile. Arrows point one way:
 //!
 //! ```text
-//! cli ─▶ run ─▶ { ingest clean transform check publish } ─▶ plan ─▶ store ─▶ project ─▶ diagnostic
+//! cli ─▶ run ─▶ { transform check publish } ─▶ tables ─▶ plan ─▶ engine
+//!             └─▶ { ingest clean } ─▶ landed ─▶ store ─▶ project ─▶ diagnostic
 //! ```
 
 pub mod canonical;

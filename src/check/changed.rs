@@ -1,6 +1,6 @@
-//! Asks a promise of the partitions that changed, and of no others.
+//! Runs a check over the partitions that changed, and over no others.
 //!
-//! A promise that no row broke can be broken now by rows of partitions that changed alone, if each row that its query
+//! A check that no row failed can be failed now by rows of partitions that changed alone, if each row that its query
 //! returns is made, of the tables that changed, from the partition that the row itself leads to. That is proved of its
 //! query as it is of a model's ([`Workspace::leads`]).
 
@@ -15,35 +15,35 @@ use crate::plan::{Check, Workspace};
 use crate::store::TableState;
 use crate::tables::{QueryContext, Slices, are_among};
 
-/// What changed of a promise's inputs since it was kept by every row.
+/// What changed of a check's inputs since it passed with every row.
 #[derive(Debug)]
 pub struct ChangedPartitions {
     /// The inputs that changed, as they are now.
-    pub changed: BTreeMap<String, TableState>,
+    pub tables: BTreeMap<String, TableState>,
     /// The partitions of them in which rows came or went.
     pub keys: BTreeSet<PartitionKey>,
 }
 
-/// Returns the plan of the rows that break a promise in partitions that changed, and the session in which it runs;
-/// nothing where there may be others.
+/// Returns the plan of the rows that fail a check in partitions that changed, and the session in which it runs; `None`
+/// where there may be others.
 pub(super) async fn plan(
     context: &QueryContext,
     check: &Check,
-    since: &ChangedPartitions,
+    changed: &ChangedPartitions,
     plan: impl Fn(&QueryContext) -> Result<LogicalPlan>,
 ) -> Result<Option<(SessionContext, LogicalPlan)>> {
-    let Some(by) = since.changed.values().next().and_then(|state| state.partition.as_ref()) else { return Ok(None) };
-    let Some(at) = leading(&context.workspace, &plan(context)?, since) else { return Ok(None) };
+    let Some(by) = changed.tables.values().next().and_then(|state| state.partition.as_ref()) else { return Ok(None) };
+    let Some(at) = leading(&context.workspace, &plan(context)?, changed) else { return Ok(None) };
     let reads = context.workspace.tables.get(&check.name).map_or(&check.inputs, |query| &query.reads);
-    let slices = Slices { states: &since.changed, keys: &since.keys };
+    let slices = Slices { states: &changed.tables, keys: &changed.keys };
     let narrowed = context.narrowed(&check.inputs, reads, slices).await?;
     let plan = plan(&narrowed)?;
     let column = Expr::Column(plan.schema().columns()[at].clone());
-    let among = are_among(by, &column, plan.schema().field(at).data_type(), &since.keys)?;
+    let among = are_among(by, &column, plan.schema().field(at).data_type(), &changed.keys)?;
     Ok(Some((narrowed.session, LogicalPlanBuilder::from(plan).filter(among)?.build()?)))
 }
 
 /// Returns a column of a plan that leads to the partitions of all tables that changed.
-fn leading(workspace: &Workspace, plan: &LogicalPlan, since: &ChangedPartitions) -> Option<usize> {
-    workspace.leads(plan, &since.changed.keys().map(String::as_str).collect::<Vec<_>>())
+fn leading(workspace: &Workspace, plan: &LogicalPlan, changed: &ChangedPartitions) -> Option<usize> {
+    workspace.leads(plan, &changed.tables.keys().map(String::as_str).collect::<Vec<_>>())
 }

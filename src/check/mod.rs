@@ -1,9 +1,9 @@
-//! Asks of built tables whether they keep their promises, before anyone sees them.
+//! Runs checks over built tables, before anyone sees them.
 //!
-//! Promises are those of contracts and those of `sql/checks/`, each a query that returns what is wrong
-//! ([`crate::plan`] makes them). A failed check is data, a [`FailedCheck`], and not an `Err`: all of them are collected,
-//! each with rows that break it. One that only warns does not stand in the way and is remembered. Only tables whose
-//! promises were kept, but for warnings, become [`Checked`], and only that can be published.
+//! A check is that of a contract or of `sql/checks/`, each a query that returns what is wrong ([`crate::plan`] makes them).
+//! A failed check is data, a [`FailedCheck`], and not an `Err`: all of them are collected, each with rows that fail it. One
+//! that only warns does not stand in the way and is remembered. Only tables whose checks passed, but for warnings, become
+//! [`Checked`], and only that can be published.
 
 mod changed;
 mod rows;
@@ -30,10 +30,10 @@ use crate::tables::QueryContext;
 use crate::top_k::Row;
 use crate::transform::{Blame, Records, Source, blame, is_out_of_memory};
 
-/// A promise that the data broke.
+/// A check that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FailedCheck {
-    /// The promise: a check's name, or a table's with the rule of its contract.
+    /// The check: its own name, or a table's with the rule of its contract.
     pub check: String,
     /// What it means.
     pub severity: Severity,
@@ -41,7 +41,7 @@ pub struct FailedCheck {
     pub message: String,
     /// How many rows break it.
     pub rows: u64,
-    /// How many rows it was asked of, where that is known.
+    /// How many rows it ran over, where that is known.
     pub tested: Option<u64>,
     /// How many may break it, where some may.
     pub threshold: Option<String>,
@@ -58,7 +58,7 @@ pub struct FailedCheck {
 /// What the checks said.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Every promise was kept, but for warnings.
+    /// Every check passed, but for warnings.
     Passed(Checked),
     /// Some were not.
     Failed {
@@ -67,17 +67,17 @@ pub enum Verdict {
     },
 }
 
-/// Tables that keep their promises. Only [`check`] makes it.
+/// Tables whose checks passed. Only [`check`] makes it.
 #[derive(Debug)]
 pub struct Checked {
     pub(crate) tables: Vec<TableState>,
     pub(crate) fingerprints: BTreeMap<String, Digest>,
     pub(crate) outcomes: CheckResults,
-    /// How many promises were kept.
+    /// How many checks passed.
     pub passed: usize,
     /// How many could not be judged.
     pub skipped: usize,
-    /// The promises that were broken and only warn.
+    /// The checks that failed and only warn.
     pub warnings: Vec<FailedCheck>,
 }
 
@@ -96,7 +96,7 @@ pub struct CheckRun {
     pub changed: Option<ChangedPartitions>,
 }
 
-/// Why a check could not be asked.
+/// Why a check could not be run.
 #[derive(Debug, thiserror::Error)]
 #[error("check `{check}` failed to run{}", blame.words())]
 pub struct CheckError {

@@ -147,11 +147,11 @@ fn text(plan: &Plan, drifts: &AllDrifts<'_>) -> String {
     let (checks, contracts) = plan.checks.iter().partition(is_query);
     let dropped =
         plan.dropped.iter().map(|name| (name.clone(), "published no more: the project does not have it".to_owned()));
-    let forgotten = plan.forgotten.iter().map(|name| (name.clone(), "asked no more".to_owned()));
+    let forgotten = plan.forgotten.iter().map(|name| (name.clone(), "no longer run".to_owned()));
     section("Dropped", dropped.chain(forgotten).collect());
     section("Tables", words(plan.models.iter().collect(), "build"));
-    section("Contracts", words(contracts, "ask"));
-    section("Checks", words(checks, "ask"));
+    section("Contracts", words(contracts, "run"));
+    section("Checks", words(checks, "run"));
     let count = |wanted: fn(&Build) -> bool| plan.models.iter().filter(|step| wanted(&step.build)).count();
     let (must, may) =
         (count(|need| matches!(need, Build::Required(_))), count(|need| matches!(need, Build::IfChanged(_))));
@@ -251,7 +251,7 @@ fn need_words(need: &Build, must: &str) -> String {
     match need {
         Build::Skip => "up to date".to_owned(),
         Build::IfChanged(inputs) => {
-            format!("{must} if {} come{} out different", list(inputs), if inputs.len() == 1 { "s" } else { "" })
+            format!("{must} if {} change{}", list(inputs), if inputs.len() == 1 { "s" } else { "" })
         }
         Build::Required(why) => format!("{must}: {why}"),
     }

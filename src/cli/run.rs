@@ -43,6 +43,10 @@ pub(super) struct RunArgs {
     #[arg(long, env = "OPSMART_THREADS", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 
+    /// Models and checks that run side by side; by default as many as cores and memory are enough for
+    #[arg(long, env = "OPSMART_AT_ONCE", value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    at_once: Option<u16>,
+
     /// What to do while another run of the same job is under way: fail, wait=DURATION or skip
     #[arg(long, env = "OPSMART_ON_LOCKED", value_name = "WHAT", default_value = "fail", value_parser = parse_on_locked)]
     on_locked: OnLocked,
@@ -69,6 +73,7 @@ impl RunArgs {
             choice,
             memory: None,
             threads: None,
+            at_once: None,
             on_locked: OnLocked::Fail,
             exit_on_skip: false,
             exit_on_warn: false,
@@ -370,6 +375,7 @@ fn resources(args: &RunArgs, workspace: &Workspace, spills: Utf8PathBuf) -> Reso
     let memory = args.memory.or(workspace.project.settings.memory_bytes);
     let mut resources = Resources::of_this_machine(memory, Some(spills));
     resources.threads = args.threads.map_or(resources.threads, usize::from);
+    resources.at_once = args.at_once.map(usize::from);
     resources
 }
 

@@ -66,13 +66,15 @@ pub struct Resources {
     pub spill: Option<Utf8PathBuf>,
     /// How many rows of inputs a table is made from at a time, about, where it is made by partitions.
     pub group_rows: u64,
+    /// How many queries run side by side; `None` for as many as threads and memory are enough for.
+    pub at_once: Option<usize>,
 }
 
 impl Resources {
     /// Returns what it takes to bind queries, none of which is run.
     #[must_use]
     pub fn for_binding() -> Self {
-        Self { memory_bytes: usize::MAX, threads: 1, spill: None, group_rows: GROUP_ROWS }
+        Self { memory_bytes: usize::MAX, threads: 1, spill: None, group_rows: GROUP_ROWS, at_once: None }
     }
 
     /// Returns what this machine offers: its cores, fewer where there is little memory for each, and `memory_bytes` or else
@@ -83,12 +85,15 @@ impl Resources {
         let memory_bytes = usize::try_from(memory).unwrap_or(usize::MAX);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = cores.min(memory_bytes / THREAD_BYTES).max(1);
-        Self { memory_bytes, threads, spill, group_rows: GROUP_ROWS }
+        Self { memory_bytes, threads, spill, group_rows: GROUP_ROWS, at_once: None }
     }
 
     /// Returns how many queries may run side by side.
     #[must_use]
     pub fn queries_at_once(&self) -> usize {
+        if let Some(at_once) = self.at_once {
+            return at_once.max(1);
+        }
         let each = QUERY_BYTES.max(self.threads.saturating_mul(THREAD_BYTES));
         self.threads.min(self.memory_bytes / each).max(1)
     }

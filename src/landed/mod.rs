@@ -25,7 +25,7 @@ use crate::store::{AdmittedFile, DatasetManifest, Shared, Snapshot};
 pub enum Build {
     /// It must be, because of this.
     Required(BuildReason),
-    /// It will be if one of these comes out different.
+    /// It will be if one of these changes.
     IfChanged(Vec<String>),
     /// Everything that makes it is as it was.
     Skip,
@@ -50,7 +50,7 @@ pub enum BuildReason {
     Forgotten,
     /// It is a promise that was never asked, or that asks something else than before.
     Check,
-    /// A table that it is made from came out different.
+    /// A table that it is made from changed.
     Inputs,
 }
 

@@ -105,7 +105,7 @@ pub(super) fn bind(
 }
 
 /// Plans a statement and settles its types: a union or a CASE is of the type that all of its branches can be, which the
-/// planner alone takes from the first. Tables must be known already, so nothing is waited for.
+/// planner alone takes from the first. Tables must be there without waiting.
 ///
 /// # Errors
 /// What the planner or the analyser says.

@@ -101,7 +101,7 @@ pub struct Inputs<'a> {
 pub struct Scope {
     /// Datasets whose new files are taken in.
     pub ingest: BTreeSet<String>,
-    /// Others that are cleaned again where one that they reference comes out different.
+    /// Others that are cleaned again where one that they reference changes.
     pub clean: BTreeSet<String>,
     /// Stored models to bring up to date.
     pub models: BTreeSet<String>,

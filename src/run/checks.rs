@@ -80,7 +80,7 @@ impl RunState<'_> {
         if !has_passed || check.uses_clock || snapshot.checks.get(&check.name) != Some(&run_hash) {
             return Ok(None);
         }
-        let mut found = ChangedPartitions { changed: BTreeMap::new(), keys: BTreeSet::new() };
+        let mut found = ChangedPartitions { tables: BTreeMap::new(), keys: BTreeSet::new() };
         for input in check.inputs.iter().filter(|input| self.contents.get(*input) != content(input).as_ref()) {
             let (Some(entry), Some(now)) = (snapshot.tables.get(input), self.partitioned.get(input)) else {
                 return Ok(None);
@@ -91,8 +91,8 @@ impl RunState<'_> {
             }
             let (was, is) = (before.partition_sums(), now.partition_sums());
             found.keys.extend(was.keys().chain(is.keys()).filter(|key| was.get(key) != is.get(key)));
-            found.changed.insert(input.clone(), now.clone());
+            found.tables.insert(input.clone(), now.clone());
         }
-        Ok(if found.changed.is_empty() { None } else { Some(found) })
+        Ok(if found.tables.is_empty() { None } else { Some(found) })
     }
 }

@@ -28,6 +28,8 @@ struct Queue {
     building: BTreeMap<usize, Building>,
     /// The names of both.
     open: BTreeSet<String>,
+    /// Those of them that are stale and wait for room only.
+    ready: BTreeSet<usize>,
     /// Those of them that found no memory or time beside others.
     alone: BTreeSet<usize>,
     /// How many may be built at once.
@@ -106,6 +108,7 @@ impl RunState<'_> {
             open: waiting.values().cloned().collect(),
             waiting,
             building: BTreeMap::new(),
+            ready: BTreeSet::new(),
             alone: BTreeSet::new(),
             at_once: self.options.resources.queries_at_once(),
             started: 0,
@@ -166,6 +169,9 @@ impl RunState<'_> {
 
     /// Begins to build a table, or takes it as it is.
     fn begin_model(&mut self, queue: &mut Queue, place: usize, name: &str, table: &Table) -> Result<Begun, RunError> {
+        if queue.ready.contains(&place) && !queue.has_room(place) {
+            return Ok(Begun::Not);
+        }
         if table.kind == Kind::View {
             // A view whose inputs are out of reach of this run is not read by anything in it.
             if table.inputs.iter().all(|input| self.contents.contains_key(input)) {
@@ -187,6 +193,7 @@ impl RunState<'_> {
             return Err(RunError::MissingInput { table: name.to_owned(), input: input.clone() });
         }
         if !queue.has_room(place) {
+            queue.ready.insert(place);
             return Ok(Begun::Not);
         }
         if !queue.alone.contains(&place) {

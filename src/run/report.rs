@@ -198,10 +198,10 @@ pub struct TableReport {
     pub seconds: f64,
     /// Why it was built, as a word for machines.
     pub why: &'static str,
-    /// The tables that it is made from and that came out different, if they are why.
+    /// The tables that it is made from and that changed, if they are why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed_inputs: Vec<String>,
-    /// Whether it came out different itself.
+    /// Whether it changed itself.
     pub changed: bool,
 }
 

@@ -450,7 +450,7 @@ fn a_promise_that_is_taken_back_is_forgotten() {
     let _ = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(0);
     scratch.write("schemas/models/fct_reading.toml", "key = [\"id\"]\n");
     let said = scratch.run(&["plan", "--as-of", "2024-03-08"]).exits(0);
-    assert!(said.stdout.contains("Dropped\n  fct_reading.small  asked no more\n"), "{}", said.stdout);
+    assert!(said.stdout.contains("Dropped\n  fct_reading.small  no longer run\n"), "{}", said.stdout);
     let said = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(0);
     assert!(!said.stderr.contains("warning"), "{}", said.stderr);
     assert_eq!(results(&scratch), ["key.required kept 0/6", "key.unique kept 0/6"]);
@@ -508,7 +508,7 @@ fn a_promise_is_asked_again_when_the_table_that_it_leads_to_changes() {
     scratch.write("landing/shops.csv", "shop\na\n");
     // This job knows nothing of readings.
     let said = scratch.run(&["plan", "shops", "--as-of", "2024-03-08"]).exits(0);
-    assert!(said.stdout.contains("fct_reading  ask if dim_shop comes out different"), "{}", said.stdout);
+    assert!(said.stdout.contains("fct_reading  run if dim_shop changes"), "{}", said.stdout);
     let said = scratch.run(&["run", "shops", "--as-of", "2024-03-08"]).exits(1);
     assert!(said.stderr.contains("broken[fct_reading.shop.relation]"), "{}", said.stderr);
     assert_eq!(scratch.rows("select shop from dim_shop order by shop"), ["a", "b"]);

@@ -62,6 +62,21 @@ fn a_window_that_does_not_fit_is_named_with_what_to_do() {
     assert_eq!(scratch.rows("select max(number) from fct_number"), ["360000"]);
 }
 
+#[test]
+fn models_that_fit_alone_and_not_together_are_built_one_after_the_other() {
+    let scratch = pairs();
+    for (name, parts) in [("fct_half", 2), ("fct_quarter", 4), ("fct_tenth", 10)] {
+        let sql = format!("select id, ntile({parts}) over (order by id) as part from fct_pair\n");
+        scratch.write(&format!("sql/marts/{name}.sql"), &sql);
+    }
+    let arguments = ["run", "--memory", "12MB", "--threads", "2", "--at-once", "3"];
+    let _ = scratch.run(&arguments).exits(0);
+    for (name, parts) in [("fct_half", 2), ("fct_quarter", 4), ("fct_tenth", 10)] {
+        let rows = format!("select count(distinct part), count(*) from {name}");
+        assert_eq!(scratch.rows(&rows), [format!("{parts},360000")]);
+    }
+}
+
 /// A project in which so many files of one row land.
 fn tiny_files(files: u32) -> Scratch {
     let scratch = Scratch::with(&[

@@ -98,7 +98,7 @@ fn a_late_row_makes_its_day_again() {
     assert_eq!(made(&scratch), ["fct_sale 5/5", "kpi_sale_daily 5/5"]);
     late(&scratch, "late", "99,1,2024-03-02T03:00:00Z,a,1");
     let plan = scratch.run(&["plan", "--as-of", "2024-07-01"]).exits(0).stdout;
-    assert!(plan.contains("fct_sale        build if sales comes out different; the days that change there"), "{plan}");
+    assert!(plan.contains("fct_sale        build if sales changes; the days that change there"), "{plan}");
     assert_eq!(made(&scratch), ["fct_sale 1/5", "kpi_sale_daily 1/5"]);
     // Of a day that nobody knew there is one more.
     late(&scratch, "new", "100,1,2024-03-09T03:00:00Z,a,1");

@@ -132,8 +132,15 @@ fn a_missing_file_of_the_warehouse_is_told_and_not_taken_for_no_rows() {
     for entry in std::fs::read_dir(scratch.path("warehouse/data/fct_order/all")).unwrap() {
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
-    let said = scratch.run(&["show", "fct_order"]).exits(1);
-    assert!(said.stderr.contains("it is missing"), "{}", said.stderr);
+    for command in [
+        &["show", "fct_order"][..],
+        &["why", "kpi_order_daily", "orders=2"],
+        &["why", "kpi_order_daily", "orders=2", "--evaluate", "0"],
+        &["verify", "kpi_order_daily"],
+    ] {
+        let said = scratch.run(command).exits(1);
+        assert!(said.stderr.contains("it is missing"), "{command:?}: {}", said.stderr);
+    }
     scratch.write(
         "sql/kpi/kpi_order_daily.sql",
         "select day, count(id) as orders, sum(amount) as amount from fct_order group by day\n",

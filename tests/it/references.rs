@@ -296,7 +296,7 @@ fn a_plan_says_what_follows_a_reference_and_the_run_stops_where_nothing_moved() 
     let before = cleaned();
     // The same rows in another order: the agents come out equal.
     scratch.write("landing/agents-1.csv", "agent_id,name\n8,Bo\n7,Ada\n");
-    plan("tickets  clean if agents comes out different, 1 file is known");
+    plan("tickets  clean if agents changes, 1 file is known");
     let said = scratch.run(&["run"]).exits(0);
     assert_eq!((said.stderr.contains("kpi_tickets"), cleaned()), (false, before), "{}", said.stderr);
     // A run that leaves tickets alone leaves them for the next.
