@@ -7,8 +7,10 @@
 mod checked;
 mod global_aggregate;
 mod inspection;
+mod join_order;
 mod kept_casts;
 mod null_rows;
+mod plain_rows;
 mod running_window;
 mod window_memory;
 
@@ -170,6 +172,8 @@ pub fn merging(session: &SessionContext) -> SessionContext {
 
 fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
     let mut rules = PhysicalOptimizer::new().rules;
+    let held = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |at| at + 1);
+    rules.insert(held, Arc::new(join_order::JoinsKeepOneOrder));
     rules.insert(0, Arc::new(null_rows::NullRowsAreUnlike));
     let state = SessionStateBuilder::new()
         .with_config(config)

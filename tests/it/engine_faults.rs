@@ -24,6 +24,8 @@ const TABLES: &[&str] = &[
      (timestamp '2024-01-01 00:00:00', timestamp '2024-01-02 01:00:00')",
     "create table plan(k int, target int) as values (1, 10), (2, 20)",
     "create table done(k int, solved int) as values (2, 18), (4, 7)",
+    "create table lefts(k int, v int) as values (1, 10), (1, 20)",
+    "create table rights(k int, w int) as values (1, 1), (1, 2), (1, 3), (1, 4), (1, 5), (1, 6)",
 ];
 
 /// What we make of it.
@@ -48,6 +50,14 @@ struct Fault {
 use Ours::{Fails, Refused, Right};
 
 const FAULTS: &[Fault] = &[
+    Fault {
+        about: "apache/datafusion#25052: rows of a join are believed to be in the order of both sides",
+        sql: "with l as (select k, v, sum(v) over (partition by k order by v) as s from lefts), \
+              r as (select k, sum(w) over (partition by k order by w) as m from rights) \
+              select l.v from l join r on l.k = r.k where s > 0 and m > 0 order by l.k, l.v limit 3",
+        wrong: &["10", "20", "10"],
+        ours: Right(&["10", "10", "10"]),
+    },
     Fault {
         about: "a constant that an instant of whole seconds is compared with is cut to whole seconds",
         sql: "select k from asked where to_timestamp_seconds(k) = timestamp '1970-01-01 00:00:02.5' order by k",
