@@ -63,7 +63,7 @@ pub(super) struct RmArgs {
 
 /// Publish the tables that a branch built
 ///
-/// They come into force as they are, all at once, and nothing is built. That needs a branch that was built upon the newest
+/// They become current as they are, all at once, and nothing is built. That needs a branch that was built upon the newest
 /// tables; otherwise `opsmart run --branch NAME` builds it anew.
 #[derive(Debug, Args)]
 pub(super) struct PublishArgs {

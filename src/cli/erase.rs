@@ -21,7 +21,7 @@ use crate::store::{Disk, LocalDisk, MAIN, Store, other_than_a_file};
 /// Erase the records of one person or thing from everything
 ///
 /// Takes the records with such a value, however it is written, out of their datasets and of all tables, also out of what
-/// was set aside, and removes every earlier snapshot with its files. Writes digests of the values into
+/// was quarantined, and removes every earlier snapshot with its files. Writes digests of the values into
 /// schemas/erased.toml, by which they are known should they land again. Landed files stay as they are. Where no landed
 /// record has the value, it says so and changes nothing.
 #[derive(Debug, Args)]

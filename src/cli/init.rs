@@ -64,7 +64,7 @@ fn next_steps(root: &Utf8Path) -> String {
     let enter = if root == "." { String::new() } else { format!("  cd {}\n", shell_word(root.as_str())) };
     format!(
         "\nNext:\n{enter}  opsmart check   # read and bind all files\n  opsmart test    # run the tests of the models\n  \
-         opsmart run     # take in landing/, build, check, publish\n  opsmart show kpi_daily\n"
+         opsmart run     # ingest landing/, build, check, publish\n  opsmart show kpi_daily\n"
     )
 }
 

@@ -218,18 +218,19 @@ pub(super) fn empty(dataset: &str, files: &[String]) -> Option<String> {
 /// Returns a failed check in words, with rows that break it.
 pub(super) fn finding_text(finding: &FailedCheck) -> String {
     let word = match finding.severity {
-        Severity::Error => "broken",
+        Severity::Error => "failed",
         Severity::Warn => "warned",
     };
     let mut text = format!("{word}[{}]: {}\n", finding.check, visible::line(&finding.message));
     if let Some(threshold) = &finding.threshold {
         let of = finding.tested.map_or_else(String::new, |tested| format!(" of {tested}"));
-        text.push_str(&format!("  {}{of} rows break it ({threshold})\n", finding.rows));
+        text.push_str(&format!("  {}{of} rows fail ({threshold})\n", finding.rows));
     }
     for (at, row) in finding.examples.iter().enumerate() {
         text.push_str(&format!("  {}\n", visible::line(&row.to_string())));
         if let Some(records) = finding.records.as_ref().filter(|_| at == 0) {
-            text.push_str(&format!("    from {}\n", visible::line(&records.words())));
+            let from = if records.unfollowed.is_none() { "from " } else { "" };
+            text.push_str(&format!("    {from}{}\n", visible::line(&records.words())));
         }
     }
     let more = finding.rows.saturating_sub(finding.examples.len() as u64);

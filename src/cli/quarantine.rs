@@ -1,4 +1,4 @@
-//! `opsmart quarantine`: the records that were set aside.
+//! `opsmart quarantine`: quarantined records.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -22,7 +22,7 @@ use crate::system_tables::SystemTable;
 /// Look at quarantined records, and ingest them again
 ///
 /// A record that does not fit its contract is quarantined with its bytes, its place and the rule that it broke. Once the
-/// contract or the file is mended, `opsmart run` takes it in at its place, and so does `replay`.
+/// contract or the file is fixed, `opsmart run` ingests it at its place, and so does `replay`.
 #[derive(Debug, Subcommand)]
 pub(super) enum QuarantineCommand {
     Ls(Choice),
@@ -60,7 +60,7 @@ pub(super) struct ShowArgs {
     limit: usize,
 }
 
-/// Take in what fits now, and say how many records came in
+/// Ingest what fits now, and say how many records came in
 ///
 /// Runs the datasets and all that reads them. Files are read again if they or their contract changed; with neither, the
 /// same records would be quarantined once more.
@@ -174,12 +174,12 @@ fn text_at(batch: &RecordBatch, column: usize, row: usize) -> String {
     if texts.is_valid(row) { texts.value(row).to_owned() } else { String::new() }
 }
 
-/// One record that was set aside.
+/// One quarantined record.
 struct QuarantineRow {
     dataset: String,
     file: String,
     line: i64,
-    /// Nothing of a row that was set aside for what it references.
+    /// `None` of a row that was quarantined for what it references.
     offset: Option<i64>,
     reason: String,
     column: String,
@@ -344,7 +344,7 @@ fn replay(global: &Global, args: &ReplayArgs, printer: &Printer) -> Result<Exit,
     Ok(exit)
 }
 
-/// Returns how many records of each dataset are set aside.
+/// Returns how many records of each dataset are quarantined.
 fn count(project: &Project, on: &OnBranch, datasets: &[String]) -> Result<BTreeMap<String, i64>, Failure> {
     let names = datasets.iter().map(|name| sql_text(name)).collect::<Vec<_>>().join(", ");
     let table = SystemTable::Quarantine.name();

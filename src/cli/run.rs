@@ -26,10 +26,10 @@ use crate::run::{
 };
 use crate::store::{Disk, LocalDisk, Lock, LockError, OnLocked, RUN_LINEAGE, Store, StoreError, other_than_a_file};
 
-/// Take in what has landed, bring tables up to date and publish them
+/// Ingest what has landed, bring tables up to date and publish them
 ///
-/// Takes in what has landed, brings every table up to date that depends on it, checks them, and publishes all of them
-/// at once. Without jobs and selectors it does so for the whole project.
+/// Ingests what has landed, brings every table up to date that depends on it, checks them, and publishes all of them at
+/// once. Without jobs and selectors it does so for the whole project.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]

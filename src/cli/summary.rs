@@ -39,7 +39,7 @@ pub(super) fn text(report: &RunReport) -> String {
     text.push_str(&moved(report));
     let mut promises = format!("{} passed", counted(report.checks, "check"));
     if report.not_judged > 0 {
-        promises.push_str(&format!(", {} not judged", report.not_judged));
+        promises.push_str(&format!(", {} skipped", report.not_judged));
     }
     if !report.warnings.is_empty() {
         promises.push_str(&format!(", {}", counted(report.warnings.len(), "warning")));

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::{DataType, TimestampMicrosecondType};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use super::type_name;
 use crate::local_days::LocalDays;
 use crate::project::timestamp;
 
@@ -40,10 +41,10 @@ impl ScalarUDFImpl for LocalDay {
             );
         };
         if !matches!(instant, DataType::Timestamp(_, _) | DataType::Null) {
-            return plan_err!("`local_day` takes a timestamp first, not {instant}");
+            return plan_err!("`local_day` takes a timestamp first, not {}", type_name(instant));
         }
         if !matches!(zone, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
-            return plan_err!("`local_day` takes the name of a zone second, not {zone}");
+            return plan_err!("`local_day` takes the name of a zone second, not {}", type_name(zone));
         }
         Ok(vec![timestamp(), DataType::Utf8])
     }

@@ -11,7 +11,10 @@ mod session_start;
 pub(crate) mod sum;
 mod wilson;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::prelude::SessionContext;
+
+use crate::project::ColumnType;
 
 /// Stands in the hash of every model and check; stays, and [`version`] is raised instead.
 pub const VERSION: u32 = 1;
@@ -24,6 +27,11 @@ const RAISED: &[(&str, u32)] = &[];
 #[must_use]
 pub fn version(function: &str) -> Option<u32> {
     RAISED.iter().find(|(name, _)| name.eq_ignore_ascii_case(function)).map(|(_, version)| *version)
+}
+
+/// Returns the name of a type as people write it in contracts.
+fn type_name(kind: &DataType) -> String {
+    ColumnType::from_arrow(kind).map_or_else(|| kind.to_string().to_lowercase(), |kind| kind.to_string())
 }
 
 /// Makes every function known to `session`.

@@ -15,6 +15,7 @@ use datafusion::arrow::datatypes::{
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
+use super::type_name;
 use crate::project::timestamp;
 
 const SECOND: i64 = 1_000_000_000;
@@ -72,7 +73,7 @@ fn instant_type(given: &DataType, which: &str) -> Result<DataType> {
     match given {
         DataType::Timestamp(_, _) | DataType::Date32 | DataType::Date64 => Ok(given.clone()),
         DataType::Null => Ok(timestamp()),
-        _ => plan_err!("`seconds_between` takes timestamps or dates, and its {which} is of type {given}"),
+        _ => plan_err!("`seconds_between` takes timestamps or dates, and its {which} is a {}", type_name(given)),
     }
 }
 
@@ -209,7 +210,7 @@ mod tests {
     #[test]
     fn other_types_are_told_at_binding() {
         let told = |types: &[DataType]| seconds_between().coerce_types(types).unwrap_err().strip_backtrace();
-        assert!(told(&[DataType::Utf8, DataType::Date32]).contains("its start is of type Utf8"));
+        assert!(told(&[DataType::Utf8, DataType::Date32]).contains("its start is a string"));
         assert!(told(&[DataType::Date32]).contains("takes a start and an end"));
     }
 }

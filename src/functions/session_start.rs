@@ -18,6 +18,7 @@ use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldA
 use datafusion::logical_expr::{LimitEffect, PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 use datafusion::physical_plan::PhysicalExpr;
 
+use super::type_name;
 use crate::project::timestamp;
 
 const MICROS: i64 = 1_000_000;
@@ -49,10 +50,10 @@ impl WindowUDFImpl for SessionStart {
             );
         };
         if !matches!(instant, DataType::Timestamp(_, _) | DataType::Null) {
-            return plan_err!("`session_start` takes a timestamp first, not {instant}");
+            return plan_err!("`session_start` takes a timestamp first, not {}", type_name(instant));
         }
         if let Some(other) = [gap, longest].into_iter().find(|kind| !kind.is_integer()) {
-            return plan_err!("`session_start` takes whole seconds second and third, not {other}");
+            return plan_err!("`session_start` takes whole seconds second and third, not {}", type_name(other));
         }
         Ok(vec![timestamp(), DataType::Int64, DataType::Int64])
     }

@@ -87,7 +87,7 @@ impl Records {
     #[must_use]
     pub fn words(&self) -> String {
         if let Some(why) = &self.unfollowed {
-            return format!("not followed: {why}");
+            return format!("not traced: {why}");
         }
         let more = self.count.saturating_sub(self.first.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -46,7 +46,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("publish", &["check", "digest", "plan", "store", "system_tables"]),
     ("starter", &["diagnostic", "plan", "project"]),
     ("report", &["digest", "engine", "instant", "project", "sql_text", "store"]),
-    ("site", &["report", "plan", "project"]),
+    ("site", &["report", "plan", "project", "system_tables"]),
     ("generate", &["diagnostic", "project"]),
     ("model_test", &["diagnostic", "engine", "plan", "project", "store"]),
     (

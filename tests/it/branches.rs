@@ -57,7 +57,7 @@ fn a_branch_has_tables_of_its_own_and_shares_what_is_equal() {
     assert!(history.contains("all on largest"), "{history}");
     // What it built comes into force as it is.
     let said = scratch.run(&["publish", "--from", "largest"]).exits(0).stderr;
-    assert!(said.contains("of `largest` is in force"), "{said}");
+    assert!(said.contains("of `largest` is current"), "{said}");
     assert_eq!(rows(&scratch, &[]), "day,amount\n2024-03-01,20.00\n");
     assert!(scratch.run(&["branch", "ls"]).exits(0).stdout.contains("as main"));
     assert!(run(&scratch, &[]).contains("nothing new"));
@@ -133,7 +133,7 @@ fn a_branch_that_is_not_there_is_told() {
         let said = scratch.run(command).exits(2).stderr;
         assert!(said.contains("there is no branch `largets`\nhelp: did you mean `largest`?"), "{said}");
     }
-    assert!(scratch.run(&["branch", "rm", "main"]).exits(2).stderr.contains("`main` is what is in force"));
+    assert!(scratch.run(&["branch", "rm", "main"]).exits(2).stderr.contains("`main` is what readers see"));
     for name in ["../main", "", "a/b", ".x"] {
         let _ = scratch.run(&["run", "--branch", name]).exits(2);
     }

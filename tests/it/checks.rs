@@ -364,7 +364,7 @@ fn an_error_publishes_nothing_and_says_where_its_rows_lie() {
     let lines: Vec<&str> = said.stderr.lines().filter(|line| line.contains('[')).collect();
     assert!(
         lines[0].starts_with(
-            "broken[fct_reading.parents]: `parent` of `fct_reading` must be found as `id` of `fct_reading`"
+            "failed[fct_reading.parents]: `parent` of `fct_reading` must be found as `id` of `fct_reading`"
         ),
         "{}",
         said.stderr
@@ -441,7 +441,7 @@ fn a_change_of_severity_is_a_change() {
     let _ = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(0);
     scratch.write("schemas/models/fct_reading.toml", &contract("error"));
     let said = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(1);
-    assert!(said.stderr.contains("broken[fct_reading.parents]"), "{}", said.stderr);
+    assert!(said.stderr.contains("failed[fct_reading.parents]"), "{}", said.stderr);
 }
 
 #[test]
@@ -464,7 +464,7 @@ fn a_change_is_measured_against_what_is_published() {
     let run = |exit: i32| scratch.run(&["run", "--as-of", "2024-03-08"]).exits(exit);
     rows(4);
     let said = run(0);
-    assert!(said.stderr.contains("0 checks passed, 1 not judged"), "{}", said.stderr);
+    assert!(said.stderr.contains("0 checks passed, 1 skipped"), "{}", said.stderr);
     assert_eq!(results(&scratch), ["size not_judged 0/0"]);
     // An idle run compares nothing with itself.
     let _ = scratch.run(&["run", "--as-of", "2024-03-08", "--exit-on-skip"]).exits(99);
@@ -510,7 +510,7 @@ fn a_promise_is_asked_again_when_the_table_that_it_leads_to_changes() {
     let said = scratch.run(&["plan", "shops", "--as-of", "2024-03-08"]).exits(0);
     assert!(said.stdout.contains("fct_reading  run if dim_shop changes"), "{}", said.stdout);
     let said = scratch.run(&["run", "shops", "--as-of", "2024-03-08"]).exits(1);
-    assert!(said.stderr.contains("broken[fct_reading.shop.relation]"), "{}", said.stderr);
+    assert!(said.stderr.contains("failed[fct_reading.shop.relation]"), "{}", said.stderr);
     assert_eq!(scratch.rows("select shop from dim_shop order by shop"), ["a", "b"]);
     scratch.write("landing/shops.csv", "shop\na\nb\nc\n");
     let _ = scratch.run(&["run", "shops", "--as-of", "2024-03-08"]).exits(0);
@@ -522,11 +522,11 @@ fn a_promise_about_a_table_that_was_never_built_waits_for_it() {
     let scratch = readings("[columns]\nshop = { relation = \"dim_shop\" }\n");
     scratch.write("landing/shops.csv", "shop\na\n");
     let said = scratch.run(&["run", "readings", "--as-of", "2024-03-08"]).exits(0);
-    assert!(said.stderr.contains("1 not judged"), "{}", said.stderr);
+    assert!(said.stderr.contains("1 skipped"), "{}", said.stderr);
     assert_eq!(results(&scratch), ["shop.relation not_judged 0/0"]);
     let _ = scratch.run(&["run", "readings", "--as-of", "2024-03-08", "--exit-on-skip"]).exits(99);
     let said = scratch.run(&["run", "shops", "--as-of", "2024-03-08"]).exits(1);
-    assert!(said.stderr.contains("broken[fct_reading.shop.relation]"), "{}", said.stderr);
+    assert!(said.stderr.contains("failed[fct_reading.shop.relation]"), "{}", said.stderr);
 }
 
 #[test]
@@ -551,7 +551,7 @@ fn a_query_has_severity_and_limits_by_its_contract() {
     scratch.write("sql/checks/assert_small.sql", "-- Small ones only.\nselect * from fct_reading where amount > 12\n");
     let said = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(1);
     assert!(
-        said.stderr.contains("broken[assert_small]: `sql/checks/assert_small.sql` must return no rows"),
+        said.stderr.contains("failed[assert_small]: `sql/checks/assert_small.sql` must return no rows"),
         "{}",
         said.stderr
     );
@@ -567,7 +567,7 @@ fn a_query_has_severity_and_limits_by_its_contract() {
     assert_eq!(with("of = \"fct_reading\"\nmax_share = 0.34\n"), ["fct_reading,assert,kept,2,6,max_share 0.34"]);
     scratch.write("schemas/models/assert_small.toml", "of = \"fct_reading\"\nmax_share = 0.33\n");
     let said = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(1);
-    assert!(said.stderr.contains("2 of 6 rows break it (max_share 0.33)"), "{}", said.stderr);
+    assert!(said.stderr.contains("2 of 6 rows fail (max_share 0.33)"), "{}", said.stderr);
 }
 
 #[test]

@@ -175,7 +175,7 @@ fn history_tells_the_newest_first_and_which_is_in_force() {
     scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T09:00:00Z,5.00\n");
     let _ = scratch.run(&["run", "--quiet"]).exits(0);
     let listed = scratch.run(&["history"]).exits(0).stdout;
-    let in_force: Vec<&str> = listed.lines().filter(|line| line.ends_with("in force")).collect();
+    let in_force: Vec<&str> = listed.lines().filter(|line| line.ends_with("current")).collect();
     assert_eq!(in_force.len(), 1, "{listed}");
     assert_ne!(in_force[0].split_whitespace().next(), Some(first.as_str()), "{listed}");
     // Names begin with the clock of their machine, and it is by them that runs are listed.

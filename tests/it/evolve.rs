@@ -138,7 +138,11 @@ fn a_required_column_that_the_header_lacks_is_one_finding() {
     );
     scratch.write("landing/orders-2.csv", "no,made,amount\n3,2024-03-01T12:00:00Z,5.00\n");
     let said = scratch.run(&["run", "--quiet"]).exits(1);
-    assert!(said.stderr.contains("in: columns `id`, `at` are required, but the header has only"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("cannot be ingested: columns `id`, `at` are required, but the header has only"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn a_killed_run_is_listed_as_one_that_was_interrupted() {
     crash("flip.after-reference");
     let (status, _, listed) = newest_run(&scratch);
     assert_eq!(status, "interrupted");
-    assert!(listed.ends_with("in force"), "{listed}");
+    assert!(listed.ends_with("current"), "{listed}");
 
     // A run that has nothing to do leaves no trace, not even that it began.
     let runs = || std::fs::read_dir(scratch.path("warehouse/runs")).unwrap().count();

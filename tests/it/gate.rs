@@ -74,10 +74,10 @@ fn what_moved_too_far_waits_is_shown_and_is_released() {
     assert!(page.contains("\"held_for\":[\"kpi_order_daily.amount\"]"));
 
     let released = scratch.run(&["release"]).exits(0);
-    assert!(released.stderr.contains("is in force"), "{}", released.stderr);
+    assert!(released.stderr.contains("is current"), "{}", released.stderr);
     assert_eq!(amounts(&scratch), ["36.01"]);
     // It is in force now, and what comes next is held against it.
-    assert!(scratch.run(&["history"]).exits(0).stdout.lines().nth(1).unwrap().ends_with("in force"));
+    assert!(scratch.run(&["history"]).exits(0).stdout.lines().nth(1).unwrap().ends_with("current"));
     let said = land(&scratch, "3,2024-03-01T12:00:00Z,10.00\n").exits(0).stderr;
     assert!(said.contains("Published to "), "{said}");
     assert_eq!(amounts(&scratch), ["40.00"]);

@@ -156,7 +156,7 @@ fn what_is_in_force_and_what_waits_both_stay() {
     assert_eq!(orders(&scratch), ["1"]);
     let listed = scratch.run(&["history"]).exits(0).stdout;
     let ends: Vec<&str> = listed.lines().skip(1).filter_map(|line| line.split("  ").last()).map(str::trim).collect();
-    assert_eq!(ends, [&newest[..12], "removed", "removed", "removed", "in force"], "{listed}");
+    assert_eq!(ends, [&newest[..12], "removed", "removed", "removed", "current"], "{listed}");
     // The line from the newest does not lead to it any more.
     let _ = scratch.run(&["rollback", &before[3][..12]]).exits(0);
     let _ = scratch.run(&["release"]).exits(0);

@@ -528,13 +528,13 @@ fn a_broken_promise_is_told_with_the_records_behind_its_first_row() {
     for (contract, words) in [
         (
             "[checks]\nfew = { holds = \"items < 1000\" }\n",
-            "broken[kpi_x.few]: `items < 1000` must hold in `kpi_x`\n  \
+            "failed[kpi_x.few]: `items < 1000` must hold in `kpi_x`\n  \
              shop b, items 18000000000000000000\n    \
              from landing/sales/1.ndjson:2, landing/sales/2.ndjson:1, landing/sales/2.ndjson:2\n",
         ),
         (
             "[columns]\nshop = { values = [\"a\", \"b\"] }\n",
-            "broken[kpi_x.shop.values]: `shop` of `kpi_x` must be one of a, b\n  \
+            "failed[kpi_x.shop.values]: `shop` of `kpi_x` must be one of a, b\n  \
              shop c, items 1\n    \
              from landing/sales/2.ndjson:3\n",
         ),
@@ -551,7 +551,7 @@ fn a_broken_promise_is_told_with_the_records_behind_its_first_row() {
     );
     scratch.write("schemas/models/kpi_x.toml", "key = [\"shop\"]\n");
     let said = scratch.run(&["run"]).exits(1);
-    let words = "broken[kpi_x.key.unique]: the key (shop) of `kpi_x` must be unique\n  \
+    let words = "failed[kpi_x.key.unique]: the key (shop) of `kpi_x` must be unique\n  \
                  shop b, rows 2\n    \
                  from landing/sales/1.ndjson:2, landing/sales/2.ndjson:1\n";
     assert!(said.stderr.contains(words), "{}", said.stderr);

@@ -216,7 +216,7 @@ name = "string"
     let _ = harmless(&["plan"], 0);
     let said = harmless(&["run"], 1).stderr;
     assert!(said.contains("the contract does not know ") && said.contains("\\u{1b}[31m"), "{said}");
-    assert!(said.contains("broken[assert_none]"), "{said}");
+    assert!(said.contains("failed[assert_none]"), "{said}");
     let _ = harmless(&["run", "--output", "json"], 1);
     let _ = harmless(&["run", "--log-format", "json"], 1);
     let _ = harmless(&["history"], 0);

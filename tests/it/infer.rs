@@ -988,7 +988,7 @@ fn times_that_cannot_be_are_set_aside_with_their_reason() {
         rows(200)
     ));
     let said = scratch.run(&["run", "--select", "+stg_t"]).exits(0);
-    assert!(said.stderr.contains("t            2       67        61          4"), "{}", said.stderr);
+    assert!(said.stderr.contains("t            2       67        61            4"), "{}", said.stderr);
     assert_eq!(
         scratch.rows("select line, reason, column_name from dq_quarantine order by line"),
         ["32,E_RANGE,created_at", "33,E_FUTURE,created_at", "35,E_RANGE,due_at", "36,E_FUTURE,day"]

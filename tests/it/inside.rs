@@ -62,7 +62,7 @@ fn items_become_rows_and_what_no_column_knows_is_read_in_sql() {
     );
     let shown: Vec<Vec<&str>> = said.stderr.lines().map(|line| line.split_whitespace().collect()).collect();
     let table = shown.iter().position(|line| line.first() == Some(&"Dataset")).unwrap();
-    assert_eq!(shown[table][6..9], ["blank", "rows", "clean"], "{}", said.stderr);
+    assert_eq!(shown[table][5..8], ["blank", "rows", "clean"], "{}", said.stderr);
     assert_eq!(shown[table + 1][..8], ["orders", "1", "4", "2", "1", "1", "3", "3"], "{}", said.stderr);
 }
 

@@ -281,5 +281,5 @@ fn many_tiny_files_share_one_and_come_and_go_one_by_one() {
     scratch.write("landing/orders-301.csv", "id,at,amount\n301,2024-03-01T10:00:00Z,1.00\n");
     scratch.write("landing/orders-302.csv", "no,header\n1,2\n");
     let said = scratch.run(&["run", "--quiet"]).exits(1);
-    assert!(said.stderr.contains("`landing/orders-302.csv` cannot be taken in"), "{}", said.stderr);
+    assert!(said.stderr.contains("`landing/orders-302.csv` cannot be ingested"), "{}", said.stderr);
 }

@@ -160,7 +160,7 @@ fn score(folder: &Path, weights: &BTreeMap<String, f64>) -> (f64, f64, Vec<(Stri
                 let values = measures(&right, &found);
                 (
                     values.iter().sum::<f64>(),
-                    format!("{aside} set aside, {:?}", values.map(|value| (value * 1000.0).round() / 1000.0)),
+                    format!("{aside} quarantined, {:?}", values.map(|value| (value * 1000.0).round() / 1000.0)),
                 )
             }
             Err(why) => (0.0, why),

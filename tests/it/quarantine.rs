@@ -68,14 +68,18 @@ fn records_come_in_at_their_place_once_the_contract_fits() {
     let scratch = orders();
     let _ = scratch.run(&["run"]).exits(0);
     assert!(
-        scratch.run(&["quarantine", "replay", "orders"]).exits(0).stderr.contains("orders: 3 set aside before, 3 now")
+        scratch
+            .run(&["quarantine", "replay", "orders"])
+            .exits(0)
+            .stderr
+            .contains("orders: 3 quarantined before, 3 now")
     );
     let mended = CONTRACT
         .replace("\"csv\" }", "\"csv\", short_rows = \"null\" }")
         .replace("\"decimal(10,2)\"", "{ type = \"decimal(10,2)\", normalise = [\"amount\"] }");
     scratch.write("schemas/sources/orders.toml", &mended);
     let said = scratch.run(&["quarantine", "replay", "orders"]).exits(0);
-    assert!(said.stderr.contains("orders: 3 set aside before, 1 now"), "{}", said.stderr);
+    assert!(said.stderr.contains("orders: 3 quarantined before, 1 now"), "{}", said.stderr);
     assert_eq!(scratch.rows("select id, amount from orders order by id"), ["1,10.00", "2,20.00", "4,"]);
     assert_eq!(scratch.rows("select records, accepted, quarantined, blank from dq_ledger"), ["5,3,1,1"]);
     assert_eq!(scratch.rows("select orders, amount from kpi_order_daily"), ["3,30.00"]);

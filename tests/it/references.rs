@@ -76,7 +76,7 @@ fn a_row_that_leads_nowhere_is_set_aside_with_what_it_says() {
     let said = scratch.run(&["run"]).exits(0);
     assert!(
         said.stderr.contains(
-            "\n  tickets: 1 more quarantined, for a value that is not found where it references\n  2 set aside, each with its reason"
+            "\n  tickets: 1 more quarantined, for a value that is not found where it references\n  2 quarantined, each with its reason"
         ),
         "{}",
         said.stderr
@@ -329,7 +329,7 @@ fn a_job_takes_in_what_it_references_and_cleans_what_references_it() {
     scratch.write("landing/agents-2.csv", "agent_id,name\n17,Cy\n18,Di\n");
     scratch.write("landing/tickets-3.csv", "ticket_id,at,agent_id\n5,2024-03-01T10:00:00Z,18\n");
     let said = scratch.run(&["quarantine", "replay", "tickets"]).exits(0);
-    assert!(said.stderr.ends_with("tickets: 1 set aside before, 1 now\n"), "{}", said.stderr);
+    assert!(said.stderr.ends_with("tickets: 1 quarantined before, 1 now\n"), "{}", said.stderr);
     assert_eq!(scratch.rows(ROWS), ["1,7", "2,17", "3,", "4,17", "5,18"]);
     // A selector follows references as it does reads.
     let selected = |selector: &str| {

@@ -142,7 +142,7 @@ fn a_table_that_cannot_be_made_again_is_told_and_no_finding() {
     std::fs::remove_file(scratch.path("schemas/models/kpi_order_daily.toml")).unwrap();
     assert_eq!(told(&scratch, &["kpi_order_daily"], 0)[0]["reason"], "the project has no such table any more");
     let said = scratch.run(&["verify", "fct_orders"]).exits(2).stderr;
-    assert!(said.contains("there is no table `fct_orders` in force\nhelp: did you mean `fct_order`?"), "{said}");
+    assert!(said.contains("there is no current table `fct_orders`\nhelp: did you mean `fct_order`?"), "{said}");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn a_stray_time_moves_no_number_of_a_new_project() {
     );
     // The sample's own record besides.
     assert!(
-        said.stderr.lines().any(|line| line.starts_with(" tickets      2       46        40          4")),
+        said.stderr.lines().any(|line| line.starts_with(" tickets      2       46        40            4")),
         "{}",
         said.stderr
     );
@@ -187,7 +187,7 @@ fn checks_and_jobs_work_as_they_are_written() {
     let other = desk();
     let _ = other.run(&["new", "check", "no_future", "--on", "fct_ticket"]).exits(0);
     let said = other.run(&["run", "--as-of", "2024-06-05"]).exits(1);
-    assert!(said.stderr.contains("broken[assert_no_future]"), "{}", said.stderr);
+    assert!(said.stderr.contains("failed[assert_no_future]"), "{}", said.stderr);
 }
 
 #[test]

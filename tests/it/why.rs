@@ -99,7 +99,7 @@ where o.amount > 1
 fn what_cannot_be_asked_is_told() {
     let scratch = published();
     for (arguments, words) in [
-        (&["fct_orders", "id=1"][..], "there is no table `fct_orders` in force\nhelp: did you mean `fct_order`?"),
+        (&["fct_orders", "id=1"][..], "there is no current table `fct_orders`\nhelp: did you mean `fct_order`?"),
         (&["fct_order", "days=2024-03-01"], "there is no column `days`\nhelp: did you mean `day`?"),
         (&["fct_order", "day=yesterday"], "`yesterday` is no value of `day`, of type Date32"),
         (&["fct_order", "day"], "`day` is not a condition\nhelp: write COLUMN=VALUE, such as day=2024-06-30"),
