@@ -1,17 +1,11 @@
--- One row: from when and until when user events are known.
--- Series of days run from first_day to last_day. Days before complete_until are
--- over, and the feed has moved past them. Rows after $as_of make no day, and
--- neither do stray ones: a stretch of days that a silence of more than
--- $feed_gap_days cuts off from the others, and that has less than half the rows of
--- a usual day, its median; and at the end days on and after which there is not even
--- a fiftieth of a usual day. A tracker whose clock is wrong moves nothing.
+-- One row: from when and until when user events are known. Series of days run
+-- from first_day to last_day. Days before complete_until are over, and the feed
+-- has moved past them. Rows after $as_of make no day, and neither do stray
+-- ones: a stretch of days that a silence of more than $feed_gap_days cuts off
+-- from the others, and that has less than half the rows of a usual day, its
+-- median; and at the end days on and after which there is not even a fiftieth
+-- of a usual day. A tracker whose clock is wrong moves nothing.
 with
-
-events as (
-
-    select * from fct_event
-
-),
 
 days as (
 
@@ -20,7 +14,7 @@ days as (
         count(*) as day_rows,
         max(occurred_at) as last_at
 
-    from events
+    from fct_event
 
     where event_day <= local_day($as_of, $reporting_zone)
 
@@ -31,10 +25,9 @@ days as (
 days_with_silence as (
 
     select
-        day,
-        day_rows,
-        last_at,
-        day - lag(day) over (order by day) as silent_days
+        *,
+        day - lag(day) over (order by day) as silent_days,
+        median(cast(day_rows as double)) over () as usual_rows
 
     from days
 
@@ -43,9 +36,7 @@ days_with_silence as (
 days_in_stretches as (
 
     select
-        day,
-        day_rows,
-        last_at,
+        *,
         sum(case when silent_days <= $feed_gap_days then 0 else 1 end) over (
             order by day
             rows between unbounded preceding and current row
@@ -55,45 +46,28 @@ days_in_stretches as (
 
 ),
 
-usual_day as (
-
-    select median(cast(day_rows as double)) as day_rows
-
-    from days
-
-),
-
 stretches as (
 
     select
-        stretch,
-        sum(day_rows) as stretch_rows
+        *,
+        sum(day_rows) over (partition by stretch) as stretch_rows
 
     from days_in_stretches
-
-    group by stretch
 
 ),
 
 days_of_feed as (
 
     select
-        days_in_stretches.day,
-        days_in_stretches.last_at,
-        sum(days_in_stretches.day_rows) over (
-            order by days_in_stretches.day desc
+        *,
+        sum(day_rows) over (
+            order by day desc
             rows between unbounded preceding and current row
-        ) as rows_from_here,
-        usual_day.day_rows as usual_rows
+        ) as rows_from_here
 
-    from days_in_stretches
+    from stretches
 
-    inner join stretches
-        on days_in_stretches.stretch = stretches.stretch
-
-    cross join usual_day
-
-    where 2 * stretches.stretch_rows >= usual_day.day_rows
+    where 2 * stretch_rows >= usual_rows
 
 ),
 

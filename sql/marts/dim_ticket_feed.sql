@@ -1,23 +1,16 @@
--- One row: from when and until when tickets and their history are known.
--- Series of days run from first_day to last_day. Days before complete_until are
--- over, and the feed has moved past them. Every creation, change and rating of a
--- ticket is a sign of its day; ratings alone complete none. What lies after $as_of
--- makes no day, and neither do strays: a stretch of days that a silence of more
--- than $feed_gap_days cuts off from the others, and that has less than half the
--- signs of a usual day, its median.
+-- One row: from when and until when tickets and their history are known. Series
+-- of days run from first_day to last_day. Days before complete_until are over,
+-- and the feed has moved past them. Every creation, change and rating of a
+-- ticket is a sign of its day; ratings alone complete none. What lies after
+-- $as_of makes no day, and neither do strays: a stretch of days that a silence
+-- of more than $feed_gap_days cuts off from the others, and that has less than
+-- half the signs of a usual day, its median.
 with
 
 signs as (
 
     select
-        created_at as happened_at,
-        true as is_of_tickets
-    from stg_tickets
-
-    union all
-
-    select
-        updated_at as happened_at,
+        unnest(make_array(created_at, updated_at)) as happened_at,
         true as is_of_tickets
     from stg_tickets
 
@@ -27,20 +20,12 @@ signs as (
         stg_ticket_events.occurred_at as happened_at,
         true as is_of_tickets
     from stg_ticket_events
-    inner join stg_tickets
-        on stg_ticket_events.ticket_id = stg_tickets.ticket_id
+    inner join stg_tickets using (ticket_id)
 
     union all
 
     select
-        csat_offered_at as happened_at,
-        false as is_of_tickets
-    from int_tickets_rated
-
-    union all
-
-    select
-        csat_answered_at as happened_at,
+        unnest(make_array(csat_offered_at, csat_answered_at)) as happened_at,
         false as is_of_tickets
     from int_tickets_rated
 
@@ -66,11 +51,9 @@ days as (
 days_with_silence as (
 
     select
-        day,
-        signs,
-        signs_of_tickets,
-        last_at,
-        day - lag(day) over (order by day) as silent_days
+        *,
+        day - lag(day) over (order by day) as silent_days,
+        median(cast(signs as double)) over () as usual_signs
 
     from days
 
@@ -79,10 +62,7 @@ days_with_silence as (
 days_in_stretches as (
 
     select
-        day,
-        signs,
-        signs_of_tickets,
-        last_at,
+        *,
         sum(case when silent_days <= $feed_gap_days then 0 else 1 end) over (
             order by day
             rows between unbounded preceding and current row
@@ -92,43 +72,13 @@ days_in_stretches as (
 
 ),
 
-usual_day as (
-
-    select median(cast(signs as double)) as signs
-
-    from days
-
-),
-
 stretches as (
 
     select
-        stretch,
-        min(day) as first_day,
-        max(day) as last_day,
-        max(day) filter (where signs_of_tickets > 0) as complete_until,
-        max(last_at) as last_at,
-        sum(signs) as signs
+        *,
+        sum(signs) over (partition by stretch) as stretch_signs
 
     from days_in_stretches
-
-    group by stretch
-
-),
-
-stretches_of_feed as (
-
-    select
-        stretches.first_day,
-        stretches.last_day,
-        stretches.complete_until,
-        stretches.last_at
-
-    from stretches
-
-    cross join usual_day
-
-    where 2 * stretches.signs >= usual_day.signs
 
 ),
 
@@ -136,16 +86,18 @@ final as (
 
     select
         ---------- dates
-        min(first_day) as first_day,
-        max(last_day) as last_day,
+        min(day) as first_day,
+        max(day) as last_day,
         -- The last day may still be coming in.
-        max(complete_until) as complete_until,
+        max(day) filter (where signs_of_tickets > 0) as complete_until,
 
         ---------- timestamps
         case when max(last_at) > $as_of then $as_of else max(last_at) end
             as known_until
 
-    from stretches_of_feed
+    from stretches
+
+    where 2 * stretch_signs >= usual_signs
 
 )
 
