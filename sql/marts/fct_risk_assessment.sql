@@ -74,24 +74,19 @@ final as (
         risk_status,
         control_name,
         response,
-        case
-            when probability >= 4 and impact >= 4 then 'avoid'
-            when probability <= 2 and impact >= 4 then 'transfer'
-            when probability >= 3 then 'mitigate'
-            else 'accept'
-        end as suggested_response,
-        case
-            when inherent_score >= $risk_extreme_from then 'extreme'
-            when inherent_score >= $risk_high_from then 'high'
-            when inherent_score >= $risk_medium_from then 'medium'
-            else 'low'
-        end as inherent_level,
-        case
-            when residual_score >= $risk_extreme_from then 'extreme'
-            when residual_score >= $risk_high_from then 'high'
-            when residual_score >= $risk_medium_from then 'medium'
-            else 'low'
-        end as residual_level,
+        risk_response(probability, impact) as suggested_response,
+        risk_level(
+            inherent_score,
+            $risk_medium_from,
+            $risk_high_from,
+            $risk_extreme_from
+        ) as inherent_level,
+        risk_level(
+            residual_score,
+            $risk_medium_from,
+            $risk_high_from,
+            $risk_extreme_from
+        ) as residual_level,
 
         ---------- numbers
         probability,

@@ -51,39 +51,18 @@ risks_summed_to_cells as (
 
 ),
 
-bases as (
-
-    select * from (
-        values ('inherent'), ('residual')
-    ) as bases (basis)
-
-),
-
-probabilities as (
-
-    select unnest(generate_series(1, 5)) as probability
-
-),
-
-impacts as (
-
-    select unnest(generate_series(1, 5)) as impact
-
-),
-
 cells as (
 
     select
-        bases.basis,
-        probabilities.probability,
-        impacts.impact,
-        probabilities.probability * impacts.impact as score
+        basis,
+        probability,
+        impact
 
-    from bases
+    from unnest(make_array('inherent', 'residual')) as bases (basis)
 
-    cross join probabilities
+    cross join unnest(generate_series(1, 5)) as probabilities (probability)
 
-    cross join impacts
+    cross join unnest(generate_series(1, 5)) as impacts (impact)
 
 ),
 
@@ -91,38 +70,27 @@ final as (
 
     select
         ---------- ids
-        cells.basis,
-        cells.probability,
-        cells.impact,
+        basis,
+        probability,
+        impact,
 
         ---------- strings
-        case
-            when cells.score >= $risk_extreme_from then 'extreme'
-            when cells.score >= $risk_high_from then 'high'
-            when cells.score >= $risk_medium_from then 'medium'
-            else 'low'
-        end as level,
-        case
-            when cells.probability >= 4 and cells.impact >= 4 then 'avoid'
-            when cells.probability <= 2 and cells.impact >= 4 then 'transfer'
-            when cells.probability >= 3 then 'mitigate'
-            else 'accept'
-        end as response,
+        risk_level(
+            probability * impact,
+            $risk_medium_from,
+            $risk_high_from,
+            $risk_extreme_from
+        ) as level,
+        risk_response(probability, impact) as response,
 
         ---------- numbers
-        cells.score,
-        coalesce(risks_summed_to_cells.risks, 0) as risks,
-        cast(
-            coalesce(risks_summed_to_cells.expected_loss, 0)
-            as decimal(18, 2)
-        ) as expected_loss
+        probability * impact as score,
+        coalesce(risks, 0) as risks,
+        cast(coalesce(expected_loss, 0) as decimal(18, 2)) as expected_loss
 
     from cells
 
-    left join risks_summed_to_cells
-        on cells.basis = risks_summed_to_cells.basis
-        and cells.probability = risks_summed_to_cells.probability
-        and cells.impact = risks_summed_to_cells.impact
+    left join risks_summed_to_cells using (basis, probability, impact)
 
 )
 
