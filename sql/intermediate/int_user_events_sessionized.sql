@@ -1,11 +1,11 @@
--- One row per event, with the session that it belongs to.
--- A session ends when its user is silent for more than $session_gap_seconds;
--- neither midnight nor another campaign starts a new one (as in Google
--- Analytics 4). What comes later than $session_max_seconds after the start begins
--- the next session, so every event belongs to exactly one. Platform and channel of
--- a session are those of its first event. Events that are alike in user, tracker
--- session, name and time are numbered, so that they can be told apart. (Both
--- windows want one order, so rows are sorted once.)
+-- One row per event, with the session that it belongs to. A session ends when
+-- its user is silent for more than $session_gap_seconds; neither midnight nor
+-- another campaign starts a new one (as in Google Analytics 4). What comes
+-- later than $session_max_seconds after the start begins the next session, so
+-- every event belongs to exactly one. Platform and channel of a session are
+-- those of its first event. Events that are alike in user, tracker session,
+-- name and time are numbered, so that they can be told apart. (Both windows
+-- want one order, so rows are sorted once.)
 with
 
 events as (
@@ -17,19 +17,7 @@ events as (
 events_numbered as (
 
     select
-        user_id,
-        tracker_session_id,
-        event_name,
-        event_class,
-        platform,
-        acquisition_channel,
-        user_cohort,
-        user_lifecycle,
-        is_page_view,
-        is_key_event,
-        is_problem,
-        event_day,
-        occurred_at,
+        *,
         row_number() over (
             partition by user_id, occurred_at, tracker_session_id, event_name
             order by
@@ -43,20 +31,7 @@ events_numbered as (
 events_with_session_start as (
 
     select
-        user_id,
-        tracker_session_id,
-        event_name,
-        event_class,
-        platform,
-        acquisition_channel,
-        user_cohort,
-        user_lifecycle,
-        is_page_view,
-        is_key_event,
-        is_problem,
-        event_day,
-        occurred_at,
-        event_number,
+        *,
         session_start(
             occurred_at, $session_gap_seconds, $session_max_seconds
         ) over (

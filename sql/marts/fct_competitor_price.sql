@@ -1,7 +1,7 @@
--- One row per competitor, product of ours and day: what was seen last on the day.
--- Products that are matched to none of ours are left out. A promotion that is not
--- below the list price is none. A price that lies after the clock or astray
--- (dim_competitor_feed) is none before or after the others.
+-- One row per competitor, product of ours and day: what was seen last on the
+-- day. Products that are matched to none of ours are left out. A promotion that
+-- is not below the list price is none. A price that lies after the clock or
+-- astray (dim_competitor_feed) is none before or after the others.
 with
 
 prices as (
@@ -20,15 +20,12 @@ prices_with_feed as (
 
     select
         prices.*,
-        coalesce(
-            prices.observed_day >= feed.first_day
-                and prices.observed_day <= feed.last_day,
-            false
-        ) as is_in_feed
+        coalesce(observed_day between first_day and last_day, false)
+            as is_in_feed
 
     from prices
 
-    cross join dim_competitor_feed as feed
+    cross join dim_competitor_feed
 
 ),
 
@@ -49,22 +46,18 @@ prices_of_days as (
 
     select
         *,
-        lag(list_price) over (
-            partition by competitor, sku, is_in_feed
-            order by observed_day
-        ) as previous_list_price,
-        lag(currency) over (
-            partition by competitor, sku, is_in_feed
-            order by observed_day
-        ) as previous_currency,
-        lead(observed_day) over (
-            partition by competitor, sku, is_in_feed
-            order by observed_day
-        ) as next_observed_day
+        lag(list_price) over first_to_last as previous_list_price,
+        lag(currency) over first_to_last as previous_currency,
+        lead(observed_day) over first_to_last as next_observed_day
 
     from prices_latest_first
 
     where price_number_from_last = 1
+
+    window first_to_last as (
+        partition by competitor, sku, is_in_feed
+        order by observed_day
+    )
 
 ),
 

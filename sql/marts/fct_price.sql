@@ -1,5 +1,5 @@
--- One row per instrument and trading day, with the return on adjusted close.
--- A price that lies after the clock or astray (dim_price_feed) has no return, and
+-- One row per instrument and trading day, with the return on adjusted close. A
+-- price that lies after the clock or astray (dim_price_feed) has no return, and
 -- none has a return against it.
 with
 
@@ -7,53 +7,38 @@ prices as (
 
     select
         stg_market_prices.*,
-        coalesce(
-            stg_market_prices.price_date >= feed.first_day
-                and stg_market_prices.price_date <= feed.last_day,
-            false
-        ) as is_in_feed
+        coalesce(price_date between first_day and last_day, false)
+            as is_in_feed
 
     from stg_market_prices
 
-    cross join dim_price_feed as feed
+    cross join dim_price_feed
 
 ),
 
 prices_with_history as (
 
     select
-        symbol,
-        open_price,
-        high_price,
-        low_price,
-        close_price,
-        adj_close,
-        volume,
-        is_in_feed,
-        row_number() over (
-            partition by symbol, is_in_feed order by price_date
-        ) as trading_day_number,
-        lag(adj_close) over (
-            partition by symbol, is_in_feed order by price_date
-        ) as previous_adj_close,
-        lag(price_date) over (
-            partition by symbol, is_in_feed order by price_date
-        ) as previous_price_date,
-        count(*) over (
-            partition by symbol, is_in_feed order by price_date
-            rows between 4 preceding and current row
-        ) as prices_of_five_days,
-        min(close_price) over (
-            partition by symbol, is_in_feed order by price_date
-            rows between 4 preceding and current row
-        ) as lowest_close_of_five_days,
-        max(close_price) over (
-            partition by symbol, is_in_feed order by price_date
-            rows between 4 preceding and current row
-        ) as highest_close_of_five_days,
-        price_date
+        *,
+        row_number() over first_to_last as trading_day_number,
+        lag(adj_close) over first_to_last as previous_adj_close,
+        lag(price_date) over first_to_last as previous_price_date,
+        count(*) over five_days as prices_of_five_days,
+        min(close_price) over five_days as lowest_close_of_five_days,
+        max(close_price) over five_days as highest_close_of_five_days
 
     from prices
+
+    window
+        first_to_last as (
+            partition by symbol, is_in_feed
+            order by price_date
+        ),
+        five_days as (
+            partition by symbol, is_in_feed
+            order by price_date
+            rows between 4 preceding and current row
+        )
 
 ),
 

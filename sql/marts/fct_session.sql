@@ -1,7 +1,7 @@
--- One row per session.
--- Engaged as in Google Analytics 4: it lasts $engaged_seconds, or has two page
--- views, or has a key event. Without heartbeats the time between the first and
--- the last event is all that is known of its length.
+-- One row per session. Engaged as in Google Analytics 4: it lasts
+-- $engaged_seconds, or has two page views, or has a key event. Without
+-- heartbeats the time between the first and the last event is all that is known
+-- of its length.
 with
 
 events as (
@@ -43,19 +43,7 @@ sessions as (
 sessions_numbered as (
 
     select
-        session_id,
-        user_id,
-        platform,
-        acquisition_channel,
-        entry_event,
-        exit_event,
-        events,
-        page_views,
-        key_events,
-        problem_events,
-        duration_seconds,
-        started_at,
-        ended_at,
+        *,
         row_number() over (
             partition by user_id
             order by started_at, session_id
