@@ -8,66 +8,38 @@
 -- after the ticket was closed is no first reply.
 with
 
-tickets as (
-
-    select
-        ticket_id,
-        created_at
-
-    from stg_tickets
-
-),
-
 comments as (
 
     select
-        stg_ticket_events.event_id,
-        stg_ticket_events.ticket_id,
-        stg_ticket_events.actor_id,
-        stg_ticket_events.field_name = 'comment_public' as is_public,
-        stg_ticket_events.is_by_person_in_support,
-        coalesce(stg_ticket_events.actor_role in ('bot', 'system'), false)
-            as is_by_robot,
-        stg_ticket_events.occurred_at
-            < tickets.created_at + interval '1 second' as is_at_creation,
-        stg_ticket_events.occurred_at
+        events.*,
+        field_name = 'comment_public' as is_public,
+        coalesce(actor_role in ('bot', 'system'), false) as is_by_robot,
+        occurred_at < created_at + interval '1 second' as is_at_creation,
+        last_solved_at is null or occurred_at <= last_solved_at
+            as is_up_to_solve,
+        first_closed_at is null or occurred_at <= first_closed_at
+            as is_up_to_closing
 
-    from stg_ticket_events
+    from stg_ticket_events as events
 
-    inner join tickets
-        on stg_ticket_events.ticket_id = tickets.ticket_id
+    inner join stg_tickets as tickets
+        on events.ticket_id = tickets.ticket_id
 
-    where stg_ticket_events.field_name
-        in ('comment_public', 'comment_private')
+    left join int_tickets_resolved as resolved
+        on events.ticket_id = resolved.ticket_id
 
-),
-
-solves as (
-
-    select
-        ticket_id,
-        last_solved_at,
-        first_closed_at
-
-    from int_tickets_resolved
+    where field_name in ('comment_public', 'comment_private')
 
 ),
 
 comments_numbered as (
 
     select
-        event_id,
-        ticket_id,
-        actor_id,
-        is_public,
-        is_by_person_in_support,
-        is_by_robot,
-        is_at_creation,
+        *,
         row_number() over (
             partition by ticket_id, is_public, is_by_robot
             order by occurred_at, event_id
-        ) as comment_number,
-        occurred_at
+        ) as comment_number
 
     from comments
 
@@ -76,66 +48,12 @@ comments_numbered as (
 comments_with_replies as (
 
     select
-        comments_numbered.event_id,
-        comments_numbered.ticket_id,
-        comments_numbered.actor_id,
-        comments_numbered.is_public,
-        comments_numbered.is_by_person_in_support,
-        comments_numbered.is_public
-            and comments_numbered.is_by_person_in_support
-            and not (
-                comments_numbered.comment_number = 1
-                and comments_numbered.is_at_creation
-            ) as is_reply,
-        solves.last_solved_at,
-        solves.first_closed_at,
-        comments_numbered.occurred_at
+        *,
+        is_public
+            and is_by_person_in_support
+            and not (comment_number = 1 and is_at_creation) as is_reply
 
     from comments_numbered
-
-    left join solves
-        on comments_numbered.ticket_id = solves.ticket_id
-
-),
-
-replies_numbered as (
-
-    select
-        ticket_id,
-        actor_id as first_reply_agent_id,
-        occurred_at as first_replied_at,
-        row_number() over (
-            partition by ticket_id
-            order by occurred_at, event_id
-        ) as reply_number
-
-    from comments_with_replies
-
-    where is_reply
-        and (first_closed_at is null or occurred_at <= first_closed_at)
-
-),
-
-comments_counted_to_tickets as (
-
-    select
-        ticket_id,
-        count(*) as comments,
-        count(*) filter (where is_public) as public_comments,
-        count(*) filter (where not is_public) as private_comments,
-        count(*) filter (where is_reply) as agent_replies,
-        count(*) filter (
-            where is_public
-                and is_by_person_in_support
-                and (
-                    last_solved_at is null
-                    or occurred_at <= last_solved_at
-                )
-        ) as touches
-
-    from comments_with_replies
-
-    group by ticket_id
 
 ),
 
@@ -143,24 +61,27 @@ tickets_replied as (
 
     select
         ---------- ids
-        comments_counted_to_tickets.ticket_id,
-        replies_numbered.first_reply_agent_id,
+        ticket_id,
+        first_value(actor_id order by occurred_at, event_id) filter (
+            where is_reply and is_up_to_closing
+        ) as first_reply_agent_id,
 
         ---------- numbers
-        comments_counted_to_tickets.comments,
-        comments_counted_to_tickets.public_comments,
-        comments_counted_to_tickets.private_comments,
-        comments_counted_to_tickets.agent_replies,
-        comments_counted_to_tickets.touches,
+        count(*) as comments,
+        count(*) filter (where is_public) as public_comments,
+        count(*) filter (where not is_public) as private_comments,
+        count(*) filter (where is_reply) as agent_replies,
+        count(*) filter (
+            where is_public and is_by_person_in_support and is_up_to_solve
+        ) as touches,
 
         ---------- timestamps
-        replies_numbered.first_replied_at
+        min(occurred_at) filter (where is_reply and is_up_to_closing)
+            as first_replied_at
 
-    from comments_counted_to_tickets
+    from comments_with_replies
 
-    left join replies_numbered
-        on comments_counted_to_tickets.ticket_id = replies_numbered.ticket_id
-        and replies_numbered.reply_number = 1
+    group by ticket_id
 
 )
 
