@@ -1,6 +1,6 @@
--- One row per user who was seen by the tracker or who asked for help.
--- Tickets name their requester by the tracker's user id, so both sides join. Of a
--- user without events only the tickets are known. Deleted tickets do not count, and
+-- One row per user who was seen by the tracker or who asked for help. Tickets
+-- name their requester by the tracker's user id, so both sides join. Of a user
+-- without events only the tickets are known. Deleted tickets do not count, and
 -- neither do events that lie after the clock or astray (dim_event_feed).
 with
 
@@ -10,39 +10,7 @@ feed as (
 
 ),
 
-events as (
-
-    select fct_event.*
-
-    from fct_event
-
-    inner join feed
-        on fct_event.event_day >= feed.first_day
-        and fct_event.event_day <= feed.last_day
-
-),
-
-sessions as (
-
-    select fct_session.*
-
-    from fct_session
-
-    inner join feed
-        on fct_session.session_day >= feed.first_day
-        and fct_session.session_day <= feed.last_day
-
-),
-
-tickets as (
-
-    select * from fct_ticket
-
-    where not is_deleted
-
-),
-
-events_summed_to_users as (
+users_of_events as (
 
     select
         user_id,
@@ -58,18 +26,20 @@ events_summed_to_users as (
         ) as last_platform,
         count(*) as events,
         count(distinct event_day) as active_days,
-        count(*) filter (where is_key_event) as key_events,
         min(occurred_at) as first_seen_at,
         max(occurred_at) as last_seen_at,
         min(occurred_at) filter (where is_key_event) as first_converted_at
 
-    from events
+    from fct_event
+
+    inner join feed
+        on event_day between first_day and last_day
 
     group by user_id
 
 ),
 
-sessions_summed_to_users as (
+users_of_sessions as (
 
     select
         user_id,
@@ -77,48 +47,27 @@ sessions_summed_to_users as (
         count(*) filter (where is_engaged) as engaged_sessions,
         count(*) filter (where is_converting) as converting_sessions
 
-    from sessions
+    from fct_session
+
+    inner join feed
+        on session_day between first_day and last_day
 
     group by user_id
 
 ),
 
-tickets_summed_to_users as (
+users_of_tickets as (
 
     select
         requester_id as user_id,
         count(*) as tickets,
         min(created_at) as first_ticket_at
 
-    from tickets
+    from fct_ticket
+
+    where not is_deleted
 
     group by requester_id
-
-),
-
-users as (
-
-    select
-        coalesce(
-            events_summed_to_users.user_id, tickets_summed_to_users.user_id
-        ) as user_id,
-        events_summed_to_users.first_platform,
-        events_summed_to_users.first_acquisition_channel,
-        events_summed_to_users.last_platform,
-        coalesce(events_summed_to_users.events, 0) as events,
-        coalesce(events_summed_to_users.active_days, 0) as active_days,
-        coalesce(events_summed_to_users.key_events, 0) as key_events,
-        coalesce(tickets_summed_to_users.tickets, 0) as tickets,
-        events_summed_to_users.user_id is not null as is_seen,
-        events_summed_to_users.first_seen_at,
-        events_summed_to_users.last_seen_at,
-        events_summed_to_users.first_converted_at,
-        tickets_summed_to_users.first_ticket_at
-
-    from events_summed_to_users
-
-    full join tickets_summed_to_users
-        on events_summed_to_users.user_id = tickets_summed_to_users.user_id
 
 ),
 
@@ -126,43 +75,43 @@ final as (
 
     select
         ---------- ids
-        users.user_id,
+        coalesce(users_of_events.user_id, users_of_tickets.user_id) as user_id,
 
         ---------- strings
-        users.first_platform,
-        users.first_acquisition_channel,
-        users.last_platform,
+        first_platform,
+        first_acquisition_channel,
+        last_platform,
 
         ---------- numbers
-        users.events,
-        users.active_days,
-        coalesce(sessions_summed_to_users.sessions, 0) as sessions,
-        coalesce(sessions_summed_to_users.engaged_sessions, 0)
-            as engaged_sessions,
-        coalesce(sessions_summed_to_users.converting_sessions, 0)
-            as converting_sessions,
-        users.tickets,
+        coalesce(events, 0) as events,
+        coalesce(active_days, 0) as active_days,
+        coalesce(sessions, 0) as sessions,
+        coalesce(engaged_sessions, 0) as engaged_sessions,
+        coalesce(converting_sessions, 0) as converting_sessions,
+        coalesce(tickets, 0) as tickets,
 
         ---------- booleans
-        users.is_seen,
-        users.key_events > 0 as is_converted,
-        users.tickets > 0 as has_ticket,
+        users_of_events.user_id is not null as is_seen,
+        first_converted_at is not null as is_converted,
+        coalesce(tickets, 0) > 0 as has_ticket,
 
         ---------- dates
-        local_day(users.first_seen_at, $reporting_zone) as first_seen_day,
-        local_day(users.last_seen_at, $reporting_zone) as last_seen_day,
-        local_day(users.first_converted_at, $reporting_zone)
-            as first_converted_day,
-        local_day(users.first_ticket_at, $reporting_zone) as first_ticket_day,
+        local_day(first_seen_at, $reporting_zone) as first_seen_day,
+        local_day(last_seen_at, $reporting_zone) as last_seen_day,
+        local_day(first_converted_at, $reporting_zone) as first_converted_day,
+        local_day(first_ticket_at, $reporting_zone) as first_ticket_day,
 
         ---------- timestamps
-        users.first_seen_at,
-        users.last_seen_at
+        first_seen_at,
+        last_seen_at
 
-    from users
+    from users_of_events
 
-    left join sessions_summed_to_users
-        on users.user_id = sessions_summed_to_users.user_id
+    full join users_of_tickets
+        on users_of_events.user_id = users_of_tickets.user_id
+
+    left join users_of_sessions
+        on users_of_events.user_id = users_of_sessions.user_id
 
 )
 
