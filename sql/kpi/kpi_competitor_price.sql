@@ -1,75 +1,37 @@
--- One row per day, product and competitor: our list price against theirs.
--- A price that was seen holds until the next one, at most $price_carry_days days
+-- One row per day, product and competitor: our list price against theirs. A
+-- price that was seen holds until the next one, at most $price_carry_days days
 -- after the day it was seen; then nothing is known. Prices are compared in one
 -- currency only, and list with list; what a promotion takes off stands apart in
 -- promo_depth. Changes are counted on the day on which they were first seen.
 with
 
-observations as (
-
-    select * from fct_competitor_price
-
-),
-
-own_prices as (
-
-    select * from dim_own_price
-
-),
-
-feed as (
-
-    select * from dim_competitor_feed
-
-),
-
 observations_spread as (
 
     select
+        observations.*,
+        feed.complete_until,
         unnest(
             generate_series(
-                observations.observed_day,
-                least(
-                    coalesce(observations.next_observed_day - 1, feed.last_day),
-                    feed.last_day
-                ),
+                observed_day,
+                least(coalesce(next_observed_day - 1, last_day), last_day),
                 interval '1 day'
             )
-        ) as day,
-        observations.competitor,
-        observations.sku,
-        observations.currency,
-        observations.list_price,
-        observations.promo_price,
-        observations.in_stock,
-        observations.is_price_change,
-        observations.observed_day,
-        feed.complete_until
+        ) as day
 
-    from observations
+    from fct_competitor_price as observations
 
-    inner join feed
-        on observations.observed_day >= feed.first_day
-        and observations.observed_day <= feed.last_day
+    inner join dim_competitor_feed as feed
+        on observed_day between first_day and last_day
 
 ),
 
 days as (
 
     select
-        day,
-        competitor,
-        sku,
-        currency,
-        cast(list_price as double) as list_price,
-        cast(promo_price as double) as promo_price,
-        in_stock,
-        observed_day,
-        day - observed_day as carried_days,
+        *,
         day - observed_day <= $price_carry_days as is_known,
-        day < complete_until as is_complete,
         count(*) over last_7 as days_7,
-        sum(case when is_price_change and day = observed_day then 1 else 0 end)
+        count(*) filter (where is_price_change and day = observed_day)
             over last_7 as changes_7
 
     from observations_spread
@@ -85,35 +47,28 @@ days as (
 days_with_own_price as (
 
     select
-        days.day,
-        days.competitor,
-        days.sku,
-        own_prices.product_name,
-        case when days.is_known then days.currency end as currency,
-        cast(own_prices.own_price as double) as own_price,
-        own_prices.currency as own_currency,
-        case when days.is_known then days.list_price end as their_price,
-        case when days.is_known then days.promo_price end
+        days.* except (currency, list_price, promo_price, in_stock),
+        case when is_known then days.currency end as currency,
+        case when is_known then cast(list_price as double) end as their_price,
+        case when is_known then cast(promo_price as double) end
             as their_promo_price,
-        case when days.is_known then days.in_stock end as in_stock,
-        case when days.days_7 = 7 then days.changes_7 end as change_count_7d,
+        case when is_known then in_stock end as in_stock,
+        own_prices.product_name,
+        own_prices.currency as own_currency,
+        cast(own_prices.own_price as double) as own_price,
         coalesce(
-            days.is_known
+            is_known
                 and days.currency = own_prices.currency
-                and days.list_price > 0
-                and own_prices.own_price > 0,
+                and list_price > 0
+                and own_price > 0,
             false
-        ) as is_comparable,
-        days.is_complete,
-        days.observed_day,
-        days.carried_days
+        ) as is_comparable
 
     from days
 
-    left join own_prices
+    left join dim_own_price as own_prices
         on days.sku = own_prices.sku
-        and days.day >= own_prices.valid_from
-        and days.day <= own_prices.valid_to
+        and days.day between own_prices.valid_from and own_prices.valid_to
 
 ),
 
@@ -147,13 +102,13 @@ final as (
                     6
                 )
         end as promo_depth,
-        change_count_7d,
-        carried_days,
+        case when days_7 = 7 then changes_7 end as change_count_7d,
+        day - observed_day as carried_days,
 
         ---------- booleans
         in_stock,
         is_comparable,
-        is_complete,
+        day < complete_until as is_complete,
 
         ---------- dates
         observed_day
