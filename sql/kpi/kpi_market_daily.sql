@@ -1,47 +1,28 @@
--- One row per instrument and trading day: trend, volatility and drawdown.
--- All on adjusted close. Volatility is the sample standard deviation of daily
+-- One row per instrument and trading day: trend, volatility and drawdown. All
+-- on adjusted close. Volatility is the sample standard deviation of daily
 -- returns times the root of $trading_days, as in empyrical. Whatever looks back
 -- further than the history goes is null. A variance that moves along can end a
--- hair below zero where the price stands still; it counts as zero. Prices that lie
--- after the clock or astray (dim_price_feed) have no row.
+-- hair below zero where the price stands still; it counts as zero. Prices that
+-- lie after the clock or astray (dim_price_feed) have no row.
 with
-
-feed as (
-
-    select * from dim_price_feed
-
-),
 
 prices as (
 
     select
-        fct_price.symbol,
-        fct_price.close_price,
-        cast(fct_price.adj_close as double) as adj_close_value,
-        fct_price.adj_close,
-        fct_price.ret,
-        fct_price.volume,
-        fct_price.is_stale,
-        fct_price.price_date
+        fct_price.*,
+        cast(adj_close as double) as adj_close_value
 
     from fct_price
 
-    inner join feed
-        on fct_price.price_date >= feed.first_day
-        and fct_price.price_date <= feed.last_day
+    inner join dim_price_feed
+        on price_date between first_day and last_day
 
 ),
 
 prices_with_windows as (
 
     select
-        symbol,
-        price_date,
-        close_price,
-        adj_close,
-        volume,
-        ret,
-        is_stale,
+        *,
         count(*) over last_20 as prices_of_20,
         avg(adj_close_value) over last_20 as average_of_20,
         ema(adj_close_value, 20) over (
@@ -51,7 +32,6 @@ prices_with_windows as (
         var_samp(ret) over last_20 as variance_of_20,
         count(ret) over last_60 as returns_of_60,
         var_samp(ret) over last_60 as variance_of_60,
-        adj_close_value,
         max(adj_close_value) over so_far as peak_adj_close
 
     from prices
