@@ -47,30 +47,16 @@ final as (
 
     from agents
 
-    union all
+    union all by name
 
     select
-        ---------- ids
         agent_id,
         'unknown' as group_id,
-        null as manager_id,
-
-        ---------- strings
         'Unknown' as agent_name,
         'unknown' as agent_role,
         'Unknown' as group_name,
-        null as time_zone,
-
-        ---------- numbers
-        null as fte,
-
-        ---------- booleans
         false as is_bot,
-        true as is_unknown,
-
-        ---------- dates
-        null as hired_date,
-        null as left_date
+        true as is_unknown
 
     from unknown
 

@@ -1,33 +1,16 @@
 -- One row per KPI, scope and period of validity; periods never overlap.
 with
 
-targets as (
-
-    select * from stg_kpi_targets
-
-),
-
 targets_with_next as (
 
     select
-        metric_id,
-        scope_type,
-        scope_id,
-        direction,
-        target,
-        floor_value,
-        stretch,
-        weight,
-        band_low,
-        band_high,
-        valid_from,
-        valid_to,
+        *,
         lead(valid_from) over (
             partition by metric_id, scope_type, scope_id
             order by valid_from
         ) as next_valid_from
 
-    from targets
+    from stg_kpi_targets
 
 ),
 
