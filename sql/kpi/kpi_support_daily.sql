@@ -43,14 +43,14 @@ tickets as (
 status_intervals as (
 
     select
-        status_intervals.*,
+        intervals.*,
         feed.first_day
 
-    from fct_ticket_status_interval as status_intervals
+    from fct_ticket_status_interval as intervals
 
     cross join feed
 
-    where not status_intervals.is_deleted
+    where not is_deleted
 
 ),
 
