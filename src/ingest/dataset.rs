@@ -1,4 +1,4 @@
-//! Takes in what is new among the landed files of one dataset.
+//! Ingests what is new among the landed files of one dataset.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read;
@@ -27,13 +27,13 @@ use crate::system_tables::SystemTable;
 /// The column that names the landed file of a stored row. SQL does not see it.
 pub const FILE_COLUMN: &str = "_file";
 
-/// How many records that were set aside are gathered before they are written.
+/// How many quarantined records are gathered before they are written.
 const QUARANTINE_BATCH: usize = 4096;
 
 /// How long such records are together at most before they are written: an array of them must not pass 2 GiB.
 const QUARANTINE_BYTES: usize = 8 << 20;
 
-/// The landed files of a dataset with everything new taken in. Only [`ingest`] makes it.
+/// The landed files of a dataset with everything new ingested. Only [`ingest`] makes it.
 #[derive(Debug)]
 pub struct Raw {
     pub(crate) dataset: String,
@@ -52,13 +52,13 @@ pub struct Raw {
     pub(crate) empty_files: Vec<String>,
 }
 
-/// Why a dataset could not be taken in.
+/// Why a dataset could not be ingested.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
     /// The landed files cannot be listed or opened.
     #[error(transparent)]
     Listing(#[from] ListingError),
-    /// A file as a whole is not what the contract says: a finding, not one record set aside each.
+    /// A file as a whole is not what the contract says: a finding, not one quarantined record each.
     #[error("`{path}` cannot be ingested: {problem}")]
     File {
         /// The file.
@@ -98,14 +98,14 @@ pub enum IngestError {
         /// Why.
         source: std::io::Error,
     },
-    /// Too many of a file's records were set aside.
+    /// Too many of a file's records were quarantined.
     #[error(
         "{set_aside} of the {records} records of `{path}` do not fit the contract; its `rejected_share` allows {allowed}"
     )]
     Rejected {
         /// The file.
         path: String,
-        /// How many were set aside.
+        /// How many were quarantined.
         set_aside: u64,
         /// Of how many, blank ones left out.
         records: u64,
@@ -132,7 +132,7 @@ pub enum IngestError {
 /// Nothing of `before` is lost: paths that are not listed any more stay admitted.
 ///
 /// # Errors
-/// The first file, in the order of landing, that cannot be taken in. What was written by then is named by nothing.
+/// The first file, in the order of landing, that cannot be ingested. What was written by then is named by nothing.
 pub async fn ingest(
     store: &Store,
     project: &Project,
@@ -141,73 +141,29 @@ pub async fn ingest(
     threads: usize,
 ) -> Result<Raw, IngestError> {
     let contract = &project.sources[&step.name];
-    let limits = project.settings.limits;
-    let folder = Arc::new(LandingFolder::new(&project.root, &contract.from));
-    let contract_of_threads = Arc::new(contract.clone());
-    let landings = Arc::new(Landings::of(before.cloned()));
+    let reader = Arc::new(LandedReader {
+        store: store.clone(),
+        folder: LandingFolder::new(&project.root, &contract.from),
+        contract: contract.clone(),
+        limits: project.settings.limits,
+        landings: Landings::of(before.cloned()),
+    });
     let files: Vec<&Listed> = step.files.iter().map(|file| &file.listed).collect();
     let readings = bundles(&files).into_iter().map(|bundle| {
-        let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract_of_threads));
-        let landings = Arc::clone(&landings);
-        async move {
-            match bundle {
-                [alone] => Ok(vec![read_stable(store, folder, contract, limits, &landings, alone).await?]),
-                several => read_bundle(store, folder, contract, limits, landings, several).await,
-            }
-        }
+        let reader = Arc::clone(&reader);
+        async move { reader.read(bundle).await }
     });
     let mut readings = stream::iter(readings).buffered(threads.max(1));
-    let mut raw = Raw {
-        dataset: contract.name.clone(),
-        read_hash: step.read_hash.clone(),
-        next_sequence: before.map_or(0, |before| before.next_sequence),
-        paths: before.map(|before| before.paths.clone()).unwrap_or_default(),
-        contents: BTreeMap::new(),
-        common: Common::default(),
-        missing_columns: BTreeSet::new(),
-        left: Vec::new(),
-        outdated: Vec::new(),
-        empty_files: Vec::new(),
-    };
-    if let Some(before) = before
-        && before.read_hash == step.read_hash
-    {
-        raw.contents = before.contents.clone();
-        // What an earlier reader made is made anew where its file is there again.
-        raw.contents.retain(|_, content| content.read_as.is_none());
-    } else if contract.files != FilesMode::Append {
-        // Of a path that was appended to before, the last content is what it holds.
-        let mut seen = HashSet::new();
-        raw.paths.reverse();
-        raw.paths.retain(|path| path.forgotten || seen.insert(path.path.clone()));
-        raw.paths.reverse();
-    }
-    let mut admitted = Admitted::of(std::mem::take(&mut raw.paths), step.files.len());
+    let mut admission = Admission::after(before, store, contract, step);
     while let Some(read) = readings.try_next().await? {
         for stable in read {
             match stable {
-                StableRead::Read(listed, reading) => raw.admit(store, contract, &mut admitted, &listed, *reading)?,
-                StableRead::Left(file) => raw.left.push(file),
+                StableRead::Read(listed, reading) => admission.admit(&listed, *reading)?,
+                StableRead::Left(file) => admission.raw.left.push(file),
             }
         }
     }
-    raw.paths = admitted.oldest_first();
-    raw.drop_dead_contents(store, contract);
-    raw.keep_outdated(contract, step, before);
-    for path in live_paths(contract.files, &raw.paths) {
-        if !raw.contents.contains_key(&path.content) {
-            let because = match before {
-                Some(before) if before.read_hash == step.read_hash => "it counts again".to_owned(),
-                _ => format!("the contract of `{}` changed", contract.name),
-            };
-            if let Some(left) = step.left.iter().chain(&raw.left).find(|left| left.path == *path.path) {
-                let FileLeft { path, why } = left.clone();
-                return Err(IngestError::Unready { path, because, why });
-            }
-            return Err(IngestError::Gone { path: path.path.to_string(), because });
-        }
-    }
-    Ok(raw)
+    admission.finish()
 }
 
 /// The places of admitted files in their list, by path. One path may have been admitted many times.
@@ -294,108 +250,174 @@ impl Raw {
     pub(crate) fn is_read_like(&self, before: &DatasetManifest) -> bool {
         is_read_like(&self.contents, &before.contents)
     }
+}
 
-    /// Puts one file that was read into the books.
-    fn admit(
-        &mut self,
-        store: &Store,
-        contract: &SourceContract,
-        admitted: &mut Admitted,
-        listed: &Listed,
-        reading: Reading,
-    ) -> Result<(), IngestError> {
+/// The admission of the files of one step to their dataset: what was admitted before, and what each file that is read
+/// adds.
+struct Admission<'a> {
+    store: &'a Store,
+    contract: &'a SourceContract,
+    step: &'a DatasetStep,
+    before: Option<&'a Shared<DatasetManifest>>,
+    /// The dataset as it comes to be; its paths are in `admitted` until the end.
+    raw: Raw,
+    admitted: Admitted,
+}
+
+impl<'a> Admission<'a> {
+    /// Begins with what of `before` still holds.
+    fn after(
+        before: Option<&'a Shared<DatasetManifest>>,
+        store: &'a Store,
+        contract: &'a SourceContract,
+        step: &'a DatasetStep,
+    ) -> Self {
+        let mut paths = before.map(|before| before.paths.clone()).unwrap_or_default();
+        let mut contents = BTreeMap::new();
+        if let Some(before) = before
+            && before.read_hash == step.read_hash
+        {
+            contents = before.contents.clone();
+            // What an earlier reader made is made anew where its file is there again.
+            contents.retain(|_, content| content.read_as.is_none());
+        } else if contract.files != FilesMode::Append {
+            // Of a path that was appended to before, the last content is what it holds.
+            let mut seen = HashSet::new();
+            paths.reverse();
+            paths.retain(|path| path.forgotten || seen.insert(path.path.clone()));
+            paths.reverse();
+        }
+        let raw = Raw {
+            dataset: contract.name.clone(),
+            read_hash: step.read_hash.clone(),
+            next_sequence: before.map_or(0, |before| before.next_sequence),
+            paths: Vec::new(),
+            contents,
+            common: Common::default(),
+            missing_columns: BTreeSet::new(),
+            left: Vec::new(),
+            outdated: Vec::new(),
+            empty_files: Vec::new(),
+        };
+        Self { store, contract, step, before, raw, admitted: Admitted::of(paths, step.files.len()) }
+    }
+
+    /// Admits one file that was read.
+    fn admit(&mut self, listed: &Listed, reading: Reading) -> Result<(), IngestError> {
         let Reading { identity, content, missing_columns, examples, is_empty } = reading;
-        self.empty_files.extend(is_empty.then(|| listed.path.to_string()));
-        self.missing_columns.extend(missing_columns);
-        let places = admitted.under(&listed.path);
-        let is_content = |at: &usize| admitted.paths[*at].content == identity;
-        if let Some(at) = places.iter().copied().find(|at| admitted.paths[*at].forgotten && is_content(at)) {
-            discard(store, &content);
-            self.stay_forgotten(at, &places, contract, admitted, listed);
+        self.raw.empty_files.extend(is_empty.then(|| listed.path.to_string()));
+        self.raw.missing_columns.extend(missing_columns);
+        let places = self.admitted.under(&listed.path);
+        let is_content = |at: &usize| self.admitted.paths[*at].content == identity;
+        if let Some(at) = places.iter().copied().find(|at| self.admitted.paths[*at].forgotten && is_content(at)) {
+            discard(self.store, &content);
+            self.stay_forgotten(at, &places, listed);
             return Ok(());
         }
         let as_before = places.last().copied().filter(is_content);
-        if self.contents.contains_key(&identity) {
+        if self.raw.contents.contains_key(&identity) {
             // A copy, or a file that was touched and not changed: its rows are there already.
-            discard(store, &content);
+            discard(self.store, &content);
         } else {
-            reject_if_too_many(contract, listed, &content, examples)?;
+            reject_if_too_many(self.contract, listed, &content, examples)?;
             let mut content = content;
-            self.common.share(&mut content);
-            self.contents.insert(identity.clone(), content.into());
+            self.raw.common.share(&mut content);
+            self.raw.contents.insert(identity.clone(), content.into());
         }
         if let Some(at) = as_before {
-            admitted.paths[at].etag = listed.etag.clone();
+            self.admitted.paths[at].etag = listed.etag.clone();
             return Ok(());
         }
-        if contract.files != FilesMode::Append {
-            admitted.put_out(&places);
+        if self.contract.files != FilesMode::Append {
+            self.admitted.put_out(&places);
         }
-        admitted.push(AdmittedFile {
+        self.push(AdmittedFile {
             path: listed.path.clone(),
             etag: listed.etag.clone(),
             bytes: listed.bytes,
             landed_at: listed.landed_at,
-            sequence: self.next_sequence,
+            sequence: self.raw.next_sequence,
             content: identity,
             forgotten: false,
         });
-        self.next_sequence += 1;
         Ok(())
     }
 
     /// Notes that a path holds bytes, still or again, that were forgotten.
-    fn stay_forgotten(
-        &mut self,
-        at: usize,
-        places: &[usize],
-        contract: &SourceContract,
-        admitted: &mut Admitted,
-        listed: &Listed,
-    ) {
+    fn stay_forgotten(&mut self, at: usize, places: &[usize], listed: &Listed) {
         if places.last() == Some(&at) {
-            admitted.paths[at].etag = listed.etag.clone();
+            self.admitted.paths[at].etag = listed.etag.clone();
             return;
         }
         // It held something else in between, which is there no more.
-        let path = admitted.paths[at].clone();
-        admitted.put_out.insert(at);
-        if contract.files != FilesMode::Append {
-            admitted.put_out(places);
+        let path = self.admitted.paths[at].clone();
+        self.admitted.put_out.insert(at);
+        if self.contract.files != FilesMode::Append {
+            self.admitted.put_out(places);
         }
-        admitted.push(AdmittedFile { etag: listed.etag.clone(), sequence: self.next_sequence, ..path });
-        self.next_sequence += 1;
+        self.push(AdmittedFile { etag: listed.etag.clone(), sequence: self.raw.next_sequence, ..path });
     }
 
-    /// Takes over the rows that an earlier reader made of bytes that are gone.
-    fn keep_outdated(
-        &mut self,
-        contract: &SourceContract,
-        step: &DatasetStep,
-        before: Option<&Shared<DatasetManifest>>,
-    ) {
-        let Some(before) = before.filter(|before| step.is_raised || before.read_hash == step.read_hash) else { return };
-        for path in live_paths(contract.files, &self.paths) {
-            let Some(content) = before.contents.get(&path.content) else { continue };
-            if self.contents.contains_key(&path.content) || !(step.is_raised || content.read_as.is_some()) {
-                continue;
+    /// Appends a path, which has taken the next number of the sequence.
+    fn push(&mut self, path: AdmittedFile) {
+        self.admitted.push(path);
+        self.raw.next_sequence += 1;
+    }
+
+    /// Returns the dataset, once every file was admitted.
+    fn finish(mut self) -> Result<Raw, IngestError> {
+        self.raw.paths = std::mem::take(&mut self.admitted).oldest_first();
+        self.drop_dead_contents();
+        self.keep_outdated();
+        for path in live_paths(self.contract.files, &self.raw.paths) {
+            if !self.raw.contents.contains_key(&path.content) {
+                return Err(self.unread(path));
             }
-            let read_as = content.read_as.clone().or_else(|| Some(Box::new(before.read_hash.clone())));
-            self.contents.insert(path.content.clone(), FileContent { read_as, ..FileContent::clone(content) }.into());
-            self.outdated.push(path.path.to_string());
         }
+        Ok(self.raw)
     }
 
-    fn drop_dead_contents(&mut self, store: &Store, contract: &SourceContract) {
-        let live: HashSet<&Digest> = live_paths(contract.files, &self.paths).iter().map(|path| &path.content).collect();
-        self.contents.retain(|identity, content| {
+    fn drop_dead_contents(&mut self) {
+        let live = live_paths(self.contract.files, &self.raw.paths);
+        let live: HashSet<&Digest> = live.iter().map(|path| &path.content).collect();
+        self.raw.contents.retain(|identity, content| {
             let lives = live.contains(identity);
             if !lives {
                 // Only what this run wrote is removed; what a snapshot names stays.
-                discard(store, content);
+                discard(self.store, content);
             }
             lives
         });
+    }
+
+    /// Takes over the rows that an earlier reader made of bytes that are gone.
+    fn keep_outdated(&mut self) {
+        let Self { step, raw, .. } = self;
+        let Some(before) = self.before.filter(|before| step.is_raised || before.read_hash == step.read_hash) else {
+            return;
+        };
+        for path in live_paths(self.contract.files, &raw.paths) {
+            let Some(content) = before.contents.get(&path.content) else { continue };
+            if raw.contents.contains_key(&path.content) || !(step.is_raised || content.read_as.is_some()) {
+                continue;
+            }
+            let read_as = content.read_as.clone().or_else(|| Some(Box::new(before.read_hash.clone())));
+            raw.contents.insert(path.content.clone(), FileContent { read_as, ..FileContent::clone(content) }.into());
+            raw.outdated.push(path.path.to_string());
+        }
+    }
+
+    /// Returns why a path that counts has no rows.
+    fn unread(&self, path: &AdmittedFile) -> IngestError {
+        let because = match self.before {
+            Some(before) if before.read_hash == self.step.read_hash => "it counts again".to_owned(),
+            _ => format!("the contract of `{}` changed", self.contract.name),
+        };
+        if let Some(left) = self.step.left.iter().chain(&self.raw.left).find(|left| left.path == *path.path) {
+            let FileLeft { path, why } = left.clone();
+            return IngestError::Unready { path, because, why };
+        }
+        IngestError::Gone { path: path.path.to_string(), because }
     }
 }
 
@@ -423,7 +445,7 @@ fn reject_if_too_many(
     examples: Vec<String>,
 ) -> Result<(), IngestError> {
     let ledger = &content.ledger;
-    // What was erased counts as if it fitted: a file that was taken in is not to fail for it.
+    // What was erased counts as if it fitted: a file that was ingested is not to fail for it.
     let records = ledger.accepted + ledger.quarantined;
     let allowed = contract.may_reject(records);
     if ledger.misfits() <= allowed {
@@ -487,133 +509,176 @@ fn bundles<'a>(files: &'a [&'a Listed]) -> Vec<&'a [&'a Listed]> {
     bundles
 }
 
-/// Reads tiny files one after the other, and stores their rows in one file. A file about which anything is unusual is read
-/// once more, alone.
-async fn read_bundle(
+/// The reader of one dataset's landed files.
+struct LandedReader {
     store: Store,
-    folder: Arc<LandingFolder>,
-    contract: Arc<SourceContract>,
+    folder: LandingFolder,
+    contract: SourceContract,
     limits: Limits,
-    landings: Arc<Landings>,
-    bundle: &[&Listed],
-) -> Result<Vec<StableRead>, IngestError> {
-    let listed: Vec<Listed> = bundle.iter().map(|listed| (*listed).clone()).collect();
-    let path = listed[0].path.to_string();
-    let work = {
-        let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract));
-        let landings = Arc::clone(&landings);
-        move || read_together(&store, &folder, &contract, &limits, &landings, &listed)
-    };
-    let read = match tokio::task::spawn_blocking(work).await {
-        Ok(read) => read?,
-        Err(error) => return Err(IngestError::Bug { path, reason: error.to_string() }),
-    };
-    let mut stable = Vec::with_capacity(read.len());
-    for (listed, reading) in bundle.iter().zip(read) {
-        stable.push(if let Some(reading) = reading {
-            StableRead::Read((*listed).clone(), Box::new(reading))
-        } else {
-            let (store, folder, contract) = (store.clone(), Arc::clone(&folder), Arc::clone(&contract));
-            read_stable(store, folder, contract, limits, &landings, listed).await?
-        });
-    }
-    Ok(stable)
+    landings: Landings,
 }
 
-/// Reads files one after the other; `None` stands for one that has to be read alone.
-fn read_together(
-    store: &Store,
-    folder: &LandingFolder,
-    contract: &SourceContract,
-    limits: &Limits,
-    landings: &Landings,
-    listed: &[Listed],
-) -> Result<Vec<Option<Reading>>, StoreError> {
-    let mut rows = None;
-    let mut readings = Vec::with_capacity(listed.len());
-    for listed in listed {
-        let read = read_tiny(store, folder, contract, limits, landings, listed, &mut rows);
-        // Whatever was written of it, rows of the next one begin behind that.
-        let slice = rows.as_mut().and_then(ParquetFile::cut);
-        readings.push(read?.map(|reading| (reading, slice)));
+impl LandedReader {
+    /// Reads the files of a bundle, and returns them in their order.
+    async fn read(self: Arc<Self>, bundle: &[&Listed]) -> Result<Vec<StableRead>, IngestError> {
+        match bundle {
+            [alone] => Ok(vec![self.read_stable(alone).await?]),
+            several => self.read_bundle(several).await,
+        }
     }
-    let key = contract.key.first().map_or("", String::as_str);
-    let written = rows.map(|file| file.finish_with_range(key)).transpose()?;
-    let written = written.map(|(file, range)| (file, range.map(Shared::from)));
-    let with_rows = |(mut reading, slice): (Reading, Option<Slice>)| {
-        if let (Some(slice), Some((file, range))) = (slice, &written) {
-            reading.content.rows = Some(slice.of(file));
-            reading.content.key_range.clone_from(range);
-        }
-        reading
-    };
-    Ok(readings.into_iter().map(|read| read.map(with_rows)).collect())
-}
 
-/// Reads one of several files, whose rows go to `rows`; `None` if it has to be read alone.
-fn read_tiny(
-    store: &Store,
-    folder: &LandingFolder,
-    contract: &SourceContract,
-    limits: &Limits,
-    landings: &Landings,
-    listed: &Listed,
-    rows: &mut Option<ParquetFile>,
-) -> Result<Option<Reading>, StoreError> {
-    let now = listed.landed_at.trunc_subsecs(6);
-    let landed_at = landings.of_file(listed).unwrap_or(now);
-    let Ok(bytes) = folder.open(&listed.path) else { return Ok(None) };
-    let captures = captured(contract, listed);
-    let compression = Compression::of(&listed.path);
-    let input = FileInput { contract, limits, captures: &captures, compression, landed_at: Some(landed_at) };
-    let mut tables = Tables::new(store, contract, listed, rows);
-    tables.is_shared = true;
-    let outcome = match read_at(TINY_PACE, &input, bytes, &mut tables) {
-        Ok(outcome) => outcome,
-        Err(ReadError::Sink(error)) => return Err(error),
-        Err(_) => return Ok(None),
-    };
-    let reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
-    let is_as_listed = folder.look(listed, &contract.ready).is_some_and(|now| now.etag == listed.etag);
-    let expected = landings.of_content(&reading.identity).unwrap_or(now);
-    if is_as_listed && expected == landed_at {
-        return Ok(Some(reading));
+    /// Reads tiny files one after the other, and stores their rows in one file. A file about which anything is unusual is
+    /// read once more, alone.
+    async fn read_bundle(self: &Arc<Self>, bundle: &[&Listed]) -> Result<Vec<StableRead>, IngestError> {
+        let listed: Vec<Listed> = bundle.iter().map(|listed| (*listed).clone()).collect();
+        let path = listed[0].path.to_string();
+        let reader = Arc::clone(self);
+        let read = match tokio::task::spawn_blocking(move || reader.read_together(&listed)).await {
+            Ok(read) => read?,
+            Err(error) => return Err(IngestError::Bug { path, reason: error.to_string() }),
+        };
+        let mut stable = Vec::with_capacity(read.len());
+        for (listed, reading) in bundle.iter().zip(read) {
+            stable.push(match reading {
+                Some(reading) => StableRead::Read((*listed).clone(), Box::new(reading)),
+                None => self.read_stable(listed).await?,
+            });
+        }
+        Ok(stable)
     }
-    discard(store, &reading.content);
-    Ok(None)
-}
 
-/// Reads a file that is the same before and after, and returns it as it was then.
-///
-/// A file that is still being written to may end in the middle of a record, or of a compressed stream; what is found in
-/// it then says nothing.
-async fn read_stable(
-    store: Store,
-    folder: Arc<LandingFolder>,
-    contract: Arc<SourceContract>,
-    limits: Limits,
-    landings: &Landings,
-    listed: &Listed,
-) -> Result<StableRead, IngestError> {
-    let mut listed = listed.clone();
-    for _ in 0..READINGS {
-        let read = read_landed(&store, &folder, &contract, limits, landings, &listed).await;
-        let now = folder.look(&listed, &contract.ready);
-        if now.as_ref().is_some_and(|now| now.etag == listed.etag) {
-            return read.map(|reading| StableRead::Read(listed, Box::new(reading)));
+    /// Reads files one after the other; `None` stands for one that has to be read alone.
+    fn read_together(&self, listed: &[Listed]) -> Result<Vec<Option<Reading>>, StoreError> {
+        let mut rows = None;
+        let mut readings = Vec::with_capacity(listed.len());
+        for listed in listed {
+            let read = self.read_tiny(listed, &mut rows);
+            // Whatever was written of it, rows of the next one begin behind that.
+            let slice = rows.as_mut().and_then(ParquetFile::cut);
+            readings.push(read?.map(|reading| (reading, slice)));
         }
-        if let Ok(Reading { content, .. }) = read {
-            discard(&store, &content);
-        }
-        match now {
-            Some(Listed { path, unready: Some(why), .. }) => {
-                return Ok(StableRead::Left(FileLeft { path: path.to_string(), why: *why }));
+        let key = self.contract.key.first().map_or("", String::as_str);
+        let written = rows.map(|file| file.finish_with_range(key)).transpose()?;
+        let written = written.map(|(file, range)| (file, range.map(Shared::from)));
+        let with_rows = |(mut reading, slice): (Reading, Option<Slice>)| {
+            if let (Some(slice), Some((file, range))) = (slice, &written) {
+                reading.content.rows = Some(slice.of(file));
+                reading.content.key_range.clone_from(range);
             }
-            Some(now) => listed = now,
-            None => break,
+            reading
+        };
+        Ok(readings.into_iter().map(|read| read.map(with_rows)).collect())
+    }
+
+    /// Reads one of several files, whose rows go to `rows`; `None` if it has to be read alone.
+    fn read_tiny(&self, listed: &Listed, rows: &mut Option<ParquetFile>) -> Result<Option<Reading>, StoreError> {
+        let Self { store, contract, landings, .. } = self;
+        let now = listed.landed_at.trunc_subsecs(6);
+        let landed_at = landings.of_file(listed).unwrap_or(now);
+        let Ok(bytes) = self.folder.open(&listed.path) else { return Ok(None) };
+        let captures = captured(contract, listed);
+        let input = self.input(listed, &captures, landed_at);
+        let mut tables = Tables::new(store, contract, listed, rows);
+        tables.is_shared = true;
+        let outcome = match read_at(TINY_PACE, &input, bytes, &mut tables) {
+            Ok(outcome) => outcome,
+            Err(ReadError::Sink(error)) => return Err(error),
+            Err(_) => return Ok(None),
+        };
+        let reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
+        let is_as_listed = self.folder.look(listed, &contract.ready).is_some_and(|now| now.etag == listed.etag);
+        let expected = landings.of_content(&reading.identity).unwrap_or(now);
+        if is_as_listed && expected == landed_at {
+            return Ok(Some(reading));
+        }
+        discard(store, &reading.content);
+        Ok(None)
+    }
+
+    /// Reads a file that is the same before and after, and returns it as it was then.
+    ///
+    /// A file that is still being written to may end in the middle of a record, or of a compressed stream; what is found
+    /// in it then says nothing.
+    async fn read_stable(self: &Arc<Self>, listed: &Listed) -> Result<StableRead, IngestError> {
+        let mut listed = listed.clone();
+        for _ in 0..READINGS {
+            let read = self.read_landed(&listed).await;
+            let now = self.folder.look(&listed, &self.contract.ready);
+            if now.as_ref().is_some_and(|now| now.etag == listed.etag) {
+                return read.map(|reading| StableRead::Read(listed, Box::new(reading)));
+            }
+            if let Ok(Reading { content, .. }) = read {
+                discard(&self.store, &content);
+            }
+            match now {
+                Some(Listed { path, unready: Some(why), .. }) => {
+                    return Ok(StableRead::Left(FileLeft { path: path.to_string(), why: *why }));
+                }
+                Some(now) => listed = now,
+                None => break,
+            }
+        }
+        Err(IngestError::Changing { path: listed.path.to_string() })
+    }
+
+    /// Reads a file and holds its times against when its content landed, which may take a second reading: only the first
+    /// says that the content was there before.
+    async fn read_landed(self: &Arc<Self>, listed: &Listed) -> Result<Reading, IngestError> {
+        // As it is remembered.
+        let now = listed.landed_at.trunc_subsecs(6);
+        let expected = self.landings.of_file(listed).unwrap_or(now);
+        let reading = self.read_one(listed, expected).await?;
+        let landed_at = self.landings.of_content(&reading.identity).unwrap_or(now);
+        if landed_at == expected {
+            return Ok(reading);
+        }
+        if !self.contract.asks_the_landing() {
+            return Ok(Reading { content: FileContent { landed_at, ..reading.content }, ..reading });
+        }
+        discard(&self.store, &reading.content);
+        self.read_one(listed, landed_at).await
+    }
+
+    /// Reads a file as if it had landed at some time.
+    async fn read_one(self: &Arc<Self>, listed: &Listed, landed_at: DateTime<Utc>) -> Result<Reading, IngestError> {
+        let bytes = self.folder.read(&listed.path).await?;
+        let listed = listed.clone();
+        let path = listed.path.to_string();
+        let reader = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || reader.read_bytes(&listed, landed_at, bytes)).await {
+            Ok(reading) => reading,
+            Err(error) => Err(IngestError::Bug { path, reason: error.to_string() }),
         }
     }
-    Err(IngestError::Changing { path: listed.path.to_string() })
+
+    fn read_bytes(
+        &self,
+        listed: &Listed,
+        landed_at: DateTime<Utc>,
+        bytes: Box<dyn Read + Send>,
+    ) -> Result<Reading, IngestError> {
+        let captures = captured(&self.contract, listed);
+        let input = self.input(listed, &captures, landed_at);
+        let mut rows = None;
+        let mut tables = Tables::new(&self.store, &self.contract, listed, &mut rows);
+        let outcome = read_file(&input, bytes, &mut tables).map_err(|error| ingest_error(listed, error))?;
+        let mut reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
+        let key = self.contract.key.first().map_or("", String::as_str);
+        if let Some((rows, range)) = rows.map(|file| file.finish_with_range(key)).transpose()? {
+            (reading.content.rows, reading.content.key_range) = (Some(rows), range.map(Shared::from));
+        }
+        Ok(reading)
+    }
+
+    fn input<'a>(
+        &'a self,
+        listed: &Listed,
+        captures: &'a [(String, String)],
+        landed_at: DateTime<Utc>,
+    ) -> FileInput<'a> {
+        let compression = Compression::of(&listed.path);
+        FileInput { contract: &self.contract, limits: &self.limits, captures, compression, landed_at: Some(landed_at) }
+    }
 }
 
 /// When contents landed that were admitted before.
@@ -654,71 +719,6 @@ impl Landings {
         let at = of_path.find(|at| before.paths[*at].etag == listed.etag)?;
         self.of_content(&before.paths[at].content)
     }
-}
-
-/// Reads a file and holds its times against when its content landed, which may take a second reading: only the first
-/// tells that the content was there before.
-async fn read_landed(
-    store: &Store,
-    folder: &Arc<LandingFolder>,
-    contract: &Arc<SourceContract>,
-    limits: Limits,
-    landings: &Landings,
-    listed: &Listed,
-) -> Result<Reading, IngestError> {
-    // As it is remembered.
-    let now = listed.landed_at.trunc_subsecs(6);
-    let expected = landings.of_file(listed).unwrap_or(now);
-    let read = |landed_at| read_one(store.clone(), Arc::clone(folder), Arc::clone(contract), limits, landed_at, listed);
-    let reading = read(expected).await?;
-    let landed_at = landings.of_content(&reading.identity).unwrap_or(now);
-    if landed_at == expected {
-        return Ok(reading);
-    }
-    if !contract.asks_the_landing() {
-        return Ok(Reading { content: FileContent { landed_at, ..reading.content }, ..reading });
-    }
-    discard(store, &reading.content);
-    read(landed_at).await
-}
-
-async fn read_one(
-    store: Store,
-    folder: Arc<LandingFolder>,
-    contract: Arc<SourceContract>,
-    limits: Limits,
-    landed_at: DateTime<Utc>,
-    listed: &Listed,
-) -> Result<Reading, IngestError> {
-    let bytes = folder.read(&listed.path).await?;
-    let listed = listed.clone();
-    let path = listed.path.to_string();
-    let work = move || read_bytes(&store, &contract, &limits, (&listed, landed_at), bytes);
-    match tokio::task::spawn_blocking(work).await {
-        Ok(reading) => reading,
-        Err(error) => Err(IngestError::Bug { path, reason: error.to_string() }),
-    }
-}
-
-fn read_bytes(
-    store: &Store,
-    contract: &SourceContract,
-    limits: &Limits,
-    (listed, landed_at): (&Listed, DateTime<Utc>),
-    bytes: Box<dyn Read + Send>,
-) -> Result<Reading, IngestError> {
-    let captures = captured(contract, listed);
-    let compression = Compression::of(&listed.path);
-    let input = FileInput { contract, limits, captures: &captures, compression, landed_at: Some(landed_at) };
-    let mut rows = None;
-    let mut tables = Tables::new(store, contract, listed, &mut rows);
-    let outcome = read_file(&input, bytes, &mut tables).map_err(|error| ingest_error(listed, error))?;
-    let mut reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
-    let key = contract.key.first().map_or("", String::as_str);
-    if let Some((rows, range)) = rows.map(|file| file.finish_with_range(key)).transpose()? {
-        (reading.content.rows, reading.content.key_range) = (Some(rows), range.map(Shared::from));
-    }
-    Ok(reading)
 }
 
 /// Returns the columns whose values a file's path gives, with those values.
@@ -867,7 +867,7 @@ impl Sink for Tables<'_> {
     }
 }
 
-/// Records that were set aside and not written yet.
+/// Records that were quarantined and not written yet.
 #[derive(Default)]
 struct Quarantine {
     rows: usize,
