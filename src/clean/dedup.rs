@@ -25,7 +25,7 @@ use crate::ingest::{partitioner, stored_row_schema};
 use crate::partition::PartitionKey;
 use crate::project::{Keep, SourceContract};
 use crate::store::{
-    CleanCounts, DroppedRows, RowGroup, RowHasher, RowSum, Store, StoreError, read_row_group, row_groups,
+    CleanCounts, DataFile, DroppedRows, RowGroup, RowHasher, RowSum, Store, StoreError, read_row_group, row_groups,
 };
 
 /// How much is in memory at a time. What is decided does not depend on it.
@@ -157,14 +157,13 @@ fn decide_by(
 ) -> Result<Vec<DedupDecision>, CleanError> {
     let mut decisions: Vec<DedupDecision> = parts.iter().map(DedupDecision::all_kept).collect();
     if !contract.key.is_empty() {
-        each_dropped(buckets, store, contract, parts, |loser| {
-            decisions[loser.part as usize].lose(&loser);
-        })?;
+        let rows = KeyedRows { buckets, ..KeyedRows::of(store, contract, parts)? };
+        rows.drop_all(&mut |loser| decisions[loser.part as usize].lose(&loser))?;
     } else if contract.count_repeated {
         let mut repeated = vec![0; parts.len()];
-        each_dropped(buckets, store, &by_every_column(contract), parts, |loser| {
-            repeated[loser.part as usize] += 1;
-        })?;
+        let contract = by_every_column(contract);
+        let rows = KeyedRows { buckets, ..KeyedRows::of(store, &contract, parts)? };
+        rows.drop_all(&mut |loser| repeated[loser.part as usize] += 1)?;
         decisions.iter_mut().zip(repeated).for_each(|(decision, rows)| decision.counts.repeated = Some(rows));
     }
     decisions.iter_mut().for_each(DedupDecision::sort);
@@ -184,31 +183,18 @@ fn by_every_column(contract: &SourceContract) -> SourceContract {
     SourceContract { key, keep, ..contract.clone() }
 }
 
-/// Names each row that another one with its key is preferred to.
-fn each_dropped(
-    buckets: Buckets,
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    mut name: impl FnMut(DroppedRow),
-) -> Result<(), CleanError> {
-    let stretches = stretches(store, contract, parts)?;
-    let candidates = candidates(buckets, store, contract, parts, &stretches)?;
-    compare(buckets, store, contract, parts, (&stretches, &candidates), &mut name)
-}
-
 /// Returns the hashes of all keys of `parts`.
 pub(super) fn key_hashes(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result<HashSet<u64>, CleanError> {
-    let stretches = stretches(store, contract, parts)?;
+    let rows = KeyedRows::of(store, contract, parts)?;
     let of_stretch = |stretch: &Stretch| {
         let mut hashes = Vec::with_capacity(stretch.rows.rows);
-        each_key(store, contract, parts, stretch, |_, hash| {
+        rows.each_key(stretch, |_, hash| {
             hashes.push(hash);
             Ok(())
         })?;
         Ok::<_, CleanError>(hashes)
     };
-    Ok(in_parallel(&stretches, of_stretch)?.into_iter().flatten().collect())
+    Ok(in_parallel(&rows.stretches, of_stretch)?.into_iter().flatten().collect())
 }
 
 /// Returns each row that another one with its key is preferred to, of the keys whose hashes are among `keys`.
@@ -218,39 +204,137 @@ pub(super) fn dropped_among(
     parts: &[Part],
     keys: &HashSet<u64>,
 ) -> Result<Vec<DroppedRow>, CleanError> {
-    let stretches = stretches(store, contract, parts)?;
+    let rows = KeyedRows::of(store, contract, parts)?;
     let of_stretch = |stretch: &Stretch| {
         let mut bits = BooleanBufferBuilder::new(stretch.rows.rows);
-        each_key(store, contract, parts, stretch, |_, hash| {
+        rows.each_key(stretch, |_, hash| {
             bits.append(keys.contains(&hash));
             Ok(())
         })?;
         Ok::<_, CleanError>(bits.finish())
     };
-    let candidates = in_parallel(&stretches, of_stretch)?;
+    let candidates = in_parallel(&rows.stretches, of_stretch)?;
     let mut losers = Vec::new();
-    compare(Buckets::USUAL, store, contract, parts, (&stretches, &candidates), &mut |loser| losers.push(loser))?;
+    rows.drop_among(&candidates, &mut |loser| losers.push(loser))?;
     Ok(losers)
 }
 
-/// Compares the rows that are marked in `candidates`, and names each that another one with its key is preferred to.
-fn compare(
+/// The stored rows of a dataset, of which one is kept of those with one key.
+struct KeyedRows<'a> {
+    store: &'a Store,
+    contract: &'a SourceContract,
+    parts: &'a [Part],
     buckets: Buckets,
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    (stretches, candidates): (&[Stretch], &[BooleanBuffer]),
-    name: &mut dyn FnMut(DroppedRow),
-) -> Result<(), CleanError> {
-    let rows = candidates.iter().map(BooleanBuffer::count_set_bits).sum::<usize>();
-    let pieces: Vec<_> = stretches.iter().zip(candidates).filter(|(_, rows)| rows.has_true()).collect();
-    let mut candidates = Spilled::of(store, &pieces, rows.div_ceil(buckets.candidates), |(stretch, rows), to| {
-        read_candidates(store, contract, parts, stretch, rows, to)
-    })?;
-    for bucket in 0..candidates.buckets() {
-        losers(contract, &candidates.take(bucket)?).into_iter().for_each(&mut *name);
+    stretches: Vec<Stretch>,
+}
+
+impl<'a> KeyedRows<'a> {
+    fn of(store: &'a Store, contract: &'a SourceContract, parts: &'a [Part]) -> Result<Self, CleanError> {
+        let stretches = stretches(store, contract, parts)?;
+        Ok(Self { store, contract, parts, buckets: Buckets::USUAL, stretches })
     }
-    Ok(())
+
+    /// Names each row that another one with its key is preferred to.
+    fn drop_all(&self, name: &mut dyn FnMut(DroppedRow)) -> Result<(), CleanError> {
+        self.drop_among(&self.candidates()?, name)
+    }
+
+    /// Compares the rows that are marked in `candidates`, and names each that another one with its key is preferred to.
+    fn drop_among(&self, candidates: &[BooleanBuffer], name: &mut dyn FnMut(DroppedRow)) -> Result<(), CleanError> {
+        let rows = candidates.iter().map(BooleanBuffer::count_set_bits).sum::<usize>();
+        let pieces: Vec<_> = self.stretches.iter().zip(candidates).filter(|(_, rows)| rows.has_true()).collect();
+        let buckets = rows.div_ceil(self.buckets.candidates);
+        let mut candidates =
+            Spilled::of(self.store, &pieces, buckets, |(stretch, rows), to| self.read_candidates(stretch, rows, to))?;
+        for bucket in 0..candidates.buckets() {
+            losers(self.contract, &candidates.take(bucket)?).into_iter().for_each(&mut *name);
+        }
+        Ok(())
+    }
+
+    /// Returns, by stretch, which of its rows have a key that another row may have too.
+    fn candidates(&self) -> Result<Vec<BooleanBuffer>, CleanError> {
+        let rows: usize = self.stretches.iter().map(|stretch| stretch.rows.rows).sum();
+        let buckets = rows.div_ceil(self.buckets.hashes);
+        let mut hashes = Spilled::of(self.store, &self.stretches, buckets, |stretch, to| self.hash_keys(stretch, to))?;
+        let none = |stretch: &Stretch| {
+            let mut bits = BooleanBufferBuilder::new(stretch.rows.rows);
+            bits.append_n(stretch.rows.rows, false);
+            bits
+        };
+        let mut candidates: Vec<_> = self.stretches.iter().map(none).collect();
+        for bucket in 0..hashes.buckets() {
+            mark_rivals(&hashes.take(bucket)?, &mut candidates);
+        }
+        Ok(candidates.into_iter().map(|mut bits| bits.finish()).collect())
+    }
+
+    /// Scatters the places of the rows of a stretch with the hashes of their keys.
+    fn hash_keys(&self, stretch: &Stretch, to: &mut SpillWriter<'_>) -> Result<(), CleanError> {
+        self.each_key(stretch, |place, hash| {
+            to.add(bucket_of(hash, to.buckets()), |bytes| {
+                bytes.extend(place.to_le_bytes());
+                bytes.extend(short(hash).to_le_bytes());
+            })
+        })
+    }
+
+    /// Calls `each` with the place of every row of a stretch, in order, and the hash of its key.
+    fn each_key(
+        &self,
+        stretch: &Stretch,
+        mut each: impl FnMut(u32, u64) -> Result<(), StoreError>,
+    ) -> Result<(), CleanError> {
+        let names: Vec<&str> = self.contract.key.iter().map(String::as_str).collect();
+        let mut encoder = Encoder::new(self.contract, &self.contract.key)?;
+        let Some(file) = self.file_of(stretch) else { return Ok(()) };
+        let mut place = 0_u32;
+        for batch in read_row_group(self.store, file, &stretch.rows, &names, None)? {
+            let batch = batch?;
+            for key in &encoder.encode(&batch)? {
+                each(place, xxh3_64(key.as_ref()))?;
+                place += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Scatters the rows of a stretch that may have a key in common with others.
+    fn read_candidates(
+        &self,
+        stretch: &Stretch,
+        rows: &BooleanBuffer,
+        to: &mut SpillWriter<'_>,
+    ) -> Result<(), CleanError> {
+        let contract = self.contract;
+        let order: Vec<String> = contract.keep.iter().map(|keep| keep.column().to_owned()).collect();
+        let (mut keys, mut orders) = (Encoder::new(contract, &contract.key)?, Encoder::new(contract, &order)?);
+        let names: Vec<&str> = contract.columns.keys().map(String::as_str).collect();
+        let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
+        let mut hasher = RowHasher::new(&stored_row_schema(contract), names.len()).map_err(failed)?;
+        let mut partitioner = partitioner(contract);
+        let Some(file) = self.file_of(stretch) else { return Ok(()) };
+        let rows: Vec<u32> = rows.set_indices_u32().collect();
+        let mut places = rows.iter().map(|row| Row { part: stretch.part, row: stretch.first + row });
+        for batch in read_row_group(self.store, file, &stretch.rows, &names, Some(&rows))? {
+            let batch = batch?;
+            let mut hashes = Vec::with_capacity(batch.num_rows());
+            hasher.hash(&batch, |hash| hashes.push(hash)).map_err(failed)?;
+            let (keys, orders) = (keys.encode(&batch)?, orders.encode(&batch)?);
+            let partitions =
+                partitioner.as_mut().map(|partitioner| partitioner.keys(&batch)).transpose().map_err(failed)?;
+            for (at, (((key, order), hash), row)) in keys.iter().zip(&orders).zip(hashes).zip(&mut places).enumerate() {
+                let partition = partitions.as_ref().map(|keys| keys.is_valid(at).then(|| keys.value(at)));
+                let candidate = Candidate { row, hash, partition, key: key.as_ref(), order: order.as_ref() };
+                to.add(bucket_of(xxh3_64(candidate.key), to.buckets()), |bytes| candidate.write(bytes))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file_of(&self, stretch: &Stretch) -> Option<&DataFile> {
+        self.parts[stretch.part as usize].content.rows.as_ref()
+    }
 }
 
 fn stretches(store: &Store, contract: &SourceContract, parts: &[Part]) -> Result<Vec<Stretch>, CleanError> {
@@ -283,69 +367,7 @@ fn short(hash: u64) -> u32 {
     hash as u32
 }
 
-/// Returns, by stretch, which of its rows have a key that another row may have too.
-fn candidates(
-    buckets: Buckets,
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    stretches: &[Stretch],
-) -> Result<Vec<BooleanBuffer>, CleanError> {
-    let rows: usize = stretches.iter().map(|stretch| stretch.rows.rows).sum();
-    let mut hashes = Spilled::of(store, stretches, rows.div_ceil(buckets.hashes), |stretch, to| {
-        hash_keys(store, contract, parts, stretch, to)
-    })?;
-    let none = |stretch: &Stretch| {
-        let mut bits = BooleanBufferBuilder::new(stretch.rows.rows);
-        bits.append_n(stretch.rows.rows, false);
-        bits
-    };
-    let mut candidates: Vec<_> = stretches.iter().map(none).collect();
-    for bucket in 0..hashes.buckets() {
-        mark_rivals(&hashes.take(bucket)?, &mut candidates);
-    }
-    Ok(candidates.into_iter().map(|mut bits| bits.finish()).collect())
-}
-
-/// Scatters the places of the rows of a stretch with the hashes of their keys.
-fn hash_keys(
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    stretch: &Stretch,
-    to: &mut SpillWriter<'_>,
-) -> Result<(), CleanError> {
-    each_key(store, contract, parts, stretch, |place, hash| {
-        to.add(bucket_of(hash, to.buckets()), |bytes| {
-            bytes.extend(place.to_le_bytes());
-            bytes.extend(short(hash).to_le_bytes());
-        })
-    })
-}
-
-/// Calls `each` with the place of every row of a stretch, in order, and the hash of its key.
-fn each_key(
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    stretch: &Stretch,
-    mut each: impl FnMut(u32, u64) -> Result<(), StoreError>,
-) -> Result<(), CleanError> {
-    let names: Vec<&str> = contract.key.iter().map(String::as_str).collect();
-    let mut encoder = Encoder::new(contract, &contract.key)?;
-    let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(()) };
-    let mut place = 0_u32;
-    for batch in read_row_group(store, file, &stretch.rows, &names, None)? {
-        let batch = batch?;
-        for key in &encoder.encode(&batch)? {
-            each(place, xxh3_64(key.as_ref()))?;
-            place += 1;
-        }
-    }
-    Ok(())
-}
-
-/// Marks the rows of one bucket whose hash another row has too; `hashes` are what [`hash_keys`] scattered, by stretch.
+/// Marks the rows of one bucket whose hash another row has too; `hashes` are what [`KeyedRows::hash_keys`] scattered, by stretch.
 fn mark_rivals(hashes: &[Vec<u8>], candidates: &mut [BooleanBufferBuilder]) {
     let number =
         |bytes: &[u8; 8], at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
@@ -367,40 +389,6 @@ fn mark_rivals(hashes: &[Vec<u8>], candidates: &mut [BooleanBufferBuilder]) {
             }
         }
     }
-}
-
-/// Scatters the rows of a stretch that may have a key in common with others.
-fn read_candidates(
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    stretch: &Stretch,
-    rows: &BooleanBuffer,
-    to: &mut SpillWriter<'_>,
-) -> Result<(), CleanError> {
-    let order: Vec<String> = contract.keep.iter().map(|keep| keep.column().to_owned()).collect();
-    let (mut keys, mut orders) = (Encoder::new(contract, &contract.key)?, Encoder::new(contract, &order)?);
-    let names: Vec<&str> = contract.columns.keys().map(String::as_str).collect();
-    let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
-    let mut hasher = RowHasher::new(&stored_row_schema(contract), names.len()).map_err(failed)?;
-    let mut partitioner = partitioner(contract);
-    let Some(file) = &parts[stretch.part as usize].content.rows else { return Ok(()) };
-    let rows: Vec<u32> = rows.set_indices_u32().collect();
-    let mut places = rows.iter().map(|row| Row { part: stretch.part, row: stretch.first + row });
-    for batch in read_row_group(store, file, &stretch.rows, &names, Some(&rows))? {
-        let batch = batch?;
-        let mut hashes = Vec::with_capacity(batch.num_rows());
-        hasher.hash(&batch, |hash| hashes.push(hash)).map_err(failed)?;
-        let (keys, orders) = (keys.encode(&batch)?, orders.encode(&batch)?);
-        let partitions =
-            partitioner.as_mut().map(|partitioner| partitioner.keys(&batch)).transpose().map_err(failed)?;
-        for (at, (((key, order), hash), row)) in keys.iter().zip(&orders).zip(hashes).zip(&mut places).enumerate() {
-            let partition = partitions.as_ref().map(|keys| keys.is_valid(at).then(|| keys.value(at)));
-            let candidate = Candidate { row, hash, partition, key: key.as_ref(), order: order.as_ref() };
-            to.add(bucket_of(xxh3_64(candidate.key), to.buckets()), |bytes| candidate.write(bytes))?;
-        }
-    }
-    Ok(())
 }
 
 /// A row that may have a key in common with others.

@@ -28,7 +28,7 @@ use crate::store::{
     CleanCounts, ColumnState, DataFile, DatasetManifest, FileContent, Shared, Store, StoreError, TableState,
 };
 
-use reference::OfPart;
+use reference::{KeptRows, OfPart};
 
 /// What other datasets may reference of a dataset: its clean rows.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ pub enum CleanError {
         /// How many its records made.
         rows: u64,
     },
-    /// Too many of a file's records are set aside.
+    /// Too many of a file's records are quarantined.
     #[error(
         "{set_aside} of the {records} records of `{path}` do not fit the contract, {unfound} of them for a value that is \
          not found where it references; its `rejected_share` allows {allowed}"
@@ -80,7 +80,7 @@ pub enum CleanError {
     Rejected {
         /// The file.
         path: String,
-        /// How many are set aside.
+        /// How many are quarantined.
         set_aside: u64,
         /// How many of those for what they reference.
         unfound: u64,
@@ -88,7 +88,7 @@ pub enum CleanError {
         records: u64,
         /// How many the contract allows of so many.
         allowed: u64,
-        /// The first few that are set aside for what they reference: line, rule, column and message.
+        /// The first few that are quarantined for what they reference: line, rule, column and message.
         examples: Vec<String>,
     },
     /// The work was given up: a mistake of ours.
@@ -112,7 +112,7 @@ struct Part {
 /// `referenced` has every dataset that the contract references.
 ///
 /// # Errors
-/// When rows cannot be read or written, or when more of them are set aside than the contract allows.
+/// When rows cannot be read or written, or when more of them are quarantined than the contract allows.
 pub async fn clean(
     store: &Store,
     project: &Project,
@@ -120,119 +120,132 @@ pub async fn clean(
     referenced: BTreeMap<String, Referenced>,
     before: Option<&Shared<DatasetManifest>>,
 ) -> Result<Cleaned, CleanError> {
-    let (store, contract) = (store.clone(), project.sources[&raw.dataset].clone());
-    let before = before.cloned();
+    let contract = project.sources[&raw.dataset].clone();
     let columns = columns(project, &contract);
     let dataset = contract.name.clone();
-    let work = move || clean_blocking(&store, &contract, columns, raw, &referenced, before.as_deref());
-    match tokio::task::spawn_blocking(work).await {
+    let cleaning = Cleaning { store: store.clone(), contract, columns, referenced, before: before.cloned() };
+    match tokio::task::spawn_blocking(move || cleaning.run(raw)).await {
         Ok(cleaned) => cleaned,
         Err(error) => Err(CleanError::Bug { dataset, reason: error.to_string() }),
     }
 }
 
-/// Returns the columns of a dataset with the words that describe them.
+/// Returns the columns of a dataset with their descriptions.
 #[must_use]
 pub fn columns(project: &Project, contract: &SourceContract) -> Vec<ColumnState> {
     let describe = |(name, column): (&String, &crate::project::SourceColumn)| {
-        let words = project.column_doc(name, &column.doc);
+        let doc = project.column_doc(name, &column.doc);
         ColumnState {
             name: name.clone(),
             kind: column.kind,
-            description: words.description,
-            unit: words.unit,
-            en: words.en,
-            zh: words.zh,
+            description: doc.description,
+            unit: doc.unit,
+            en: doc.en,
+            zh: doc.zh,
         }
     };
     contract.columns.iter().map(describe).collect()
 }
 
-fn clean_blocking(
-    store: &Store,
-    contract: &SourceContract,
+/// The cleaning of one dataset: all that is known before its rows are read.
+struct Cleaning {
+    store: Store,
+    contract: SourceContract,
     columns: Vec<ColumnState>,
-    raw: Raw,
-    referenced: &BTreeMap<String, Referenced>,
-    before: Option<&DatasetManifest>,
-) -> Result<Cleaned, CleanError> {
-    let Raw { dataset, read_hash: shape, next_sequence, paths, mut contents, .. } = raw;
-    let live = live_paths(contract.files, &paths);
-    for (place, identity) in (0..).zip(in_order(&live)) {
-        if let Some(content) = contents.get_mut(identity).filter(|content| content.counted_as != place) {
-            content.change().counted_as = place;
-        }
-    }
-    let mut parts = Vec::with_capacity(live.len());
-    let counted = in_order(&live).filter_map(|identity| contents.get_key_value(identity));
-    parts.extend(counted.map(|(identity, content)| Part { identity: identity.clone(), content: content.clone() }));
-    let deciding = incremental::rules(contract, &shape);
-    let known = match before.filter(|before| before.dedup_hash == deciding && is_read_like(&contents, &before.contents))
-    {
-        Some(before) => incremental::decide(store, contract, &parts, before)?,
-        None => None,
-    };
-    let mut decided = match known {
-        Some(decided) => decided,
-        None => dedup::decide(store, contract, &parts)?,
-    };
-    let mut remembered = BTreeMap::new();
-    for (part, decision) in parts.iter().zip(&mut decided) {
-        if let Some(known) = incremental::remembered(store, contract, decision)? {
-            decision.stored = Some(known.dropped.clone());
-            remembered.insert(part.identity.clone(), known);
-        }
-    }
-    // Each of these may have been what a row references, or have superseded a row that now counts.
-    let gone = parts.iter().map(|part| part.content.ledger.erased_rows).sum::<u64>()
-        + referenced.values().map(|other| other.erased).sum::<u64>();
-    let mut aside = reference::set_aside(store, contract, referenced, &parts, &mut decided, gone)?;
-    let erased = if gone == 0 { 0 } else { gone + aside.of_parts.values().map(|of_part| of_part.excused).sum::<u64>() };
-    let (files, gathered) = compact::gather(store, contract, &parts, &decided, before.map(|before| &before.compacted))?;
-    let mut counts = CleanCounts::default();
-    for (number, (part, decision)) in parts.iter().zip(&decided).enumerate() {
-        let rows = part.content.ledger.rows;
-        let file = || live.iter().find(|path| path.content == part.identity).map_or("", |path| &*path.path);
-        if decision.counts.total() != rows || !part.content.ledger.balanced() {
-            return Err(CleanError::Unbalanced { file: file().to_owned(), counts: decision.counts, rows });
-        }
-        if let Some(of_part) = aside.of_parts.remove(&number) {
-            reject_if_too_many(contract, file(), part, &decision.counts, &of_part)?;
-        }
-        counts.add(&decision.counts);
-    }
-    let referenced = referenced.iter().map(|(name, other)| (name.clone(), other.content.clone())).collect();
-    let fingerprint = dataset_build_hash(contract, &shape, &paths, &referenced);
-    let ledger = ledger_table::write(store, contract, &live, (&parts, &decided))?;
-    let state = TableState {
-        table: dataset,
-        is_published: false,
-        description: contract.description.clone(),
-        grain: contract.grain.clone(),
-        columns,
-        build_hash: fingerprint,
-        partition: contract.partition.clone(),
-        files,
-        built_from: None,
-        landed: Some(Shared::from(DatasetManifest {
-            read_hash: shape,
-            next_sequence,
-            paths,
-            contents,
-            counts,
-            quarantined: aside.file,
-            referenced,
-            erased,
-            dedup: remembered,
-            dedup_hash: deciding,
-            compacted: gathered,
-            ledger,
-        })),
-    };
-    Ok(Cleaned { state, counts })
+    /// Every dataset that the contract references.
+    referenced: BTreeMap<String, Referenced>,
+    /// The dataset as it was cleaned last.
+    before: Option<Shared<DatasetManifest>>,
 }
 
-/// Counts what ingest set aside and what was set aside here together.
+impl Cleaning {
+    fn run(self, raw: Raw) -> Result<Cleaned, CleanError> {
+        let Self { store, contract, columns, referenced, before } = self;
+        let (store, contract, before) = (&store, &contract, before.as_deref());
+        let Raw { dataset, read_hash: shape, next_sequence, paths, mut contents, .. } = raw;
+        let live = live_paths(contract.files, &paths);
+        for (place, identity) in (0..).zip(in_order(&live)) {
+            if let Some(content) = contents.get_mut(identity).filter(|content| content.counted_as != place) {
+                content.change().counted_as = place;
+            }
+        }
+        let mut parts = Vec::with_capacity(live.len());
+        let counted = in_order(&live).filter_map(|identity| contents.get_key_value(identity));
+        parts.extend(counted.map(|(identity, content)| Part { identity: identity.clone(), content: content.clone() }));
+        let deciding = incremental::rules(contract, &shape);
+        let known =
+            match before.filter(|before| before.dedup_hash == deciding && is_read_like(&contents, &before.contents)) {
+                Some(before) => incremental::decide(store, contract, &parts, before)?,
+                None => None,
+            };
+        let mut decided = match known {
+            Some(decided) => decided,
+            None => dedup::decide(store, contract, &parts)?,
+        };
+        let mut remembered = BTreeMap::new();
+        for (part, decision) in parts.iter().zip(&mut decided) {
+            if let Some(known) = incremental::remembered(store, contract, decision)? {
+                decision.stored = Some(known.dropped.clone());
+                remembered.insert(part.identity.clone(), known);
+            }
+        }
+        // Each of these may have been what a row references, or have superseded a row that now counts.
+        let gone = parts.iter().map(|part| part.content.ledger.erased_rows).sum::<u64>()
+            + referenced.values().map(|other| other.erased).sum::<u64>();
+        let kept = KeptRows { store, contract, parts: &parts, decided: &mut decided };
+        let mut quarantined = kept.quarantine_strays(&referenced, gone)?;
+        let erased = if gone == 0 {
+            0
+        } else {
+            gone + quarantined.of_parts.values().map(|of_part| of_part.excused).sum::<u64>()
+        };
+        let (files, gathered) =
+            compact::gather(store, contract, &parts, &decided, before.map(|before| &before.compacted))?;
+        let mut counts = CleanCounts::default();
+        for (number, (part, decision)) in parts.iter().zip(&decided).enumerate() {
+            let rows = part.content.ledger.rows;
+            let file = || live.iter().find(|path| path.content == part.identity).map_or("", |path| &*path.path);
+            if decision.counts.total() != rows || !part.content.ledger.balanced() {
+                return Err(CleanError::Unbalanced { file: file().to_owned(), counts: decision.counts, rows });
+            }
+            if let Some(of_part) = quarantined.of_parts.remove(&number) {
+                reject_if_too_many(contract, file(), part, &decision.counts, &of_part)?;
+            }
+            counts.add(&decision.counts);
+        }
+        let referenced = referenced.iter().map(|(name, other)| (name.clone(), other.content.clone())).collect();
+        let fingerprint = dataset_build_hash(contract, &shape, &paths, &referenced);
+        let ledger = ledger_table::write(store, contract, &live, (&parts, &decided))?;
+        let state = TableState {
+            table: dataset,
+            is_published: false,
+            description: contract.description.clone(),
+            grain: contract.grain.clone(),
+            columns,
+            build_hash: fingerprint,
+            partition: contract.partition.clone(),
+            files,
+            built_from: None,
+            landed: Some(Shared::from(DatasetManifest {
+                read_hash: shape,
+                next_sequence,
+                paths,
+                contents,
+                counts,
+                quarantined: quarantined.file,
+                referenced,
+                erased,
+                dedup: remembered,
+                dedup_hash: deciding,
+                compacted: gathered,
+                ledger,
+            })),
+        };
+        Ok(Cleaned { state, counts })
+    }
+}
+
+/// Counts what ingest quarantined and what was quarantined here together.
 fn reject_if_too_many(
     contract: &SourceContract,
     path: &str,
@@ -241,7 +254,7 @@ fn reject_if_too_many(
     of_part: &OfPart,
 ) -> Result<(), CleanError> {
     let ledger = &part.content.ledger;
-    // Where a record makes several rows, each of them may be set aside here.
+    // Where a record makes several rows, each of them may be quarantined here.
     let records = ledger.rows + ledger.misfits() + ledger.erased_rows;
     let unfound = counts.quarantined_in_clean - of_part.excused;
     let set_aside = ledger.misfits() + unfound;

@@ -1,7 +1,7 @@
-//! Sets rows aside whose values are not found where their columns reference.
+//! Quarantines rows whose values are not found where their columns reference.
 //!
-//! It is asked of the rows that are kept, once that is decided: a row that is set aside gives nothing back that it had
-//! superseded, because an old version would then pass for the newest one.
+//! It is asked of the rows that are kept, once that is decided: a row that is quarantined gives nothing back that it
+//! had superseded, because an old version would then pass for the newest one.
 //!
 //! What was erased is no fault of what references it: as many different values as rows may be missing for that are
 //! excused in each file, those of the most rows. Which values they were is not kept anywhere, and so cannot be asked.
@@ -37,31 +37,31 @@ const BUCKET_VALUES: usize = (1 << 22) / 8 * 7;
 /// How many hashes are gathered before they are put to the others.
 const GATHERED_VALUES: usize = 1 << 16;
 
-/// How many bytes of rows that are set aside are gathered before they are written.
+/// How many bytes of quarantined rows are gathered before they are written.
 const PIECE_BYTES: usize = 4 << 20;
 
-/// How many rows of a file are told as examples.
+/// How many rows of a file are printed as examples.
 const EXAMPLES: usize = 5;
 
-/// The rows that were set aside.
+/// The rows that were quarantined.
 #[derive(Debug, Default)]
 pub(super) struct QuarantinedRows {
     /// They, as rows of `dq_quarantine`, if there are any.
     pub(super) file: Option<DataFile>,
-    /// What was set aside of each part that lost rows so.
+    /// What was quarantined of each part that lost rows so.
     pub(super) of_parts: BTreeMap<usize, OfPart>,
 }
 
-/// What was set aside of one part.
+/// What was quarantined of one part.
 #[derive(Debug, Default)]
 pub(super) struct OfPart {
     /// The first few rows: line, reason, column and message.
     pub(super) examples: Vec<String>,
-    /// How many rows may be set aside because of what was erased.
+    /// How many rows may be quarantined because of what was erased.
     pub(super) excused: u64,
 }
 
-/// A row that is set aside: its place in its content's file, and the number of the column that sets it aside.
+/// A row that is quarantined: its place in its content's file, and the number of the column for which it is.
 type Stray = (u32, u32);
 
 /// Rows of a file that are read together.
@@ -83,73 +83,127 @@ struct Column<'a> {
     kind: DataType,
 }
 
-/// Takes the rows out of what was decided whose values are not found among those of `referenced`, of which so many rows
-/// may be `gone` because they were erased.
-pub(super) fn set_aside(
-    store: &Store,
-    contract: &SourceContract,
-    referenced: &BTreeMap<String, Referenced>,
-    parts: &[Part],
-    decided: &mut [DedupDecision],
-    gone: u64,
-) -> Result<QuarantinedRows, CleanError> {
-    if contract.referenced().is_empty() {
-        return Ok(QuarantinedRows::default());
-    }
-    let mut strays: Vec<Vec<Stray>> = vec![Vec::new(); parts.len()];
-    for (number, (name, column)) in (0..).zip(&contract.columns) {
-        let Some(reference) = &column.references else { continue };
-        let Some(other) = referenced.get(&reference.dataset) else {
-            let reason = format!("`{}` was not cleaned before it", reference.dataset);
-            return Err(CleanError::Bug { dataset: contract.name.clone(), reason });
-        };
-        let column = Column { dataset: &contract.name, name, kind: column.kind.arrow() };
-        let found = strays_of(store, &column, (reference, other), parts, decided, BUCKET_VALUES)?;
-        for (strays, rows) in strays.iter_mut().zip(found) {
-            strays.extend(rows.into_iter().map(|row| (row, number)));
-        }
-    }
-    for strays in &mut strays {
-        // Of several columns the first one in the contract's order counts.
-        strays.sort_unstable();
-        strays.dedup_by_key(|(row, _)| *row);
-    }
-    write(store, contract, parts, &strays, decided, gone)
+/// The rows of a dataset that are kept, whose values are looked for where their columns reference.
+pub(super) struct KeptRows<'a> {
+    pub(super) store: &'a Store,
+    pub(super) contract: &'a SourceContract,
+    pub(super) parts: &'a [Part],
+    /// What was decided about the rows of each part.
+    pub(super) decided: &'a mut [DedupDecision],
 }
 
-/// Returns, by part, the kept rows whose value in `column` is not found, with at most so many values in memory.
-fn strays_of(
-    store: &Store,
-    column: &Column<'_>,
-    (reference, other): (&ForeignKey, &Referenced),
-    parts: &[Part],
-    decided: &[DedupDecision],
-    most_values: usize,
-) -> Result<Vec<Vec<u32>>, CleanError> {
-    let lost = other.files.iter().map(|file| lost_rows(store, file)).collect::<Result<Vec<_>, _>>()?;
-    let files = other.files.iter().zip(&lost).map(|(file, lost)| (Some(file), lost.as_slice()));
-    let others = stretches(store, &reference.dataset, files)?;
-    let other_column = Column { dataset: &reference.dataset, name: &reference.column, kind: column.kind.clone() };
-    let files = parts.iter().zip(decided).map(|(part, decision)| (part.content.rows.as_ref(), &decision.lost[..]));
-    let own = stretches(store, column.dataset, files)?;
-    let mut strays = vec![Vec::new(); parts.len()];
-    let mut bucket = Bucket { number: 0, of: 1 };
-    while bucket.number < bucket.of {
-        let most = (bucket.number == 0).then_some(most_values);
-        let values = Values::read(store, &other_column, &others, bucket, most)?;
-        let found = in_parallel(&own, |stretch| {
-            let mut strays = Vec::new();
-            each_value(store, column, stretch, |row, hash| {
-                if values.bucket.has(hash) && !values.have(hash) {
-                    strays.push(row);
-                }
-            })?;
-            Ok::<_, StoreError>(strays)
-        })?;
-        own.iter().zip(found).for_each(|(stretch, found)| strays[stretch.number].extend(found));
-        bucket = Bucket { number: bucket.number + 1, of: values.bucket.of };
+impl KeptRows<'_> {
+    /// Takes the rows out of what was decided whose values are not found among those of `referenced`, of which so many
+    /// rows may be `gone` because they were erased.
+    pub(super) fn quarantine_strays(
+        self,
+        referenced: &BTreeMap<String, Referenced>,
+        gone: u64,
+    ) -> Result<QuarantinedRows, CleanError> {
+        if self.contract.referenced().is_empty() {
+            return Ok(QuarantinedRows::default());
+        }
+        let mut strays: Vec<Vec<Stray>> = vec![Vec::new(); self.parts.len()];
+        for (number, (name, column)) in (0..).zip(&self.contract.columns) {
+            let Some(reference) = &column.references else { continue };
+            let Some(other) = referenced.get(&reference.dataset) else {
+                let reason = format!("`{}` was not cleaned before it", reference.dataset);
+                return Err(CleanError::Bug { dataset: self.contract.name.clone(), reason });
+            };
+            let column = Column { dataset: &self.contract.name, name, kind: column.kind.arrow() };
+            let found = self.strays_of(&column, (reference, other), BUCKET_VALUES)?;
+            for (strays, rows) in strays.iter_mut().zip(found) {
+                strays.extend(rows.into_iter().map(|row| (row, number)));
+            }
+        }
+        for strays in &mut strays {
+            // Of several columns the first one in the contract's order counts.
+            strays.sort_unstable();
+            strays.dedup_by_key(|(row, _)| *row);
+        }
+        self.take_out(&strays, gone)
     }
-    Ok(strays)
+
+    /// Returns, by part, the kept rows whose value in `column` is not found, with at most so many values in memory.
+    fn strays_of(
+        &self,
+        column: &Column<'_>,
+        (reference, other): (&ForeignKey, &Referenced),
+        most_values: usize,
+    ) -> Result<Vec<Vec<u32>>, CleanError> {
+        let Self { store, parts, decided, .. } = self;
+        let lost = other.files.iter().map(|file| lost_rows(store, file)).collect::<Result<Vec<_>, _>>()?;
+        let files = other.files.iter().zip(&lost).map(|(file, lost)| (Some(file), lost.as_slice()));
+        let others = stretches(store, &reference.dataset, files)?;
+        let other_column = Column { dataset: &reference.dataset, name: &reference.column, kind: column.kind.clone() };
+        let files =
+            parts.iter().zip(decided.iter()).map(|(part, decision)| (part.content.rows.as_ref(), &decision.lost[..]));
+        let own = stretches(store, column.dataset, files)?;
+        let mut strays = vec![Vec::new(); parts.len()];
+        let mut bucket = Bucket { number: 0, of: 1 };
+        while bucket.number < bucket.of {
+            let most = (bucket.number == 0).then_some(most_values);
+            let values = Values::read(store, &other_column, &others, bucket, most)?;
+            let found = in_parallel(&own, |stretch| {
+                let mut strays = Vec::new();
+                each_value(store, column, stretch, |row, hash| {
+                    if values.bucket.has(hash) && !values.have(hash) {
+                        strays.push(row);
+                    }
+                })?;
+                Ok::<_, StoreError>(strays)
+            })?;
+            own.iter().zip(found).for_each(|(stretch, found)| strays[stretch.number].extend(found));
+            bucket = Bucket { number: bucket.number + 1, of: values.bucket.of };
+        }
+        Ok(strays)
+    }
+
+    /// Takes strays out of what was decided, and writes them as rows of `dq_quarantine`.
+    fn take_out(self, strays: &[Vec<Stray>], gone: u64) -> Result<QuarantinedRows, CleanError> {
+        let Self { store, contract, parts, decided } = self;
+        let (table, schema) = (SystemTable::Quarantine.name(), SystemTable::Quarantine.schema());
+        let mut file = None;
+        let mut of_parts = BTreeMap::new();
+        // The hashes of those that were met, to tell which of them had counted as repeated.
+        let mut met = HashSet::new();
+        let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
+        let mut partitioner = partitioner(contract);
+        for (number, ((part, strays), decision)) in parts.iter().zip(strays).zip(decided).enumerate() {
+            if strays.is_empty() {
+                continue;
+            }
+            let (mut examples, mut unfound) = (Vec::new(), Unfound::default());
+            each_batch(store, contract, part, strays, |batch, strays, hashes| {
+                if gone > 0 {
+                    unfound.count(batch, strays).map_err(failed)?;
+                }
+                let partitions =
+                    partitioner.as_mut().map(|partitioner| partitioner.keys(batch)).transpose().map_err(failed)?;
+                for (at, ((row, _), hash)) in strays.iter().zip(hashes).enumerate() {
+                    let partition = partitions.as_ref().map(|keys| keys.is_valid(at).then(|| keys.value(at)));
+                    decision.take_out(*row, *hash, partition);
+                    decision.counts.quarantined_in_clean += 1;
+                    if let Some(repeated) = &mut decision.counts.repeated
+                        && !met.insert(*hash)
+                    {
+                        *repeated -= 1;
+                    }
+                }
+                each_piece(contract, batch, strays, |rows| {
+                    examples.extend(printed(rows, EXAMPLES - examples.len()));
+                    let file = match &mut file {
+                        Some(file) => file,
+                        none => none.insert(store.create_parquet(table, &schema, schema.fields().len())?),
+                    };
+                    file.write(rows)
+                })
+            })?;
+            decision.sort();
+            of_parts.insert(number, OfPart { examples, excused: unfound.of_most(gone) });
+        }
+        Ok(QuarantinedRows { file: file.map(ParquetFile::finish).transpose()?, of_parts })
+    }
 }
 
 /// The hashes whose lowest bits are a number.
@@ -283,58 +337,6 @@ fn each_value(
     Ok(())
 }
 
-/// Writes rows that are set aside as rows of `dq_quarantine`, and takes them out of what was decided.
-fn write(
-    store: &Store,
-    contract: &SourceContract,
-    parts: &[Part],
-    strays: &[Vec<Stray>],
-    decided: &mut [DedupDecision],
-    gone: u64,
-) -> Result<QuarantinedRows, CleanError> {
-    let (table, schema) = (SystemTable::Quarantine.name(), SystemTable::Quarantine.schema());
-    let mut file = None;
-    let mut of_parts = BTreeMap::new();
-    // The hashes of those that were met, to tell which of them had counted as repeated.
-    let mut met = HashSet::new();
-    let failed = |source| StoreError::Rows { table: contract.name.clone(), source };
-    let mut partitioner = partitioner(contract);
-    for (number, ((part, strays), decision)) in parts.iter().zip(strays).zip(decided).enumerate() {
-        if strays.is_empty() {
-            continue;
-        }
-        let (mut examples, mut unfound) = (Vec::new(), Unfound::default());
-        each_batch(store, contract, part, strays, |batch, strays, hashes| {
-            if gone > 0 {
-                unfound.count(batch, strays).map_err(failed)?;
-            }
-            let partitions =
-                partitioner.as_mut().map(|partitioner| partitioner.keys(batch)).transpose().map_err(failed)?;
-            for (at, ((row, _), hash)) in strays.iter().zip(hashes).enumerate() {
-                let partition = partitions.as_ref().map(|keys| keys.is_valid(at).then(|| keys.value(at)));
-                decision.take_out(*row, *hash, partition);
-                decision.counts.quarantined_in_clean += 1;
-                if let Some(repeated) = &mut decision.counts.repeated
-                    && !met.insert(*hash)
-                {
-                    *repeated -= 1;
-                }
-            }
-            each_piece(contract, batch, strays, |rows| {
-                examples.extend(told(rows, EXAMPLES - examples.len()));
-                let file = match &mut file {
-                    Some(file) => file,
-                    none => none.insert(store.create_parquet(table, &schema, schema.fields().len())?),
-                };
-                file.write(rows)
-            })
-        })?;
-        decision.sort();
-        of_parts.insert(number, OfPart { examples, excused: unfound.of_most(gone) });
-    }
-    Ok(QuarantinedRows { file: file.map(ParquetFile::finish).transpose()?, of_parts })
-}
-
 /// How many rows each value has that is not found, by its column's number and its hash.
 #[derive(Default)]
 struct Unfound(HashMap<(u32, u128), u64>);
@@ -362,7 +364,7 @@ impl Unfound {
     }
 }
 
-/// Calls `each` with the rows of a part that are set aside, batch by batch, and the hash of each.
+/// Calls `each` with the rows of a part that are quarantined, batch by batch, and the hash of each.
 fn each_batch(
     store: &Store,
     contract: &SourceContract,
@@ -395,7 +397,7 @@ fn each_batch(
     Ok(())
 }
 
-/// Calls `each` with rows that are set aside as `dq_quarantine` has them, some megabytes at a time.
+/// Calls `each` with rows that are quarantined as `dq_quarantine` has them, some megabytes at a time.
 fn each_piece(
     contract: &SourceContract,
     batch: &RecordBatch,
@@ -432,7 +434,7 @@ fn each_piece(
     Ok(())
 }
 
-/// Rows that are set aside and not written yet.
+/// Rows that are quarantined and not written yet.
 #[derive(Default)]
 struct Piece<'a> {
     columns: Vec<&'a str>,
@@ -464,15 +466,15 @@ impl Piece<'_> {
     }
 }
 
-/// Returns the first rows of `dq_quarantine` as people are told of them: line, reason, column and message.
-fn told(rows: &RecordBatch, most: usize) -> impl Iterator<Item = String> {
+/// Returns the first rows of `dq_quarantine` as they are printed: line, reason, column and message.
+fn printed(rows: &RecordBatch, most: usize) -> impl Iterator<Item = String> {
     let text = |column: usize, row: usize| rows.column(column).as_string::<i32>().value(row);
     let line = |row: usize| rows.column(2).as_primitive::<Int64Type>().value(row);
     (0..rows.num_rows().min(most))
         .map(move |row| format!("{}: {} in `{}`: {}", line(row), text(4, row), text(5, row), text(6, row)))
 }
 
-/// A column of rows that are set aside.
+/// A column of rows that are quarantined.
 struct Value<'a> {
     name: &'a str,
     references: Option<&'a ForeignKey>,
@@ -552,8 +554,10 @@ mod tests {
         let reference = ForeignKey { dataset: "b".to_owned(), column: "id".to_owned(), bytes: 0..0 };
         let column = Column { dataset: "a", name: "id", kind: DataType::Int64 };
         let expected = (0..20_010).filter(|n| [4, 6].contains(n) || *n >= 20_000 || n % 2 == 1).collect::<Vec<u32>>();
+        let contract = super::super::dedup::tests::contract("key = [\"id\"]\nkeep = { latest = \"at\" }");
+        let kept = KeptRows { store: &store, contract: &contract, parts: &parts, decided: &mut decided };
         for most in [1 << 20, 9_996, 2_000, 10] {
-            let mut found = strays_of(&store, &column, (&reference, &other), &parts, &decided, most).unwrap();
+            let mut found = kept.strays_of(&column, (&reference, &other), most).unwrap();
             found.iter_mut().for_each(|strays| strays.sort_unstable());
             assert!(found == [expected.clone(), vec![2, 4]], "{most}");
         }
