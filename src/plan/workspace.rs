@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use datafusion::arrow::array::StringArray;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::DataFusionError;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
@@ -73,7 +74,7 @@ pub struct Table {
     pub definition_hash: Digest,
     /// Whether its SQL, or that of a view it reads, uses `$as_of`.
     pub uses_clock: bool,
-    /// How it is made by partitions, if it has some.
+    /// How it is built by partitions, if it has some.
     pub partitioned: Option<Partitioned>,
     /// What its rows must keep to.
     pub checks: Vec<Check>,
@@ -91,16 +92,6 @@ struct Bound {
     warnings: Diagnostics,
     /// Its query over stored tables, where it was tried.
     whole: Option<LogicalPlan>,
-}
-
-/// What it takes to try queries.
-#[derive(Clone, Copy)]
-struct Trying<'a> {
-    tried: &'a Tried,
-    /// The queries of views over stored tables.
-    views: &'a BTreeMap<String, Arc<LogicalPlan>>,
-    /// The names that models read.
-    read: &'a BTreeSet<&'a str>,
 }
 
 /// What is made of a model's rows.
@@ -178,7 +169,7 @@ impl Workspace {
                 return Err(sorted(mistakes));
             }
         };
-        let mut workspace = Self {
+        let workspace = Self {
             project,
             datasets,
             order: waves.concat(),
@@ -187,178 +178,11 @@ impl Workspace {
             tables: BTreeMap::new(),
             proofs: Proofs::default(),
         };
-        workspace.bind(&session, queries, &waves, &reads, tried, &mut mistakes);
+        let binding = Binding::of(workspace, &session, &reads, tried, mistakes);
+        let (mut workspace, mut mistakes) = binding.run(queries, &waves);
         select::check_jobs(&workspace, &mut mistakes);
         workspace.warnings.sort();
         mistakes.into_result(workspace)
-    }
-
-    fn bind(
-        &mut self,
-        session: &SessionContext,
-        mut queries: BTreeMap<String, Query>,
-        waves: &[Vec<String>],
-        reads: &BTreeMap<String, BTreeSet<String>>,
-        tried: Option<&Tried>,
-        mistakes: &mut Diagnostics,
-    ) {
-        let mut known: Vec<(String, SchemaRef)> =
-            self.project.sources.values().map(|source| (source.name.clone(), source_schema(source))).collect();
-        known.extend(SystemTable::ALL.iter().map(|own| (own.name().to_owned(), own.schema())));
-        for (name, schema) in &known {
-            if bind::register_empty(session, name, schema).is_err() {
-                return;
-            }
-        }
-        let mut proofs = self.partitions();
-        // The session's state is a copy; its catalogue is shared, so tables registered later are seen through it.
-        let state = session.state();
-        // Views that 0.1.0 did not follow: tables by partitions that read them did not notice when their inputs changed.
-        let mut unfollowed: BTreeSet<String> = BTreeSet::new();
-        // The queries of views over stored tables, where queries are tried.
-        let mut views: BTreeMap<String, Arc<LogicalPlan>> = BTreeMap::new();
-        let read_by_models: BTreeSet<&str> = reads.values().flatten().map(String::as_str).collect();
-        // How many tables each view reads.
-        let mut read: BTreeMap<String, usize> = BTreeMap::new();
-        let mut usable: BTreeSet<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-        for wave in waves {
-            let mut candidates = Vec::new();
-            for name in wave {
-                let (Some(query), Some(model)) = (queries.remove(name), self.project.models.get(name)) else {
-                    continue;
-                };
-                let of = |name: &str| read.get(name).copied().unwrap_or(1);
-                let tables = query.tables_read(of);
-                if tables > MOST_TABLES {
-                    let most = query.reads().iter().max_by_key(|read| of(&read.text));
-                    let at = most.map_or(0..0, |read| read.bytes.clone());
-                    mistakes.push(too_many_tables(&model.file, at));
-                    continue;
-                }
-                if self.kind_of(model) == Kind::View {
-                    read.insert(name.clone(), tables);
-                }
-                let is_known = |variable: &Located| variable_value(&self.project.settings, &variable.text).is_some();
-                let is_whole = reads[name].iter().all(|input| usable.contains(input.as_str()));
-                if is_whole && query.variables().iter().all(is_known) {
-                    candidates.push((model, query));
-                }
-            }
-            let nothing_followed = proofs.is_empty();
-            let trying = tried.map(|tried| Trying { tried, views: &views, read: &read_by_models });
-            let bound = in_parallel(&candidates, |(model, query)| self.bind_one(&state, model, query, &proofs, trying));
-            let mut tables = Vec::new();
-            for ((model, query), outcome) in candidates.into_iter().zip(bound) {
-                match outcome {
-                    Ok(bound) => tables.push((model.name.clone(), query, bound)),
-                    Err(found) => mistakes.extend(found),
-                }
-            }
-            for (name, query, Bound { kind, schema, proof, whole, merges, warnings }) in tables {
-                self.warnings.extend(warnings);
-                if let (Kind::View, Some(whole)) = (kind, whole) {
-                    views.insert(name.clone(), Arc::new(whole));
-                }
-                let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
-                if kind != Kind::Check && bind::register_empty(session, &name, &plain).is_err() {
-                    continue;
-                }
-                let Some((known, reads)) = reads.get_key_value(&name) else { continue };
-                usable.insert(known);
-                let mut table = self.describe(&name, kind, query, schema, reads);
-                if merges {
-                    // Programs that left it to the engine made other rows of the same text.
-                    let mut meaning = Parts::of("merged columns");
-                    meaning.add(table.definition_hash.as_str());
-                    table.definition_hash = meaning.digest();
-                }
-                let reads_unfollowed = reads.iter().any(|read| unfollowed.contains(read));
-                if kind == Kind::View && (nothing_followed || reads_unfollowed) {
-                    unfollowed.insert(name.clone());
-                }
-                if let Some(proof) = proof {
-                    if kind != Kind::View && reads_unfollowed {
-                        // What was built then may be out of date, so it is built once more.
-                        let mut meaning = Parts::of("followed");
-                        meaning.add(table.definition_hash.as_str());
-                        table.definition_hash = meaning.digest();
-                    }
-                    table.partitioned = self.partition(&name, &table, proof, &mut proofs, mistakes);
-                    if let Some(Partitioned { reach: Some(_), aligned, .. }) = &table.partitioned {
-                        // Its rows are made of days of these, and of all of the others.
-                        let mut meaning = Parts::of("reach");
-                        meaning.add(table.definition_hash.as_str());
-                        aligned.iter().for_each(|input| meaning.add(input));
-                        table.definition_hash = meaning.digest();
-                    }
-                }
-                self.tables.insert(name, table);
-            }
-        }
-        self.proofs = proofs;
-        self.promise(&state, tried, mistakes);
-    }
-
-    /// Binds one SELECT, all of whose inputs are known to `state`.
-    fn bind_one(
-        &self,
-        state: &SessionState,
-        model: &Model,
-        query: &Query,
-        proofs: &Proofs,
-        trying: Option<Trying<'_>>,
-    ) -> Result<Bound, Diagnostics> {
-        let value = |variable: &str| variable_value(&self.project.settings, variable);
-        let bind::Planned { plan, merges, warnings } = bind::bind(state, &model.file, query, value)?;
-        let kind = self.kind_of(model);
-        let schema = if kind.is_stored() {
-            bind::stored_schema(model, query, plan.schema().as_arrow())?
-        } else {
-            Arc::clone(plan.schema().inner())
-        };
-        let wants_proof = match kind {
-            // A view that is not followed would hide what it reads from the tables that are made by partitions.
-            Kind::View => !proofs.is_empty() || self.has_partitions(),
-            Kind::Stored | Kind::Published => self.partition_of(&model.name).is_some(),
-            Kind::Check => false,
-        };
-        let proof = wants_proof.then(|| proofs.prove(&plan, self.project.settings.reporting_zone));
-        let whole = trying.map(|trying| self.try_one(trying, state, model, query, &plan)).transpose()?;
-        Ok(Bound { kind, schema, proof, merges, warnings, whole })
-    }
-
-    /// Tries a bound query, and returns it with the queries of views in it.
-    fn try_one(
-        &self,
-        trying: Trying<'_>,
-        state: &SessionState,
-        model: &Model,
-        query: &Query,
-        plan: &LogicalPlan,
-    ) -> Result<LogicalPlan, Diagnostics> {
-        let Trying { tried, views, read } = trying;
-        let whole = with_views(plan, |view| views.get(view).cloned()).unwrap_or_else(|_| plan.clone());
-        let trial = Trial { session: state, file: &model.file, query, tried };
-        if self.kind_of(model) == Kind::View && read.contains(model.name.as_str()) {
-            // It is planned where it is read.
-            trial.values(plan).into_result(())?;
-            return Ok(whole);
-        }
-        if tried.has(query.canonical(), &whole) {
-            return Ok(whole);
-        }
-        let mistakes = trial.run(plan, &whole);
-        if mistakes.is_empty() {
-            return Ok(whole);
-        }
-        // What cannot be planned may stand in a view.
-        let upstream = self.sql_upstream(&query.reads().iter().map(|read| read.text.clone()).collect());
-        for (name, view) in views.iter().filter(|(name, _)| upstream.contains(*name)) {
-            let (Some(model), Some(table)) = (self.project.models.get(name), self.tables.get(name)) else { continue };
-            let trial = Trial { session: state, file: &model.file, query: &table.query, tried };
-            trial.run(view, view).into_result(())?;
-        }
-        Err(mistakes)
     }
 
     /// Returns what is known of the datasets that have partitions.
@@ -380,42 +204,6 @@ impl Workspace {
         self.project.contracts.get(model)?.partition.as_ref()
     }
 
-    /// Returns how a table is made by partitions, and lets others build on it.
-    fn partition(
-        &self,
-        name: &str,
-        table: &Table,
-        proof: Proof,
-        proofs: &mut Proofs,
-        mistakes: &mut Diagnostics,
-    ) -> Option<Partitioned> {
-        if table.kind == Kind::View {
-            proofs.add_view(name, proof);
-            return None;
-        }
-        let contract = self.project.contracts.get(name)?;
-        let by = contract.partition.as_ref()?;
-        let at = contract.file.at(contract.places.partition.clone());
-        let Ok(field) = table.schema.field_with_name(by.column()) else {
-            let names = table.schema.fields().iter().map(|field| field.name().as_str());
-            let message = format!("`partition` names the column `{}`, which `{name}` does not have", by.column());
-            let help = did_you_mean(by.column(), names);
-            mistakes.push(Diagnostic::new(Code::ContractColumn, at, message).maybe_help(help));
-            return None;
-        };
-        if let Some((message, help)) = ColumnType::from_arrow(field.data_type()).and_then(|kind| by.mistake(kind)) {
-            mistakes.push(Diagnostic::new(Code::RuleType, at, message).help(help));
-            return None;
-        }
-        if !proof.inputs.is_subset(&table.inputs) {
-            // It reads something whose changes nobody would notice, so it is made as a whole.
-            return None;
-        }
-        let partitioned = proofs.partitioned((by, contract.reach), &table.schema, &proof)?;
-        proofs.add(name, by, &table.schema);
-        Some(partitioned)
-    }
-
     fn kind_of(&self, model: &Model) -> Kind {
         let is_stored = self.project.contracts.get(&model.name).is_some_and(|contract| contract.stored);
         match model.layer {
@@ -426,71 +214,7 @@ impl Workspace {
         }
     }
 
-    fn describe(&self, name: &str, kind: Kind, query: Query, schema: SchemaRef, reads: &BTreeSet<String>) -> Table {
-        let mut meaning = Parts::of("model");
-        meaning.add(engine::QUERY_VERSION);
-        meaning.add(functions::VERSION.to_le_bytes());
-        meaning.add(name);
-        meaning.add(query.canonical());
-        let called: BTreeSet<&str> = query.functions().iter().map(|call| call.name.text.as_str()).collect();
-        for (function, version) in called.iter().filter_map(|name| Some((name, functions::version(name)?))) {
-            meaning.add(format!("{function} {version}"));
-        }
-        if let Some(by) = self.partition_of(name) {
-            // Its rows are the same without; its files are not.
-            meaning.add(canonical(by));
-            let reach = self.project.contracts.get(name).and_then(|contract| contract.reach);
-            reach.iter().for_each(|reach| meaning.add(canonical(reach)));
-        }
-        let mut uses_clock = false;
-        let used: BTreeSet<&str> = query.variables().iter().map(|variable| variable.text.as_str()).collect();
-        for variable in used {
-            if variable == CLOCK {
-                uses_clock = true;
-            } else if let Some(value) = variable_value(&self.project.settings, variable) {
-                meaning.add(variable);
-                meaning.add(canonical(&value));
-            }
-        }
-        let mut inputs = BTreeSet::new();
-        for read in reads {
-            match self.tables.get(read) {
-                Some(view) if view.kind == Kind::View => {
-                    meaning.add(read);
-                    meaning.add(view.definition_hash.as_str());
-                    uses_clock |= view.uses_clock;
-                    inputs.extend(view.inputs.iter().cloned());
-                }
-                _ => {
-                    inputs.insert(read.clone());
-                }
-            }
-        }
-        Table {
-            kind,
-            query,
-            schema,
-            reads: reads.clone(),
-            inputs,
-            definition_hash: meaning.digest(),
-            uses_clock,
-            partitioned: None,
-            checks: Vec::new(),
-        }
-    }
-
-    /// Makes the promises of every table, now that all tables that they may lead to are known.
-    fn promise(&mut self, state: &SessionState, tried: Option<&Tried>, mistakes: &mut Diagnostics) {
-        let made: Vec<_> =
-            self.tables.keys().map(|name| (name.clone(), check::of(self, state, name, tried, mistakes))).collect();
-        for (name, promises) in made {
-            if let Some(table) = self.tables.get_mut(&name) {
-                table.checks = promises;
-            }
-        }
-    }
-
-    /// Returns all promises, by table.
+    /// Returns all checks, by table.
     pub fn checks(&self) -> impl Iterator<Item = &Check> {
         self.tables.values().flat_map(|table| &table.checks)
     }
@@ -551,6 +275,315 @@ impl Workspace {
 
     fn sql_reads(&self) -> BTreeMap<String, BTreeSet<String>> {
         self.tables.iter().map(|(name, table)| (name.clone(), table.reads.clone())).collect()
+    }
+}
+
+/// The binding of a project's models, wave by wave: the workspace as it comes to be, and what is known of its models.
+struct Binding<'a> {
+    workspace: Workspace,
+    mistakes: Diagnostics,
+    session: &'a SessionContext,
+    /// A copy of the session's state; its catalogue is shared, so tables registered later are seen through it.
+    state: SessionState,
+    tried: Option<&'a Tried>,
+    /// What each model reads.
+    reads: &'a BTreeMap<String, BTreeSet<String>>,
+    /// The names that models read.
+    read: BTreeSet<&'a str>,
+    /// The tables that a model may read by now.
+    usable: BTreeSet<String>,
+    /// How many tables each view reads.
+    tables_of_views: BTreeMap<String, usize>,
+    /// The queries of views over stored tables, where queries are tried.
+    views: BTreeMap<String, Arc<LogicalPlan>>,
+    /// Views that 0.1.0 did not follow: tables by partitions that read them did not notice when their inputs changed.
+    unfollowed: BTreeSet<String>,
+}
+
+impl<'a> Binding<'a> {
+    fn of(
+        workspace: Workspace,
+        session: &'a SessionContext,
+        reads: &'a BTreeMap<String, BTreeSet<String>>,
+        tried: Option<&'a Tried>,
+        mistakes: Diagnostics,
+    ) -> Self {
+        Self {
+            workspace,
+            mistakes,
+            session,
+            state: session.state(),
+            tried,
+            reads,
+            read: reads.values().flatten().map(String::as_str).collect(),
+            usable: BTreeSet::new(),
+            tables_of_views: BTreeMap::new(),
+            views: BTreeMap::new(),
+            unfollowed: BTreeSet::new(),
+        }
+    }
+
+    /// Binds all models, and then their checks.
+    fn run(mut self, mut queries: BTreeMap<String, Query>, waves: &[Vec<String>]) -> (Workspace, Diagnostics) {
+        if self.register_inputs().is_ok() {
+            waves.iter().for_each(|wave| self.bind_wave(wave, &mut queries));
+            self.make_checks();
+        }
+        (self.workspace, self.mistakes)
+    }
+
+    /// Makes the landed datasets and opsmart's own tables known to the session.
+    fn register_inputs(&mut self) -> Result<(), DataFusionError> {
+        let sources = self.workspace.project.sources.values();
+        let mut known: Vec<(String, SchemaRef)> =
+            sources.map(|source| (source.name.clone(), source_schema(source))).collect();
+        known.extend(SystemTable::ALL.iter().map(|own| (own.name().to_owned(), own.schema())));
+        for (name, schema) in known {
+            bind::register_empty(self.session, &name, &schema)?;
+            self.usable.insert(name);
+        }
+        self.workspace.proofs = self.workspace.partitions();
+        Ok(())
+    }
+
+    /// Binds models that read none of each other.
+    fn bind_wave(&mut self, wave: &[String], queries: &mut BTreeMap<String, Query>) {
+        let mut candidates = Vec::new();
+        for name in wave {
+            if let Some(query) = queries.remove(name)
+                && self.can_bind(name, &query)
+            {
+                candidates.push((name, query));
+            }
+        }
+        let nothing_followed = self.workspace.proofs.is_empty();
+        let bound =
+            in_parallel(&candidates, |(name, query)| self.bind_one(&self.workspace.project.models[*name], query));
+        let mut tables = Vec::new();
+        for ((name, query), outcome) in candidates.into_iter().zip(bound) {
+            match outcome {
+                Ok(bound) => tables.push((name, query, bound)),
+                Err(found) => self.mistakes.extend(found),
+            }
+        }
+        for (name, query, bound) in tables {
+            self.add(name, query, bound, nothing_followed);
+        }
+    }
+
+    /// Returns whether all that a query reads and uses is known; reports a query that reads too many tables.
+    fn can_bind(&mut self, name: &str, query: &Query) -> bool {
+        let Workspace { project, .. } = &self.workspace;
+        let model = &project.models[name];
+        let tables_of = |name: &str| self.tables_of_views.get(name).copied().unwrap_or(1);
+        let tables = query.tables_read(tables_of);
+        if tables > MOST_TABLES {
+            let most = query.reads().iter().max_by_key(|read| tables_of(&read.text));
+            let at = most.map_or(0..0, |read| read.bytes.clone());
+            self.mistakes.push(too_many_tables(&model.file, at));
+            return false;
+        }
+        if self.workspace.kind_of(model) == Kind::View {
+            self.tables_of_views.insert(name.to_owned(), tables);
+        }
+        let is_known = |variable: &Located| variable_value(&project.settings, &variable.text).is_some();
+        self.reads[name].iter().all(|input| self.usable.contains(input)) && query.variables().iter().all(is_known)
+    }
+
+    /// Binds one SELECT, all of whose inputs are known to the session.
+    fn bind_one(&self, model: &Model, query: &Query) -> Result<Bound, Diagnostics> {
+        let Workspace { project, proofs, .. } = &self.workspace;
+        let value = |variable: &str| variable_value(&project.settings, variable);
+        let bind::Planned { plan, merges, warnings } = bind::bind(&self.state, &model.file, query, value)?;
+        let kind = self.workspace.kind_of(model);
+        let schema = if kind.is_stored() {
+            bind::stored_schema(model, query, plan.schema().as_arrow())?
+        } else {
+            Arc::clone(plan.schema().inner())
+        };
+        let wants_proof = match kind {
+            // A view that is not followed would hide what it reads from the tables that are built by partitions.
+            Kind::View => !proofs.is_empty() || self.workspace.has_partitions(),
+            Kind::Stored | Kind::Published => self.workspace.partition_of(&model.name).is_some(),
+            Kind::Check => false,
+        };
+        let proof = wants_proof.then(|| proofs.prove(&plan, project.settings.reporting_zone));
+        let whole = self.tried.map(|tried| self.try_one(tried, model, query, &plan)).transpose()?;
+        Ok(Bound { kind, schema, proof, merges, warnings, whole })
+    }
+
+    /// Tries a bound query, and returns it with the queries of views in it.
+    fn try_one(
+        &self,
+        tried: &Tried,
+        model: &Model,
+        query: &Query,
+        plan: &LogicalPlan,
+    ) -> Result<LogicalPlan, Diagnostics> {
+        let Self { workspace, state, views, .. } = self;
+        let whole = with_views(plan, |view| views.get(view).cloned()).unwrap_or_else(|_| plan.clone());
+        let trial = Trial { session: state, file: &model.file, query, tried };
+        if workspace.kind_of(model) == Kind::View && self.read.contains(model.name.as_str()) {
+            // It is planned where it is read.
+            trial.values(plan).into_result(())?;
+            return Ok(whole);
+        }
+        if tried.has(query.canonical(), &whole) {
+            return Ok(whole);
+        }
+        let mistakes = trial.run(plan, &whole);
+        if mistakes.is_empty() {
+            return Ok(whole);
+        }
+        // What cannot be planned may stand in a view.
+        let upstream = workspace.sql_upstream(&query.reads().iter().map(|read| read.text.clone()).collect());
+        for (name, view) in views.iter().filter(|(name, _)| upstream.contains(*name)) {
+            let (Some(model), Some(table)) = (workspace.project.models.get(name), workspace.tables.get(name)) else {
+                continue;
+            };
+            let trial = Trial { session: state, file: &model.file, query: &table.query, tried };
+            trial.run(view, view).into_result(())?;
+        }
+        Err(mistakes)
+    }
+
+    /// Adds a model that was bound, for those of later waves to read; `nothing_followed` says that before its wave no
+    /// table had partitions.
+    fn add(&mut self, name: &str, query: Query, bound: Bound, nothing_followed: bool) {
+        let Bound { kind, schema, proof, whole, merges, warnings } = bound;
+        self.workspace.warnings.extend(warnings);
+        if let (Kind::View, Some(whole)) = (kind, whole) {
+            self.views.insert(name.to_owned(), Arc::new(whole));
+        }
+        let plain = Arc::new(Schema::new(schema.fields().iter().map(|f| Field::clone(f)).collect::<Vec<_>>()));
+        if kind != Kind::Check && bind::register_empty(self.session, name, &plain).is_err() {
+            return;
+        }
+        self.usable.insert(name.to_owned());
+        let mut table = self.describe(name, kind, query, schema);
+        if merges {
+            // Programs that left it to the engine made other rows of the same text.
+            let mut meaning = Parts::of("merged columns");
+            meaning.add(table.definition_hash.as_str());
+            table.definition_hash = meaning.digest();
+        }
+        let reads_unfollowed = table.reads.iter().any(|read| self.unfollowed.contains(read));
+        if kind == Kind::View && (nothing_followed || reads_unfollowed) {
+            self.unfollowed.insert(name.to_owned());
+        }
+        if let Some(proof) = proof {
+            if kind != Kind::View && reads_unfollowed {
+                // What was built then may be out of date, so it is rebuilt.
+                let mut meaning = Parts::of("followed");
+                meaning.add(table.definition_hash.as_str());
+                table.definition_hash = meaning.digest();
+            }
+            table.partitioned = self.partition(name, &table, proof);
+            if let Some(Partitioned { reach: Some(_), aligned, .. }) = &table.partitioned {
+                // Its rows are made of days of these, and of all of the others.
+                let mut meaning = Parts::of("reach");
+                meaning.add(table.definition_hash.as_str());
+                aligned.iter().for_each(|input| meaning.add(input));
+                table.definition_hash = meaning.digest();
+            }
+        }
+        self.workspace.tables.insert(name.to_owned(), table);
+    }
+
+    /// Returns how a table is built by partitions, and lets others build on it.
+    fn partition(&mut self, name: &str, table: &Table, proof: Proof) -> Option<Partitioned> {
+        if table.kind == Kind::View {
+            self.workspace.proofs.add_view(name, proof);
+            return None;
+        }
+        let contract = self.workspace.project.contracts.get(name)?;
+        let by = contract.partition.as_ref()?;
+        let at = contract.file.at(contract.places.partition.clone());
+        let Ok(field) = table.schema.field_with_name(by.column()) else {
+            let names = table.schema.fields().iter().map(|field| field.name().as_str());
+            let message = format!("`partition` names the column `{}`, which `{name}` does not have", by.column());
+            let help = did_you_mean(by.column(), names);
+            self.mistakes.push(Diagnostic::new(Code::ContractColumn, at, message).maybe_help(help));
+            return None;
+        };
+        if let Some((message, help)) = ColumnType::from_arrow(field.data_type()).and_then(|kind| by.mistake(kind)) {
+            self.mistakes.push(Diagnostic::new(Code::RuleType, at, message).help(help));
+            return None;
+        }
+        if !proof.inputs.is_subset(&table.inputs) {
+            // It reads something whose changes nobody would notice, so it is made as a whole.
+            return None;
+        }
+        let partitioned = self.workspace.proofs.partitioned((by, contract.reach), &table.schema, &proof)?;
+        self.workspace.proofs.add(name, by, &table.schema);
+        Some(partitioned)
+    }
+
+    fn describe(&self, name: &str, kind: Kind, query: Query, schema: SchemaRef) -> Table {
+        let (workspace, reads) = (&self.workspace, &self.reads[name]);
+        let mut meaning = Parts::of("model");
+        meaning.add(engine::QUERY_VERSION);
+        meaning.add(functions::VERSION.to_le_bytes());
+        meaning.add(name);
+        meaning.add(query.canonical());
+        let called: BTreeSet<&str> = query.functions().iter().map(|call| call.name.text.as_str()).collect();
+        for (function, version) in called.iter().filter_map(|name| Some((name, functions::version(name)?))) {
+            meaning.add(format!("{function} {version}"));
+        }
+        if let Some(by) = workspace.partition_of(name) {
+            // Its rows are the same without; its files are not.
+            meaning.add(canonical(by));
+            let reach = workspace.project.contracts.get(name).and_then(|contract| contract.reach);
+            reach.iter().for_each(|reach| meaning.add(canonical(reach)));
+        }
+        let mut uses_clock = false;
+        let used: BTreeSet<&str> = query.variables().iter().map(|variable| variable.text.as_str()).collect();
+        for variable in used {
+            if variable == CLOCK {
+                uses_clock = true;
+            } else if let Some(value) = variable_value(&workspace.project.settings, variable) {
+                meaning.add(variable);
+                meaning.add(canonical(&value));
+            }
+        }
+        let mut inputs = BTreeSet::new();
+        for read in reads {
+            match workspace.tables.get(read) {
+                Some(view) if view.kind == Kind::View => {
+                    meaning.add(read);
+                    meaning.add(view.definition_hash.as_str());
+                    uses_clock |= view.uses_clock;
+                    inputs.extend(view.inputs.iter().cloned());
+                }
+                _ => {
+                    inputs.insert(read.clone());
+                }
+            }
+        }
+        Table {
+            kind,
+            query,
+            schema,
+            reads: reads.clone(),
+            inputs,
+            definition_hash: meaning.digest(),
+            uses_clock,
+            partitioned: None,
+            checks: Vec::new(),
+        }
+    }
+
+    /// Makes the checks of every table, now that all tables that they may lead to are known.
+    fn make_checks(&mut self) {
+        let Self { workspace, mistakes, state, tried, .. } = self;
+        let names = workspace.tables.keys();
+        let made: Vec<_> =
+            names.map(|name| (name.clone(), check::of(workspace, state, name, *tried, mistakes))).collect();
+        for (name, checks) in made {
+            if let Some(table) = workspace.tables.get_mut(&name) {
+                table.checks = checks;
+            }
+        }
     }
 }
 
