@@ -1,4 +1,4 @@
-//! `dq_check_result` and `dq_check_row`: what the promises came to, as tables.
+//! `dq_check_result` and `dq_check_row`: the results of checks, as tables.
 
 use std::sync::Arc;
 

@@ -86,6 +86,7 @@ pub fn publish(
     checked: &Checked,
     by: &Publisher,
 ) -> Result<Published, StoreError> {
+    let publication = Publication { store, workspace, checked, by };
     loop {
         let head = Base::read(store)?;
         if head.reference != base.reference {
@@ -96,7 +97,7 @@ pub fn publish(
             }
         }
         let mut outcome_files = Vec::new();
-        match put_on_top(store, workspace, &head, checked, by, &mut outcome_files) {
+        match publication.put_on_top(&head, &mut outcome_files) {
             // Another was faster by a moment, and has to be put under what this run made; nothing of that is lost.
             Err(StoreError::Lost) => outcome_files.iter().for_each(|file| store.discard(file)),
             other => return other,
@@ -104,80 +105,85 @@ pub fn publish(
     }
 }
 
-/// Puts `checked` on top of `head`. The files that hold what promises came to are added to `outcome_files`.
-///
-/// # Errors
-/// [`StoreError::Lost`] when the reference does not say any more what `head` does.
-fn put_on_top(
-    store: &Store,
-    workspace: &Workspace,
-    head: &Base,
-    checked: &Checked,
-    by: &Publisher,
-    outcome_files: &mut Vec<DataFile>,
-) -> Result<Published, StoreError> {
-    let mut tables: BTreeMap<String, TableEntry> =
-        head.snapshot.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
-    let mut checks = head.snapshot.as_ref().map(|head| head.checks.clone()).unwrap_or_default();
-    tables.retain(|name, _| workspace.has_stored(name));
-    let promised: BTreeSet<&str> = workspace.checks().map(|promise| promise.name.as_str()).collect();
-    checks.retain(|name, _| promised.contains(name.as_str()));
-    checks.extend(checked.fingerprints.clone());
-    for state in &checked.tables {
-        tables.insert(state.table.clone(), put(store, state)?);
-    }
-    // The states of other datasets may have moved on meanwhile, so these two are put together from what is in force.
-    let made = checked.tables.iter().map(|state| (state.table.clone(), state.clone())).collect();
-    for state in preview(store, workspace, head.snapshot.as_ref(), &made)? {
-        tables.insert(state.table.clone(), put(store, &state)?);
-    }
-    let before = head.snapshot.as_ref().map(|head| store.outcomes(&head.check_results)).transpose()?;
-    let mut outcomes = before.clone().unwrap_or_default();
-    outcomes.retain(|name, _| promised.contains(name.as_str()));
-    outcomes.extend(checked.outcomes.clone());
-    if before.as_ref() != Some(&outcomes) {
-        for state in check_results::tables(store, &outcomes)? {
-            outcome_files.extend(state.files.iter().cloned());
-            put_unless_equal(store, &state, &mut tables)?;
+/// Checked tables, and whose they are, for as often as putting them in force is tried.
+struct Publication<'a> {
+    store: &'a Store,
+    workspace: &'a Workspace,
+    checked: &'a Checked,
+    by: &'a Publisher,
+}
+
+impl Publication<'_> {
+    /// Puts the tables on top of `head`. The files that hold the results of checks are added to `outcome_files`.
+    ///
+    /// # Errors
+    /// [`StoreError::Lost`] when the reference does not say any more what `head` does.
+    fn put_on_top(&self, head: &Base, outcome_files: &mut Vec<DataFile>) -> Result<Published, StoreError> {
+        let Self { store, workspace, checked, by } = *self;
+        let mut tables: BTreeMap<String, TableEntry> =
+            head.snapshot.as_ref().map(|head| head.tables.clone()).unwrap_or_default();
+        let mut checks = head.snapshot.as_ref().map(|head| head.checks.clone()).unwrap_or_default();
+        tables.retain(|name, _| workspace.has_stored(name));
+        let declared: BTreeSet<&str> = workspace.checks().map(|check| check.name.as_str()).collect();
+        checks.retain(|name, _| declared.contains(name.as_str()));
+        checks.extend(checked.fingerprints.clone());
+        for state in &checked.tables {
+            tables.insert(state.table.clone(), put(store, state)?);
         }
-    }
-    if let Some(head) = &head.snapshot
-        && head.tables == tables
-        && head.checks == checks
-        && !(by.goes_back && by.as_of < head.as_of)
-    {
-        return Ok(Published::Unchanged);
-    }
-    crash_point("publish.before-snapshot");
-    let snapshot = Snapshot {
-        format: FORMAT,
-        parent: head.reference.as_ref().map(|reference| reference.newest().clone()),
-        run: by.run.clone(),
-        project: by.project.clone(),
-        // On top of a run with a later clock, the clock does not go back, unless that is what is wanted.
-        as_of: match &head.snapshot {
-            Some(head) if !by.goes_back => head.as_of.max(by.as_of),
-            _ => by.as_of,
-        },
-        tables,
-        checks,
-        warned: warned(&outcomes),
-        check_results: store.put_check_results(&outcomes)?,
-    };
-    let id = store.put_snapshot(&snapshot)?;
-    let held = match head.reference.clone() {
-        Some(SnapshotRef { snapshot, held: Some(Held { exceeded: moved, .. }) }) => Some((snapshot, moved)),
-        Some(SnapshotRef { snapshot, held: None }) if !by.moved.is_empty() => Some((snapshot, by.moved.clone())),
-        _ => None,
-    };
-    let (next, published) = match held {
-        Some((snapshot, moved)) => {
-            (SnapshotRef { snapshot, held: Some(Held { waiting: id.clone(), exceeded: moved }) }, Published::Held(id))
+        // The states of other datasets may have moved on meanwhile, so these two are put together from what is in force.
+        let made = checked.tables.iter().map(|state| (state.table.clone(), state.clone())).collect();
+        for state in preview(store, workspace, head.snapshot.as_ref(), &made)? {
+            tables.insert(state.table.clone(), put(store, &state)?);
         }
-        None => (SnapshotRef { snapshot: id.clone(), held: None }, Published::Committed(id)),
-    };
-    store.commit(head.reference.as_ref(), &next)?;
-    Ok(published)
+        let before = head.snapshot.as_ref().map(|head| store.outcomes(&head.check_results)).transpose()?;
+        let mut outcomes = before.clone().unwrap_or_default();
+        outcomes.retain(|name, _| declared.contains(name.as_str()));
+        outcomes.extend(checked.outcomes.clone());
+        if before.as_ref() != Some(&outcomes) {
+            for state in check_results::tables(store, &outcomes)? {
+                outcome_files.extend(state.files.iter().cloned());
+                put_unless_equal(store, &state, &mut tables)?;
+            }
+        }
+        if let Some(head) = &head.snapshot
+            && head.tables == tables
+            && head.checks == checks
+            && !(by.goes_back && by.as_of < head.as_of)
+        {
+            return Ok(Published::Unchanged);
+        }
+        crash_point("publish.before-snapshot");
+        let snapshot = Snapshot {
+            format: FORMAT,
+            parent: head.reference.as_ref().map(|reference| reference.newest().clone()),
+            run: by.run.clone(),
+            project: by.project.clone(),
+            // On top of a run with a later clock, the clock does not go back, unless that is what is wanted.
+            as_of: match &head.snapshot {
+                Some(head) if !by.goes_back => head.as_of.max(by.as_of),
+                _ => by.as_of,
+            },
+            tables,
+            checks,
+            warned: warned(&outcomes),
+            check_results: store.put_check_results(&outcomes)?,
+        };
+        let id = store.put_snapshot(&snapshot)?;
+        let held = match head.reference.clone() {
+            Some(SnapshotRef { snapshot, held: Some(Held { exceeded: moved, .. }) }) => Some((snapshot, moved)),
+            Some(SnapshotRef { snapshot, held: None }) if !by.moved.is_empty() => Some((snapshot, by.moved.clone())),
+            _ => None,
+        };
+        let (next, published) = match held {
+            Some((snapshot, moved)) => (
+                SnapshotRef { snapshot, held: Some(Held { waiting: id.clone(), exceeded: moved }) },
+                Published::Held(id),
+            ),
+            None => (SnapshotRef { snapshot: id.clone(), held: None }, Published::Committed(id)),
+        };
+        store.commit(head.reference.as_ref(), &next)?;
+        Ok(published)
+    }
 }
 
 /// Stores the state of a table, and returns what a snapshot says of it.
