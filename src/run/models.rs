@@ -20,7 +20,7 @@ use super::{Event, RunError, TableReport, elapsed_ms};
 use crate::landed::{Build, BuildReason};
 use crate::plan::{Kind, Table, build_hash};
 use crate::store::{TableEntry, TableState};
-use crate::transform::{Built, PartitionBuild, TransformError, transform};
+use crate::transform::{Built, PartitionBuild, PartitionInputs, TransformError, transform};
 
 /// Models that wait and that are being built, by their place in the order of the project.
 struct Queue {
@@ -265,7 +265,8 @@ impl RunState<'_> {
         let before = self.before(name).map(|entry| self.options.store.table(name, &entry.state)).transpose()?;
         let content = |input: &str| self.contents.get(input).cloned();
         let group_rows = self.options.resources.group_rows;
-        Ok(Some(PartitionBuild::new(table, self.seen.plan.as_of, partitioned, aligned, content, before, group_rows)))
+        let inputs = PartitionInputs { as_of: self.seen.plan.as_of, aligned, content };
+        Ok(Some(PartitionBuild::new(table, partitioned, inputs, before, group_rows)))
     }
 
     /// Where the output of a rebuilt table is unchanged, the files of before stay, so that nothing downstream is stale.

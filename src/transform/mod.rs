@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 
 pub use blame::{Blame, Records, Source, blame};
 pub use memory::{Operator, is_out_of_memory};
-pub use partitions::{PartitionBuild, PartitionCounts};
+pub use partitions::{PartitionBuild, PartitionCounts, PartitionInputs};
 
 use crate::digest::Digest;
 use crate::engine;

@@ -1,7 +1,7 @@
-//! Builds a model partition by partition: those that must be made again, from the same partitions of their inputs.
+//! Builds a model partition by partition: those that must be rebuilt, from the same partitions of their inputs.
 //!
 //! Partitions are made in groups, in the order of their keys. Files hold whole partitions that follow one another, small
-//! ones together, so that a table of many small days is few files; a file that holds a partition which is made again is
+//! ones together, so that a table of many small days is few files; a file that holds a partition which is rebuilt is
 //! written anew, with what it holds besides as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,7 +31,7 @@ use crate::tables::{Slices, are_among, in_order};
 /// A file takes no further partition once it has this part of the rows that are worked on at a time.
 const FILE_PART: u64 = 16;
 
-/// How a table is built by partitions: what it is made of, and which of them are made again.
+/// How a table is built by partitions: what it is made of, and which of them are rebuilt.
 #[derive(Debug)]
 pub struct PartitionBuild {
     pub(super) partitioned: Partitioned,
@@ -39,18 +39,29 @@ pub struct PartitionBuild {
     pub(super) aligned: BTreeMap<String, TableState>,
     /// Digest of all that makes every partition.
     base: Digest,
-    /// The table as it was made last.
+    /// The table as it was built last.
     before: Option<TableState>,
     /// How many rows of inputs are worked on at a time, about.
     group_rows: u64,
-    /// The partitions that are made, if it is not to be found out which must be.
+    /// The partitions that are built, if it is not to be found out which must be.
     only: Option<BTreeSet<PartitionKey>>,
 }
 
-/// How many partitions were made.
+/// What a table is built from by partitions.
+#[derive(Debug)]
+pub struct PartitionInputs<Content> {
+    /// The logical clock.
+    pub as_of: DateTime<Utc>,
+    /// The states of the inputs that are read by partition.
+    pub aligned: BTreeMap<String, TableState>,
+    /// Returns the digest of the content of an input, by its name.
+    pub content: Content,
+}
+
+/// How many partitions were built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct PartitionCounts {
-    /// How many were made.
+    /// How many were built.
     #[serde(rename = "made")]
     pub built: usize,
     /// How many there are.
@@ -58,18 +69,16 @@ pub struct PartitionCounts {
 }
 
 impl PartitionBuild {
-    /// Prepares to make `table` from inputs of which `content` tells the content, and `aligned` the states of those that
-    /// are read by partition.
+    /// Prepares to build `table` from `inputs`, which was `before`; about so many rows of inputs are worked on at a time.
     #[must_use]
     pub fn new(
         table: &Table,
-        as_of: DateTime<Utc>,
         partitioned: &Partitioned,
-        aligned: BTreeMap<String, TableState>,
-        content: impl Fn(&str) -> Option<Digest>,
+        inputs: PartitionInputs<impl Fn(&str) -> Option<Digest>>,
         before: Option<TableState>,
         group_rows: u64,
     ) -> Self {
+        let PartitionInputs { as_of, aligned, content } = inputs;
         let mut base = Parts::of("base");
         base.add(table.definition_hash.as_str());
         base.add(format!("{} {}", canonical(&partitioned.by), canonical(&partitioned.reach)));
@@ -91,7 +100,7 @@ impl PartitionBuild {
         Self { partitioned: partitioned.clone(), aligned, base: base.digest(), before, group_rows, only: None }
     }
 
-    /// Makes some partitions and no others; the table has no others then.
+    /// Builds some partitions and no others; the table has no others then.
     #[must_use]
     pub fn only(self, partitions: BTreeSet<PartitionKey>) -> Self {
         Self { before: None, only: Some(partitions), ..self }
@@ -135,7 +144,7 @@ impl PartitionBuild {
         keys.iter().flat_map(|key| around(*key, before, after)).collect()
     }
 
-    /// Returns the partitions to make again; nothing where all of the table must be.
+    /// Returns the partitions to rebuild; nothing where all of the table must be.
     fn dirty(&self, made_of: &BTreeMap<PartitionKey, Digest>) -> Option<BTreeSet<PartitionKey>> {
         let made = self.before.as_ref()?.built_from.as_ref().filter(|made| made.base == self.base)?;
         let before: BTreeMap<PartitionKey, &Digest> = made.partitions.iter().map(|(key, made)| (*key, made)).collect();
@@ -145,7 +154,7 @@ impl PartitionBuild {
         Some(keys.into_iter().filter(is_dirty).collect())
     }
 
-    /// Returns `keys` in groups, in their order: one group where making several would read the same files again, and one
+    /// Returns `keys` in groups, in their order: one group where building several would read the same files again, and one
     /// for each where they read other days than their own, which differ.
     fn groups(&self, keys: &BTreeSet<PartitionKey>) -> Vec<BTreeSet<PartitionKey>> {
         if self.partitioned.reach.is_some() {
@@ -189,32 +198,12 @@ fn around(key: PartitionKey, before: u32, after: u32) -> impl Iterator<Item = Pa
     days.filter_map(|day| i32::try_from(day).ok().map(Some)).chain(nothing)
 }
 
-/// Makes the partitions of a table that are not as they would come out.
+/// Builds the partitions of a table that are not as they would come out.
 pub(super) async fn make(build: ModelBuild<'_>, partition_build: &PartitionBuild) -> Result<Rows, TransformError> {
-    let made_of = partition_build.made_of();
-    let dirty = partition_build.only.clone().or_else(|| partition_build.dirty(&made_of));
-    let keys = dirty.clone().unwrap_or_else(|| made_of.keys().copied().collect());
-    let groups = partition_build.groups(&keys);
-    let before = partition_build.before.as_ref().filter(|_| dirty.is_some());
-    let (touched, kept): (Vec<DataFile>, Vec<DataFile>) = before
-        .map(|before| before.files.clone())
-        .unwrap_or_default()
-        .into_iter()
-        .partition(|file| file.partitions.iter().any(|(key, _)| keys.contains(key)));
-    let mut plans = Vec::new();
-    if dirty.is_none() && groups.len() == 1 && partition_build.partitioned.reach.is_none() {
-        plans.push(whole(build, partition_build)?);
-    } else {
-        for group in groups.iter().filter(|group| !group.is_empty()) {
-            plans.push(restricted(build, partition_build, group, Among::Them).await?);
-        }
-        if dirty.is_none() {
-            // What no input with partitions leads to comes of the others alone.
-            plans.push(restricted(build, partition_build, &keys, Among::Others).await?);
-        }
-    }
-    let rest = UnchangedRows::of(build, &partition_build.partitioned.by, touched.clone(), keys.clone());
-    let writer = Writer::new(build, &partition_build.partitioned.by, rest, partition_build.group_rows)?;
+    let rebuild = Rebuild::of(build, partition_build);
+    let plans = rebuild.plans().await?;
+    let rest = UnchangedRows::of(build, rebuild.by(), rebuild.touched.clone(), rebuild.keys.clone());
+    let writer = Writer::new(build, rebuild.by(), rest, partition_build.group_rows)?;
     let (sender, receiver) = mpsc::channel(WAITING_BATCHES);
     let writing = tokio::task::spawn_blocking(move || writer.write_all(receiver));
     let read = run_all(plans, &sender).await.map_err(|error| TransformError::query(build.name, error));
@@ -228,65 +217,156 @@ pub(super) async fn make(build: ModelBuild<'_>, partition_build: &PartitionBuild
         written.map_err(|error| TransformError::query(build.name, DataFusionError::Execution(error.to_string())))?;
     let read = read?;
     let (written, old_read) = written?;
-    let rows = settle(build, partition_build, made_of, (&keys, dirty.is_none()), (touched, kept), written)?;
+    let rows = rebuild.settle(written)?;
     Ok(Rows { read: read + old_read, ..rows })
 }
 
-/// Puts together what was made and what was there.
-///
-/// # Errors
-/// When rows of partitions that were not made again are not those that were written: copied, they would pass for right.
-fn settle(
-    build: ModelBuild<'_>,
-    partition_build: &PartitionBuild,
+/// The partitions of a table that are rebuilt, and what becomes of its files for that.
+struct Rebuild<'a> {
+    build: ModelBuild<'a>,
+    partition_build: &'a PartitionBuild,
+    /// What each partition is made of that has rows in an input.
     made_of: BTreeMap<PartitionKey, Digest>,
-    (keys, is_all): (&BTreeSet<PartitionKey>, bool),
-    (touched, kept): (Vec<DataFile>, Vec<DataFile>),
-    written: Vec<DataFile>,
-) -> Result<Rows, TransformError> {
-    let sums = |files: &[DataFile]| {
-        let mut sums: BTreeMap<PartitionKey, RowSum> = BTreeMap::new();
-        for (key, sum) in files.iter().flat_map(|file| &file.partitions) {
-            sums.entry(*key).or_default().merge(*sum);
-        }
-        sums
-    };
-    let (now, was) = (sums(&written), sums(&touched));
-    let differs = |key: &PartitionKey| !keys.contains(key) && now.get(key) != was.get(key);
-    if !is_all && now.keys().chain(was.keys()).any(differs) {
-        written.iter().for_each(|file| build.context.store.discard(file));
-        return Err(not_as_written(build, &partition_build.partitioned.by, &touched));
-    }
-    let changed = if !is_all && now == was {
-        // Everything came out as it was, and so the files stay.
-        written.iter().for_each(|file| build.context.store.discard(file));
-        touched
-    } else {
-        written
-    };
-    let mut files: Vec<DataFile> = kept.into_iter().chain(changed).collect();
-    files.sort_by_key(|file| file.partitions.first().map(|(key, _)| *key));
-    let with_rows: BTreeSet<PartitionKey> =
-        files.iter().flat_map(|file| &file.partitions).map(|(key, _)| *key).collect();
-    let mut all: BTreeMap<PartitionKey, Digest> = made_of;
-    for key in with_rows {
-        all.entry(key).or_insert_with(|| partition_build.made_of_nothing(key));
-    }
-    let count = if is_all { all.len() } else { keys.len() };
-    let partition_counts = PartitionCounts { built: count, all: all.len().max(count) };
-    let built_from =
-        PartitionFingerprints { base: partition_build.base.clone(), partitions: all.into_iter().collect() };
-    Ok(Rows { files, built_from: Some(built_from), partition_counts: Some(partition_counts), read: 0 })
+    /// The partitions that are rebuilt.
+    keys: BTreeSet<PartitionKey>,
+    /// Whether those are all.
+    is_all: bool,
+    /// The files that hold some of them.
+    touched: Vec<DataFile>,
+    /// The files that stay.
+    kept: Vec<DataFile>,
 }
 
-/// Tells which of some files is damaged, once rows that were read from them were not those that were written.
-fn not_as_written(build: ModelBuild<'_>, by: &PartitionBy, files: &[DataFile]) -> TransformError {
-    let inspect = |file: &DataFile| build.context.store.inspect(file, &build.table.schema, Some(by));
-    if let Err(damage) = files.iter().try_for_each(inspect) {
-        return damage.into();
+impl<'a> Rebuild<'a> {
+    fn of(build: ModelBuild<'a>, partition_build: &'a PartitionBuild) -> Self {
+        let made_of = partition_build.made_of();
+        let dirty = partition_build.only.clone().or_else(|| partition_build.dirty(&made_of));
+        let is_all = dirty.is_none();
+        let keys = dirty.unwrap_or_else(|| made_of.keys().copied().collect());
+        let before = partition_build.before.as_ref().filter(|_| !is_all);
+        let (touched, kept) = before
+            .map(|before| before.files.clone())
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|file| file.partitions.iter().any(|(key, _)| keys.contains(key)));
+        Self { build, partition_build, made_of, keys, is_all, touched, kept }
     }
-    let words = "rows that were kept do not add up to what they were".to_owned();
-    TransformError::query(build.name, DataFusionError::Internal(words))
+
+    fn by(&self) -> &'a PartitionBy {
+        &self.partition_build.partitioned.by
+    }
+
+    /// Returns the plans of the rows, in their order, each with its session.
+    async fn plans(&self) -> Result<Vec<(SessionContext, LogicalPlan)>, TransformError> {
+        let groups = self.partition_build.groups(&self.keys);
+        if self.is_all && groups.len() == 1 && self.partition_build.partitioned.reach.is_none() {
+            return Ok(vec![self.whole()?]);
+        }
+        let mut plans = Vec::new();
+        for group in groups.iter().filter(|group| !group.is_empty()) {
+            plans.push(self.restricted(group, Among::Them).await?);
+        }
+        if self.is_all {
+            // What no input with partitions leads to comes of the others alone.
+            plans.push(self.restricted(&self.keys, Among::Others).await?);
+        }
+        Ok(plans)
+    }
+
+    /// Returns the plan of the whole query, its rows in the order of partitions.
+    fn whole(&self) -> Result<(SessionContext, LogicalPlan), TransformError> {
+        let ModelBuild { context, name, table } = self.build;
+        let query = |error| TransformError::query(name, error);
+        let plan = context.plan(table).map_err(query)?;
+        let sorted = || {
+            let (key, kind) = self.by_key(&plan)?;
+            let order = in_order(self.by(), &key, &kind);
+            LogicalPlanBuilder::from(plan.clone()).sort([order])?.build()
+        };
+        Ok((context.session.clone(), sorted().map_err(query)?))
+    }
+
+    /// Returns the plan of the rows of some partitions, with the session that knows the parts of the inputs that they read.
+    async fn restricted(
+        &self,
+        keys: &BTreeSet<PartitionKey>,
+        among: Among,
+    ) -> Result<(SessionContext, LogicalPlan), TransformError> {
+        let ModelBuild { context, name, table } = self.build;
+        let query = |error| TransformError::query(name, error);
+        let read = if among == Among::Them { self.partition_build.read_by(keys) } else { BTreeSet::new() };
+        let slices = Slices { states: &self.partition_build.aligned, keys: &read };
+        let context = context.narrowed(&table.inputs, &table.reads, slices).await.map_err(query)?;
+        let plan = context.plan(table).map_err(query)?;
+        let make = || {
+            let (key, kind) = self.by_key(&plan)?;
+            let wanted = are_among(self.by(), &key, &kind, keys)?;
+            let wanted = if among == Among::Them { wanted } else { wanted.is_not_true() };
+            let plan = LogicalPlanBuilder::from(plan.clone()).filter(wanted)?;
+            let is_ordered = among == Among::Them && keys.len() < 2;
+            if is_ordered { plan.build() } else { plan.sort([in_order(self.by(), &key, &kind)])?.build() }
+        };
+        let plan = make().map_err(query)?;
+        Ok((context.session, plan))
+    }
+
+    /// Returns the column by which the rows of a plan of the table are told apart, and its type in the table.
+    fn by_key(&self, plan: &LogicalPlan) -> Result<(Expr, DataType), DataFusionError> {
+        let schema = &self.build.table.schema;
+        let at = schema.index_of(self.by().column())?;
+        Ok((Expr::Column(plan.schema().columns()[at].clone()), schema.field(at).data_type().clone()))
+    }
+
+    /// Puts together what was built and what was there.
+    ///
+    /// # Errors
+    /// When rows of partitions that were not rebuilt are not those that were written: copied, they would pass for right.
+    fn settle(self, written: Vec<DataFile>) -> Result<Rows, TransformError> {
+        let sums = |files: &[DataFile]| {
+            let mut sums: BTreeMap<PartitionKey, RowSum> = BTreeMap::new();
+            for (key, sum) in files.iter().flat_map(|file| &file.partitions) {
+                sums.entry(*key).or_default().merge(*sum);
+            }
+            sums
+        };
+        let (now, was) = (sums(&written), sums(&self.touched));
+        let differs = |key: &PartitionKey| !self.keys.contains(key) && now.get(key) != was.get(key);
+        if !self.is_all && now.keys().chain(was.keys()).any(differs) {
+            written.iter().for_each(|file| self.build.context.store.discard(file));
+            return Err(self.not_as_written());
+        }
+        let changed = if !self.is_all && now == was {
+            // Everything came out as it was, and so the files stay.
+            written.iter().for_each(|file| self.build.context.store.discard(file));
+            self.touched
+        } else {
+            written
+        };
+        let mut files: Vec<DataFile> = self.kept.into_iter().chain(changed).collect();
+        files.sort_by_key(|file| file.partitions.first().map(|(key, _)| *key));
+        let with_rows: BTreeSet<PartitionKey> =
+            files.iter().flat_map(|file| &file.partitions).map(|(key, _)| *key).collect();
+        let mut all: BTreeMap<PartitionKey, Digest> = self.made_of;
+        for key in with_rows {
+            all.entry(key).or_insert_with(|| self.partition_build.made_of_nothing(key));
+        }
+        let count = if self.is_all { all.len() } else { self.keys.len() };
+        let partition_counts = PartitionCounts { built: count, all: all.len().max(count) };
+        let built_from =
+            PartitionFingerprints { base: self.partition_build.base.clone(), partitions: all.into_iter().collect() };
+        Ok(Rows { files, built_from: Some(built_from), partition_counts: Some(partition_counts), read: 0 })
+    }
+
+    /// Returns which of the files is damaged, once rows that were read from them were not those that were written.
+    fn not_as_written(&self) -> TransformError {
+        let ModelBuild { context, name, table } = self.build;
+        let inspect = |file: &DataFile| context.store.inspect(file, &table.schema, Some(self.by()));
+        if let Err(damage) = self.touched.iter().try_for_each(inspect) {
+            return damage.into();
+        }
+        let words = "rows that were kept do not add up to what they were".to_owned();
+        TransformError::query(name, DataFusionError::Internal(words))
+    }
 }
 
 /// Whether rows are wanted of some partitions, or of all others.
@@ -294,60 +374,6 @@ fn not_as_written(build: ModelBuild<'_>, by: &PartitionBy, files: &[DataFile]) -
 enum Among {
     Them,
     Others,
-}
-
-/// Returns the plan of the whole query, its rows in the order of partitions.
-fn whole(
-    build: ModelBuild<'_>,
-    partition_build: &PartitionBuild,
-) -> Result<(SessionContext, LogicalPlan), TransformError> {
-    let query = |error| TransformError::query(build.name, error);
-    let plan = build.context.plan(build.table).map_err(query)?;
-    let sorted = || {
-        let (key, kind) = by_key(build, partition_build, &plan)?;
-        let order = in_order(&partition_build.partitioned.by, &key, &kind);
-        LogicalPlanBuilder::from(plan.clone()).sort([order])?.build()
-    };
-    Ok((build.context.session.clone(), sorted().map_err(query)?))
-}
-
-/// Returns the plan of the rows of some partitions, with the session that knows the parts of the inputs that they read.
-async fn restricted(
-    build: ModelBuild<'_>,
-    partition_build: &PartitionBuild,
-    keys: &BTreeSet<PartitionKey>,
-    among: Among,
-) -> Result<(SessionContext, LogicalPlan), TransformError> {
-    let query = |error| TransformError::query(build.name, error);
-    let read = if among == Among::Them { partition_build.read_by(keys) } else { BTreeSet::new() };
-    let slices = Slices { states: &partition_build.aligned, keys: &read };
-    let context = build.context.narrowed(&build.table.inputs, &build.table.reads, slices).await.map_err(query)?;
-    let plan = context.plan(build.table).map_err(query)?;
-    let make = || {
-        let (key, kind) = by_key(build, partition_build, &plan)?;
-        let wanted = are_among(&partition_build.partitioned.by, &key, &kind, keys)?;
-        let wanted = if among == Among::Them { wanted } else { wanted.is_not_true() };
-        let plan = LogicalPlanBuilder::from(plan.clone()).filter(wanted)?;
-        let is_ordered = among == Among::Them && keys.len() < 2;
-        if is_ordered {
-            plan.build()
-        } else {
-            plan.sort([in_order(&partition_build.partitioned.by, &key, &kind)])?.build()
-        }
-    };
-    let plan = make().map_err(query)?;
-    Ok((context.session, plan))
-}
-
-/// Returns the column by which the rows of a plan of the table are told apart, and its type in the table.
-fn by_key(
-    build: ModelBuild<'_>,
-    partition_build: &PartitionBuild,
-    plan: &LogicalPlan,
-) -> Result<(Expr, DataType), DataFusionError> {
-    let schema = &build.table.schema;
-    let at = schema.index_of(partition_build.partitioned.by.column())?;
-    Ok((Expr::Column(plan.schema().columns()[at].clone()), schema.field(at).data_type().clone()))
 }
 
 /// Runs plans one after the other and hands their rows to the writer; returns how many rows of inputs they read.
@@ -364,7 +390,7 @@ async fn run_all(
     Ok(read)
 }
 
-/// The rows of files that are written anew, those of partitions that are made again left out, in the order of files.
+/// The rows of files that are written anew, those of partitions that are rebuilt left out, in the order of files.
 struct UnchangedRows {
     files: std::vec::IntoIter<DataFile>,
     open: Option<Batches>,

@@ -22,7 +22,7 @@ use crate::store::{
 };
 use crate::system_tables::SystemTable;
 use crate::tables::{QueryContext, SnapshotSchema};
-use crate::transform::{PartitionBuild, transform};
+use crate::transform::{PartitionBuild, PartitionInputs, transform};
 
 /// What came of making a table again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,7 +44,7 @@ pub enum Remade {
         /// Why.
         reason: String,
     },
-    /// It was not made again.
+    /// It was not rebuilt.
     Not {
         /// Why.
         reason: &'static str,
@@ -67,7 +67,7 @@ pub struct Verified {
     pub table: String,
     /// Its rows, as published.
     pub rows: u64,
-    /// What came of making it again; nothing of a table that no query makes.
+    /// What came of rebuilding it; nothing of a table that no query makes.
     #[serde(flatten)]
     pub remade: Option<Remade>,
     /// How many of its files were read.
@@ -101,7 +101,7 @@ pub struct VerifyRequest<'a> {
     pub resources: &'a Resources,
 }
 
-/// Reads every document that a reference leads to: snapshots, states of tables, what promises came to. Returns those that
+/// Reads every document that a reference leads to: snapshots, states of tables, results of checks. Returns those that
 /// are damaged; a run would stop at the first of them.
 ///
 /// # Errors
@@ -158,7 +158,7 @@ impl Selection {
     }
 }
 
-/// Verifies a table of the snapshot: makes it again if a query makes it, and reads its files if none does or if `files`
+/// Verifies a table of the snapshot: rebuilds it if a query makes it, and reads its files if none does or if `files`
 /// says so.
 ///
 /// # Errors
@@ -174,43 +174,106 @@ pub async fn verify(of: VerifyRequest<'_>, name: &str, which: &Selection, files:
         Selection::All => entry.rows,
         Selection::Some(_) => sums(&state, which).values().map(|sum| sum.rows).sum(),
     };
-    let remade = if is_given { None } else { Some(remade(of, name, entry, &state, which).await?) };
+    let remade = if is_given { None } else { Some(Verification { of, name, entry, which }.remade(&state).await?) };
     let (files_read, damaged) =
         if is_given || files { damaged(of.store, state, which).await? } else { (0, Vec::new()) };
     let seconds = started.elapsed().as_secs_f64();
     Ok(Verified { table: name.to_owned(), rows, remade, files_read, damaged, seconds })
 }
 
-/// Makes a table again, and compares it with how it was published.
-async fn remade(
-    of: VerifyRequest<'_>,
-    name: &str,
-    entry: &TableEntry,
-    published: &TableState,
-    which: &Selection,
-) -> Result<Remade, RunError> {
-    let Some(table) = of.workspace.tables.get(name).filter(|table| table.kind.is_stored()) else {
-        return Ok(Remade::Not { reason: "the project has no such table any more" });
-    };
-    let Some(origin) = origin(of, name, table, entry)? else {
-        return Ok(Remade::Not { reason: "its SQL is not the one that made it, or what it was made from is gone" });
-    };
-    let made = match make(of, name, table, entry, &origin, which).await {
-        Ok(made) => made,
-        Err(error) if error.exit() == Exit::Data => return Ok(Remade::Failed { reason: error.in_full() }),
-        Err(error) => return Err(error),
-    };
-    made.files.iter().for_each(|file| of.store.discard(file));
-    let (now, was) = (sums(&made, which), sums(published, which));
-    let is_same = if *which == Selection::All { made.content_hash() == entry.content_hash } else { now == was };
-    if is_same {
-        return Ok(Remade::Same);
+/// The verification of one table that a query makes.
+struct Verification<'a> {
+    of: VerifyRequest<'a>,
+    name: &'a str,
+    /// What the snapshot says of it.
+    entry: &'a TableEntry,
+    which: &'a Selection,
+}
+
+impl Verification<'_> {
+    /// Rebuilds the table, and compares it with how it was published.
+    async fn remade(&self, published: &TableState) -> Result<Remade, RunError> {
+        let Some(table) = self.of.workspace.tables.get(self.name).filter(|table| table.kind.is_stored()) else {
+            return Ok(Remade::Not { reason: "the project has no such table any more" });
+        };
+        let Some(origin) = self.origin(table)? else {
+            return Ok(Remade::Not { reason: "its SQL is not the one that made it, or what it was made from is gone" });
+        };
+        let made = match self.make(table, &origin).await {
+            Ok(made) => made,
+            Err(error) if error.exit() == Exit::Data => return Ok(Remade::Failed { reason: error.in_full() }),
+            Err(error) => return Err(error),
+        };
+        made.files.iter().for_each(|file| self.of.store.discard(file));
+        let (now, was) = (sums(&made, self.which), sums(published, self.which));
+        let is_same =
+            if *self.which == Selection::All { made.content_hash() == self.entry.content_hash } else { now == was };
+        if is_same {
+            return Ok(Remade::Same);
+        }
+        let keys: BTreeSet<_> = now.keys().chain(was.keys()).copied().collect();
+        let by = made.partition.as_ref().filter(|by| published.partition.as_ref() == Some(by));
+        let differing = keys.iter().filter(|key| now.get(key) != was.get(key));
+        let partitions = by.map(|by| differing.map(|key| name_of(by, *key)).collect()).unwrap_or_default();
+        Ok(Remade::Different { rows_made: made.rows(), partitions, of: keys.len() })
     }
-    let keys: BTreeSet<_> = now.keys().chain(was.keys()).copied().collect();
-    let by = made.partition.as_ref().filter(|by| published.partition.as_ref() == Some(by));
-    let differing = keys.iter().filter(|key| now.get(key) != was.get(key));
-    let partitions = by.map(|by| differing.map(|key| name_of(by, *key)).collect()).unwrap_or_default();
-    Ok(Remade::Different { rows_made: made.rows(), partitions, of: keys.len() })
+
+    /// Finds the tables and the clock that the table was built with: those of the newest snapshot in which its
+    /// fingerprint is theirs. A run that did not reach the table may have moved them on since.
+    fn origin(&self, table: &Table) -> Result<Option<Snapshot>, StoreError> {
+        for found in self.of.store.line(self.of.id) {
+            let (id, snapshot) = found?;
+            if snapshot.tables.get(self.name).is_none_or(|known| known.build_hash != self.entry.build_hash) {
+                return Ok(None);
+            }
+            let content = |input: &str| snapshot.tables.get(input).map(|input| input.content_hash.clone());
+            if build_hash(table, snapshot.as_of, content) == self.entry.build_hash {
+                // From here on it stays until this has come to its end.
+                return match self.of.store.snapshot(&id) {
+                    Err(_) if !self.of.store.has_snapshot(&id) => Ok(None),
+                    kept => kept.map(Some),
+                };
+            }
+        }
+        Ok(None)
+    }
+
+    async fn make(&self, table: &Table, origin: &Snapshot) -> Result<TableState, RunError> {
+        let tables = Arc::new(SnapshotSchema::new(self.of.store, Some(origin)));
+        let context = QueryContext {
+            store: self.of.store.clone(),
+            session: tables.session(self.of.resources).map_err(RunError::Engine)?,
+            workspace: Arc::clone(self.of.workspace),
+            as_of: origin.as_of,
+        };
+        context.register_views(&table.reads).map_err(RunError::engine)?;
+        let mut partition_build = self.partition_build(table, origin, &tables)?;
+        if let Selection::Some(keys) = self.which {
+            partition_build = partition_build.map(|partition_build| partition_build.only(keys.clone()));
+        }
+        let fingerprint = self.entry.build_hash.clone();
+        Ok(transform(&context, self.name, fingerprint, partition_build.as_ref(), &AtomicBool::new(false)).await?.state)
+    }
+
+    /// Prepares to build all partitions of a table, if that is how it is built.
+    fn partition_build(
+        &self,
+        table: &Table,
+        origin: &Snapshot,
+        tables: &SnapshotSchema,
+    ) -> Result<Option<PartitionBuild>, StoreError> {
+        let Some(partitioned) = &table.partitioned else { return Ok(None) };
+        let mut aligned = BTreeMap::new();
+        for name in &partitioned.aligned {
+            match tables.state(name)? {
+                Some(state) if state.partition.is_some() => aligned.insert(name.clone(), TableState::clone(&state)),
+                _ => return Ok(None),
+            };
+        }
+        let content = |input: &str| origin.tables.get(input).map(|input| input.content_hash.clone());
+        let inputs = PartitionInputs { as_of: origin.as_of, aligned, content };
+        Ok(Some(PartitionBuild::new(table, partitioned, inputs, None, self.of.resources.group_rows)))
+    }
 }
 
 /// Returns the sums of the partitions that are verified.
@@ -218,75 +281,6 @@ fn sums(state: &TableState, which: &Selection) -> BTreeMap<PartitionKey, RowSum>
     let mut sums = state.partition_sums();
     sums.retain(|key, _| which.has(*key));
     sums
-}
-
-/// Finds the tables and the clock that a table was made with: those of the newest snapshot in which its fingerprint is
-/// theirs. A run that did not reach the table may have moved them on since.
-fn origin(
-    of: VerifyRequest<'_>,
-    name: &str,
-    table: &Table,
-    entry: &TableEntry,
-) -> Result<Option<Snapshot>, StoreError> {
-    for found in of.store.line(of.id) {
-        let (id, snapshot) = found?;
-        if snapshot.tables.get(name).is_none_or(|known| known.build_hash != entry.build_hash) {
-            return Ok(None);
-        }
-        let content = |input: &str| snapshot.tables.get(input).map(|input| input.content_hash.clone());
-        if build_hash(table, snapshot.as_of, content) == entry.build_hash {
-            // From here on it stays until this has come to its end.
-            return match of.store.snapshot(&id) {
-                Err(_) if !of.store.has_snapshot(&id) => Ok(None),
-                kept => kept.map(Some),
-            };
-        }
-    }
-    Ok(None)
-}
-
-async fn make(
-    of: VerifyRequest<'_>,
-    name: &str,
-    table: &Table,
-    entry: &TableEntry,
-    origin: &Snapshot,
-    which: &Selection,
-) -> Result<TableState, RunError> {
-    let tables = Arc::new(SnapshotSchema::new(of.store, Some(origin)));
-    let context = QueryContext {
-        store: of.store.clone(),
-        session: tables.session(of.resources).map_err(RunError::Engine)?,
-        workspace: Arc::clone(of.workspace),
-        as_of: origin.as_of,
-    };
-    context.register_views(&table.reads).map_err(RunError::engine)?;
-    let mut partition_build = partition_build(of, table, origin, &tables)?;
-    if let Selection::Some(keys) = which {
-        partition_build = partition_build.map(|partition_build| partition_build.only(keys.clone()));
-    }
-    let fingerprint = entry.build_hash.clone();
-    Ok(transform(&context, name, fingerprint, partition_build.as_ref(), &AtomicBool::new(false)).await?.state)
-}
-
-/// Prepares to build all partitions of a table, if that is how it is built.
-fn partition_build(
-    of: VerifyRequest<'_>,
-    table: &Table,
-    origin: &Snapshot,
-    tables: &SnapshotSchema,
-) -> Result<Option<PartitionBuild>, StoreError> {
-    let Some(partitioned) = &table.partitioned else { return Ok(None) };
-    let mut aligned = BTreeMap::new();
-    for name in &partitioned.aligned {
-        match tables.state(name)? {
-            Some(state) if state.partition.is_some() => aligned.insert(name.clone(), TableState::clone(&state)),
-            _ => return Ok(None),
-        };
-    }
-    let content = |input: &str| origin.tables.get(input).map(|input| input.content_hash.clone());
-    let group_rows = of.resources.group_rows;
-    Ok(Some(PartitionBuild::new(table, origin.as_of, partitioned, aligned, content, None, group_rows)))
 }
 
 /// Reads every file of a table that has something which is verified; returns how many, and those that are damaged.
