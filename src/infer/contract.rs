@@ -21,189 +21,294 @@ const WIDTH: usize = 118;
 /// How long a contract may be before columns stand without their evidence, in bytes; the loader reads 1 MiB.
 const MOST_EVIDENCE: usize = 400 << 10;
 
-/// The share of records that may be set aside when there is no reason for more.
+/// The share of records that may be quarantined when there is no reason for more.
 const USUAL_SHARE: u64 = 10;
 
-/// Writes the contract and all that is to be told of it.
-pub(super) fn write(
-    input: &Input<'_>,
-    name: &str,
-    dialect: &Dialect,
-    found: &Found,
-    columns: &[ColumnProposal],
-    keys: &Keys,
-    landing: Landing,
-) -> Inferred {
-    let mut questions = Vec::new();
-    let mut text = String::new();
-    let file = input.path.file_name().unwrap_or_default();
-    let records = found.records + found.broken;
-    comment(
-        &mut text,
-        &format!(
+/// A contract as far as it is written, and the questions that it leaves.
+#[derive(Default)]
+struct Draft {
+    text: String,
+    questions: Vec<String>,
+}
+
+impl Draft {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// Adds a comment, wrapped.
+    fn comment(&mut self, words: &str) {
+        let mut line = "#".to_owned();
+        for word in words_of(words) {
+            if line.chars().count() + 1 + word.chars().count() > WIDTH && line.len() > 1 {
+                self.text.push_str(line.trim_end());
+                self.text.push_str("\n#");
+                line.clear();
+            }
+            line.push(' ');
+            line.push_str(word);
+        }
+        self.line(line.trim_end());
+    }
+
+    /// Adds a question, as a sentence of a comment.
+    fn ask(&mut self, question: String) {
+        self.comment(&capital(&question));
+        self.questions.push(question);
+    }
+
+    /// Adds a question that begins with the name of a column.
+    fn ask_of_column(&mut self, question: String) {
+        self.comment(&question);
+        self.questions.push(question);
+    }
+}
+
+/// What was found out about a file, of which its contract is written.
+pub(super) struct Proposal<'a> {
+    pub(super) input: &'a Input<'a>,
+    /// The name of the dataset.
+    pub(super) name: &'a str,
+    pub(super) dialect: &'a Dialect,
+    pub(super) found: &'a Found,
+    pub(super) columns: &'a [ColumnProposal],
+    pub(super) keys: &'a Keys,
+    pub(super) landing: &'a Landing,
+}
+
+impl Proposal<'_> {
+    /// Writes the contract, and returns it with its questions.
+    pub(super) fn write(&self) -> Inferred {
+        let Self { input, found, .. } = self;
+        let mut draft = Draft::default();
+        self.write_head(&mut draft);
+        self.write_encoding(&mut draft);
+        self.write_doubled(&mut draft);
+        if found.repeated_headers > 0 {
+            let times =
+                if found.repeated_headers == 1 { "once".to_owned() } else { counted(found.repeated_headers, "time") };
+            draft.ask(format!(
+                "the header comes again further down, {times}, and is passed over there: were files put behind each \
+                 other?"
+            ));
+        }
+        for nameless in &found.nameless {
+            draft.comment(&format!("Field {nameless} has no name and holds nothing, so no column reads it."));
+        }
+        draft.line(&format!("format = {}", format(&found.format, input.encoding)));
+        draft.line("files = \"replace\"");
+        self.write_keys(&mut draft);
+        self.write_zone(&mut draft);
+        self.write_share(&mut draft);
+        self.write_columns(&mut draft);
+        let Draft { text, questions } = draft;
+        Inferred {
+            contract: text,
+            columns: self.columns.iter().map(|column| (column.name.clone(), column.kind)).collect(),
+            key: self.keys.written.clone().into_iter().collect(),
+            records: found.records,
+            broken: found.broken,
+            dialect: self.dialect.words(),
+            questions,
+            landing: self.landing.clone(),
+        }
+    }
+
+    /// Writes what the dataset is, and where it lands.
+    fn write_head(&self, draft: &mut Draft) {
+        let Self { input, name, dialect, found, keys, landing, .. } = self;
+        let file = input.path.file_name().unwrap_or_default();
+        let records = found.records + found.broken;
+        draft.comment(&format!(
             "Proposed from {}: {}, {} in {} decoded. Each line has its evidence; what you know better, change.",
             quoted(file.as_bytes()),
             dialect.words(),
             counted(records, "record"),
             counted(found.bytes, "byte"),
-        ),
-    );
-    text.push_str(&format!("description = {}\n", toml(&format!("Records of {name}, as they land"))));
-    let grain = keys.written.as_ref().map_or("one row per record".to_owned(), |key| format!("one row per {key}"));
-    text.push_str(&format!("grain = {}\n", toml(&grain)));
-    for told in &landing.questions {
-        comment(&mut text, &capital(told));
-        questions.push(told.clone());
-    }
-    text.push_str(&format!("from = {}\n", toml(&landing.from)));
-    for told in &dialect.questions {
-        comment(&mut text, &capital(told));
-        questions.push(told.clone());
-    }
-    if records == 0 {
-        let told = "the file has a header and no records, so that every column is text: of which type is each?";
-        comment(&mut text, &capital(told));
-        questions.push(told.to_owned());
-    }
-    write_encoding(&mut text, input, found, &mut questions);
-    write_doubled(&mut text, found, &mut questions);
-    if found.repeated_headers > 0 {
-        let times =
-            if found.repeated_headers == 1 { "once".to_owned() } else { counted(found.repeated_headers, "time") };
-        let told = format!("the header comes again further down, {times}, and is passed over there");
-        let told = format!("{told}: were files put behind each other?");
-        comment(&mut text, &capital(&told));
-        questions.push(told);
-    }
-    for nameless in &found.nameless {
-        comment(&mut text, &format!("Field {nameless} has no name and holds nothing, so no column reads it."));
-    }
-    text.push_str(&format!("format = {}\n", format(&found.format, input.encoding)));
-    text.push_str("files = \"replace\"\n");
-    write_keys(&mut text, name, keys, &mut questions);
-    write_zone(&mut text, input, columns, &mut questions);
-    write_share(&mut text, found, &dialect.hints, &mut questions);
-    text.push_str("\n[columns]\n");
-    for told in [unnamed(found), codes(columns), believed(columns)].into_iter().flatten() {
-        comment(&mut text, &capital(&told));
-        questions.push(told);
-    }
-    let mut is_told = false;
-    for (field, column) in found.fields.iter().zip(columns) {
-        // A file of a project has an end, and thousands of columns with their evidence would be beyond it.
-        if text.len() <= MOST_EVIDENCE {
-            comment(&mut text, &evidence(field, column).join("; "));
-        } else if !is_told {
-            comment(&mut text, "From here on without evidence, because there are so many columns.");
-            is_told = true;
+        ));
+        draft.line(&format!("description = {}", toml(&format!("Records of {name}, as they land"))));
+        let grain = keys.written.as_ref().map_or("one row per record".to_owned(), |key| format!("one row per {key}"));
+        draft.line(&format!("grain = {}", toml(&grain)));
+        landing.questions.iter().for_each(|question| draft.ask(question.clone()));
+        draft.line(&format!("from = {}", toml(&landing.from)));
+        dialect.questions.iter().for_each(|question| draft.ask(question.clone()));
+        if records == 0 {
+            let question = "the file has a header and no records, so that every column is text: of which type is each?";
+            draft.ask(question.to_owned());
         }
-        for asked in &column.asked {
-            let told = format!("`{}`: {asked}", column.name);
-            comment(&mut text, &told);
-            questions.push(told);
-        }
-        if let Some(nearly) = &column.nearly {
-            let told = format!("`{}`: {nearly}", column.name);
-            comment(&mut text, &told);
-            questions.push(told);
-        }
-        column.choices.iter().for_each(|choice| comment(&mut text, &format!("  {choice}")));
-        text.push_str(&definition(field, column, &found.format));
     }
-    Inferred {
-        contract: text,
-        columns: columns.iter().map(|column| (column.name.clone(), column.kind)).collect(),
-        key: keys.written.clone().into_iter().collect(),
-        records: found.records,
-        broken: found.broken,
-        dialect: dialect.words(),
-        questions,
-        landing,
-    }
-}
 
-/// Tells how fields are called whose names come several times.
-fn write_doubled(text: &mut String, found: &Found, questions: &mut Vec<String>) {
-    let named = found.doubled.iter().filter(|name| !name.is_empty()).collect::<Vec<_>>();
-    let Some(first) = named.first() else { return };
-    let names = named.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
-    let told = format!("the header has {names} more than once");
-    if matches!(&found.format, Format::Csv(CsvFormat { names: FieldNames::Header, .. })) {
-        let second = shown(&format!("{first}#2"));
-        comment(text, &format!("{}: {second} is the second field of that name, wherever it stands.", capital(&told)));
-        return;
+    fn write_columns(&self, draft: &mut Draft) {
+        let Self { found, columns, .. } = self;
+        draft.line("\n[columns]");
+        for question in [unnamed(found), codes(columns), believed(columns)].into_iter().flatten() {
+            draft.ask(question);
+        }
+        let mut is_too_long = false;
+        for (field, column) in found.fields.iter().zip(*columns) {
+            // A file of a project has an end, and thousands of columns with their evidence would be beyond it.
+            if draft.text.len() <= MOST_EVIDENCE {
+                draft.comment(&evidence(field, column).join("; "));
+            } else if !is_too_long {
+                draft.comment("From here on without evidence, because there are so many columns.");
+                is_too_long = true;
+            }
+            for question in column.asked.iter().chain(&column.nearly) {
+                draft.ask_of_column(format!("`{}`: {question}", column.name));
+            }
+            column.choices.iter().for_each(|choice| draft.comment(&format!("  {choice}")));
+            draft.text.push_str(&definition(field, column, &found.format));
+        }
     }
-    let told = format!("{told}: fields are named in their order, and a file with another header is refused");
-    comment(text, &capital(&told));
-    questions.push(told);
-}
 
-fn write_keys(text: &mut String, dataset: &str, keys: &Keys, questions: &mut Vec<String>) {
-    let mut ask = |text: &mut String, told: String| {
-        comment(text, &capital(&told));
-        questions.push(told);
-    };
-    if let Some(key) = &keys.written {
-        let how = keys.candidates.iter().find(|(columns, _)| columns[..] == [key.clone()]).map_or("", |(_, how)| how);
-        comment(text, &format!("`{key}` is unique here and never null ({how}); of rows with one key, one stays."));
-        if keys.is_count {
-            let told = format!(
-                "`{key}` counts the records of this file: if every file begins anew, records of different files would \
-                 take each other's place; remove `key` then"
+    /// Says how bytes beyond ASCII were read, where that was not plain.
+    fn write_encoding(&self, draft: &mut Draft) {
+        let Self { input, found, .. } = self;
+        if found.words.is_empty() {
+            return;
+        }
+        let words = found.words.iter().map(|word| shown(word)).collect::<Vec<_>>().join(", ");
+        let name = encoding_name(input.encoding);
+        draft.ask(format!("the file is not UTF-8; as {name} it has {words}: is that what it says? see `encoding`"));
+    }
+
+    /// Says how fields are called whose names come several times.
+    fn write_doubled(&self, draft: &mut Draft) {
+        let found = self.found;
+        let named = found.doubled.iter().filter(|name| !name.is_empty()).collect::<Vec<_>>();
+        let Some(first) = named.first() else { return };
+        let names = named.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+        let doubled = format!("the header has {names} more than once");
+        if matches!(&found.format, Format::Csv(CsvFormat { names: FieldNames::Header, .. })) {
+            let second = shown(&format!("{first}#2"));
+            draft.comment(&format!(
+                "{}: {second} is the second field of that name, wherever it stands.",
+                capital(&doubled)
+            ));
+            return;
+        }
+        draft.ask(format!("{doubled}: fields are named in their order, and a file with another header is refused"));
+    }
+
+    fn write_keys(&self, draft: &mut Draft) {
+        let Self { name: dataset, keys, .. } = self;
+        if let Some(key) = &keys.written {
+            let how =
+                keys.candidates.iter().find(|(columns, _)| columns[..] == [key.clone()]).map_or("", |(_, how)| how);
+            draft.comment(&format!("`{key}` is unique here and never null ({how}); of rows with one key, one stays."));
+            if keys.is_count {
+                let question = format!(
+                    "`{key}` counts the records of this file: if every file begins anew, records of different files would \
+                     take each other's place; remove `key` then"
+                );
+                draft.ask(question);
+            }
+            draft.line(&format!("key = [{}]", toml(key)));
+            if let Some(order) = &keys.order {
+                draft.line(&format!("keep = {{ latest = {} }}", toml(order)));
+            } else if let Some(order) = &keys.other_order {
+                let question = format!(
+                    "of rows with one key the last to arrive stays: does `{order}` tell the latest change of a whole row? then \
+                     keep = {{ latest = {} }}",
+                    toml(order)
+                );
+                draft.ask(question);
+            }
+        }
+        if let Some((column, one, other)) = &keys.in_case {
+            let question = format!(
+                "`{column}` has {} and {}, which are two: if they are one, they have to be written alike before they land",
+                shown(one),
+                shown(other)
             );
-            ask(text, told);
+            draft.ask(question);
         }
-        text.push_str(&format!("key = [{}]\n", toml(key)));
-        if let Some(order) = &keys.order {
-            text.push_str(&format!("keep = {{ latest = {} }}\n", toml(order)));
-        } else if let Some(order) = &keys.other_order {
-            let told = format!(
-                "of rows with one key the last to arrive stays: does `{order}` tell the latest change of a whole row? then \
-                 keep = {{ latest = {} }}",
-                toml(order)
+        for (columns, how) in &keys.candidates {
+            if keys.written.as_ref().is_some_and(|key| columns == std::slice::from_ref(key)) {
+                continue;
+            }
+            let list = columns.iter().map(|column| toml(column)).collect::<Vec<_>>().join(", ");
+            draft.comment(&format!("key = [{list}]: unique here and never null ({how})."));
+        }
+        let order = keys.order.as_ref().or(keys.other_order.as_ref());
+        if let (Some(id), Some(order)) = (&keys.versions_of, order) {
+            let lines = format!("key = [{}] and keep = {{ latest = {} }}", toml(id), toml(order));
+            draft.comment(&format!("`{id}` repeats. If its rows are versions of one thing: {lines}."));
+        }
+        if keys.given_up > 0 {
+            draft.ask(format!("too many values to tell whether {} more could be a key", keys.given_up));
+        }
+        if keys.written.is_none() {
+            let first = keys.candidates.first().map(|(columns, _)| {
+                let names = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>();
+                format!(" ({} would, in this file)", names.join(" with "))
+            });
+            let first = first.unwrap_or_default();
+            let foreign = keys.foreign.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            let is_of_others =
+                keys.candidates.iter().any(|(columns, _)| columns.iter().any(|name| keys.foreign.contains(name)));
+            let repeated =
+                keys.versions_of.as_ref().map(|id| format!("; `{id}` repeats: are its rows versions of one thing?"));
+            let foreign = if is_of_others {
+                format!("; {foreign} may name other things than {dataset}, and many of these then belong to one")
+            } else {
+                repeated.unwrap_or_default()
+            };
+            draft.ask(format!("what tells two rows apart{first}? no key is written, so every record stays{foreign}"));
+        }
+    }
+
+    /// Asks in which zone times were written that say no offset.
+    fn write_zone(&self, draft: &mut Draft) {
+        let Self { input, columns, .. } = self;
+        let zone = input.project.settings.reporting_zone.name();
+        let local: Vec<&str> =
+            columns.iter().filter(|column| column.is_local).map(|column| column.name.as_str()).collect();
+        let gap = columns.iter().find_map(|column| Some((&column.name, column.gap.as_ref()?)));
+        if let Some((name, gap)) = gap {
+            draft.ask(format!(
+                "clocks in {zone} never showed {} (`{name}`, line {}): in which zone were these stamps written?",
+                shown(&gap.text),
+                gap.line
+            ));
+            draft.line("parse_zone = \"UTC\"");
+        } else if !local.is_empty() {
+            draft.ask_of_column(format!("{}: were they written in {zone}? they say no offset", local.join(", ")));
+            draft.line(&format!("parse_zone = {}", toml(zone)));
+        }
+    }
+
+    /// Writes how many records may not fit, and asks about those that cannot be read.
+    fn write_share(&self, draft: &mut Draft) {
+        let Self { found, dialect, .. } = self;
+        // In thousandths, rounded up, so that the file itself passes.
+        let needed = (found.broken * 1000).div_ceil((found.records + found.broken).max(1));
+        let share = needed.max(USUAL_SHARE);
+        let written = format!("{}.{:03}", share / 1000, share % 1000);
+        let written = written.trim_end_matches('0').trim_end_matches('.');
+        if found.broken > 0 {
+            let mut question = format!(
+                "{} of {} cannot be read with this `format`: {}",
+                grouped(found.broken),
+                counted(found.records + found.broken, "record"),
+                found.broken_examples.join("; ")
             );
-            ask(text, told);
+            let has = |reason: Reason| found.broken_examples.iter().any(|example| example.contains(reason.as_str()));
+            if has(Reason::Fields) {
+                question.push_str("; `short_rows = \"null\"` in `format` reads records that lack fields at their end");
+            }
+            if has(Reason::Quote) || has(Reason::Fields) {
+                dialect.hints.iter().for_each(|hint| question.push_str(&format!("; {hint}")));
+            }
+            if share > USUAL_SHARE {
+                question.push_str(&format!(
+                    "; `rejected_share` is {written} so that this file passes all the same: should it?"
+                ));
+            }
+            draft.ask(question);
         }
-    }
-    if let Some((column, one, other)) = &keys.in_case {
-        let told = format!(
-            "`{column}` has {} and {}, which are two: if they are one, they have to be written alike before they land",
-            shown(one),
-            shown(other)
-        );
-        ask(text, told);
-    }
-    for (columns, how) in &keys.candidates {
-        if keys.written.as_ref().is_some_and(|key| columns == std::slice::from_ref(key)) {
-            continue;
-        }
-        let list = columns.iter().map(|column| toml(column)).collect::<Vec<_>>().join(", ");
-        comment(text, &format!("key = [{list}]: unique here and never null ({how})."));
-    }
-    let order = keys.order.as_ref().or(keys.other_order.as_ref());
-    if let (Some(id), Some(order)) = (&keys.versions_of, order) {
-        let lines = format!("key = [{}] and keep = {{ latest = {} }}", toml(id), toml(order));
-        comment(text, &format!("`{id}` repeats. If its rows are versions of one thing: {lines}."));
-    }
-    if keys.given_up > 0 {
-        ask(text, format!("too many values to tell whether {} more could be a key", keys.given_up));
-    }
-    if keys.written.is_none() {
-        let first = keys.candidates.first().map(|(columns, _)| {
-            let names = columns.iter().map(|column| format!("`{column}`")).collect::<Vec<_>>();
-            format!(" ({} would, in this file)", names.join(" with "))
-        });
-        let first = first.unwrap_or_default();
-        let foreign = keys.foreign.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let is_told = keys.candidates.iter().any(|(columns, _)| columns.iter().any(|name| keys.foreign.contains(name)));
-        let repeated =
-            keys.versions_of.as_ref().map(|id| format!("; `{id}` repeats: are its rows versions of one thing?"));
-        let foreign = if is_told {
-            format!("; {foreign} may name other things than {dataset}, and many of these then belong to one")
-        } else {
-            repeated.unwrap_or_default()
-        };
-        ask(text, format!("what tells two rows apart{first}? no key is written, so every record stays{foreign}"));
+        draft.line(&format!("rejected_share = {written}"));
     }
 }
 
@@ -234,58 +339,6 @@ fn some(list: &[String]) -> String {
     const SHOWN: usize = 5;
     let first = list.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if list.len() > SHOWN { format!("{first} and {} more", list.len() - SHOWN) } else { first }
-}
-
-fn write_zone(text: &mut String, input: &Input<'_>, columns: &[ColumnProposal], questions: &mut Vec<String>) {
-    let zone = input.project.settings.reporting_zone.name();
-    let local: Vec<&str> = columns.iter().filter(|column| column.is_local).map(|column| column.name.as_str()).collect();
-    let gap = columns.iter().find_map(|column| Some((&column.name, column.gap.as_ref()?)));
-    if let Some((name, gap)) = gap {
-        let told = format!(
-            "clocks in {zone} never showed {} (`{name}`, line {}): in which zone were these stamps written?",
-            shown(&gap.text),
-            gap.line
-        );
-        comment(text, &capital(&told));
-        text.push_str("parse_zone = \"UTC\"\n");
-        questions.push(told);
-    } else if !local.is_empty() {
-        let told = format!("{}: were they written in {zone}? they say no offset", local.join(", "));
-        comment(text, &told);
-        text.push_str(&format!("parse_zone = {}\n", toml(zone)));
-        questions.push(told);
-    }
-}
-
-fn write_share(text: &mut String, found: &Found, hints: &[String], questions: &mut Vec<String>) {
-    // In thousandths, rounded up, so that the file itself passes.
-    let needed = (found.broken * 1000).div_ceil((found.records + found.broken).max(1));
-    let share = needed.max(USUAL_SHARE);
-    let written = format!("{}.{:03}", share / 1000, share % 1000);
-    let written = written.trim_end_matches('0').trim_end_matches('.');
-    if found.broken > 0 {
-        let mut told = format!(
-            "{} of {} cannot be read with this `format`: {}",
-            grouped(found.broken),
-            counted(found.records + found.broken, "record"),
-            found.broken_examples.join("; ")
-        );
-        let has = |reason: Reason| found.broken_examples.iter().any(|example| example.contains(reason.as_str()));
-        if has(Reason::Fields) {
-            told.push_str("; `short_rows = \"null\"` in `format` reads records that lack fields at their end");
-        }
-        if has(Reason::Quote) || has(Reason::Fields) {
-            hints.iter().for_each(|hint| told.push_str(&format!("; {hint}")));
-        }
-        if share > USUAL_SHARE {
-            told.push_str(&format!(
-                "; `rejected_share` is {written} so that this file passes all the same: should it?"
-            ));
-        }
-        comment(text, &capital(&told));
-        questions.push(told);
-    }
-    text.push_str(&format!("rejected_share = {written}\n"));
 }
 
 /// Returns the line that declares a column.
@@ -323,67 +376,67 @@ fn definition(field: &Field, column: &ColumnProposal, format: &Format) -> String
 /// Returns what speaks for a column being what it is.
 fn evidence(field: &Field, column: &ColumnProposal) -> Vec<String> {
     let profile = &field.profile;
-    let mut told = vec![values(profile)];
+    let mut evidence = vec![values(profile)];
     if column.nulls > 0 {
         let mut details = share(column.nulls, profile.records).into_iter().collect::<Vec<_>>();
         let seen = column.null_texts.iter().filter(|(_, count)| *count > 0);
         details.extend(seen.map(|(text, count)| format!("{} {}", shown(text), grouped(*count))));
         let of = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
-        told.push(format!("{} of {} null{of}", grouped(column.nulls), grouped(profile.records)));
+        evidence.push(format!("{} of {} null{of}", grouped(column.nulls), grouped(profile.records)));
     }
     let candidate = column.reading.and_then(|reading| of(profile, reading));
     if let Some(found) = candidate.and_then(|candidate| candidate.found.as_ref())
         && found.min.1 != found.max.1
         && column.kind != ColumnType::Boolean
     {
-        told.push(format!("from {} to {}", shown(&found.min.1), shown(&found.max.1)));
+        evidence.push(format!("from {} to {}", shown(&found.min.1), shown(&found.max.1)));
     }
     if let Some(step) = column.normalise {
         let style = [&profile.numbers.point, &profile.numbers.comma].into_iter().find(|style| style.step == step);
         if let Some(NumberStyle { min: Some((_, min)), max: Some((_, max)), .. }) = style
             && min != max
         {
-            told.push(format!("from {} to {}", shown(min), shown(max)));
+            evidence.push(format!("from {} to {}", shown(min), shown(max)));
         }
-        told.extend(column.notes.iter().cloned());
-        return told;
+        evidence.extend(column.notes.iter().cloned());
+        return evidence;
     }
     match column.kind {
         ColumnType::Decimal { .. } | ColumnType::Float64 => {
-            told.extend(profile.widest.as_ref().map(|(_, text)| format!("widest {}", shown(text))));
+            evidence.extend(profile.widest.as_ref().map(|(_, text)| format!("widest {}", shown(text))));
         }
         ColumnType::String => {
-            told.extend(profile.longest.as_ref().map(|(length, seen)| {
+            evidence.extend(profile.longest.as_ref().map(|(length, seen)| {
                 format!("longest {} on line {}", counted(*length as u64, "character"), seen.line)
             }));
         }
         _ => {}
     }
-    told.extend(narrower(profile, column));
-    told.extend(column.notes.iter().cloned());
+    evidence.extend(narrower(profile, column));
+    evidence.extend(column.notes.iter().cloned());
     if column.kind == ColumnType::String {
         if profile.padded > 0 {
-            told.push(format!("{} with white space around it, which stays", counted(profile.padded, "text")));
+            evidence.push(format!("{} with white space around it, which stays", counted(profile.padded, "text")));
         }
         if !column.values.is_empty() {
             let values = column.values.iter().map(|value| toml(value)).collect::<Vec<_>>().join(", ");
-            told.push(format!("`values = [{values}]` would set all others aside"));
+            evidence.push(format!("`values = [{values}]` would set all others aside"));
         }
         if let Some(values) = profile.distinct.values().filter(|values| (2..=12).contains(&values.len()))
             && profile.distinct.repeats
         {
             let values = values.iter().map(|(text, count)| format!("{} {}", shown(text), grouped(*count)));
-            told.push(format!("values: {}", values.collect::<Vec<_>>().join(", ")));
+            evidence.push(format!("values: {}", values.collect::<Vec<_>>().join(", ")));
         }
     }
-    told
+    evidence
 }
 
 fn of(profile: &Profile, reading: Reading) -> Option<&Candidate> {
     profile.candidates.iter().find(|candidate| candidate.reading == reading)
 }
 
-/// Tells how many values there are, and how many different ones.
+/// Says how many values there are, and how many different ones.
 fn values(profile: &Profile) -> String {
     if profile.values == 0 {
         return "no value in this file".to_owned();
@@ -401,7 +454,7 @@ fn values(profile: &Profile) -> String {
     format!("{}, {distinct}, such as {examples}", counted(profile.values, "value"))
 }
 
-/// Tells why a column is not of a narrower type.
+/// Says why a column is not of a narrower type.
 fn narrower(profile: &Profile, column: &ColumnProposal) -> Option<String> {
     let refused = |reading: Reading| of(profile, reading).filter(|candidate| candidate.fails > 0);
     let dropped = |reading: Reading| profile.dropped.iter().find(|(dropped, _)| *dropped == reading);
@@ -428,18 +481,6 @@ fn narrower(profile: &Profile, column: &ColumnProposal) -> Option<String> {
         let (fits, all) = (grouped(candidate.fits), grouped(profile.values));
         Some(format!("{fits} of {all} read as {words}, not {} on line {}", shown(&failure.text), failure.line))
     })
-}
-
-/// Tells how bytes beyond ASCII were read, where that was not plain.
-fn write_encoding(text: &mut String, input: &Input<'_>, found: &Found, questions: &mut Vec<String>) {
-    if found.words.is_empty() {
-        return;
-    }
-    let words = found.words.iter().map(|word| shown(word)).collect::<Vec<_>>().join(", ");
-    let name = encoding_name(input.encoding);
-    let told = format!("the file is not UTF-8; as {name} it has {words}: is that what it says? see `encoding`");
-    comment(text, &capital(&told));
-    questions.push(told);
 }
 
 fn encoding_name(encoding: &'static Encoding) -> String {
@@ -500,22 +541,6 @@ fn format(format: &Format, encoding: &'static Encoding) -> String {
         keys.push(format!("encoding = {}", toml(&encoding_name(encoding))));
     }
     format!("{{ {} }}", keys.join(", "))
-}
-
-/// Adds a comment, wrapped.
-fn comment(text: &mut String, words: &str) {
-    let mut line = "#".to_owned();
-    for word in words_of(words) {
-        if line.chars().count() + 1 + word.chars().count() > WIDTH && line.len() > 1 {
-            text.push_str(line.trim_end());
-            text.push_str("\n#");
-            line.clear();
-        }
-        line.push(' ');
-        line.push_str(word);
-    }
-    text.push_str(line.trim_end());
-    text.push('\n');
 }
 
 /// Returns the words of a comment; what stands in backticks is one.

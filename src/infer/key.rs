@@ -25,7 +25,7 @@ const MOST_PAIRED: usize = 300;
 /// How many hashes all pairs may keep, some 40 bytes each.
 const MOST_HASHES: usize = 6_000_000;
 
-/// How many candidates are told.
+/// How many candidates are printed.
 const SHOWN: usize = 5;
 
 /// What was found about keys.
@@ -102,7 +102,14 @@ pub(super) fn find(
     };
     keys.candidates.extend(unique.iter().map(|at| (vec![name(*at)], how(*at))));
     if unique.is_empty() && unknown.is_empty() {
-        pairs(input, dialect, found, columns, &usable, &mut keys)?;
+        let mut pairs = Pairs::of(promising_pairs(found, columns, usable));
+        if !pairs.open.is_empty() {
+            let fields: Vec<String> = found.fields.iter().map(|field| field.name.clone()).collect();
+            walk(input, dialect, &fields, &mut pairs)?;
+        }
+        keys.given_up = pairs.given_up;
+        let unique = pairs.open.iter().map(|pair| vec![name(pair.columns.0), name(pair.columns.1)]);
+        keys.candidates.extend(unique.map(|columns| (columns, "by hashes of 128 bits")));
         let repeated = identifiers.iter().copied().find(|at| is_own(*at)).or(identifiers.first().copied());
         keys.versions_of = repeated.map(name);
     }
@@ -152,17 +159,10 @@ struct Pair {
     seen: HashSet<u128>,
 }
 
-fn pairs(
-    input: &Input<'_>,
-    dialect: &Dialect,
-    found: &Found,
-    columns: &[ColumnProposal],
-    usable: &[usize],
-    keys: &mut Keys,
-) -> Result<(), InferError> {
+/// Returns the pairs of columns that may tell records apart, the likely ones first.
+fn promising_pairs(found: &Found, columns: &[ColumnProposal], mut usable: Vec<usize>) -> Vec<(usize, usize)> {
     let is_likely = |at: usize| is_identifier(&columns[at].name) || is_time(&columns[at].name, &found.fields[at].name);
     // Of very many columns those that are called like one, or all pairs of them would be more than memory holds.
-    let mut usable = usable.to_vec();
     usable.sort_by_key(|&at| (!is_likely(at), at));
     usable.truncate(MOST_PAIRED);
     usable.sort_unstable();
@@ -174,18 +174,7 @@ fn pairs(
     wanted.retain(|&(a, b)| [a, b].into_iter().all(|at| is_likely(at) || !is_nearly_unique(found, at)));
     wanted.sort_by_key(|&(a, b)| (usize::from(!is_likely(a)) + usize::from(!is_likely(b)), a, b));
     wanted.truncate(MOST_PAIRS);
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let fields: Vec<String> = found.fields.iter().map(|field| field.name.clone()).collect();
-    let pairs = wanted.into_iter().map(|columns| Pair { columns, seen: HashSet::new() }).collect();
-    let mut sink = Pairs { open: pairs, hashes: 0, given_up: 0, buffer: Vec::new() };
-    walk(input, dialect, &fields, &mut sink)?;
-    keys.given_up = sink.given_up;
-    for Pair { columns: (a, b), .. } in sink.open {
-        keys.candidates.push((vec![columns[a].name.clone(), columns[b].name.clone()], "by hashes of 128 bits"));
-    }
-    Ok(())
+    wanted
 }
 
 /// Returns whether more than half of a column's texts are different.
@@ -210,6 +199,13 @@ struct Pairs {
     hashes: usize,
     given_up: usize,
     buffer: Vec<u8>,
+}
+
+impl Pairs {
+    fn of(columns: Vec<(usize, usize)>) -> Self {
+        let open = columns.into_iter().map(|columns| Pair { columns, seen: HashSet::new() }).collect();
+        Self { open, hashes: 0, given_up: 0, buffer: Vec::new() }
+    }
 }
 
 impl Sink for Pairs {

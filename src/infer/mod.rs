@@ -2,7 +2,7 @@
 //! evidence for it.
 //!
 //! Promises: memory depends on limits and not on the file; every text is judged by the very code that reads landed
-//! files, so a run takes in every record that can be read at all; what two readings fit, such as day and month, or `1.200`,
+//! files, so a run ingests every record that can be read at all; what two readings fit, such as day and month, or `1.200`,
 //! is told and not guessed. Knows nothing of SQL and writes nothing.
 
 mod candidate;
@@ -35,8 +35,9 @@ use crate::ingest::{Beginning, Compression, FileProblem, ReadError, beginning};
 use crate::project::{ColumnType, Format, Project};
 use crate::stamp;
 
+use contract::Proposal;
 use encoding::Wide;
-use pass::Pass;
+use pass::{Found, Pass};
 
 pub use landing::Landing;
 
@@ -206,14 +207,18 @@ pub fn infer(project: &Project, name: &str, path: &Utf8Path) -> Result<Inferred,
     }
     let fields = found.fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
     let landing = Landing::of(project, name, path, &fields, &|path| names_of(project, path));
-    let inferred = contract::write(&input, name, &dialect, &found, &columns, &keys, landing.clone());
+    let write = |found: &Found| {
+        let (input, dialect, columns, keys) = (&input, &dialect, &columns, &keys);
+        Proposal { input, name, dialect, found, columns, keys, landing: &landing }.write()
+    };
+    let inferred = write(&found);
     if !matches!(&found.format, Format::Csv(csv) if csv.keeps_stray_quotes) {
         return Ok(inferred);
     }
     // What a record with a stray quote holds may not be of the types of the others, so how many are read is only known when
     // they have been read.
     pass::count(&input, name, &inferred.contract, &mut found)?;
-    Ok(contract::write(&input, name, &dialect, &found, &columns, &keys, landing))
+    Ok(write(&found))
 }
 
 /// Returns when a file landed, as runs will know it.
