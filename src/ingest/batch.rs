@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use chrono::{DateTime, Utc};
 
-use super::cells::{Cells, Span};
+use super::cells::{CellTable, Span};
 use super::column_fit::ColumnFit;
 use super::cross_column::{Flag, Rule};
 use super::erased::Erased;
@@ -166,31 +166,26 @@ impl Table {
         self.columns[column].name()
     }
 
-    /// Turns cells, `width` of them a row, into rows, and counts the records that are late and kept all the same;
-    /// records that do not fit are added to `failures`.
-    ///
-    /// `slots` says which cell is which column's; `base` is where `bytes` start in the file.
+    /// Turns cells into rows, and counts the records that are late and kept all the same; records that do not fit are
+    /// added to `failures`.
     pub(super) fn rows(
         &mut self,
-        cells: &Cells,
-        (width, slots): (usize, &[Option<usize>]),
-        (bytes, base): (&[u8], u64),
+        table: CellTable<'_>,
         failures: &mut Vec<Failure>,
     ) -> Result<(RecordBatch, u64), ArrowError> {
-        let spans = cells.spans();
+        let spans = table.cells.spans();
         let mut verdict = Verdict { spans, keep: Vec::new(), failures };
         let mut arrays = Vec::with_capacity(self.schema.fields().len());
         for (at, column) in self.columns.iter().enumerate() {
-            arrays.push(match (&self.constants[at], slots[at]) {
+            arrays.push(match (&self.constants[at], table.column(at)) {
                 (Some(value), _) => repeat(value, spans.len())?,
-                (None, Some(slot)) => {
-                    let cells = cells.column(slot, width, bytes);
+                (None, Some(cells)) => {
                     let (fit, mut last) = (&mut self.fits[at], None);
                     // Once of each record. Texts are read twice where some are not UTF-8, and what no normaliser takes
                     // has no value either.
-                    let mut told = HashSet::new();
+                    let mut explained = HashSet::new();
                     let values = column.read(cells, &mut |row, fault, text| {
-                        if fit.is_open() && told.insert(spans[row].start) {
+                        if fit.is_open() && explained.insert(spans[row].start) {
                             fit.misfit(column.explain(fault, text), spans[row].line);
                             last = Some(row);
                         }
@@ -213,11 +208,11 @@ impl Table {
             rule.check(&arrays, |row, explain| verdict.fail(row, rule.column(), explain))?;
         }
         self.times.check(&arrays, |row, column, explain| verdict.fail(row, column, explain));
-        self.erased.find(&arrays, cells, (width, slots), bytes, |row, column| verdict.erase(row, column))?;
+        self.erased.find(&arrays, table, |row, column| verdict.erase(row, column))?;
         let late = self.times.kept_late(&arrays, spans, &verdict.keep);
         let lines = spans.iter().map(|span| span.line.cast_signed());
         arrays.push(Arc::new(Int64Array::from_iter_values(lines)));
-        let offsets = spans.iter().map(|span| (base + u64::from(span.start)).cast_signed());
+        let offsets = spans.iter().map(|span| (table.base + u64::from(span.start)).cast_signed());
         arrays.push(Arc::new(Int64Array::from_iter_values(offsets)));
         if !verdict.keep.is_empty() {
             let filter = FilterBuilder::new(&BooleanArray::from(verdict.keep)).optimize().build();

@@ -235,6 +235,27 @@ impl Cells {
     }
 }
 
+/// The cells of a batch, and what they are cells of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CellTable<'a> {
+    pub(super) cells: &'a Cells,
+    /// How many of them are a row.
+    pub(super) width: usize,
+    /// Which of them is each column's.
+    pub(super) slots: &'a [Option<usize>],
+    /// The bytes that they are places in.
+    pub(super) bytes: &'a [u8],
+    /// Where those start in the file.
+    pub(super) base: u64,
+}
+
+impl<'a> CellTable<'a> {
+    /// Returns the cells of the column at a place of the contract; nothing of one that no field holds.
+    pub(super) fn column(&self, column: usize) -> Option<ColumnCells<'a>> {
+        self.slots[column].map(|slot| self.cells.column(slot, self.width, self.bytes))
+    }
+}
+
 /// One column of a batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ColumnCells<'a> {

@@ -16,7 +16,7 @@ use super::overflow::OverflowFields;
 use super::problem::FileProblem;
 use super::quarantine::Reason;
 use super::record::{Found, Line, LineEnds, Records, SchemaDiff, Step, View, after_line_end, is_blank};
-use super::split::{Scan, SplitError, Splitter, Stray};
+use super::split::{BrokenRecord, Scan, SplitError, Splitter, Stray};
 use crate::project::{CsvFormat, FieldNames};
 
 /// How many times over, on average, the bytes of a file may be looked at because of broken quotes.
@@ -199,7 +199,7 @@ impl Csv {
         let scan = match scan {
             Scan::Broken { flaw, reach } if self.keeps_stray_quotes => {
                 cells.return_to(mark);
-                self.scan_stray(view, at, (flaw, reach), cells)
+                self.scan_stray(view, BrokenRecord { at, flaw, reach }, cells)
             }
             scan => scan,
         };
@@ -261,25 +261,24 @@ impl Csv {
 
     /// Looks once more at a record that is broken, with stray quotes as text.
     #[cold]
-    fn scan_stray(&mut self, view: View<'_>, at: usize, flawed: (SplitError, usize), cells: &mut Cells) -> Scan {
-        let (flaw, reach) = flawed;
-        if self.looks_at_lines_only(view.limit) && flaw == SplitError::Open {
-            return Scan::Broken { flaw, reach };
+    fn scan_stray(&mut self, view: View<'_>, record: BrokenRecord, cells: &mut Cells) -> Scan {
+        if self.looks_at_lines_only(view.limit) && record.flaw == SplitError::Open {
+            return record.scan();
         }
         let scan = if self.expects_header {
-            self.stray_header(view, at, flawed, cells)
+            self.stray_header(view, record, cells)
         } else {
-            self.splitter.scan_stray(view, at, self.fields, flawed, cells)
+            self.splitter.scan_stray(view, record, self.fields, cells)
         };
         if let Scan::Record { end, .. } = scan {
-            self.repeated_bytes += reach.saturating_sub(end) as u64;
+            self.repeated_bytes += record.reach.saturating_sub(end) as u64;
         }
         scan
     }
 
     /// Looks for a number of fields with which a header that is broken is one, the most known names first.
-    fn stray_header(&self, view: View<'_>, at: usize, flawed: (SplitError, usize), cells: &mut Cells) -> Scan {
-        let broken = Scan::Broken { flaw: flawed.0, reach: flawed.1 };
+    fn stray_header(&self, view: View<'_>, record: BrokenRecord, cells: &mut Cells) -> Scan {
+        let (at, broken) = (record.at, record.scan());
         let line_end = match view.line(at, LineEnds::Any) {
             Line::End(end) => end,
             Line::More => return Scan::More,
@@ -302,7 +301,7 @@ impl Csv {
             cells.return_to(mark);
         }
         match best {
-            Some((_, fields)) => self.splitter.scan_stray(view, at, fields, flawed, cells),
+            Some((_, fields)) => self.splitter.scan_stray(view, record, fields, cells),
             None => broken,
         }
     }

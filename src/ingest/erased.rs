@@ -13,7 +13,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use arrow::error::ArrowError;
 
-use super::cells::Cells;
+use super::cells::CellTable;
 use super::parse::{Column, ValueError};
 use super::problem::ContractProblem;
 use super::quarantine::Reason;
@@ -114,18 +114,16 @@ impl Erased {
         self.met
     }
 
-    /// Tells `erase` of each row that has such a value, fit or not.
+    /// Calls `erase` with each row that has such a value, fit or not.
     pub(super) fn find(
         &mut self,
         arrays: &[ArrayRef],
-        cells: &Cells,
-        (width, slots): (usize, &[Option<usize>]),
-        bytes: &[u8],
+        table: CellTable<'_>,
         mut erase: impl FnMut(usize, usize),
     ) -> Result<(), ArrowError> {
         for Wiped { name, at, meaning, digests } in &self.columns {
             // What the path gives, and marks, stand in no field.
-            let texts = slots[*at].map(|slot| cells.column(slot, width, bytes));
+            let texts = table.column(*at);
             let mut unread = BTreeSet::new();
             let values = match texts {
                 None => Arc::clone(&arrays[*at]),

@@ -83,10 +83,7 @@ impl Explode {
             rest.fill(&mut row, record.bytes);
             rest.settle();
         }
-        let rows = match self.place_of_array(record, cells)? {
-            Some(array) => self.add_rows(array, record, names, rest, cells)?,
-            None => 0,
-        };
+        let rows = self.add_rows(record, names, rest, cells)?;
         if rows > 0 {
             return Ok(rows);
         }
@@ -108,15 +105,15 @@ impl Explode {
         Err((Reason::Json, format!("expected an array as `{path}` (`explode` in `format`), found {found}")))
     }
 
-    /// Adds a row for each element of the array at a place of a record.
+    /// Adds a row for each element of the array of a record; returns how many they are.
     fn add_rows(
         &mut self,
-        array: Range<usize>,
         record: Record<'_>,
         names: &mut Names,
         mut rest: Option<&mut Overflow>,
         cells: &mut Cells,
     ) -> Result<usize, Broken> {
+        let Some(array) = self.place_of_array(record, cells)? else { return Ok(0) };
         let repeated: usize = self.record.cells[..self.array].iter().map(|cell| cell.length()).sum();
         let row_bytes = size_of::<Cell>() * self.array + size_of::<Span>() + repeated;
         let held_before = cells.held_bytes();

@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
 use super::batch::{Failure, Table};
-use super::cells::{Cells, MOST_BYTES, Span};
+use super::cells::{CellTable, Cells, MOST_BYTES, Span};
 use super::chunk::Chunk;
 use super::column_fit::ColumnFit;
 use super::csv::{Csv, too_long};
@@ -332,8 +332,9 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         let bytes = self.chunk.bytes();
         let base = self.chunk.base();
         if !self.cells.spans().is_empty() {
-            let shape = (records.width(), records.slots());
-            let batch = self.table.rows(&self.cells, shape, (bytes, base), &mut self.failures);
+            let (width, slots) = (records.width(), records.slots());
+            let cells = CellTable { cells: &self.cells, width, slots, bytes, base };
+            let batch = self.table.rows(cells, &mut self.failures);
             let (batch, late) = batch.map_err(ReadError::Batch)?;
             self.ledger.late += late;
             self.judge(false, records.schema_diff())?;

@@ -66,8 +66,14 @@ pub struct LandingFolder {
     prefix: String,
 }
 
-/// What a walk finds: a path as the pattern writes it, the values it captures, and what is there.
-type Found<'a> = &'a mut dyn FnMut(String, Vec<String>, Metadata);
+/// A file that a pattern matches.
+struct FoundFile {
+    /// Its path as the pattern writes it.
+    path: String,
+    /// The values that the pattern captures of it.
+    captures: Box<[String]>,
+    metadata: Metadata,
+}
 
 impl LandingFolder {
     /// Returns the folder of `pattern`, relative to `root`.
@@ -93,9 +99,9 @@ impl LandingFolder {
     pub fn list(&self, pattern: &LandingPattern, ready: &Readiness) -> Result<Vec<Listed>, ListingError> {
         let mut listed = Vec::new();
         let now = Utc::now();
-        self.walk(pattern, &mut |path, captures, found| {
-            if !ready.marker.as_ref().is_some_and(|marker| marker.is(&path)) {
-                listed.push(self.listed(path, captures.into(), &found, ready, now));
+        self.walk(pattern, &mut |file| {
+            if !ready.marker.as_ref().is_some_and(|marker| marker.is(&file.path)) {
+                listed.push(self.listed(file, ready, now));
             }
         })?;
         listed.sort_by(|one, other| by_path(&one.path, &other.path));
@@ -108,11 +114,11 @@ impl LandingFolder {
     /// As [`Self::list`].
     pub fn stamp(&self, pattern: &LandingPattern) -> Result<Option<Digest>, ListingError> {
         let mut stamp = Stamp::now();
-        self.walk(pattern, &mut |path, _, found| stamp.add(&path, &found))?;
+        self.walk(pattern, &mut |file| stamp.add(&file.path, &file.metadata))?;
         Ok(stamp.digest())
     }
 
-    fn walk(&self, pattern: &LandingPattern, found: Found<'_>) -> Result<(), ListingError> {
+    fn walk(&self, pattern: &LandingPattern, found: &mut dyn FnMut(FoundFile)) -> Result<(), ListingError> {
         let root = match self.folder.canonicalize_utf8() {
             Ok(root) => root,
             // No share is mounted, or the contract names the wrong folder: that nothing has landed is not known.
@@ -123,107 +129,31 @@ impl LandingFolder {
         };
         // A pattern that stays in its folder needs no walk through all that lies below it.
         let is_deep = pattern.to_string()[self.prefix.len()..].contains('/') || pattern.crosses_folders();
-        self.enter(pattern, "", is_deep, &mut vec![root], found)
-    }
-
-    /// Walks one folder; `above` has the real paths of those that lead to it, the landing folder first.
-    fn enter(
-        &self,
-        pattern: &LandingPattern,
-        inside: &str,
-        is_deep: bool,
-        above: &mut Vec<Utf8PathBuf>,
-        found: Found<'_>,
-    ) -> Result<(), ListingError> {
-        let folder = self.folder.join(inside);
-        let failed = |source| ListingError::List { folder: folder.clone(), source };
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name();
-            let is_text = name.to_str().is_some();
-            let name = name.to_string_lossy();
-            let path = if inside.is_empty() { name.into_owned() } else { format!("{inside}/{name}") };
-            let kind = entry.file_type().map_err(failed)?;
-            let full = format!("{}{path}", self.prefix);
-            let refused = |what| ListingError::Refused { path: shown(&full), what, folder: self.folder.clone() };
-            if kind.is_dir() || (kind.is_symlink() && self.folder.join(&path).is_dir()) {
-                // Only `**` takes a folder for a part of the way to a file as well as for the file's own name.
-                if !pattern.crosses_folders() && pattern.matches(&full).is_some() {
-                    return Err(refused("a folder"));
-                }
-                if is_deep {
-                    if !is_text {
-                        return Err(refused("a folder whose name is not UTF-8"));
-                    }
-                    let real = self.folder.join(&path).canonicalize_utf8().map_err(|_| refused("a link to nowhere"))?;
-                    if !real.starts_with(&above[0]) {
-                        return Err(refused("a link to a folder elsewhere"));
-                    }
-                    if above.contains(&real) {
-                        return Err(refused("a link that leads in a cycle"));
-                    }
-                    above.push(real);
-                    self.enter(pattern, &path, is_deep, above, found)?;
-                    above.pop();
-                }
-                continue;
-            }
-            let Some(captures) = pattern.matches(&full) else { continue };
-            if !is_text {
-                return Err(refused("a file whose name is not UTF-8"));
-            }
-            if full.contains(char::is_control) {
-                return Err(refused("a file with a control character in its path"));
-            }
-            if is_unfinished(&full) {
-                return Err(refused("a file whose name ends as that of an unfinished upload"));
-            }
-            let metadata = if kind.is_symlink() {
-                let real = self.folder.join(&path).canonicalize_utf8().map_err(|_| refused("a link to nowhere"))?;
-                if !real.starts_with(&above[0]) {
-                    return Err(refused("a link to a file elsewhere"));
-                }
-                real.metadata()
-            } else {
-                entry.metadata()
-            };
-            match metadata {
-                Ok(metadata) if metadata.is_file() => found(full, captures, metadata),
-                // Gone since the folder was read: a file that is not there has not landed.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                _ => return Err(refused("not a plain file")),
-            }
-        }
-        Ok(())
+        Walk { folder: self, pattern, is_deep, above: vec![root], found }.enter("")
     }
 
     /// Returns a listed file as it is now; nothing if there is none any more.
     pub(super) fn look(&self, listed: &Listed, ready: &Readiness) -> Option<Listed> {
         // A link that was put in its place since it was listed must not lead further than the listing allows.
         let real = self.place(&listed.path).canonicalize_utf8().ok()?;
-        let found = real.metadata().ok()?;
-        if !found.is_file() || !real.starts_with(self.folder.canonicalize_utf8().ok()?) {
+        let metadata = real.metadata().ok()?;
+        if !metadata.is_file() || !real.starts_with(self.folder.canonicalize_utf8().ok()?) {
             return None;
         }
-        Some(self.listed(listed.path.to_string(), listed.captures.clone(), &found, ready, Utc::now()))
+        let file = FoundFile { path: listed.path.to_string(), captures: listed.captures.clone(), metadata };
+        Some(self.listed(file, ready, Utc::now()))
     }
 
     /// Says what is known of a file.
-    fn listed(
-        &self,
-        path: String,
-        captures: Box<[String]>,
-        found: &Metadata,
-        ready: &Readiness,
-        now: DateTime<Utc>,
-    ) -> Listed {
-        let landed_at = stamp::modified(found);
-        let is_young = stamp::is_young(found, now);
+    fn listed(&self, file: FoundFile, ready: &Readiness, now: DateTime<Utc>) -> Listed {
+        let FoundFile { path, captures, metadata } = file;
+        let landed_at = stamp::modified(&metadata);
+        let is_young = stamp::is_young(&metadata, now);
         let unready = self.unready(&path, landed_at, ready, now).map(Box::new);
         Listed {
             path: path.into(),
-            etag: stamp::tag(found).into(),
-            bytes: found.len(),
+            etag: stamp::tag(&metadata).into(),
+            bytes: metadata.len(),
             landed_at,
             is_young,
             captures,
@@ -269,6 +199,87 @@ impl LandingFolder {
             object_store::GetResultPayload::File(file, _) => Ok(Box::new(file)),
             object_store::GetResultPayload::Stream(stream) => Ok(Box::new(StreamReader::new(stream))),
         }
+    }
+}
+
+/// A walk through a landing folder, to the files that a pattern matches.
+struct Walk<'a> {
+    folder: &'a LandingFolder,
+    pattern: &'a LandingPattern,
+    /// Whether it goes into folders below.
+    is_deep: bool,
+    /// The real paths of the folders that lead to the one it is in, the landing folder first.
+    above: Vec<Utf8PathBuf>,
+    found: &'a mut dyn FnMut(FoundFile),
+}
+
+impl Walk<'_> {
+    /// Walks one folder.
+    fn enter(&mut self, inside: &str) -> Result<(), ListingError> {
+        let Self { folder: landing, pattern, .. } = *self;
+        let folder = landing.folder.join(inside);
+        let failed = |source| ListingError::List { folder: folder.clone(), source };
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let is_text = name.to_str().is_some();
+            let name = name.to_string_lossy();
+            let path = if inside.is_empty() { name.into_owned() } else { format!("{inside}/{name}") };
+            let kind = entry.file_type().map_err(failed)?;
+            let full = format!("{}{path}", landing.prefix);
+            let refused = |what| ListingError::Refused { path: shown(&full), what, folder: landing.folder.clone() };
+            if kind.is_dir() || (kind.is_symlink() && landing.folder.join(&path).is_dir()) {
+                // Only `**` takes a folder for a part of the way to a file as well as for the file's own name.
+                if !pattern.crosses_folders() && pattern.matches(&full).is_some() {
+                    return Err(refused("a folder"));
+                }
+                if self.is_deep {
+                    if !is_text {
+                        return Err(refused("a folder whose name is not UTF-8"));
+                    }
+                    let real =
+                        landing.folder.join(&path).canonicalize_utf8().map_err(|_| refused("a link to nowhere"))?;
+                    if !real.starts_with(&self.above[0]) {
+                        return Err(refused("a link to a folder elsewhere"));
+                    }
+                    if self.above.contains(&real) {
+                        return Err(refused("a link that leads in a cycle"));
+                    }
+                    self.above.push(real);
+                    self.enter(&path)?;
+                    self.above.pop();
+                }
+                continue;
+            }
+            let Some(captures) = pattern.matches(&full) else { continue };
+            if !is_text {
+                return Err(refused("a file whose name is not UTF-8"));
+            }
+            if full.contains(char::is_control) {
+                return Err(refused("a file with a control character in its path"));
+            }
+            if is_unfinished(&full) {
+                return Err(refused("a file whose name ends as that of an unfinished upload"));
+            }
+            let metadata = if kind.is_symlink() {
+                let real = landing.folder.join(&path).canonicalize_utf8().map_err(|_| refused("a link to nowhere"))?;
+                if !real.starts_with(&self.above[0]) {
+                    return Err(refused("a link to a file elsewhere"));
+                }
+                real.metadata()
+            } else {
+                entry.metadata()
+            };
+            match metadata {
+                Ok(metadata) if metadata.is_file() => {
+                    (self.found)(FoundFile { path: full, captures: captures.into(), metadata });
+                }
+                // Gone since the folder was read: a file that is not there has not landed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                _ => return Err(refused("not a plain file")),
+            }
+        }
+        Ok(())
     }
 }
 

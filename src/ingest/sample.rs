@@ -11,7 +11,7 @@ use super::encoding::Text;
 use super::file::{BYTE_ORDER_MARK, signature};
 use super::problem::ReadError;
 use super::record::{Line, LineEnds, View, is_blank};
-use super::split::{Scan, SplitError, Splitter};
+use super::split::{BrokenRecord, Scan, SplitError, Splitter};
 use crate::project::CsvFormat;
 
 /// How a file begins.
@@ -250,7 +250,7 @@ fn walk(format: &CsvFormat, width: Option<usize>, bytes: &[u8], is_whole: bool, 
                 if format.keeps_stray_quotes && !(is_cut && flaw == SplitError::Open) =>
             {
                 cells.return_to(mark);
-                let found = splitter.scan_stray(view, at, width, (flaw, reach), &mut cells);
+                let found = splitter.scan_stray(view, BrokenRecord { at, flaw, reach }, width, &mut cells);
                 if let Scan::Record { end, .. } = found {
                     repeated += reach.saturating_sub(end);
                 }

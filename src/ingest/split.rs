@@ -81,6 +81,24 @@ pub(super) enum SplitError {
     Length,
 }
 
+/// A record that was found broken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BrokenRecord {
+    /// Where it starts.
+    pub(super) at: usize,
+    /// What is wrong with it.
+    pub(super) flaw: SplitError,
+    /// How far was looked before that was plain.
+    pub(super) reach: usize,
+}
+
+impl BrokenRecord {
+    /// Returns what the scan of it found.
+    pub(super) fn scan(self) -> Scan {
+        Scan::Broken { flaw: self.flaw, reach: self.reach }
+    }
+}
+
 /// One field: its cell, and the byte after it.
 struct Field {
     after: usize,
@@ -92,61 +110,58 @@ impl Splitter {
     ///
     /// A record that is broken may have added cells.
     pub(super) fn scan(self, view: View<'_>, at: usize, fields: Option<usize>, cells: &mut Cells) -> Scan {
-        self.scan_telling(view, at, fields, cells, &mut false)
+        self.scan_closing(view, at, fields, cells).0
     }
 
-    /// As [`scan`](Self::scan), and tells whether the quote that opens a field was taken for text because none closes it on
-    /// its line.
+    /// As [`scan`](Self::scan), and returns whether the quote that opens a field was taken for text because none closes it
+    /// on its line.
     #[inline]
-    fn scan_telling(
-        self,
-        view: View<'_>,
-        at: usize,
-        fields: Option<usize>,
-        cells: &mut Cells,
-        none_closes: &mut bool,
-    ) -> Scan {
+    fn scan_closing(self, view: View<'_>, at: usize, fields: Option<usize>, cells: &mut Cells) -> (Scan, bool) {
         let window = view.window(at);
         let settled = view.settled(at);
         let expected = fields.unwrap_or(usize::MAX);
         let (mut start, mut count, mut lines) = (at, 0, 1);
-        loop {
-            let wanted = count < expected;
+        let mut none_closes = false;
+        let scan = loop {
+            let mut wanted = (count < expected).then_some(&mut *cells);
             if self.trims {
                 start = self.after_blanks(window, start);
                 if start == window.len() && !settled {
-                    return Scan::More;
+                    break Scan::More;
                 }
             }
             let field = if let Some(quote) = self.quote
                 && window.get(start) == Some(&quote)
             {
-                match self.quoted(quote, window, start, settled, wanted, cells) {
+                match self.quoted(window, start, settled, wanted.as_deref_mut()) {
                     Ok(field) => field,
                     Err(Scan::Broken { .. }) if self.stray.is_some() => {
                         // None closes those that follow either, and a line is not looked through for each of them.
-                        let is_inside = self.stray == Some(Stray::Inside) && !*none_closes;
-                        let closed =
-                            if is_inside { self.closed_later(quote, window, start, wanted, cells) } else { None };
-                        *none_closes |= closed.is_none();
-                        match closed.or_else(|| self.unquoted(window, start, settled, wanted, cells)) {
+                        let is_inside = self.stray == Some(Stray::Inside) && !none_closes;
+                        let closed = if is_inside {
+                            self.closed_later(quote, window, start, wanted.as_deref_mut())
+                        } else {
+                            None
+                        };
+                        none_closes |= closed.is_none();
+                        match closed.or_else(|| self.unquoted(window, start, settled, wanted)) {
                             Some(field) => field,
-                            None => return Scan::More,
+                            None => break Scan::More,
                         }
                     }
-                    Err(scan) => return scan,
+                    Err(scan) => break scan,
                 }
             } else {
-                match self.unquoted(window, start, settled, wanted, cells) {
+                match self.unquoted(window, start, settled, wanted) {
                     Some(field) => field,
-                    None => return Scan::More,
+                    None => break Scan::More,
                 }
             };
             count += 1;
             lines += field.lines;
             if lines > 1 && count > expected && field.after < window.len() {
                 // What follows does not matter, and may be long.
-                return Scan::Broken { flaw: SplitError::Fields { found: count, lines }, reach: field.after };
+                break Scan::Broken { flaw: SplitError::Fields { found: count, lines }, reach: field.after };
             }
             let end = match window.get(field.after) {
                 Some(&byte) if byte == self.delimiter => {
@@ -155,35 +170,42 @@ impl Splitter {
                 }
                 Some(_) => match after_line_end(window, field.after, settled) {
                     Found::End(end) => end,
-                    Found::None | Found::More => return Scan::More,
+                    Found::None | Found::More => break Scan::More,
                 },
                 None if settled => window.len(),
-                None => return Scan::More,
+                None => break Scan::More,
             };
-            return if end - at > view.limit {
+            break if end - at > view.limit {
                 Scan::Broken { flaw: SplitError::Length, reach: end }
             } else if fields.is_some() && count != expected {
                 // Quotes that join lines and leave fields out have torn more likely than not.
                 if self.fills_short_rows && count < expected && lines == 1 {
                     (count..expected).for_each(|_| cells.push(Cell::NULL));
-                    return Scan::Record { end, lines };
+                    Scan::Record { end, lines }
+                } else {
+                    Scan::Broken { flaw: SplitError::Fields { found: count, lines }, reach: end }
                 }
-                Scan::Broken { flaw: SplitError::Fields { found: count, lines }, reach: end }
             } else {
                 Scan::Record { end, lines }
             };
-        }
+        };
+        (scan, none_closes)
     }
 
-    /// Reads the field at `start`, in which quotes are text; nothing where more bytes are needed.
+    /// Reads the field at `start`, in which quotes are text; nothing where more bytes are needed. Its cell is pushed where
+    /// it is `wanted`.
     #[inline]
-    fn unquoted(self, window: &[u8], start: usize, settled: bool, wanted: bool, cells: &mut Cells) -> Option<Field> {
+    fn unquoted(self, window: &[u8], start: usize, settled: bool, wanted: Option<&mut Cells>) -> Option<Field> {
         if let Some(escape) = self.escape {
-            return self.escaped(escape, window, start, settled, wanted, cells);
+            let after = self.escaped_end(escape, window, start, settled)?;
+            if let Some(cells) = wanted {
+                self.push_escaped(escape, &window[..after], start, cells);
+            }
+            return Some(Field { after, lines: count_line_ends(&window[start..after]) });
         }
         let place = memchr3(self.delimiter, b'\n', b'\r', &window[start..]);
         let after = place.map_or(window.len(), |place| start + place);
-        if wanted {
+        if let Some(cells) = wanted {
             cells.push(Cell::new(start, self.before_blanks(window, start, after)));
         }
         Some(Field { after, lines: 0 })
@@ -192,7 +214,7 @@ impl Splitter {
     /// Reads the field at `start` up to the next quote of the same line behind which a field can end; nothing where there is
     /// none.
     #[cold]
-    fn closed_later(self, quote: u8, window: &[u8], start: usize, wanted: bool, cells: &mut Cells) -> Option<Field> {
+    fn closed_later(self, quote: u8, window: &[u8], start: usize, wanted: Option<&mut Cells>) -> Option<Field> {
         let line = memchr2(b'\n', b'\r', &window[start..]).map_or(window.len(), |place| start + place);
         let mut from = start + 1;
         while let Some(place) = memchr(quote, &window[from..line]) {
@@ -201,7 +223,7 @@ impl Splitter {
             let is_escaped = self.escape == Some(window[close - 1]) && close > start + 1;
             if !is_escaped && (after == line || window[after] == self.delimiter) {
                 let text = &window[start + 1..close];
-                if wanted {
+                if let Some(cells) = wanted {
                     cells.push_held(|held| match self.escape {
                         None => undouble(text, quote, held),
                         Some(escape) => self.unescape(escape, text, held),
@@ -214,22 +236,15 @@ impl Splitter {
         None
     }
 
-    /// Looks once more at a record at `at` that was found broken, if its quotes may be stray: at its first line alone,
-    /// with quotes as text, which must then have `fields` fields. `flaw` is why it was broken, and `reach` how far was
-    /// looked.
+    /// Looks once more at a record that was found broken, if its quotes may be stray: at its first line alone, with
+    /// quotes as text, which must then have `fields` fields.
     ///
     /// Where the quote does not even close on that line, what begins there may be a text of several lines. So the next line
     /// must be a record of its own.
     #[cold]
-    pub(super) fn scan_stray(
-        self,
-        view: View<'_>,
-        at: usize,
-        fields: usize,
-        (flaw, reach): (SplitError, usize),
-        cells: &mut Cells,
-    ) -> Scan {
-        let broken = Scan::Broken { flaw, reach };
+    pub(super) fn scan_stray(self, view: View<'_>, record: BrokenRecord, fields: usize, cells: &mut Cells) -> Scan {
+        let BrokenRecord { at, flaw, reach } = record;
+        let broken = record.scan();
         if matches!(flaw, SplitError::Length | SplitError::Fields { lines: 1, .. }) {
             return broken;
         }
@@ -244,9 +259,9 @@ impl Splitter {
         let mut none_closes = false;
         for stray in [Stray::Inside, Stray::Opening] {
             cells.return_to(mark);
-            none_closes = false;
             let splitter = Self { stray: Some(stray), fills_short_rows: false, ..self };
-            let scan = splitter.scan_telling(line, at, Some(fields), cells, &mut none_closes);
+            let scan;
+            (scan, none_closes) = splitter.scan_closing(line, at, Some(fields), cells);
             if matches!(scan, Scan::Record { end, lines: 1 } if end == line_end) {
                 found = Some(scan);
                 break;
@@ -274,44 +289,32 @@ impl Splitter {
         }
     }
 
-    /// Reads the field at `start`, in which bytes may be escaped; nothing where more bytes are needed.
-    fn escaped(
-        self,
-        escape: u8,
-        window: &[u8],
-        start: usize,
-        settled: bool,
-        wanted: bool,
-        cells: &mut Cells,
-    ) -> Option<Field> {
+    /// Returns where the field at `start` ends, in which bytes may be escaped; nothing where more bytes are needed.
+    fn escaped_end(self, escape: u8, window: &[u8], start: usize, settled: bool) -> Option<usize> {
         let mut from = start;
-        let after = loop {
+        loop {
             let place = memchr3(self.delimiter, b'\n', b'\r', &window[from..]);
             let after = place.map_or(window.len(), |place| from + place);
             match memchr(escape, &window[from..after]) {
                 Some(place) => from = after_escaped(window, from + place, settled)?,
-                None => break after,
+                None => return Some(after),
             }
-        };
-        let text = &window[start..self.before_blanks(window, start, after)];
-        if wanted && memchr(escape, text).is_some() {
-            cells.push_held(|held| self.unescape(escape, text, held));
-        } else if wanted {
-            cells.push(Cell::new(start, start + text.len()));
         }
-        Some(Field { after, lines: count_line_ends(&window[start..after]) })
     }
 
-    /// Reads the quoted field at `start`.
-    fn quoted(
-        self,
-        quote: u8,
-        window: &[u8],
-        start: usize,
-        settled: bool,
-        wanted: bool,
-        cells: &mut Cells,
-    ) -> Result<Field, Scan> {
+    /// Pushes the cell of the field from `start` to the end of `window`, in which bytes may be escaped.
+    fn push_escaped(self, escape: u8, window: &[u8], start: usize, cells: &mut Cells) {
+        let text = &window[start..self.before_blanks(window, start, window.len())];
+        if memchr(escape, text).is_some() {
+            cells.push_held(|held| self.unescape(escape, text, held));
+        } else {
+            cells.push(Cell::new(start, start + text.len()));
+        }
+    }
+
+    /// Reads the field at `start`, where its quote is. Its cell is pushed where it is `wanted`.
+    fn quoted(self, window: &[u8], start: usize, settled: bool, wanted: Option<&mut Cells>) -> Result<Field, Scan> {
+        let quote = window[start];
         let mut doubled = false;
         let mut from = start + 1;
         let (close, after) = loop {
@@ -355,13 +358,13 @@ impl Splitter {
             }
         };
         let text = &window[start + 1..close];
-        if wanted && doubled {
-            cells.push_held(|held| match self.escape {
+        match wanted {
+            Some(cells) if doubled => cells.push_held(|held| match self.escape {
                 None => undouble(text, quote, held),
                 Some(escape) => self.unescape(escape, text, held),
-            });
-        } else if wanted {
-            cells.push(Cell::new(start + 1, close));
+            }),
+            Some(cells) => cells.push(Cell::new(start + 1, close)),
+            None => {}
         }
         Ok(Field { after, lines: count_line_ends(text) })
     }

@@ -161,28 +161,25 @@ impl Case {
         }
     }
 
-    /// Checks the one record of `bytes` that is set aside.
+    /// Returns the one record of `bytes` that is quarantined.
     #[track_caller]
-    fn check(
-        &self,
-        bytes: &[u8],
-        reason: Reason,
-        column: Option<&str>,
-        message: &str,
-        (line, offset): (u64, u64),
-        raw: &[u8],
-    ) {
+    fn quarantined(&self, bytes: &[u8]) -> Aside {
         let (kept, _) = self.read(bytes).unwrap();
-        let expected = Aside {
-            reason,
-            column: column.map(str::to_owned),
-            message: message.to_owned(),
-            offset,
-            line,
-            length: raw.len() as u64,
-            bytes: raw.to_vec(),
-        };
-        assert_eq!(kept.aside, [expected]);
+        let [record] = <[Aside; 1]>::try_from(kept.aside).unwrap();
+        record
+    }
+}
+
+impl Aside {
+    #[track_caller]
+    fn stands_at(self, (line, offset): (u64, u64), raw: &[u8]) -> Self {
+        assert_eq!((self.line, self.offset, self.length, &*self.bytes), (line, offset, raw.len() as u64, raw));
+        self
+    }
+
+    #[track_caller]
+    fn says(&self, reason: Reason, column: Option<&str>, message: &str) {
+        assert_eq!((self.reason, self.column.as_deref(), &*self.message), (reason, column, message));
     }
 }
 
@@ -233,12 +230,12 @@ fn every_type_is_read() {
 fn quotes_that_tear_cost_one_line() {
     let case = Case::csv(&[("a", "int64"), ("b", "string")]);
     let open = "expected a closing quote, found none before the end of the file or the limit";
-    case.check(b"a,b\n1,\"x\n2,y\n", Reason::Quote, None, open, (2, 4), b"1,\"x\n");
+    case.quarantined(b"a,b\n1,\"x\n2,y\n").stands_at((2, 4), b"1,\"x\n").says(Reason::Quote, None, open);
     let after = "expected a delimiter or a line end after a closing quote, found text";
-    case.check(b"a,b\n1,\"x\r\n2,\"y\"\n3,z", Reason::Quote, None, after, (2, 4), b"1,\"x\r\n");
+    case.quarantined(b"a,b\n1,\"x\r\n2,\"y\"\n3,z").stands_at((2, 4), b"1,\"x\r\n").says(Reason::Quote, None, after);
     let fields = "expected 2 fields, found 3 in 2 lines that quotes join";
     let texts = Case::csv(&[("a", "string"), ("b", "string")]);
-    texts.check(b"a,b\n1,\"x\n2\",3\n4,z\n", Reason::Fields, None, fields, (2, 4), b"1,\"x\n");
+    texts.quarantined(b"a,b\n1,\"x\n2\",3\n4,z\n").stands_at((2, 4), b"1,\"x\n").says(Reason::Fields, None, fields);
     let (kept, _) = case.read(b"a,b\n1,\"x\n2,y\n3,\"z\"\"\"\n").unwrap();
     assert_eq!(kept.rows, [["2", "y", "3", "9"], ["3", "z\"", "4", "13"]]);
 }
@@ -258,8 +255,16 @@ fn a_quote_that_closes_beyond_the_limit_counts_as_open() {
 #[test]
 fn a_wrong_number_of_fields_is_set_aside() {
     let case = Case::csv(&[("a", "int64"), ("b", "string")]);
-    case.check(b"a,b\n1,x,y\n2,z\n", Reason::Fields, None, "expected 2 fields, found 3", (2, 4), b"1,x,y\n");
-    case.check(b"a,b\n1,x\r2\r\n", Reason::Fields, None, "expected 2 fields, found 1", (3, 8), b"2\r\n");
+    case.quarantined(b"a,b\n1,x,y\n2,z\n").stands_at((2, 4), b"1,x,y\n").says(
+        Reason::Fields,
+        None,
+        "expected 2 fields, found 3",
+    );
+    case.quarantined(b"a,b\n1,x\r2\r\n").stands_at((3, 8), b"2\r\n").says(
+        Reason::Fields,
+        None,
+        "expected 2 fields, found 1",
+    );
 }
 
 #[test]
@@ -294,15 +299,15 @@ fn a_record_longer_than_the_limit_is_counted_whole_and_kept_in_part() {
 fn a_value_of_another_type_is_set_aside() {
     let case = Case::csv(&[("a", "int64"), ("b", "decimal(4,1)")]);
     let message = "expected a whole number, found `1.0`";
-    case.check(b"a,b\n1.0,x\n", Reason::Type, Some("a"), message, (2, 4), b"1.0,x\n");
+    case.quarantined(b"a,b\n1.0,x\n").stands_at((2, 4), b"1.0,x\n").says(Reason::Type, Some("a"), message);
     let message = "expected a number with at most 1 digits after the point, found `1.25`";
-    case.check(b"b,a\n1.25,1\n", Reason::Type, Some("b"), message, (2, 4), b"1.25,1\n");
+    case.quarantined(b"b,a\n1.25,1\n").stands_at((2, 4), b"1.25,1\n").says(Reason::Type, Some("b"), message);
     let case = Case::csv(&[("at", "timestamp")]);
     let message = "expected a time such as 2026-01-31T23:59:00Z, found `soon\\t`";
-    case.check(b"at\nsoon\t\n", Reason::Type, Some("at"), message, (2, 3), b"soon\t\n");
+    case.quarantined(b"at\nsoon\t\n").stands_at((2, 3), b"soon\t\n").says(Reason::Type, Some("at"), message);
     let case = case.with("at", |column| column.formats = vec!["%d.%m.%Y".into(), "%s".into()]);
     let message = "expected a time of the form `%d.%m.%Y` or `%s`, found `2026-01-31`";
-    case.check(b"at\n2026-01-31\n", Reason::Type, Some("at"), message, (2, 3), b"2026-01-31\n");
+    case.quarantined(b"at\n2026-01-31\n").stands_at((2, 3), b"2026-01-31\n").says(Reason::Type, Some("at"), message);
 }
 
 #[test]
@@ -310,26 +315,46 @@ fn a_value_out_of_range_is_set_aside() {
     let case = Case::csv(&[("a", "int64")]);
     let message =
         "expected a whole number from -9223372036854775808 to 9223372036854775807, found `9223372036854775808`";
-    case.check(b"a\n9223372036854775808\n", Reason::Range, Some("a"), message, (2, 2), b"9223372036854775808\n");
+    case.quarantined(b"a\n9223372036854775808\n").stands_at((2, 2), b"9223372036854775808\n").says(
+        Reason::Range,
+        Some("a"),
+        message,
+    );
     let case = Case::csv(&[("a", "decimal(4,1)")]).with("a", |column| {
         column.rules.min = Some("-2".into());
         column.rules.max = Some("9.5".into());
     });
-    case.check(b"a\n9.6\n9.50\n", Reason::Range, Some("a"), "expected at most 9.5, found `9.6`", (2, 2), b"9.6\n");
-    case.check(b"a\n-2\n-2.1", Reason::Range, Some("a"), "expected at least -2, found `-2.1`", (3, 5), b"-2.1");
+    case.quarantined(b"a\n9.6\n9.50\n").stands_at((2, 2), b"9.6\n").says(
+        Reason::Range,
+        Some("a"),
+        "expected at most 9.5, found `9.6`",
+    );
+    case.quarantined(b"a\n-2\n-2.1").stands_at((3, 5), b"-2.1").says(
+        Reason::Range,
+        Some("a"),
+        "expected at least -2, found `-2.1`",
+    );
     let message = "expected a number with at most 3 digits before the point, found `1000`";
-    case.check(b"a\n1000\n", Reason::Range, Some("a"), message, (2, 2), b"1000\n");
+    case.quarantined(b"a\n1000\n").stands_at((2, 2), b"1000\n").says(Reason::Range, Some("a"), message);
 }
 
 #[test]
 fn a_missing_value_is_set_aside_where_one_is_required() {
     let case = Case::csv(&[("a", "int64!"), ("b", "string")]).with("a", |column| column.null.push("N/A".into()));
     let message = "expected a value, found `N/A`, which stands for null";
-    case.check(b"a,b\nN/A,x\n", Reason::Null, Some("a"), message, (2, 4), b"N/A,x\n");
-    case.check(b"a,b\n ,x\n", Reason::Null, Some("a"), "expected a value, found nothing", (2, 4), b" ,x\n");
+    case.quarantined(b"a,b\nN/A,x\n").stands_at((2, 4), b"N/A,x\n").says(Reason::Null, Some("a"), message);
+    case.quarantined(b"a,b\n ,x\n").stands_at((2, 4), b" ,x\n").says(
+        Reason::Null,
+        Some("a"),
+        "expected a value, found nothing",
+    );
     let mut case = Case::ndjson(&[("a", "int64"), ("b", "string")]);
     case.contract.key = vec!["a".into()];
-    case.check(b"{}\n{\"a\":1}\n", Reason::NullKey, Some("a"), "expected a value, found null", (1, 0), b"{}\n");
+    case.quarantined(b"{}\n{\"a\":1}\n").stands_at((1, 0), b"{}\n").says(
+        Reason::NullKey,
+        Some("a"),
+        "expected a value, found null",
+    );
 }
 
 #[test]
@@ -337,38 +362,43 @@ fn a_value_that_is_not_allowed_is_set_aside() {
     let case =
         Case::csv(&[("a", "string")]).with("a", |column| column.rules.values = vec!["new".into(), "open".into()]);
     let message = "expected one of `new`, `open`, found `Open`";
-    case.check(b"a\nopen\nOpen\n", Reason::Enum, Some("a"), message, (3, 7), b"Open\n");
+    case.quarantined(b"a\nopen\nOpen\n").stands_at((3, 7), b"Open\n").says(Reason::Enum, Some("a"), message);
     let case = Case::csv(&[("a", "decimal(4,2)")]).with("a", |column| column.rules.values = vec!["1.5".into()]);
     let message = "expected one of `1.5`, found `1.51`";
-    case.check(b"a\n1.50\n1.51\n", Reason::Enum, Some("a"), message, (3, 7), b"1.51\n");
+    case.quarantined(b"a\n1.50\n1.51\n").stands_at((3, 7), b"1.51\n").says(Reason::Enum, Some("a"), message);
 }
 
 #[test]
 fn a_text_that_does_not_match_is_set_aside() {
     let case = Case::csv(&[("a", "string")]).with("a", |column| column.rules.pattern = Some("^[a-z]+@".into()));
     let message = "expected text that matches `^[a-z]+@`, found `x.y@z`";
-    case.check(b"a\nx@z\nx.y@z\n", Reason::Pattern, Some("a"), message, (3, 6), b"x.y@z\n");
+    case.quarantined(b"a\nx@z\nx.y@z\n").stands_at((3, 6), b"x.y@z\n").says(Reason::Pattern, Some("a"), message);
 }
 
 #[test]
 fn bytes_that_are_not_utf_8_are_set_aside() {
     let case = Case::csv(&[("a", "string"), ("b", "int64")]);
     let message = "expected UTF-8 text (`encoding` in `format`), found `\\xe9t\\xe9`";
-    case.check(b"a,b\nx,1\n\xe9t\xe9,2\n", Reason::Encoding, Some("a"), message, (3, 8), b"\xe9t\xe9,2\n");
-    case.check(
-        b"a,b\nx,\xff\n",
+    case.quarantined(b"a,b\nx,1\n\xe9t\xe9,2\n").stands_at((3, 8), b"\xe9t\xe9,2\n").says(
+        Reason::Encoding,
+        Some("a"),
+        message,
+    );
+    case.quarantined(b"a,b\nx,\xff\n").stands_at((2, 4), b"x,\xff\n").says(
         Reason::Encoding,
         Some("b"),
         "expected UTF-8 text (`encoding` in `format`), found `\\xff`",
-        (2, 4),
-        b"x,\xff\n",
     );
     // Together these two cells are valid, but neither is alone.
     let (kept, _) = case.read(b"a,b\n\xe4\xb8,1\n\xad,2\n").unwrap();
     assert_eq!(kept.aside.len(), 2);
     let case = Case::ndjson(&[("a", "string")]);
     let message = "expected UTF-8 text (`encoding` in `format`), found other bytes at byte 7 of the line";
-    case.check(b"{\"a\":\"\xe9\"}\n", Reason::Encoding, None, message, (1, 0), b"{\"a\":\"\xe9\"}\n");
+    case.quarantined(b"{\"a\":\"\xe9\"}\n").stands_at((1, 0), b"{\"a\":\"\xe9\"}\n").says(
+        Reason::Encoding,
+        None,
+        message,
+    );
 }
 
 #[test]
@@ -376,7 +406,11 @@ fn a_time_that_never_was_is_set_aside() {
     let mut case = Case::csv(&[("at", "timestamp")]);
     case.contract.parse_zone = Tz::America__New_York;
     let message = "expected a time that clocks in America/New_York have shown, found `2025-03-09 02:30`";
-    case.check(b"at\n2025-03-09 02:30\n", Reason::DstGap, Some("at"), message, (2, 3), b"2025-03-09 02:30\n");
+    case.quarantined(b"at\n2025-03-09 02:30\n").stands_at((2, 3), b"2025-03-09 02:30\n").says(
+        Reason::DstGap,
+        Some("at"),
+        message,
+    );
     assert_eq!(case.rows(b"at\n2025-11-02 01:30\n"), [["2025-11-02T05:30:00Z", "2", "3"]]);
     case.contract.parse_zone = Tz::Asia__Shanghai;
     assert_eq!(case.rows(b"at\n2025-03-09 02:30\n"), [["2025-03-08T18:30:00Z", "2", "3"]]);
@@ -389,7 +423,7 @@ fn lines_that_are_not_one_object_are_set_aside() {
     let case = Case::ndjson(&[("a", "int64")]);
     let check = |line: &str, message: &str| {
         let bytes = format!("{{\"a\":1}}\n{line}\n");
-        case.check(bytes.as_bytes(), Reason::Json, None, message, (2, 8), &bytes.as_bytes()[8..]);
+        case.quarantined(bytes.as_bytes()).stands_at((2, 8), &bytes.as_bytes()[8..]).says(Reason::Json, None, message);
     };
     let at = "expected one JSON object, found a mistake at byte";
     check("{\"a\":1", &format!("{at} 6 of the line: EOF while parsing an object"));
@@ -434,7 +468,11 @@ fn objects_are_read_by_name() {
 #[test]
 fn nested_values_are_text_or_no_value_and_not_too_deep() {
     let mut case = Case::ndjson(&[("a", "int64"), ("b", "string")]);
-    case.check(b"{\"a\":[1]}", Reason::Type, Some("a"), "expected a whole number, found `[1]`", (1, 0), b"{\"a\":[1]}");
+    case.quarantined(b"{\"a\":[1]}").stands_at((1, 0), b"{\"a\":[1]}").says(
+        Reason::Type,
+        Some("a"),
+        "expected a whole number, found `[1]`",
+    );
     case.limits.record_bytes = 1 << 19;
     case.limits.file_bytes = 1 << 21;
     let nested = |name: &str, depth: usize| format!("{{\"{name}\":{}{}}}\n", "[".repeat(depth), "]".repeat(depth));
@@ -451,7 +489,7 @@ fn nested_values_are_text_or_no_value_and_not_too_deep() {
 fn the_first_column_at_fault_is_named() {
     let case = Case::csv(&[("a", "int64"), ("b", "date!")]);
     let message = "expected a whole number, found `x`";
-    case.check(b"b,a\n,x\n", Reason::Type, Some("a"), message, (2, 4), b",x\n");
+    case.quarantined(b"b,a\n,x\n").stands_at((2, 4), b",x\n").says(Reason::Type, Some("a"), message);
 }
 
 #[test]
@@ -832,7 +870,7 @@ fn values_inside_objects_are_found_by_their_path() {
     assert_eq!(outcome.unknown_columns, ["via.source.to", "via.channel"]);
     let line = b"{\"via\":\"web\"}";
     let message = "expected one JSON object, found a mistake at byte 13 of the line: `via` is no object, and the contract looks inside it";
-    case.check(line, Reason::Json, None, message, (1, 0), line);
+    case.quarantined(line).stands_at((1, 0), line).says(Reason::Json, None, message);
 }
 
 /// Orders of several items each: every item is a row.
@@ -916,7 +954,11 @@ fn a_record_of_which_one_row_fails_is_set_aside_once_and_whole() {
     let bad = "{\"id\":2,\"items\":[{\"sku\":\"a\"},{\"sku\":\"c\"},{\"sku\":\"d\"},{\"sku\":\"b\"}]}\n";
     let text = format!("{good}{bad}{good}");
     let message = "expected one of `a`, `b`, found `c`";
-    case.check(text.as_bytes(), Reason::Enum, Some("sku"), message, (2, good.len() as u64), bad.as_bytes());
+    case.quarantined(text.as_bytes()).stands_at((2, good.len() as u64), bad.as_bytes()).says(
+        Reason::Enum,
+        Some("sku"),
+        message,
+    );
     let (kept, outcome) = case.read(text.as_bytes()).unwrap();
     assert_eq!(kept.rows.iter().map(|row| row[3].as_str()).collect::<Vec<_>>(), ["1", "1", "3", "3"]);
     assert_eq!((outcome.ledger.accepted, outcome.ledger.quarantined, outcome.ledger.rows), (2, 1, 4));
@@ -933,8 +975,9 @@ fn a_record_of_which_one_row_fails_is_set_aside_once_and_whole() {
 #[test]
 fn what_cannot_be_made_into_rows_is_set_aside() {
     let case = items();
-    let check =
-        |line: &str, message: &str| case.check(line.as_bytes(), Reason::Json, None, message, (1, 0), line.as_bytes());
+    let check = |line: &str, message: &str| {
+        case.quarantined(line.as_bytes()).stands_at((1, 0), line.as_bytes()).says(Reason::Json, None, message);
+    };
     let no_array = |found: &str| format!("expected an array as `items` (`explode` in `format`), found `{found}`");
     check(r#"{"id":1,"items":{"sku":"a"}}"#, &no_array(r#"{"sku":"a"}"#));
     check(r#"{"id":1,"items":"[1]"}"#, &no_array("[1]"));
@@ -948,13 +991,13 @@ fn what_cannot_be_made_into_rows_is_set_aside() {
     let deep = exploded("a", &[("x", "string", "a.x.y")]);
     let line = br#"{"a":[{"x":{"y":1}},{"x":3}]}"#;
     let message = format!("{at} 27 of the line: `a.x` is no object, and the contract looks inside it");
-    deep.check(line, Reason::Json, None, &message, (1, 0), line);
+    deep.quarantined(line).stands_at((1, 0), line).says(Reason::Json, None, &message);
     let mut case = exploded("a", &[("a", "string", "")]);
     case.limits.nesting_depth = 3;
     assert_eq!(case.rows(br#"{"a":[[[1]]]}"#).len(), 1);
     let line = br#"{"a":[[[[1]]]]}"#;
     let message = "expected values nested at most 3 deep (`limits.nesting_depth`), found deeper ones";
-    case.check(line, Reason::Json, None, message, (1, 0), line);
+    case.quarantined(line).stands_at((1, 0), line).says(Reason::Json, None, message);
 }
 
 #[test]
@@ -1015,13 +1058,10 @@ fn what_is_unknown_is_taken_as_json() {
         case.rows(b"id,x,y\n1\n2,a\n").iter().map(|row| row[1].as_str()).collect::<Vec<_>>(),
         ["∅", "{\"x\":\"a\"}"]
     );
-    case.check(
-        b"id,x\n1,\xff\n2,a\n",
+    case.quarantined(b"id,x\n1,\xff\n2,a\n").stands_at((2, 5), b"1,\xff\n").says(
         Reason::Encoding,
         Some("more"),
         "expected UTF-8 text (`encoding` in `format`), found `{\"x\":\"\\xff\"}`",
-        (2, 5),
-        b"1,\xff\n",
     );
 }
 
@@ -1144,7 +1184,11 @@ fn a_record_that_breaks_a_rule_is_set_aside_under_its_name() {
     let check = |line: &str, column: &str, reason: Reason, message: &str| {
         let text = format!("{head}{fine}{line}\n");
         let place = (6, (head.len() + fine.len()) as u64);
-        case.check(text.as_bytes(), reason, Some(column), message, place, format!("{line}\n").as_bytes());
+        case.quarantined(text.as_bytes()).stands_at(place, format!("{line}\n").as_bytes()).says(
+            reason,
+            Some(column),
+            message,
+        );
     };
     check("2,1.99,,,", "n", Reason::Rule, "expected `n <= d` (rule `paid`), found `2` and `1.99`");
     check(",,,,x", "s", Reason::Test, "expected `s <> 'x'` (rule `not_x`), found `x`");
@@ -1230,27 +1274,21 @@ fn texts_are_normalised_before_anything_else() {
         ]
     );
     let message = "expected an address such as name@example.com, found ` nobody`";
-    case.check(b"mail\n nobody\n", Reason::Type, Some("mail"), message, (2, 5), b" nobody\n");
+    case.quarantined(b"mail\n nobody\n").stands_at((2, 5), b" nobody\n").says(Reason::Type, Some("mail"), message);
     let message = "expected one of `a@b.cn`, found `B@B.cn`";
-    case.check(b"mail\nB@B.cn\n", Reason::Enum, Some("mail"), message, (2, 5), b"B@B.cn\n");
+    case.quarantined(b"mail\nB@B.cn\n").stands_at((2, 5), b"B@B.cn\n").says(Reason::Enum, Some("mail"), message);
     let message = "expected gb18030 text (`encoding` in `format`), found `\\xff`";
     case.contract.encoding = encoding_rs::GB18030;
-    case.check(
-        b"mail\n\xff\n",
+    case.quarantined(b"mail\n\xff\n").stands_at((2, 5), b"\xff\xff\n").says(
         Reason::Encoding,
         Some("mail"),
         "expected gb18030 text (`encoding` in `format`), found `\\xff\\xff`",
-        (2, 5),
-        b"\xff\xff\n",
     );
     case.contract.encoding = encoding_rs::UTF_8;
-    case.check(
-        b"mail\n\xff\n",
+    case.quarantined(b"mail\n\xff\n").stands_at((2, 5), b"\xff\n").says(
         Reason::Encoding,
         Some("mail"),
         &message.replace("gb18030", "UTF-8"),
-        (2, 5),
-        b"\xff\n",
     );
 }
 
