@@ -68,7 +68,7 @@ impl Terms {
     }
 }
 
-/// One promise of `[checks]`.
+/// One check of `[checks]`.
 #[derive(Debug, Clone)]
 pub struct CheckDeclaration {
     /// Its name, unique in its contract.
@@ -81,7 +81,7 @@ pub struct CheckDeclaration {
     pub terms: Terms,
 }
 
-/// What a promise of `[checks]` asks.
+/// What a check of `[checks]` asks.
 #[derive(Debug, Clone)]
 pub enum Rule {
     /// The values of these columns together do not come twice; rows with a null among them are passed over.
@@ -116,14 +116,7 @@ pub enum Rule {
         down: Option<f64>,
     },
     /// The greatest value of a date or timestamp is not far behind the clock.
-    Newest {
-        /// The column.
-        column: Located,
-        /// How far at most, in seconds.
-        within_seconds: i64,
-        /// The same as it is written.
-        within: Located,
-    },
+    Newest(Newest),
     /// How many distinct values a column has; nulls are none.
     Distinct {
         /// The column.
@@ -134,38 +127,11 @@ pub enum Rule {
         max: Option<u64>,
     },
     /// A column does not fall, or does not rise, from one row to the next.
-    Monotone {
-        /// The column.
-        column: Located,
-        /// Whether it must not rise; otherwise it must not fall.
-        is_falling: bool,
-        /// What orders the rows.
-        order: Located,
-        /// The columns whose values make a sequence of its own.
-        per: Vec<Located>,
-    },
+    Monotone(Monotone),
     /// Between the first and the last day none is missing.
-    NoGaps {
-        /// The column of days.
-        day: Located,
-        /// The columns whose values make a sequence of its own.
-        per: Vec<Located>,
-        /// The table that says which days there are; every day without.
-        calendar: Option<Calendar>,
-    },
+    NoGaps(NoGaps),
     /// A value equals that of another table.
-    Equal {
-        /// This side.
-        here: Side,
-        /// The other table.
-        table: Located,
-        /// What is asked of it.
-        there: Side,
-        /// SQL that chooses its rows.
-        there_filter: Option<Located>,
-        /// How far the two may be apart; nothing stands for equal.
-        tolerance: Option<f64>,
-    },
+    Equal(Equation),
     /// The newest days are not far from the days before them.
     Usual(Usual),
 }
@@ -180,12 +146,12 @@ impl Rule {
             Self::Holds { .. } => "holds",
             Self::Rows { .. } => "rows",
             Self::RowChange { .. } => "row_change",
-            Self::Newest { .. } => "newest",
+            Self::Newest(_) => "newest",
             Self::Distinct { .. } => "distinct",
-            Self::Monotone { is_falling: false, .. } => "never_falls",
-            Self::Monotone { is_falling: true, .. } => "never_rises",
-            Self::NoGaps { .. } => "no_gaps",
-            Self::Equal { .. } => "equal",
+            Self::Monotone(Monotone { is_falling: false, .. }) => "never_falls",
+            Self::Monotone(Monotone { is_falling: true, .. }) => "never_rises",
+            Self::NoGaps(_) => "no_gaps",
+            Self::Equal(_) => "equal",
             Self::Usual(_) => "usual",
         }
     }
@@ -200,6 +166,41 @@ pub struct To {
     pub columns: Vec<Located>,
 }
 
+/// How far the greatest value of a column may be behind the clock.
+#[derive(Debug, Clone)]
+pub struct Newest {
+    /// The column.
+    pub column: Located,
+    /// How far at most, in seconds.
+    pub within_seconds: i64,
+    /// The same as it is written.
+    pub within: Located,
+}
+
+/// A column whose values go one way in an order of the rows.
+#[derive(Debug, Clone)]
+pub struct Monotone {
+    /// The column.
+    pub column: Located,
+    /// Whether it must not rise; otherwise it must not fall.
+    pub is_falling: bool,
+    /// What orders the rows.
+    pub order: Located,
+    /// The columns whose values make a sequence of its own.
+    pub per: Vec<Located>,
+}
+
+/// Days of which none is missing.
+#[derive(Debug, Clone)]
+pub struct NoGaps {
+    /// The column of days.
+    pub day: Located,
+    /// The columns whose values make a sequence of its own.
+    pub per: Vec<Located>,
+    /// The table that says which days there are; every day without.
+    pub calendar: Option<Calendar>,
+}
+
 /// A table of days.
 #[derive(Debug, Clone)]
 pub struct Calendar {
@@ -209,6 +210,21 @@ pub struct Calendar {
     pub day: Located,
     /// SQL that chooses the days that count.
     pub filter: Option<Located>,
+}
+
+/// What two tables must agree on.
+#[derive(Debug, Clone)]
+pub struct Equation {
+    /// This side.
+    pub here: Side,
+    /// The other table.
+    pub table: Located,
+    /// What is asked of it.
+    pub there: Side,
+    /// SQL that chooses its rows.
+    pub there_filter: Option<Located>,
+    /// How far the two may be apart; nothing stands for equal.
+    pub tolerance: Option<f64>,
 }
 
 /// One side of an equation: an aggregate, for each value of some columns.

@@ -27,7 +27,9 @@ use indexmap::IndexMap;
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
 
-pub use check::{Calendar, CheckDeclaration, Rule, Severity, Side, Terms, To, Usual};
+pub use check::{
+    Calendar, CheckDeclaration, Equation, Monotone, Newest, NoGaps, Rule, Severity, Side, Terms, To, Usual,
+};
 pub use column::{ColumnDoc, ColumnType, Normaliser, Rules, timestamp};
 pub use condition::{Comparison, Condition, Operand, RecordRule, RuleReason, Test};
 pub use contract::{

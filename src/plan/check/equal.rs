@@ -1,20 +1,15 @@
-//! A promise that two tables tell the same.
+//! A check that two tables say the same.
 
 use super::question::From;
 use super::{CheckQuery, Maker, for_each, group_by, leading, quoted, stored};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::project::{Located, Side};
+use crate::project::{Equation, Side};
 use crate::sql_text::identifier;
 
 impl Maker<'_> {
-    pub(super) fn equal(
-        &self,
-        here: &Side,
-        from: &From,
-        (table, there, there_filter): (&Located, &Side, Option<&Located>),
-        tolerance: Option<f64>,
-        mistakes: &mut Diagnostics,
-    ) -> Option<CheckQuery> {
+    pub(super) fn equal(&self, equation: &Equation, from: &From, mistakes: &mut Diagnostics) -> Option<CheckQuery> {
+        let Equation { here, table, there, there_filter, tolerance } = equation;
+        let there_filter = there_filter.as_ref();
         let schema = stored(self.workspace, self.contract, table, mistakes)?;
         for (our, their) in here.by.iter().zip(&there.by) {
             let (ours, theirs) = (self.column(our, mistakes), self.column_of(&table.text, schema, their, mistakes));
@@ -56,7 +51,7 @@ impl Maker<'_> {
             leading(&shown.collect::<Vec<_>>()),
             group_by(&groups)
         );
-        let apart = match tolerance {
+        let apart = match *tolerance {
             // Where one side has no such group it counts as 0.
             Some(limit) if are_numbers => format!("abs(coalesce(\"here\", 0) - coalesce(\"there\", 0)) > {limit:?}"),
             None if are_numbers => "coalesce(\"here\", 0) <> coalesce(\"there\", 0)".to_owned(),

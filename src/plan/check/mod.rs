@@ -1,6 +1,6 @@
-//! Turns what contracts promise into queries for the rows that break it.
+//! Turns the checks of contracts into queries for the rows that break them.
 //!
-//! A promise of a query of `sql/checks/` is that query itself. The SQL that people write into `[checks]` is bound
+//! A query of `sql/checks/` is its check itself. The SQL that people write into `[checks]` is bound
 //! here, alone and in its place, so that a mistake in it is found before anything runs and shown where it stands.
 
 mod equal;
@@ -26,10 +26,10 @@ use crate::functions;
 use crate::project::{Located, ModelColumn, ModelContract, Rules, Terms, To};
 use crate::sql_text::{identifier, text};
 
-/// The variable that stands for the published rows of a table, in the SQL of a promise. Nobody can declare it.
+/// The variable that stands for the published rows of a table, in the SQL of a check. Nobody can declare it.
 pub const PUBLISHED_ROWS: &str = "_published_rows";
 
-/// A promise, as a query: what a table must keep to. Prose says promise, as `docs/checks.md` does, and code says check.
+/// A check, as a query: what a table must keep to.
 ///
 /// - `name` is unique in a workspace: a query's own name, or the table's with the rule.
 /// - The SQL reads stored tables and, for a query of `sql/checks/`, what that reads.
@@ -37,7 +37,7 @@ pub const PUBLISHED_ROWS: &str = "_published_rows";
 pub struct Check {
     /// Its name.
     pub name: String,
-    /// The table that promises it; none for a query of `sql/checks/` that names no table.
+    /// The table that declares it; none for a query of `sql/checks/` that names no table.
     pub table: Option<String>,
     /// What it asks: the key of the contract, or `assert`.
     pub kind: &'static str,
@@ -90,7 +90,7 @@ impl Canonical for Denominator {
     }
 }
 
-/// How many rows a promise is asked of.
+/// How many rows a check is asked of.
 #[derive(Debug, Clone)]
 pub enum Denominator {
     /// As many as this SELECT counts.
@@ -101,7 +101,7 @@ pub enum Denominator {
     Unknown,
 }
 
-/// What a promise is made of, before its name and terms are put to it.
+/// What a check is made of, before its name and terms are put to it.
 struct CheckQuery {
     kind: &'static str,
     message: String,
@@ -114,18 +114,18 @@ struct CheckQuery {
 }
 
 impl CheckQuery {
-    /// A promise of a kind that its caller knows.
+    /// A check of a kind that its caller knows.
     fn of(message: String, failing: String, tested: Option<String>) -> Self {
         Self { kind: "", message, failing, tested, others: BTreeSet::new(), variables: BTreeSet::new() }
     }
 
-    /// A promise about the one row that `sql` returns.
+    /// A check of the one row that `sql` returns.
     fn one_value(sql: &str, broken: &str, message: String) -> Self {
         Self::of(message, format!("select * from ({sql}) where {broken}"), None)
     }
 }
 
-/// Returns the promises of the table `name`, in order: its key, its columns' rules, its checks.
+/// Returns the checks of the table `name`, in order: its key, its columns' rules, its checks.
 pub(super) fn of(
     workspace: &Workspace,
     state: &SessionState,
@@ -147,10 +147,10 @@ pub(super) fn of(
         maker.nobody_asks(mistakes);
         return Vec::new();
     }
-    let mut promises = maker.of_key();
-    promises.extend(maker.of_columns(mistakes));
-    promises.extend(maker.of_checks(mistakes));
-    promises
+    let mut checks = maker.of_key();
+    checks.extend(maker.of_columns(mistakes));
+    checks.extend(maker.of_checks(mistakes));
+    checks
 }
 
 /// A query of `sql/checks/`: its rows are what is wrong.
@@ -218,7 +218,7 @@ fn stored<'a>(
     None
 }
 
-/// Makes the promises of one table.
+/// Makes the checks of one table.
 struct Maker<'a> {
     workspace: &'a Workspace,
     state: &'a SessionState,
@@ -256,11 +256,11 @@ impl Maker<'_> {
     /// The rows of a view are never there to be asked.
     fn nobody_asks(&self, mistakes: &mut Diagnostics) {
         let contract = self.contract;
-        let promises = |of: &ModelColumn| {
+        let has_checks = |of: &ModelColumn| {
             of.rules != Rules::default() || of.unique || of.relation.is_some() || of.max_change.is_some()
         };
         let columns = contract.columns.values().zip(&contract.places.columns);
-        let column = columns.filter(|(of, _)| promises(of)).map(|(_, place)| place).next();
+        let column = columns.filter(|(of, _)| has_checks(of)).map(|(_, place)| place).next();
         let check = contract.checks.first().map(|check| &check.name.bytes);
         if let Some(place) = contract.places.key.first().or(column).or(check) {
             let message = format!("`{}` is a view, and checks run over stored tables", self.name);
@@ -285,7 +285,7 @@ impl Maker<'_> {
             &missing.join(" or "),
         );
         let columns = self.contract.key.iter().map(|column| identifier(column)).collect::<Vec<_>>().join(", ");
-        // Rows without a key are told by the other promise.
+        // Rows without a key break the other check.
         let unique = CheckQuery {
             kind: "unique",
             message: format!("the key ({key}) of `{}` must be unique", self.name),
@@ -298,17 +298,17 @@ impl Maker<'_> {
             variables: BTreeSet::new(),
         };
         let named = [("key.required", required), ("key.unique", unique)];
-        named.map(|(rule, asked)| self.promise(rule, &Terms::default(), asked)).into()
+        named.map(|(rule, asked)| self.check(rule, &Terms::default(), asked)).into()
     }
 
     fn of_columns(&self, mistakes: &mut Diagnostics) -> Vec<Check> {
-        let mut promises = Vec::new();
+        let mut checks = Vec::new();
         for ((column, of), place) in self.contract.columns.iter().zip(&self.contract.places.columns) {
             let Ok(field) = self.schema.field_with_name(column) else { continue };
             let (name, kind, rules) = (identifier(column), field.data_type(), &of.rules);
             let mut add = |asked: CheckQuery| {
                 let rule = format!("{column}.{}", asked.kind);
-                promises.push(self.promise(&rule, &of.terms, asked));
+                checks.push(self.check(&rule, &of.terms, asked));
             };
             let words = |words: String| format!("`{column}` of `{}` {words}", self.name);
             if rules.required {
@@ -341,10 +341,10 @@ impl Maker<'_> {
                 add(asked);
             }
         }
-        promises
+        checks
     }
 
-    /// A promise that each row keeps or breaks alone.
+    /// A check that each row passes or fails alone.
     fn of_rows(&self, kind: &'static str, message: String, broken: &str) -> CheckQuery {
         let table = identifier(self.name);
         CheckQuery {
@@ -362,7 +362,7 @@ impl Maker<'_> {
         let given = not_null(columns, None);
         CheckQuery {
             kind: "unique",
-            message: format!("{} of `{}` must be unique", told(columns), self.name),
+            message: format!("{} of `{}` must be unique", listed(columns), self.name),
             failing: format!(
                 "select {list}, count(*) as \"rows\" from {from} where {given} group by {list} having count(*) > 1"
             ),
@@ -379,7 +379,7 @@ impl Maker<'_> {
             columns.iter().map(|column| Located { text: column.text.clone(), bytes: to.table.bytes.clone() }).collect();
         let theirs = if to.columns.is_empty() { same.as_slice() } else { to.columns.as_slice() };
         if theirs.len() != columns.len() {
-            let message = format!("a relation of {} to {}: they are not as many", told(columns), told(theirs));
+            let message = format!("a relation of {} to {}: they are not as many", listed(columns), listed(theirs));
             mistakes.push(
                 Diagnostic::new(Code::ContractColumn, self.contract.file.at(to.table.bytes.clone()), message)
                     .help("name a column of the other table for each of ours, in the same order"),
@@ -414,9 +414,9 @@ impl Maker<'_> {
             kind: "relation",
             message: format!(
                 "{} of `{}` must be found as {} of `{}`",
-                told(columns),
+                listed(columns),
                 self.name,
-                told(theirs),
+                listed(theirs),
                 to.table.text
             ),
             failing: format!(
@@ -451,7 +451,7 @@ impl Maker<'_> {
         None
     }
 
-    fn promise(&self, rule: &str, terms: &Terms, asked: CheckQuery) -> Check {
+    fn check(&self, rule: &str, terms: &Terms, asked: CheckQuery) -> Check {
         let mut meaning = Parts::of("contract");
         meaning.add(engine::QUERY_VERSION);
         meaning.add(functions::VERSION.to_le_bytes());
@@ -510,11 +510,11 @@ fn group_by(columns: &[String]) -> String {
 }
 
 fn for_each(columns: &[Located]) -> String {
-    if columns.is_empty() { String::new() } else { format!(" for each {}", told(columns)) }
+    if columns.is_empty() { String::new() } else { format!(" for each {}", listed(columns)) }
 }
 
 /// Returns columns as people read them.
-fn told(columns: &[Located]) -> String {
+fn listed(columns: &[Located]) -> String {
     let names: Vec<&str> = columns.iter().map(|column| column.text.as_str()).collect();
     match names.as_slice() {
         [one] => format!("`{one}`"),

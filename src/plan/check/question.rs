@@ -1,4 +1,4 @@
-//! The promises of `[checks]`, each as a query: of single rows, and of the table as a whole.
+//! The checks of `[checks]`, each as a query: of single rows, and of the table as a whole.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
 use crate::plan::bind::plan_statement;
 use crate::plan::query::Query;
 use crate::plan::workspace::variable_value;
-use crate::project::{CheckDeclaration, Located, Rule, timestamp};
+use crate::project::{CheckDeclaration, Located, Newest, Rule, timestamp};
 use crate::sql_text::identifier;
 
 /// Seconds of a day.
@@ -31,11 +31,11 @@ impl Maker<'_> {
         let made = self.contract.checks.iter().filter_map(|check| {
             let mut own = Diagnostics::default();
             let asked = self.of_check(check, &mut own);
-            let promise = asked.filter(|_| own.is_empty()).and_then(|asked| {
-                self.binds(check, &asked, &mut own).then(|| self.promise(&check.name.text, &check.terms, asked))
+            let made = asked.filter(|_| own.is_empty()).and_then(|asked| {
+                self.binds(check, &asked, &mut own).then(|| self.check(&check.name.text, &check.terms, asked))
             });
             mistakes.extend(own);
-            promise
+            made
         });
         made.collect()
     }
@@ -58,9 +58,7 @@ impl Maker<'_> {
                 )
             }
             Rule::RowChange { up, down } => self.row_change(*up, *down, &from),
-            Rule::Newest { column, within_seconds, within } => {
-                self.newest(column, *within_seconds, within, &from, mistakes)?
-            }
+            Rule::Newest(newest) => self.newest(newest, &from, mistakes)?,
             Rule::Distinct { column, min, max } => {
                 self.column(column, mistakes)?;
                 let name = identifier(&column.text);
@@ -69,13 +67,9 @@ impl Maker<'_> {
                     format!("`{}` of `{}` must have {} distinct values", column.text, self.name, between(*min, *max));
                 CheckQuery::one_value(&sql, &outside("\"distinct_values\"", *min, *max), message)
             }
-            Rule::Monotone { column, is_falling, order, per } => {
-                self.monotone(column, *is_falling, order, per, &from, mistakes)?
-            }
-            Rule::NoGaps { day, per, calendar } => self.no_gaps(day, per, calendar.as_ref(), &from, mistakes)?,
-            Rule::Equal { here, table, there, there_filter, tolerance } => {
-                self.equal(here, &from, (table, there, there_filter.as_ref()), *tolerance, mistakes)?
-            }
+            Rule::Monotone(monotone) => self.monotone(monotone, &from, mistakes)?,
+            Rule::NoGaps(no_gaps) => self.no_gaps(no_gaps, &from, mistakes)?,
+            Rule::Equal(equation) => self.equal(equation, &from, mistakes)?,
             Rule::Usual(usual) => self.usual(usual, &from, mistakes)?,
         };
         asked.kind = check.question.kind();
@@ -88,7 +82,7 @@ impl Maker<'_> {
     /// said of the check as a whole; elsewhere nothing is, and binding every query anew would take long.
     fn binds(&self, check: &CheckDeclaration, asked: &CheckQuery, mistakes: &mut Diagnostics) -> bool {
         let several_meet =
-            matches!(check.question, Rule::Monotone { .. } | Rule::NoGaps { .. } | Rule::Equal { .. } | Rule::Usual(_));
+            matches!(check.question, Rule::Monotone(_) | Rule::NoGaps(_) | Rule::Equal(_) | Rule::Usual(_));
         if !several_meet {
             return true;
         }
@@ -164,18 +158,12 @@ impl Maker<'_> {
         CheckQuery::one_value(&sql, &broken.join(" or "), message)
     }
 
-    fn newest(
-        &self,
-        column: &Located,
-        seconds: i64,
-        within: &Located,
-        from: &From,
-        mistakes: &mut Diagnostics,
-    ) -> Option<CheckQuery> {
+    fn newest(&self, newest: &Newest, from: &From, mistakes: &mut Diagnostics) -> Option<CheckQuery> {
+        let Newest { column, within_seconds, within } = newest;
         let kind = self.column(column, mistakes)?;
         let mut variables = BTreeSet::from(["as_of".to_owned()]);
         let least = if kind == DataType::Date32 {
-            if seconds % DAY != 0 {
+            if within_seconds % DAY != 0 {
                 let message = format!("`{}` holds days, and `{}` are none", column.text, within.text);
                 mistakes.push(
                     Diagnostic::new(Code::RuleType, self.contract.file.at(within.bytes.clone()), message)
@@ -184,9 +172,9 @@ impl Maker<'_> {
                 return None;
             }
             variables.insert("reporting_zone".to_owned());
-            format!("local_day($as_of, $reporting_zone) - interval '{} days'", seconds / DAY)
+            format!("local_day($as_of, $reporting_zone) - interval '{} days'", within_seconds / DAY)
         } else if kind == timestamp() {
-            format!("$as_of - interval '{seconds} seconds'")
+            format!("$as_of - interval '{within_seconds} seconds'")
         } else {
             let message = format!("`{}` is of type {kind}, and `newest` is for dates and timestamps", column.text);
             mistakes.push(Diagnostic::new(Code::RuleType, self.contract.file.at(column.bytes.clone()), message));

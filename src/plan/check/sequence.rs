@@ -1,23 +1,16 @@
-//! Promises about rows in an order: a column that does not fall or rise, and days without gaps.
+//! Checks of rows in an order: a column that does not fall or rise, and days without gaps.
 
 use datafusion::arrow::datatypes::DataType;
 
 use super::question::From;
 use super::{CheckQuery, Maker, for_each, group_by, leading, not_null, quoted, stored};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
-use crate::project::{Calendar, Located};
+use crate::project::{Located, Monotone, NoGaps};
 use crate::sql_text::identifier;
 
 impl Maker<'_> {
-    pub(super) fn monotone(
-        &self,
-        column: &Located,
-        is_falling: bool,
-        order: &Located,
-        per: &[Located],
-        from: &From,
-        mistakes: &mut Diagnostics,
-    ) -> Option<CheckQuery> {
+    pub(super) fn monotone(&self, monotone: &Monotone, from: &From, mistakes: &mut Diagnostics) -> Option<CheckQuery> {
+        let Monotone { column, is_falling, order, per } = monotone;
         let (value, order_kind) = (self.column(column, mistakes), self.column(order, mistakes));
         self.all(per, mistakes)?;
         value?;
@@ -28,7 +21,7 @@ impl Maker<'_> {
         shown.push(identifier(&order.text));
         shown.push(value.clone());
         // Rows that are equal in the order stand in the one way that breaks nothing among them.
-        let (direction, wrong, verb) = if is_falling { ("desc", ">", "rise") } else { ("asc", "<", "fall") };
+        let (direction, wrong, verb) = if *is_falling { ("desc", ">", "rise") } else { ("asc", "<", "fall") };
         let sql = format!(
             "select {}, lag({value}) over ({}order by {}, {value} {direction}) as \"value_before\" from {} where {given}",
             shown.join(", "),
@@ -47,14 +40,8 @@ impl Maker<'_> {
         Some(CheckQuery::of(message, failing, Some(format!("select count(*) from {} where {given}", from.sql))))
     }
 
-    pub(super) fn no_gaps(
-        &self,
-        day: &Located,
-        per: &[Located],
-        calendar: Option<&Calendar>,
-        from: &From,
-        mistakes: &mut Diagnostics,
-    ) -> Option<CheckQuery> {
+    pub(super) fn no_gaps(&self, no_gaps: &NoGaps, from: &From, mistakes: &mut Diagnostics) -> Option<CheckQuery> {
+        let NoGaps { day, per, calendar } = no_gaps;
         let kind = self.column(day, mistakes);
         self.all(per, mistakes)?;
         self.day(day, &kind?, mistakes)?;

@@ -5,7 +5,9 @@ use toml::de::DeValue;
 use super::value::{NAME_RULE, is_name};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::project::toml_reader::{Table, Value, listed};
-use crate::project::{Calendar, CheckDeclaration, Located, Rule, Severity, Side, Terms, To, Usual};
+use crate::project::{
+    Calendar, CheckDeclaration, Equation, Located, Monotone, Newest, NoGaps, Rule, Severity, Side, Terms, To, Usual,
+};
 
 /// The keys of which a check has exactly one: what it asks.
 const QUESTIONS: [&str; 12] = [
@@ -140,7 +142,7 @@ fn question(table: &mut Table<'_>, kind: &str) -> Option<Rule> {
                     "write `2 days`, `36 hours` or `90 minutes`",
                 );
             }
-            Rule::Newest { column: column?, within_seconds: seconds?, within }
+            Rule::Newest(Newest { column: column?, within_seconds: seconds?, within })
         }
         "distinct" => {
             let column = table.text("distinct");
@@ -154,15 +156,15 @@ fn question(table: &mut Table<'_>, kind: &str) -> Option<Rule> {
             let column = table.text(if is_falling { "never_rises" } else { "never_falls" });
             let order = table.required_text("order", "order = \"day\"");
             let per = names(table, "per");
-            Rule::Monotone { column: column?, is_falling, order: order?, per }
+            Rule::Monotone(Monotone { column: column?, is_falling, order: order?, per })
         }
         "no_gaps" => {
             let day = table.text("no_gaps");
             let per = names(table, "per");
             let calendar = if table.has("calendar") { Some(calendar(table)?) } else { None };
-            Rule::NoGaps { day: day?, per, calendar }
+            Rule::NoGaps(NoGaps { day: day?, per, calendar })
         }
-        "equal" => equal(table)?,
+        "equal" => Rule::Equal(equal(table)?),
         _ => Rule::Usual(usual(table)?),
     })
 }
@@ -176,7 +178,7 @@ fn calendar(table: &mut Table<'_>) -> Option<Calendar> {
     Some(Calendar { table: name?, day: day?, filter })
 }
 
-fn equal(table: &mut Table<'_>) -> Option<Rule> {
+fn equal(table: &mut Table<'_>) -> Option<Equation> {
     let value = sql(table, "equal");
     let by = names(table, "by");
     let tolerance = number(table, "tolerance", |number| number >= 0.0, "a number such as `0.01`");
@@ -199,7 +201,7 @@ fn equal(table: &mut Table<'_>) -> Option<Rule> {
     to.finish();
     let value = value?;
     let there = Side { value: there_value.unwrap_or_else(|| value.clone()), by: there_by };
-    Some(Rule::Equal { here: Side { value, by }, table: name?, there, there_filter, tolerance })
+    Some(Equation { here: Side { value, by }, table: name?, there, there_filter, tolerance })
 }
 
 fn columns_of(count: usize) -> String {
