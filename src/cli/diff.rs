@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::FalseyValueParser;
+use datafusion::prelude::SessionContext;
 
 use super::branch::OnBranch;
 use super::print::{Printer, answer, document};
@@ -75,9 +76,10 @@ pub(super) fn diff_snapshots(global: &Global, args: &DiffArgs, printer: &Printer
     let ended = runtime.block_on(async {
         let all = async {
             let session = engine::session(&resources).map_err(RunError::Engine)?;
+            let comparison = Comparison { sides: &sides, project: &project, store: &store, session, shown };
             let mut found = Vec::new();
             for name in &differing {
-                found.push(sides.compare(&project, &store, &session, name, shown).await?);
+                found.push(comparison.of(name).await?);
             }
             Ok::<_, RunError>(found)
         };
@@ -151,25 +153,32 @@ impl Sides {
         let content = |snapshot: &Snapshot| snapshot.tables.get(name).map(|entry| entry.content_hash.clone());
         content(&self.before) != content(&self.after)
     }
+}
 
-    async fn compare(
-        &self,
-        project: &Project,
-        store: &Store,
-        session: &datafusion::prelude::SessionContext,
-        name: &str,
-        shown: Shown,
-    ) -> Result<TableDiff, RunError> {
+/// The comparison of two snapshots, table by table.
+struct Comparison<'a> {
+    sides: &'a Sides,
+    project: &'a Project,
+    store: &'a Store,
+    session: SessionContext,
+    shown: Shown,
+}
+
+impl Comparison<'_> {
+    /// Compares one table.
+    async fn of(&self, name: &str) -> Result<TableDiff, RunError> {
+        let Self { sides, project, store, .. } = self;
         let state =
             |snapshot: &Snapshot| snapshot.tables.get(name).map(|entry| store.table(name, &entry.state)).transpose();
-        let (before, after) = (state(&self.before)?, state(&self.after)?);
+        let (before, after) = (state(&sides.before)?, state(&sides.after)?);
         let versions = match (&before, &after) {
             (Some(before), Some(after)) => Versions::Both { before, after },
             (None, Some(after)) => Versions::Came(after),
             (Some(before), None) => Versions::Went(before),
             (None, None) => return Err(RunError::MissingInput { table: name.to_owned(), input: name.to_owned() }),
         };
-        Ok(diff(session, Pair { store, table: name, versions, key: key(project, name) }, shown).await?)
+        let pair = Pair { store, table: name, versions, key: key(project, name) };
+        Ok(diff(&self.session, pair, self.shown).await?)
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) struct GivenTables<'a> {
     session: SessionContext,
     variables: BTreeMap<String, Variable>,
     given: BTreeSet<String>,
-    /// Tables that were built from given ones, and have to be built again when those change.
+    /// Tables that were built from given ones, and have to be rebuilt when those change.
     derived: BTreeSet<String>,
     /// The test, for mistakes in it.
     file: &'a Utf8Path,
@@ -152,25 +152,24 @@ impl<'a> GivenTables<'a> {
 
     async fn create(&mut self, sql: &str) -> Result<(), TestFailure> {
         self.forget_derived()?;
-        let Given { name, query, values } = Given::parse(sql)?;
-        if self.given.contains(&name) {
-            return Err(TestFailure(format!("table `{name}` is given already: `drop table {name}` takes it away")));
+        let mut given = Given::parse(sql)?;
+        if self.given.contains(&given.name) {
+            return Err(TestFailure(format!(
+                "table `{0}` is given already: `drop table {0}` takes it away",
+                given.name
+            )));
         }
         let declared = self.declared(sql).await?;
         let mut batches = Vec::new();
-        if let Some(query) = query {
+        if let Some(query) = given.query.take() {
             let plan = plan_statement(&self.session.state(), query)?;
             check_immutable(&plan)?;
             for batch in self.session.execute_logical_plan(plan).await?.collect().await? {
-                batches.push(self.fitted(
-                    &name,
-                    &batch,
-                    &declared,
-                    &values,
-                    batches.iter().map(RecordBatch::num_rows).sum(),
-                )?);
+                let before = batches.iter().map(RecordBatch::num_rows).sum();
+                batches.push(self.fitted(&given, &batch, &declared, before)?);
             }
         }
+        let name = given.name;
         let schema = self.schema_of(&name);
         let schema = schema.unwrap_or_else(|| Arc::new(Schema::new(declared.fields().clone())));
         if let Some(stray) = declared.fields().iter().find(|field| schema.field_with_name(field.name()).is_err()) {
@@ -189,18 +188,17 @@ impl<'a> GivenTables<'a> {
         }
     }
 
-    /// Brings given rows, of which there were `before` already, to the types that the test declares and then to the
+    /// Brings rows of a table, of which there were `before` already, to the types that the test declares and then to the
     /// columns of the table that they stand for.
     fn fitted(
         &self,
-        table: &str,
-        given: &RecordBatch,
+        Given { name: table, values, .. }: &Given,
+        rows: &RecordBatch,
         declared: &SchemaRef,
-        values: &Values,
         before: usize,
     ) -> Result<RecordBatch, TestFailure> {
         let mut columns = BTreeMap::new();
-        for (number, (field, column)) in declared.fields().iter().zip(given.columns()).enumerate() {
+        for (number, (field, column)) in declared.fields().iter().zip(rows.columns()).enumerate() {
             let stored = self.schema_of(table).and_then(|schema| schema.field_with_name(field.name()).ok().cloned());
             let mut fitted = Arc::clone(column);
             for kind in [Some(field.data_type()), stored.as_ref().map(Field::data_type)].into_iter().flatten() {
@@ -217,7 +215,7 @@ impl<'a> GivenTables<'a> {
         }
         let schema = self.schema_of(table).unwrap_or_else(|| Arc::clone(declared));
         let all = schema.fields().iter().map(|field| {
-            columns.remove(field.name()).unwrap_or_else(|| new_null_array(field.data_type(), given.num_rows()))
+            columns.remove(field.name()).unwrap_or_else(|| new_null_array(field.data_type(), rows.num_rows()))
         });
         let all = all.collect();
         Ok(RecordBatch::try_new(schema, all)?)

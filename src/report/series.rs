@@ -69,7 +69,8 @@ pub(super) async fn of_kpis(session: &SessionContext, state: &TableState) -> Res
     let drawn: Vec<&str> = DRAWN.into_iter().filter(|name| has(name)).collect();
     let told: Vec<&str> = TOLD.into_iter().filter(|name| has(name)).collect();
     let first = "case when scope_type = 'company' then 0 else 1 end";
-    daily(session, state, &dimensions, &drawn, &told, first, SERIES).await.map(Some)
+    let query = SeriesQuery { dimensions: &dimensions, drawn: &drawn, told: &told, place: first, limit: SERIES };
+    query.run(session, state).await.map(Some)
 }
 
 /// Returns the series of any other table with a row a day: its text columns tell series apart, its numbers are drawn.
@@ -89,64 +90,77 @@ pub(super) async fn of_table(session: &SessionContext, state: &TableState) -> Re
     let totals: Vec<String> =
         dimensions.iter().map(|name| format!("case when {} = 'all' then 0 else 1 end", identifier(name))).collect();
     let first = if totals.is_empty() { "0".to_owned() } else { totals.join(" + ") };
-    daily(session, state, &dimensions, &measures, &[], &first, GROUPS).await.map(Some)
+    let query = SeriesQuery { dimensions: &dimensions, drawn: &measures, told: &[], place: &first, limit: GROUPS };
+    query.run(session, state).await.map(Some)
 }
 
 fn is_daily(state: &TableState) -> bool {
     state.columns.iter().any(|column| column.name == "day" && column.kind == ColumnType::Date)
 }
 
-/// Reads the last days of at most `limit` series: those with the least `place`, an expression over the dimensions, and
-/// of those the first by name.
-async fn daily(
-    session: &SessionContext,
-    state: &TableState,
-    dimensions: &[&str],
-    drawn: &[&str],
-    told: &[&str],
-    place: &str,
+/// Which series are read of a table with a row a day, and what of them.
+struct SeriesQuery<'a> {
+    /// The columns that tell one series from another.
+    dimensions: &'a [&'a str],
+    /// The measures of every day.
+    drawn: &'a [&'a str],
+    /// The measures of the newest complete day alone.
+    told: &'a [&'a str],
+    /// An expression over the dimensions: series with a lesser one come first, and of equals the first by name.
+    place: &'a str,
+    /// How many series are read at most.
     limit: usize,
-) -> Result<Daily> {
-    // Dimensions stand before something else everywhere, so each brings its comma; there may be none.
-    let each = |write: &dyn Fn(&str) -> String| -> String {
-        dimensions.iter().map(|name| write(&identifier(name)) + ", ").collect()
-    };
-    let values: Vec<String> =
-        drawn.iter().chain(told).map(|name| format!("{} as {}", as_number(name), identifier(name))).collect();
-    let sorted = each(&|name| format!("{name} nulls first"));
-    let of_days = each(&|name| format!("d.{name} nulls first"));
-    let same = each(&|name| format!("(d.{name} is not distinct from c.{name})")).replace("), ", ") and ");
-    // No stored column begins with `_`, so these names are free.
-    let sql = format!(
-        "with days as (select *, {place} as _place from {table} where day is not null), \
-         groups as (select {keys} _place, max(day) as _last from days group by {keys} _place), \
-         chosen as (select *, count(*) over () as _all from groups order by _place, {sorted} _last limit {limit}) \
-         select c._all, {texts} d.day, {values} from days as d \
-         inner join chosen as c on {same} d._place = c._place \
-         where d.day > c._last - interval '{DAYS} days' order by d._place, {of_days} d.day",
-        table = identifier(&state.table),
-        keys = each(&str::to_owned),
-        texts = each(&|name| format!("d.{name}")),
-        values = values.join(", "),
-    );
-    let batches = query(session, &sql).await?;
-    let (series, mixed) = collect(&batches, dimensions.len(), drawn, told);
-    let of = batches.iter().find(|batch| batch.num_rows() > 0).map_or(0, |batch| {
-        batch
-            .column(0)
-            .as_primitive_opt::<Int64Type>()
-            .map_or(0, |counts| usize::try_from(counts.value(0)).unwrap_or(0))
-    });
-    Ok(Daily {
-        table: state.table.clone(),
-        description: state.description.clone(),
-        dimensions: dimensions.iter().map(|name| Column::of(state, name)).collect(),
-        measures: drawn.iter().map(|name| Column::of(state, name)).collect(),
-        told: told.iter().map(|name| Column::of(state, name)).collect(),
-        series,
-        of,
-        mixed,
-    })
+}
+
+impl SeriesQuery<'_> {
+    /// Reads the last days of the series.
+    async fn run(&self, session: &SessionContext, state: &TableState) -> Result<Daily> {
+        let Self { dimensions, drawn, told, .. } = self;
+        let batches = query(session, &self.sql(&state.table)).await?;
+        let (series, mixed) = collect(&batches, dimensions.len(), drawn, told);
+        let of = batches.iter().find(|batch| batch.num_rows() > 0).map_or(0, |batch| {
+            batch
+                .column(0)
+                .as_primitive_opt::<Int64Type>()
+                .map_or(0, |counts| usize::try_from(counts.value(0)).unwrap_or(0))
+        });
+        Ok(Daily {
+            table: state.table.clone(),
+            description: state.description.clone(),
+            dimensions: dimensions.iter().map(|name| Column::of(state, name)).collect(),
+            measures: drawn.iter().map(|name| Column::of(state, name)).collect(),
+            told: told.iter().map(|name| Column::of(state, name)).collect(),
+            series,
+            of,
+            mixed,
+        })
+    }
+
+    fn sql(&self, table: &str) -> String {
+        let Self { dimensions, drawn, told, place, limit } = self;
+        // Dimensions stand before something else everywhere, so each brings its comma; there may be none.
+        let each = |write: &dyn Fn(&str) -> String| -> String {
+            dimensions.iter().map(|name| write(&identifier(name)) + ", ").collect()
+        };
+        let values: Vec<String> =
+            drawn.iter().chain(*told).map(|name| format!("{} as {}", as_number(name), identifier(name))).collect();
+        let sorted = each(&|name| format!("{name} nulls first"));
+        let of_days = each(&|name| format!("d.{name} nulls first"));
+        let same = each(&|name| format!("(d.{name} is not distinct from c.{name})")).replace("), ", ") and ");
+        // No stored column begins with `_`, so these names are free.
+        format!(
+            "with days as (select *, {place} as _place from {table} where day is not null), \
+             groups as (select {keys} _place, max(day) as _last from days group by {keys} _place), \
+             chosen as (select *, count(*) over () as _all from groups order by _place, {sorted} _last limit {limit}) \
+             select c._all, {texts} d.day, {values} from days as d \
+             inner join chosen as c on {same} d._place = c._place \
+             where d.day > c._last - interval '{DAYS} days' order by d._place, {of_days} d.day",
+            table = identifier(table),
+            keys = each(&str::to_owned),
+            texts = each(&|name| format!("d.{name}")),
+            values = values.join(", "),
+        )
+    }
 }
 
 /// Returns the expression that makes a number of a measure: a colour becomes its place, a truth 1.

@@ -319,7 +319,8 @@ impl Site<'_> {
                     0 => "not after the landing of its file".to_owned(),
                     _ => format!("at most {} after the landing of its file", span(seconds)),
                 }));
-                self.column(&source.name, name, column.kind.to_string(), &column.doc, checks)
+                let kind = column.kind.to_string();
+                self.column(&source.name, PageColumn { name, kind, doc: &column.doc, checks })
             })
             .collect();
         let about = Page {
@@ -371,8 +372,9 @@ impl Site<'_> {
                 let kind = ColumnType::from_arrow(field.data_type())
                     .map_or_else(|| field.data_type().to_string(), |kind| kind.to_string());
                 let none = ColumnDoc::default();
-                let words = own.map_or(&none, |own| &own.doc);
-                self.column(name, field.name(), kind, words, own.map_or_else(Vec::new, column_checks))
+                let doc = own.map_or(&none, |own| &own.doc);
+                let checks = own.map_or_else(Vec::new, column_checks);
+                self.column(name, PageColumn { name: field.name(), kind, doc, checks })
             })
             .collect();
         let about = Page {
@@ -390,9 +392,9 @@ impl Site<'_> {
     }
 
     fn own(&self, own: SystemTable) -> Result<File, minijinja::Error> {
-        let columns = own
-            .columns()
-            .map(|(name, kind, words)| self.column(own.name(), name, kind.to_string(), &words, Vec::new()));
+        let columns = own.columns().map(|(name, kind, doc)| {
+            self.column(own.name(), PageColumn { name, kind: kind.to_string(), doc: &doc, checks: Vec::new() })
+        });
         let about = Page {
             name: own.name(),
             layer: Both { en: "The suite's own table", zh: "系统自带的表" },
@@ -507,17 +509,18 @@ impl Site<'_> {
         Entry { name: name.to_owned(), href: self.href(name), description, rows, newest, words }
     }
 
-    fn column(&self, table: &str, name: &str, kind: String, own: &ColumnDoc, checks: Vec<String>) -> ColumnRow {
-        let words = self.workspace.project.column_doc(name, own);
+    fn column(&self, table: &str, column: PageColumn<'_>) -> ColumnRow {
+        let PageColumn { name, kind, doc, checks } = column;
+        let doc = self.workspace.project.column_doc(name, doc);
         let origins = self.lineage.get(table).and_then(|lineage| lineage.columns.iter().find(|(of, _)| of == name));
         let origin = Origin { table: table.to_owned(), column: name.to_owned() };
         ColumnRow {
             name: name.to_owned(),
             kind,
-            unit: words.unit,
-            en: words.en,
-            zh: words.zh,
-            description: words.description,
+            unit: doc.unit,
+            en: doc.en,
+            zh: doc.zh,
+            description: doc.description,
             checks,
             from: origins.map(|(_, origins)| self.links(origins)).unwrap_or_default(),
             to: self.feeds.get(&origin).map(|to| self.links(to)).unwrap_or_default(),
@@ -571,6 +574,15 @@ struct Page<'a> {
     file: &'a str,
     text: Option<&'a str>,
     is_sql: bool,
+}
+
+/// A column as it is declared.
+struct PageColumn<'a> {
+    name: &'a str,
+    kind: String,
+    doc: &'a ColumnDoc,
+    /// What its values must keep to.
+    checks: Vec<String>,
 }
 
 /// Returns what a template can read.
