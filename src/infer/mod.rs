@@ -81,7 +81,7 @@ pub enum InferError {
         /// Why.
         source: io::Error,
     },
-    /// It is not what can be taken in.
+    /// It is not what can be ingested.
     #[error("`{path}` cannot be ingested: {problem}")]
     File {
         /// The file.

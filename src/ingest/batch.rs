@@ -59,7 +59,7 @@ pub(super) struct Table {
     erased: Erased,
 }
 
-/// One record that is set aside.
+/// One record that is quarantined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) span: Span,
@@ -91,7 +91,7 @@ impl Verdict<'_> {
         }
     }
 
-    /// The record is set aside, and so none of its rows is kept.
+    /// The record is quarantined, and so none of its rows is kept.
     fn drop_record(&mut self, row: usize) {
         let span = self.spans[row];
         let is_of_it = |other: &&Span| other.is_of_one_record(&span);

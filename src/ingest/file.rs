@@ -86,7 +86,7 @@ pub struct Outcome {
     pub has_header: bool,
 }
 
-/// How much is done at a time. Rows, records set aside and counts do not depend on it; the cut into batches does.
+/// How much is done at a time. Rows, quarantined records and counts do not depend on it; the cut into batches does.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     /// How many bytes are taken into memory; more where a record needs more.
@@ -104,7 +104,7 @@ impl Pace {
 
 /// Reads one file to its end in one pass, in memory that depends on the limit of a record and not on the file.
 ///
-/// Every byte of the decoded file belongs to one record, and every record is made into rows, set aside, or blank.
+/// Every byte of the decoded file belongs to one record, and every record is made into rows, quarantined, or blank.
 ///
 /// # Errors
 /// What is wrong with the file as a whole, with reading it, or with the sink; what the sink has taken by then is to be
@@ -200,7 +200,7 @@ struct Pass<'s, R: Read, S> {
     chunk: Chunk<R>,
     /// The records of the chunk that are not with the sink yet.
     cells: Cells,
-    /// The records of the chunk that are to be set aside.
+    /// The records of the chunk that are to be quarantined.
     failures: Vec<Failure>,
     ledger: Ledger,
     /// How much of the chunk is done with.
@@ -209,7 +209,7 @@ struct Pass<'s, R: Read, S> {
     line: u64,
     /// Whether names that the contract does not know keep the file out.
     refuses_new: bool,
-    /// Whether a column that does not fit the file at all keeps it out; not where all of it may be set aside.
+    /// Whether a column that does not fit the file at all keeps it out; not where all of it may be quarantined.
     judges: bool,
     sink: &'s mut S,
 }

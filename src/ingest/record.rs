@@ -127,7 +127,7 @@ pub(super) enum Step {
         /// How many physical lines it takes up.
         lines: u64,
     },
-    /// Physical lines that are to be set aside; of a record that cannot be told from what follows, only the first.
+    /// Physical lines that are to be quarantined; of a record that cannot be told from what follows, only the first.
     Broken {
         /// Where the next record starts.
         end: usize,

@@ -21,7 +21,7 @@ use crate::project::{
 };
 use crate::store::Ledger;
 
-/// One record set aside, owned.
+/// One quarantined record, owned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Aside {
     reason: Reason,
@@ -113,7 +113,7 @@ impl Case {
             key: Vec::new(),
             keep: None,
             parse_zone: Tz::UTC,
-            // What is told of files as a whole has tests of its own: here each record comes to something.
+            // What is reported of files as a whole has tests of its own: here each record comes to something.
             rejected_share: 1.0,
             new_columns: NewColumns::Report,
             columns: columns.collect::<IndexMap<_, _>>(),
@@ -540,7 +540,7 @@ fn what_is_wrong_with_a_whole_file_is_said_once() {
 fn a_column_that_never_fits_ends_the_reading_of_a_long_file() {
     let mut case = Case::csv(&[("id", "int64!"), ("b", "string")]);
     let text = "id,b\n".to_owned() + &"x,\n".repeat(250_000);
-    // All of it may be set aside.
+    // All of it may be quarantined.
     assert_eq!(case.read(text.as_bytes()).unwrap().0.aside.len(), 250_000);
     case.contract.rejected_share = 0.99;
     let input = FileInput {
@@ -764,7 +764,7 @@ me"
         let lines = kept.aside.iter().map(|aside| aside.line).collect::<Vec<_>>();
         assert_eq!(lines, [10, 12, 13, 14, 15, 16, 17]);
     }
-    // Without it each of them is set aside.
+    // Without it each of them is quarantined.
     let plain = formatted(&[("a", "string"), ("b", "string"), ("c", "string")], |_| {});
     let (kept, _) = plain.read(text).unwrap();
     assert_eq!(kept.rows.iter().map(|row| row[0].as_str()).collect::<Vec<_>>(), ["1", "0", "6"]);
@@ -1201,7 +1201,7 @@ fn a_record_that_breaks_a_rule_is_set_aside_under_its_name() {
         Reason::Ohlc,
         "expected `b >= a` (rule `after`), found `2026-01-01T00:00:00Z` and `2026-01-01T00:00:01Z`",
     );
-    // A value that cannot be read is told before a rule, and costs the record once.
+    // A value that cannot be read is reported before a rule, and costs the record once.
     let (kept, outcome) = case.read(format!("{head}x,0.00,,,x\n").as_bytes()).unwrap();
     assert_eq!((kept.aside[0].reason, outcome.ledger.quarantined), (Reason::Type, 1));
 }
@@ -1477,7 +1477,7 @@ fn exploded_record() -> impl Strategy<Value = (Option<Vec<&'static str>>, Option
     (array, prop::option::of(prop::sample::select(&["null", "{}", "\"[1]\"", "1"][..])), any::<bool>())
 }
 
-/// Checks that the records in `kept` lie in the file one after another, and that those set aside are what the file has.
+/// Checks that the records in `kept` lie in the file one after another, and that quarantined ones are what it has.
 fn check_places(bytes: &[u8], kept: &Kept, outcome: &Outcome, limit: usize) {
     let mut places = kept
         .rows

@@ -1,4 +1,4 @@
-//! What a contract promises of a table as a whole, and how rows that break a promise are judged.
+//! The checks of a table as a whole that a contract declares, and how rows that fail a check are judged.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub enum Severity {
     /// Nothing is published.
     #[default]
     Error,
-    /// It is told and remembered, and the tables are published.
+    /// It is printed and remembered, and the tables are published.
     Warn,
 }
 
@@ -26,7 +26,7 @@ impl Severity {
     }
 }
 
-/// When a promise counts as broken, and what that means.
+/// When a check fails, and what that means.
 ///
 /// - Without `max_rows` and `max_share` one row breaks it; with both, more than either allows.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn one_row_breaks_a_promise_without_limits() {
+    fn one_row_fails_a_check_without_limits() {
         assert!(terms(None, None).allow(0, 10));
         assert!(!terms(None, None).allow(1, 10));
     }

@@ -196,7 +196,7 @@ fn put(store: &Store, state: &TableState) -> Result<TableEntry, StoreError> {
     })
 }
 
-/// Stores the state of a table, unless it tells what the one in force does: then that one's files stay.
+/// Stores the state of a table, unless it says what the one in force says: then that one's files stay.
 fn put_unless_equal(
     store: &Store,
     state: &TableState,

@@ -49,14 +49,14 @@ pub struct Series {
     pub values: Vec<Vec<Option<f64>>>,
     /// The newest day that is complete and has a value, or else has a value, counted from the first; none if no day has.
     pub newest: Option<usize>,
-    /// What is told of that day.
+    /// What is shown of that day.
     pub told: Vec<Option<f64>>,
 }
 
 /// Measures of `kpi_daily` that the page draws; those that the table lacks are left out.
 const DRAWN: [&str; 6] = ["value", "target", "trailing_28_mean", "rag", "is_anomaly", "is_complete"];
 
-/// Measures of `kpi_daily` that the page tells of the newest complete day alone.
+/// Measures of `kpi_daily` that the page shows of the newest complete day alone.
 const TOLD: [&str; 6] = ["attainment", "delta_pct", "prev_day", "prev_week", "prev_year", "n"];
 
 /// Returns the series of `kpi_daily`, of the whole company first.
@@ -210,7 +210,7 @@ fn collect(batches: &[RecordBatch], dimensions: usize, drawn: &[&str], told: &[&
     (plain.filter_map(|(key, known, _)| series(key, &known, drawn)).collect(), mixed)
 }
 
-/// Makes a series of what is known of each day: first the measures `drawn`, then those that are told of one day.
+/// Makes a series of what is known of each day: first the measures `drawn`, then those that are shown of one day.
 fn series(key: Key, known: &Days, drawn: &[&str]) -> Option<Series> {
     let (first, last) = (*known.keys().next()?, *known.keys().next_back()?);
     let values = (0..drawn.len())

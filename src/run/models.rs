@@ -3,8 +3,8 @@
 //! A model begins once everything that it reads is there, the first in the order of the project before others; as many
 //! are under way as [`Resources::queries_at_once`](crate::engine::Resources::queries_at_once) says. One that finds no
 //! memory or time beside others is built once more, alone. Where one fails, those that stand behind it are dropped, and
-//! those before it are built all the same, so that the failure that is told is the first in that order however fast each
-//! was.
+//! those before it are built all the same, so that the failure that is returned is the first in that order however fast
+//! each was.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -38,7 +38,7 @@ const WAITING_BATCHES: usize = 4;
 #[derive(Debug)]
 pub struct Built {
     pub(crate) state: TableState,
-    /// How many of its partitions were made, if it is made by partitions.
+    /// How many of its partitions were built, if it is built by partitions.
     pub partition_counts: Option<PartitionCounts>,
     /// How many rows were read for it.
     pub rows_read: u64,
@@ -99,7 +99,7 @@ pub enum TransformError {
     Query {
         /// The model.
         model: String,
-        /// What DataFusion says; its own words are the innermost, so they are not told as a chain.
+        /// What DataFusion says; its own words are the innermost, so they are not printed as a chain.
         error: DataFusionError,
         /// What made it fail, where it was looked for.
         blame: Option<Box<Blame>>,
@@ -215,7 +215,7 @@ async fn rows(build: ModelBuild<'_>, partition_build: Option<&PartitionBuild>) -
     tokio::time::timeout(limit, rows).await.unwrap_or_else(timeout)
 }
 
-/// Returns the columns of a stored model with the words that describe them.
+/// Returns the columns of a stored model with their descriptions.
 #[must_use]
 pub fn columns(workspace: &Workspace, name: &str) -> Vec<ColumnState> {
     let Some(table) = workspace.tables.get(name) else { return Vec::new() };
@@ -223,14 +223,14 @@ pub fn columns(workspace: &Workspace, name: &str) -> Vec<ColumnState> {
     let describe = |field: &arrow::datatypes::FieldRef| {
         let own =
             own.and_then(|columns| columns.get(field.name())).map(|column| column.doc.clone()).unwrap_or_default();
-        let words = workspace.project.column_doc(field.name(), &own);
+        let doc = workspace.project.column_doc(field.name(), &own);
         Some(ColumnState {
             name: field.name().clone(),
             kind: crate::project::ColumnType::from_arrow(field.data_type())?,
-            description: words.description,
-            unit: words.unit,
-            en: words.en,
-            zh: words.zh,
+            description: doc.description,
+            unit: doc.unit,
+            en: doc.en,
+            zh: doc.zh,
         })
     };
     table.schema.fields().iter().filter_map(describe).collect()

@@ -1,4 +1,4 @@
-//! Reads `[checks]` of a model's contract, and the keys that say how rows that break a promise are judged.
+//! Reads `[checks]` of a model's contract, and the keys that say how rows that fail a check are judged.
 
 use toml::de::DeValue;
 
@@ -71,7 +71,7 @@ fn read(entry: &Value<'_>) -> Option<CheckDeclaration> {
     Some(CheckDeclaration { name, question: question?, filter, terms })
 }
 
-/// Reads the keys that say how rows that break a promise are judged.
+/// Reads the keys that say how rows that fail a check are judged.
 pub(super) fn terms(table: &mut Table<'_>) -> Terms {
     let severity = severity(table);
     let max_rows = count(table, "max_rows", 0);
