@@ -41,10 +41,10 @@ impl ScalarUDFImpl for LocalDay {
             );
         };
         if !matches!(instant, DataType::Timestamp(_, _) | DataType::Null) {
-            return plan_err!("`local_day` takes a timestamp first, not {}", type_name(instant));
+            return plan_err!("`local_day` takes a timestamp first, not a {}", type_name(instant));
         }
         if !matches!(zone, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
-            return plan_err!("`local_day` takes the name of a zone second, not {}", type_name(zone));
+            return plan_err!("`local_day` takes the name of a zone second, not a {}", type_name(zone));
         }
         Ok(vec![timestamp(), DataType::Utf8])
     }

@@ -50,10 +50,10 @@ impl WindowUDFImpl for SessionStart {
             );
         };
         if !matches!(instant, DataType::Timestamp(_, _) | DataType::Null) {
-            return plan_err!("`session_start` takes a timestamp first, not {}", type_name(instant));
+            return plan_err!("`session_start` takes a timestamp first, not a {}", type_name(instant));
         }
         if let Some(other) = [gap, longest].into_iter().find(|kind| !kind.is_integer()) {
-            return plan_err!("`session_start` takes whole seconds second and third, not {}", type_name(other));
+            return plan_err!("`session_start` takes whole seconds second and third, not a {}", type_name(other));
         }
         Ok(vec![timestamp(), DataType::Int64, DataType::Int64])
     }
