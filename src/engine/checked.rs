@@ -19,6 +19,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRewriter};
 use datafusion::common::{
     DFSchema, Result, ScalarValue, exec_datafusion_err, exec_err, internal_datafusion_err, internal_err,
 };
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::type_coercion::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs,
@@ -42,7 +43,16 @@ impl AnalyzerRule for ArithmeticIsChecked {
             for input in node.inputs() {
                 schema.merge(input.schema());
             }
-            node.map_expressions(|expression| expression.rewrite(&mut Checking { schema: &schema, parts: Vec::new() }))
+            // A window is named by how its order is shown, which is another way for a function than for an operator.
+            let names = matches!(node, LogicalPlan::Window(_)).then(NamePreserver::new_for_projection);
+            node.map_expressions(|expression| {
+                let name = names.as_ref().map(|names| names.save(&expression));
+                let checked = expression.rewrite(&mut Checking { schema: &schema, parts: Vec::new() })?;
+                Ok(match name {
+                    Some(name) => checked.update_data(|expression| name.restore(expression)),
+                    None => checked,
+                })
+            })
         };
         plan.transform_up_with_subqueries(checked).map(|transformed| transformed.data)
     }

@@ -13,6 +13,7 @@ use datafusion::arrow::datatypes::{
     TimestampNanosecondType, TimestampSecondType,
 };
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 
 use super::type_name;
@@ -50,6 +51,11 @@ impl ScalarUDFImpl for SecondsBetween {
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
         Ok(DataType::Float64)
+    }
+
+    fn evaluate_bounds(&self, _: &[&Interval]) -> Result<Interval> {
+        // Without a type, as by default, a function around this one cannot be sorted by.
+        Interval::make_unbounded(&DataType::Float64)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -470,6 +470,9 @@ async fn no_fault_of_the_engine_gets_through() {
 async fn what_is_like_a_fault_and_is_none_gets_through() {
     let session = with_tables(ours()).await;
     let cases: &[(&str, &[&str])] = &[
+        ("select row_number() over (order by k * 2, -k) as n from asked order by n", &["1", "2", "3"]),
+        ("select sum(k) over (partition by k % 2 order by k + 1) as n from asked order by n", &["1", "2", "4"]),
+        ("select row_number() over (order by abs(seconds_between(a, b))) as n from spans order by n", &["1", "2"]),
         ("select id from people where id not in (select id from barred where id is not null) order by id", &["2", "4"]),
         ("select k from asked where not (k in (select v from given)) order by k", &["2"]),
         (
