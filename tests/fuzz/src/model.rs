@@ -18,7 +18,8 @@ use datafusion::prelude::SessionContext;
 use opsmart::engine::{Resources, session};
 use opsmart::plan::{Tried, Workspace, is_of_the_query, plain, source_schema};
 use opsmart::project::load;
-use opsmart::transform::{is_out_of_memory, query_of};
+use opsmart::tables::query_of;
+use opsmart::transform::is_out_of_memory;
 
 use crate::project::located;
 
