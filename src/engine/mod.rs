@@ -4,6 +4,7 @@
 //! takes more memory than it was given, opens no file that is not one of a table that it was given, and tells of a damaged
 //! file what whoever gave it the table finds wrong with it. Only SELECTs get through [`read_only`]. Knows nothing of projects or the warehouse.
 
+mod aggregate_order;
 mod checked;
 mod global_aggregate;
 mod inspection;
@@ -187,6 +188,7 @@ fn open(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
         .build();
     let session = SessionContext::new_with_state(state);
     session.add_analyzer_rule(Arc::new(global_aggregate::KeepFilterAboveGlobalAggregate));
+    session.add_analyzer_rule(Arc::new(aggregate_order::AggregatesOrderOnce));
     session.add_analyzer_rule(Arc::new(checked::ArithmeticIsChecked));
     session.add_analyzer_rule(Arc::new(kept_casts::CastsAreKept));
     functions::register(&session);
