@@ -21,6 +21,9 @@ const ESCAPE: u8 = b'\\';
 /// What stands between fields comes at least once in so many lines, however many lines quotes join.
 const FEW: usize = 20;
 
+/// A form that takes quotes for text is believed where it reads this share of the records.
+const SURE: f64 = 0.9;
+
 /// The form that reads most.
 #[derive(Debug)]
 pub(super) struct Best {
@@ -75,6 +78,11 @@ pub(super) fn best(bytes: &[u8], is_whole: bool, told: Option<u8>) -> Best {
     found = sample.best_of(rare, 0.5, found).or_else(|| sample.ragged(usual));
     // Where most records tear a quote, nothing else than reading them all the same tells what stands between fields.
     found = found.or_else(|| Sample { keeps_stray_quotes: true, ..sample }.best_of(usual, 0.5, None));
+    // Two fields of which quotes are a part, with records left unread, are none where quotes make single fields of all.
+    let is_text = |format: &CsvFormat| format.quote.is_none() || format.keeps_stray_quotes;
+    found = found.filter(|(tried, _)| {
+        tried.width > 2 || !is_text(&tried.format) || tried.share() > SURE || sample.single(told).0.broken > 0
+    });
     if found.is_none() && told.is_none() && !sample.has_single_values() {
         found = sample.best_of(&ODD, 0.98, None).filter(|(tried, _)| tried.width > 2);
         if let Some((tried, _)) = &found {

@@ -11,7 +11,7 @@
 //! - Where fields are trimmed, spaces and tabs before and after a field are no part of it, and a quote counts after them;
 //!   inside quotes they are text.
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 use super::cells::{Cell, Cells};
 use super::record::{Found, Line, LineEnds, View, after_line_end, count_line_ends};
@@ -271,7 +271,12 @@ impl Splitter {
             cells.return_to(mark);
             return broken;
         };
-        let is_open = none_closes || reach > line_end || flaw == SplitError::Open;
+        // Without its other half a quote may still be open at the end of the line.
+        let is_odd = || {
+            let quotes = self.quote.map_or(0, |quote| memchr_iter(quote, &view.bytes[at..line_end]).count());
+            quotes % 2 == 1
+        };
+        let is_open = none_closes && is_odd() || reach > line_end || flaw == SplitError::Open;
         let next = View { bytes: view.window(at), ended: view.settled(at), limit: view.limit };
         if !is_open || line_end == next.bytes.len() && next.ended {
             return found;
