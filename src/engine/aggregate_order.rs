@@ -13,8 +13,8 @@ use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
-/// The aggregates that depend on the order of rows, beside those of `within group`.
-const ORDERED: [&str; 5] = ["array_agg", "first_value", "last_value", "nth_value", "string_agg"];
+/// The aggregates that an ORDER BY among their arguments decides about.
+pub const ORDERED_AGGREGATES: [&str; 5] = ["array_agg", "first_value", "last_value", "nth_value", "string_agg"];
 
 #[derive(Debug)]
 pub(super) struct AggregatesOrderOnce;
@@ -29,9 +29,12 @@ impl AnalyzerRule for AggregatesOrderOnce {
             LogicalPlan::Aggregate(_) => {
                 let names = NamePreserver::new_for_projection();
                 node.map_expressions(|expression| {
+                    if !expression.exists(|part| Ok(has_order(part)))? {
+                        return Ok(Transformed::no(expression));
+                    }
                     let name = names.save(&expression);
                     let ordered = expression.transform_up(|part| Ok(ordered_once(part)))?;
-                    Ok(if ordered.transformed { ordered.update_data(|changed| name.restore(changed)) } else { ordered })
+                    Ok(ordered.update_data(|ordered| name.restore(ordered)))
                 })
             }
             LogicalPlan::Distinct(Distinct::On(mut on)) => {
@@ -45,13 +48,18 @@ impl AnalyzerRule for AggregatesOrderOnce {
     }
 }
 
+fn has_order(expression: &Expr) -> bool {
+    matches!(expression, Expr::AggregateFunction(call) if !call.params.order_by.is_empty())
+}
+
 fn ordered_once(expression: Expr) -> Transformed<Expr> {
     let Expr::AggregateFunction(AggregateFunction { func, mut params }) = expression else {
         return Transformed::no(expression);
     };
-    let is_changed = if ORDERED.contains(&func.name()) {
+    let is_changed = if ORDERED_AGGREGATES.contains(&func.name()) {
         keep_first(&mut params.order_by)
     } else if func.supports_within_group_clause() || params.order_by.is_empty() {
+        // What stands in `within group` is no order but the argument.
         false
     } else {
         params.order_by.clear();

@@ -30,6 +30,7 @@ use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+pub use aggregate_order::ORDERED_AGGREGATES;
 pub use checked::{links, shortest, unchecked};
 pub use inspection::{Inspect, Inspection, inspected};
 pub use kept_casts::is_utc;

@@ -94,6 +94,11 @@ impl ExecutionPlan for PlainRows {
         }
     }
 
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        // It does nothing that several could do side by side.
+        vec![false]
+    }
+
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         self.input.execute(partition, context)
     }

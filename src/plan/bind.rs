@@ -27,21 +27,12 @@ use super::trial::{Trial, Tried};
 use super::words::{instead_of, kind, of_arguments, of_side, plain_text};
 use super::{using, warn};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean, nearest};
-use crate::engine::read_only;
+use crate::engine::{ORDERED_AGGREGATES, read_only};
 use crate::project::{Model, Variable, timestamp};
 
-/// Aggregates whose result depends on the order of the rows that they see.
-const ORDERED_AGGREGATES: [&str; 9] = [
-    "any_value",
-    "approx_median",
-    "approx_percentile_cont",
-    "approx_percentile_cont_with_weight",
-    "array_agg",
-    "first_value",
-    "last_value",
-    "nth_value",
-    "string_agg",
-];
+/// Aggregates whose result depends on the order in which they see rows, whatever an ORDER BY says.
+const UNORDERED_AGGREGATES: [&str; 4] =
+    ["any_value", "approx_median", "approx_percentile_cont", "approx_percentile_cont_with_weight"];
 
 /// What reads the clock of the machine.
 const CLOCK_WORDS: [&str; 7] =
@@ -209,7 +200,9 @@ fn last_select(file: &SourceFile) -> std::ops::Range<usize> {
 }
 
 fn order_is_missing(call: &FunctionCall) -> bool {
-    !call.is_ordered && !call.is_windowed && ORDERED_AGGREGATES.contains(&call.name.text.as_str())
+    let name = call.name.text.as_str();
+    !call.is_windowed
+        && (UNORDERED_AGGREGATES.contains(&name) || ORDERED_AGGREGATES.contains(&name) && !call.is_ordered)
 }
 
 /// Finds window functions over rows whose order nothing fixes. The bound plan is asked, because a named window is
@@ -227,7 +220,8 @@ fn unordered_windows(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> Di
                         WindowFunctionDefinition::AggregateUDF(function) => {
                             let whole = &call.params.window_frame;
                             let is_whole = whole.start_bound.is_unbounded() && whole.end_bound.is_unbounded();
-                            if !is_whole || ORDERED_AGGREGATES.contains(&function.name()) {
+                            let name = function.name();
+                            if !is_whole || UNORDERED_AGGREGATES.contains(&name) || ORDERED_AGGREGATES.contains(&name) {
                                 names.insert(function.name().to_owned());
                             }
                         }
@@ -251,6 +245,8 @@ fn unordered_windows(file: &SourceFile, query: &Query, plan: &LogicalPlan) -> Di
 fn order_needed(at: crate::diagnostic::Place, name: &str) -> Diagnostic {
     let help = if name.starts_with("approx_") {
         "it estimates from rows as they come; `percentile_cont` and `median` are exact"
+    } else if name == "any_value" {
+        "it takes whichever row comes first; write first_value(x order by …), with an ORDER BY that leaves no ties"
     } else {
         "add an ORDER BY that leaves no ties, so that every run gives the same result"
     };

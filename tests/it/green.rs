@@ -121,6 +121,13 @@ const WRONG_QUERIES: &[(&str, &str, &str)] = &[
     ("E0305", "select sum(id > 1) as x from stg_events", "sum"),
     ("E0305", "select median(word) as x from stg_events", "median"),
     ("E0305", "select count_if(id > 1) as x from stg_events", "count_if"),
+    // No ORDER BY makes these the same each time.
+    ("E0307", "select any_value(id order by id) as x from stg_events", "any_value"),
+    (
+        "E0307",
+        "select approx_percentile_cont(0.5) within group (order by id) as x from stg_events",
+        "approx_percentile_cont",
+    ),
     ("E0305", "select arg_max(id, at) as x from stg_events", "arg_max"),
     ("E0305", "select listagg(word, ', ') as x from stg_events", "listagg"),
     ("E0321", "select percentile_cont(2) within group (order by id) as x from stg_events", "percentile_cont"),
