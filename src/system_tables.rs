@@ -12,7 +12,7 @@ use crate::project::{ColumnDoc, ColumnType};
 /// A table about opsmart's own work. It is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemTable {
-    /// Every record that was set aside, with its bytes.
+    /// Every record that was quarantined, with its bytes.
     Quarantine,
     /// What became of the records of every landed file.
     Ledger,

@@ -71,8 +71,8 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Checked {
     pub(crate) tables: Vec<TableState>,
-    pub(crate) fingerprints: BTreeMap<String, Digest>,
-    pub(crate) outcomes: CheckResults,
+    pub(crate) run_hashes: BTreeMap<String, Digest>,
+    pub(crate) results: CheckResults,
     /// How many checks passed.
     pub passed: usize,
     /// How many could not be judged.
@@ -120,8 +120,8 @@ pub async fn check(
 ) -> Result<Verdict, CheckError> {
     let mut checked = Checked {
         tables,
-        fingerprints: BTreeMap::new(),
-        outcomes: BTreeMap::new(),
+        run_hashes: BTreeMap::new(),
+        results: BTreeMap::new(),
         passed: 0,
         skipped: 0,
         warnings: Vec::new(),
@@ -146,8 +146,8 @@ pub async fn check(
                 errors.push(FailedCheck { source: source.map(Box::new), ..finding(check, &answer) });
             }
         }
-        checked.outcomes.insert(check.name.clone(), outcome(check, context.as_of, &answer));
-        checked.fingerprints.insert(check.name.clone(), run.run_hash.clone());
+        checked.results.insert(check.name.clone(), result(check, context.as_of, &answer));
+        checked.run_hashes.insert(check.name.clone(), run.run_hash.clone());
     }
     if errors.is_empty() {
         return Ok(Verdict::Passed(checked));
@@ -283,7 +283,7 @@ fn finding(check: &Check, answer: &Answer) -> FailedCheck {
     }
 }
 
-fn outcome(check: &Check, as_of: DateTime<Utc>, answer: &Answer) -> CheckResult {
+fn result(check: &Check, as_of: DateTime<Utc>, answer: &Answer) -> CheckResult {
     CheckResult {
         table: check.table.clone(),
         kind: check.kind.to_owned(),

@@ -28,9 +28,9 @@ const LEAST_UNTOUCHED: u64 = 4;
 const MOST_LISTED: usize = 256;
 
 /// Returns the digest of the rules by which it is decided about the rows of a key.
-pub(super) fn rules(contract: &SourceContract, shape: &Digest) -> Digest {
+pub(super) fn rules(contract: &SourceContract, read_hash: &Digest) -> Digest {
     let mut parts = Parts::of("deciding");
-    parts.add(shape.as_str());
+    parts.add(read_hash.as_str());
     parts.add(format!("{} {} {}", canonical(&contract.key), canonical(&contract.keep), contract.count_repeated));
     parts.digest()
 }

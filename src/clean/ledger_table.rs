@@ -101,6 +101,6 @@ fn columns(contract: &SourceContract, rows: &[Row]) -> Vec<ArrayRef> {
 fn rejected_share(row: &Row) -> Option<f64> {
     let Row { ledger, counts, .. } = row;
     let records = ledger.rows + ledger.misfits();
-    let set_aside = ledger.misfits() + counts.quarantined_in_clean;
-    if records == 0 { None } else { Some(set_aside as f64 / records as f64) }
+    let quarantined = ledger.misfits() + counts.quarantined_in_clean;
+    if records == 0 { None } else { Some(quarantined as f64 / records as f64) }
 }

@@ -74,14 +74,14 @@ pub enum CleanError {
     },
     /// Too many of a file's records are quarantined.
     #[error(
-        "{set_aside} of the {records} records of `{path}` do not fit the contract, {unfound} of them for a value that is \
+        "{quarantined} of the {records} records of `{path}` do not fit the contract, {unfound} of them for a value that is \
          not found where it references; its `rejected_share` allows {allowed}"
     )]
     Rejected {
         /// The file.
         path: String,
         /// How many are quarantined.
-        set_aside: u64,
+        quarantined: u64,
         /// How many of those for what they reference.
         unfound: u64,
         /// Of how many, blank ones left out.
@@ -162,7 +162,7 @@ impl Cleaning {
     fn run(self, raw: Raw) -> Result<Cleaned, CleanError> {
         let Self { store, contract, columns, referenced, before } = self;
         let (store, contract, before) = (&store, &contract, before.as_deref());
-        let Raw { dataset, read_hash: shape, next_sequence, paths, mut contents, .. } = raw;
+        let Raw { dataset, read_hash, next_sequence, paths, mut contents, .. } = raw;
         let live = live_paths(contract.files, &paths);
         for (place, identity) in (0..).zip(in_order(&live)) {
             if let Some(content) = contents.get_mut(identity).filter(|content| content.counted_as != place) {
@@ -172,12 +172,13 @@ impl Cleaning {
         let mut parts = Vec::with_capacity(live.len());
         let counted = in_order(&live).filter_map(|identity| contents.get_key_value(identity));
         parts.extend(counted.map(|(identity, content)| Part { identity: identity.clone(), content: content.clone() }));
-        let deciding = incremental::rules(contract, &shape);
-        let known =
-            match before.filter(|before| before.dedup_hash == deciding && is_read_like(&contents, &before.contents)) {
-                Some(before) => incremental::decide(store, contract, &parts, before)?,
-                None => None,
-            };
+        let dedup_hash = incremental::rules(contract, &read_hash);
+        let known = match before
+            .filter(|before| before.dedup_hash == dedup_hash && is_read_like(&contents, &before.contents))
+        {
+            Some(before) => incremental::decide(store, contract, &parts, before)?,
+            None => None,
+        };
         let mut decided = match known {
             Some(decided) => decided,
             None => dedup::decide(store, contract, &parts)?,
@@ -199,7 +200,7 @@ impl Cleaning {
         } else {
             gone + quarantined.of_parts.values().map(|of_part| of_part.excused).sum::<u64>()
         };
-        let (files, gathered) =
+        let (files, compacted) =
             compact::gather(store, contract, &parts, &decided, before.map(|before| &before.compacted))?;
         let mut counts = CleanCounts::default();
         for (number, (part, decision)) in parts.iter().zip(&decided).enumerate() {
@@ -214,7 +215,7 @@ impl Cleaning {
             counts.add(&decision.counts);
         }
         let referenced = referenced.iter().map(|(name, other)| (name.clone(), other.content.clone())).collect();
-        let fingerprint = dataset_build_hash(contract, &shape, &paths, &referenced);
+        let build_hash = dataset_build_hash(contract, &read_hash, &paths, &referenced);
         let ledger = ledger_table::write(store, contract, &live, (&parts, &decided))?;
         let state = TableState {
             table: dataset,
@@ -222,12 +223,12 @@ impl Cleaning {
             description: contract.description.clone(),
             grain: contract.grain.clone(),
             columns,
-            build_hash: fingerprint,
+            build_hash,
             partition: contract.partition.clone(),
             files,
             built_from: None,
             landed: Some(Shared::from(DatasetManifest {
-                read_hash: shape,
+                read_hash,
                 next_sequence,
                 paths,
                 contents,
@@ -236,8 +237,8 @@ impl Cleaning {
                 referenced,
                 erased,
                 dedup: remembered,
-                dedup_hash: deciding,
-                compacted: gathered,
+                dedup_hash,
+                compacted,
                 ledger,
             })),
         };
@@ -257,11 +258,11 @@ fn reject_if_too_many(
     // Where a record makes several rows, each of them may be quarantined here.
     let records = ledger.rows + ledger.misfits() + ledger.erased_rows;
     let unfound = counts.quarantined_in_clean - of_part.excused;
-    let set_aside = ledger.misfits() + unfound;
+    let quarantined = ledger.misfits() + unfound;
     let allowed = contract.may_reject(records);
-    if set_aside <= allowed {
+    if quarantined <= allowed {
         return Ok(());
     }
     let examples = of_part.examples.iter().map(|example| format!("{path}:{example}")).collect();
-    Err(CleanError::Rejected { path: path.to_owned(), set_aside, unfound, records, allowed, examples })
+    Err(CleanError::Rejected { path: path.to_owned(), quarantined, unfound, records, allowed, examples })
 }

@@ -69,7 +69,7 @@ pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Resul
     Ok(Exit::Done)
 }
 
-/// Returns what the snapshot in force holds, if there is one.
+/// Returns what the current snapshot holds, if there is one.
 fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Failure> {
     let Some((reference, snapshot)) = store.current()? else { return Ok(None) };
     let spill = Utf8PathBuf::from_path_buf(std::env::temp_dir()).ok();

@@ -80,7 +80,7 @@ pub(super) fn erase(global: &Global, args: &EraseArgs, printer: &Printer) -> Res
     let exit = remember(&project, &store, &there, run)?;
     let Some(reference) = store.reference()?.filter(|_| exit.is_good()) else { return Ok(exit) };
     if reference.held.is_some() {
-        // Until then the tables in force have the records.
+        // Until then the current tables have the records.
         let help = "`opsmart release` publishes the new tables; then the same command again does the rest".to_owned();
         let message = "the records are still in the current tables: the new ones wait for a release".to_owned();
         return Err(Failure::Other { exit: Exit::Temporary, message, help: Some(help) });

@@ -51,10 +51,10 @@ pub(super) fn history(global: &Global, args: &HistoryArgs, printer: &Printer) ->
     Ok(Exit::Done)
 }
 
-/// Returns a run in words; `in_force` are the snapshot in force and the run that made it.
+/// Returns a run in words; `in_force` are the current snapshot and the run that made it.
 fn line(record: &Value, in_force: Option<&(String, String)>, is_there: impl Fn(&str) -> bool) -> Vec<String> {
     let report = &record["report"];
-    // The process may have been killed after its tables were in force and before it could tell.
+    // The process may have been killed after its tables were published and before it could tell.
     let made = in_force.filter(|(run, _)| record["run"] == run.as_str()).map(|(_, snapshot)| snapshot.clone());
     let snapshot = made.clone().unwrap_or_else(|| word(&report["snapshot"]));
     let texts = |key: &str| record[key].as_array().into_iter().flatten().map(word).collect::<Vec<String>>();

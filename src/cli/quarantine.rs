@@ -123,7 +123,7 @@ fn nothing(project: &Project, choice: &Choice) -> Result<String, Failure> {
     })
 }
 
-/// Returns the rows of a SELECT over the quarantine in force; none if nothing has been published.
+/// Returns the rows of a SELECT over the current quarantine; none if nothing has been published.
 fn ask(project: &Project, on: &OnBranch, sql: String, limit: usize) -> Result<Vec<RecordBatch>, Failure> {
     let store = on.open(project);
     let Some((_, snapshot)) = store.current()? else { return Ok(Vec::new()) };

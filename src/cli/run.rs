@@ -186,7 +186,7 @@ pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<
     run_and(global, args, None, printer)
 }
 
-/// Runs, and forgets or takes back landed files on the way; with such, nothing new is taken in.
+/// Runs, and forgets or takes back landed files on the way; with such, nothing new is ingested.
 pub(super) fn run_and(
     global: &Global,
     args: &RunArgs,
@@ -431,7 +431,7 @@ fn tell(args: &RunArgs, printer: &Printer, report: &RunReport) -> Exit {
         if report.status != Status::NothingNew {
             // Tables were published as if there were no data; whoever hears of nothing else has to hear of this.
             warn(&summary::nothing_landed(report));
-            // So were tables put aside that are expected to be in force.
+            // So were tables put aside that are expected to be current.
             warn(&summary::moved(report));
             for dataset in &report.datasets {
                 empty(&dataset.dataset, &dataset.empty_files).iter().for_each(|words| warn(&format!("{words}\n")));

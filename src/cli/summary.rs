@@ -37,12 +37,12 @@ pub(super) fn text(report: &RunReport) -> String {
     }
     report.warnings.iter().for_each(|finding| text.push_str(&finding_text(finding)));
     text.push_str(&moved(report));
-    let mut promises = format!("{} passed", counted(report.checks, "check"));
+    let mut checks = format!("{} passed", counted(report.checks, "check"));
     if report.not_judged > 0 {
-        promises.push_str(&format!(", {} skipped", report.not_judged));
+        checks.push_str(&format!(", {} skipped", report.not_judged));
     }
     if !report.warnings.is_empty() {
-        promises.push_str(&format!(", {}", counted(report.warnings.len(), "warning")));
+        checks.push_str(&format!(", {}", counted(report.warnings.len(), "warning")));
     }
     let at = report.as_of.format("%Y-%m-%d %H:%M UTC");
     let end = match (&report.status, &report.snapshot) {
@@ -52,7 +52,7 @@ pub(super) fn text(report: &RunReport) -> String {
     };
     text.push_str(&nothing_landed(report));
     text.push_str(&left(report));
-    text.push_str(&format!("{end}, as of {at}, {promises}, {:.2} s\n", report.seconds));
+    text.push_str(&format!("{end}, as of {at}, {checks}, {:.2} s\n", report.seconds));
     text.push_str(&standing(report));
     text.push_str(&held(report));
     text.push_str(&clock(report));
@@ -100,7 +100,7 @@ fn tables(built: &[TableReport]) -> String {
     table(header, built.iter().map(row))
 }
 
-/// Says which promises are broken and were not asked again: what was published with a warning still has it.
+/// Says which checks failed before and had no reason to run again: what was published with a warning still has it.
 fn standing(report: &RunReport) -> String {
     match report.standing_warnings.as_slice() {
         [] => String::new(),
@@ -113,7 +113,7 @@ fn standing(report: &RunReport) -> String {
     }
 }
 
-/// Says what is held in force although something newer is there, and why.
+/// Says what stays current although something newer is there, and why.
 fn held(report: &RunReport) -> String {
     let Some(snapshot) = &report.held else { return String::new() };
     let snapshot = snapshot.short();
@@ -214,11 +214,11 @@ fn ledger(report: &RunReport) -> String {
 "
         ));
     }
-    let set_aside: u64 = report.datasets.iter().map(|dataset| dataset.quarantined + unfound(dataset)).sum();
-    if set_aside > 0 {
+    let quarantined: u64 = report.datasets.iter().map(|dataset| dataset.quarantined + unfound(dataset)).sum();
+    if quarantined > 0 {
         text.push_str(&format!(
             "  {} quarantined, each with its reason: opsmart show dq_quarantine\n",
-            grouped(set_aside)
+            grouped(quarantined)
         ));
     }
     text.push('\n');

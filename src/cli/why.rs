@@ -23,8 +23,8 @@ use crate::why::{Condition, How, Part, Unfollowed, WhyRequest, why};
 /// Tell which rows a row was made of, down to file and line
 ///
 /// Follows a condition on the columns of a table through its query to the rows that it reads, and on to the landed records;
-/// where no condition leads further, the query is evaluated step by step. With them are told the records that were set
-/// aside and could have counted.
+/// where no condition leads further, the query is evaluated step by step. With them are told the records that were
+/// quarantined and could have counted.
 #[derive(Debug, Args)]
 pub(super) struct WhyArgs {
     /// Current table

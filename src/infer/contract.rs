@@ -420,7 +420,7 @@ fn evidence(field: &Field, column: &ColumnProposal) -> Vec<String> {
         }
         if !column.values.is_empty() {
             let values = column.values.iter().map(|value| toml(value)).collect::<Vec<_>>().join(", ");
-            evidence.push(format!("`values = [{values}]` would set all others aside"));
+            evidence.push(format!("`values = [{values}]` would quarantine all others"));
         }
         if let Some(values) = profile.distinct.values().filter(|values| (2..=12).contains(&values.len()))
             && profile.distinct.repeats

@@ -19,7 +19,7 @@ use crate::project::{ColumnType, Format, Normaliser};
 const AMOUNT_DIGITS: usize = 9;
 
 /// Of so many records without a null, fewer than one in three hundred has one, with 95 % confidence: enough to say that
-/// records without a value are to be set aside.
+/// records without a value are to be quarantined.
 const ENOUGH: u64 = 1000;
 
 /// How far a clock may be ahead of the landing, and a zone be mistaken, before a time counts as one of the future.
@@ -76,7 +76,7 @@ pub(super) struct Believed {
 }
 
 impl ColumnProposal {
-    /// Returns whether records without a value are set aside.
+    /// Returns whether records without a value are quarantined.
     pub(super) fn is_required(&self) -> bool {
         self.is_key || self.nulls == 0 && !self.may_lack && self.records >= ENOUGH
     }
@@ -197,7 +197,7 @@ fn share_nulls(columns: &mut [ColumnProposal]) {
     }
 }
 
-/// Decides between which times those of a column are believed: a record of 1970 or of next century is set aside, and
+/// Decides between which times those of a column are believed: a record of 1970 or of next century is quarantined, and
 /// moves no number.
 fn believe(field: &Field, column: &mut ColumnProposal, landed_at: DateTime<Utc>) {
     let Some(reading) = column.reading.filter(|_| matches!(column.kind, ColumnType::Date | ColumnType::Timestamp))
@@ -212,8 +212,8 @@ fn believe(field: &Field, column: &mut ColumnProposal, landed_at: DateTime<Utc>)
     if let Some(stand_in) = found.first_stand_in.as_ref().filter(|seen| !is_stand_in_ahead(seen)) {
         let many = if found.stand_ins == 1 { "is a time" } else { "and others like it are times" };
         column.asked.push(format!(
-            "{} on line {} {many} that programs write where they know none; `null` makes it no value, `min` and `max` set such \
-             records aside",
+            "{} on line {} {many} that programs write where they know none; `null` makes it no value, `min` and `max` quarantine \
+             such records",
             quoted(stand_in.text.as_bytes()),
             stand_in.line
         ));
@@ -239,7 +239,7 @@ fn believe(field: &Field, column: &mut ColumnProposal, landed_at: DateTime<Utc>)
         column.believed.not_future = Some(AHEAD);
     } else {
         column.asked.push(format!(
-            "{} lies after {}, when the file landed: may it? otherwise `not_future = \"{AHEAD}\"` sets such records aside",
+            "{} lies after {}, when the file landed: may it? otherwise `not_future = \"{AHEAD}\"` quarantines such records",
             quoted(found.max.1.as_bytes()),
             landed_at.to_rfc3339_opts(SecondsFormat::Secs, true)
         ));

@@ -238,7 +238,7 @@ impl Sink for Pairs {
         Ok(())
     }
 
-    fn set_aside(&mut self, _: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, _: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         Ok(())
     }
 }

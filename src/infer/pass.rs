@@ -306,7 +306,7 @@ fn told_apart(dialect: &Dialect, nameless: &[usize], fields: &mut [Field]) -> (F
     }
 }
 
-/// The first few records that were set aside.
+/// The first few records that were quarantined.
 #[derive(Debug, Default)]
 struct Broken {
     /// Line, reason and message of each.
@@ -320,7 +320,7 @@ impl Sink for Broken {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         const KEPT: usize = 3;
         if self.examples.len() < KEPT {
             let column = record.column.map(|column| format!(" in {}", quoted(column.as_bytes()))).unwrap_or_default();
@@ -365,10 +365,10 @@ impl Sink for Profiles {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         if record.reason == Reason::Encoding {
             self.wide.push(record.bytes);
         }
-        self.broken.set_aside(record)
+        self.broken.quarantine(record)
     }
 }

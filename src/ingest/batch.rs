@@ -100,7 +100,7 @@ impl Verdict<'_> {
         self.keep[row - before..row + after].fill(false);
     }
 
-    /// Sets the record of a row aside as one of which nothing may be kept, whatever else is wrong with it.
+    /// Quarantines the record of a row as one of which nothing may be kept, whatever else is wrong with it.
     fn erase(&mut self, row: usize, column: usize) {
         if self.keep.is_empty() {
             self.keep.resize(self.spans.len(), true);

@@ -1,7 +1,7 @@
 //! Tells a column that does not fit a file at all from single values that do not.
 //!
-//! The one is a change of the file that somebody has to answer, and one finding says it; the others are records to set
-//! aside. Looks at one column at a time and knows nothing of the share of records that may be set aside.
+//! The one is a change of the file that somebody has to answer, and one finding says it; the others are records to
+//! quarantine. Looks at one column at a time and knows nothing of the share of records that may be quarantined.
 
 use super::parse::ValueError;
 use super::problem::ColumnMismatch;
@@ -10,7 +10,7 @@ use super::quarantine::Reason;
 /// Fewer values than this say nothing about a column.
 pub(super) const LEAST: u64 = 20;
 
-/// After so many values of which none fits, nothing that follows is waited for, so that what a file sets aside stays
+/// After so many values of which none fits, nothing that follows is waited for, so that what a file quarantines stays
 /// small however large it is.
 const ENOUGH: u64 = 100_000;
 

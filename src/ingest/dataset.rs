@@ -100,13 +100,13 @@ pub enum IngestError {
     },
     /// Too many of a file's records were quarantined.
     #[error(
-        "{set_aside} of the {records} records of `{path}` do not fit the contract; its `rejected_share` allows {allowed}"
+        "{quarantined} of the {records} records of `{path}` do not fit the contract; its `rejected_share` allows {allowed}"
     )]
     Rejected {
         /// The file.
         path: String,
         /// How many were quarantined.
-        set_aside: u64,
+        quarantined: u64,
         /// Of how many, blank ones left out.
         records: u64,
         /// How many the contract allows of so many.
@@ -429,7 +429,7 @@ pub(crate) fn is_read_like(
     outdated(ones).eq(outdated(others))
 }
 
-/// Returns the contents whose rows an earlier reader made, by identity, and by what shape.
+/// Returns the contents whose rows an earlier reader made, by identity, and its read hash.
 fn outdated(contents: &BTreeMap<Digest, Shared<FileContent>>) -> impl Iterator<Item = (&Digest, &Digest)> {
     contents.iter().filter_map(|(identity, content)| Some((identity, content.read_as.as_deref()?)))
 }
@@ -453,7 +453,7 @@ fn reject_if_too_many(
     }
     Err(IngestError::Rejected {
         path: listed.path.to_string(),
-        set_aside: ledger.misfits(),
+        quarantined: ledger.misfits(),
         records,
         allowed,
         examples,
@@ -856,7 +856,7 @@ impl Sink for Tables<'_> {
         file.write(&batch)
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), StoreError> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), StoreError> {
         if self.examples.len() < 5 && record.reason != super::Reason::Erased {
             let column = record.column.map(|column| format!(" in `{column}`")).unwrap_or_default();
             self.examples.push(format!("{}:{}: {}{column}: {}", self.path, record.line, record.reason, record.message));

@@ -2,8 +2,8 @@
 //!
 //! UTF-8 goes through as it is, mistakes included; all else is decoded. Promises: a byte order mark goes before what was
 //! declared; bytes that the encoding does not know are never replaced by something that looks like text, but stand in
-//! the decoded text as `\xff` and themselves (those below `\x80` as another `\xff`), which is never UTF-8 and so sets
-//! their record aside.
+//! the decoded text as `\xff` and themselves (those below `\x80` as another `\xff`), which is never UTF-8, so that
+//! their record is quarantined.
 
 use std::io::{self, Read};
 

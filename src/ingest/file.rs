@@ -1,4 +1,4 @@
-//! Drives one file: bytes in, rows and set-aside records and the ledger out.
+//! Drives one file: bytes in, rows, quarantined records and the ledger out.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -47,7 +47,7 @@ pub trait Sink {
     fn rows(&mut self, batch: RecordBatch) -> Result<(), Self::Error>;
 
     /// Takes a record that is no row, in the order of the file; rows around it may have come before or come after.
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Self::Error>;
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Self::Error>;
 }
 
 /// Keeps nothing of what is read, for those who ask for counts alone.
@@ -61,7 +61,7 @@ impl Sink for NullSink {
         Ok(())
     }
 
-    fn set_aside(&mut self, _: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, _: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         Ok(())
     }
 }
@@ -359,7 +359,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
             self.cells.clear();
         }
         for Failure { span, reason, column, message } in self.failures.drain(..) {
-            self.ledger.set_aside(span.length());
+            self.ledger.quarantine(span.length());
             self.ledger.late += u64::from(reason == Reason::Late);
             self.ledger.erased += u64::from(reason == Reason::Erased);
             // Of a record that cannot be cut into fields nobody can tell whose it is.
@@ -373,12 +373,12 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
                 length: span.length(),
                 bytes: if is_kept { span.of(bytes) } else { &[] },
             };
-            self.sink.set_aside(record).map_err(ReadError::Sink)?;
+            self.sink.quarantine(record).map_err(ReadError::Sink)?;
         }
         Ok(())
     }
 
-    /// Sets a line aside that is longer than the limit, keeping no more of it than that.
+    /// Quarantines a line that is longer than the limit, keeping no more of it than that.
     fn pass_over_long_line<F: Records>(&mut self, records: &F) -> Result<(), ReadError<S::Error>> {
         self.hand_on(records)?;
         let (offset, line) = (self.chunk.base() + self.at as u64, self.line);
@@ -401,11 +401,11 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         self.ledger.records += 1;
         self.line += 1;
         let length = self.chunk.base() + self.at as u64 - offset;
-        self.ledger.set_aside(length);
+        self.ledger.quarantine(length);
         let message = too_long(self.limit);
         let bytes = if self.table.erases() { &[] } else { kept.as_slice() };
         let record = QuarantinedRecord { reason: Reason::Length, column: None, message, offset, line, length, bytes };
-        self.sink.set_aside(record).map_err(ReadError::Sink)
+        self.sink.quarantine(record).map_err(ReadError::Sink)
     }
 }
 

@@ -60,7 +60,7 @@ impl LatenessLimits {
         Self { not_future: not_future.collect(), late }
     }
 
-    /// Tells `fail` of each row with a time after the landing, and of each late one that is to be set aside.
+    /// Tells `fail` of each row with a time after the landing, and of each late one that is to be quarantined.
     pub(super) fn check(&self, columns: &[ArrayRef], mut fail: impl FnMut(usize, usize, &dyn Fn() -> ValueError)) {
         for limit in &self.not_future {
             let array = &columns[limit.column];

@@ -1,4 +1,4 @@
-//! Finds, in a record that was set aside, the part that is at fault.
+//! Finds, in a record that was quarantined, the part that is at fault.
 
 use std::ops::Range;
 
@@ -64,7 +64,7 @@ impl<'a> Locator<'a> {
         Some(Self { contract, record_bytes: limits.record_bytes, fields })
     }
 
-    /// Looks into rows that were set aside after they had become rows: each is an object of its values.
+    /// Looks into rows that were quarantined after they had become rows: each is an object of its values.
     #[must_use]
     pub fn of_rows(contract: &'a SourceContract) -> Self {
         let wanted = Wanted::of(contract.columns.keys().map(String::as_str));

@@ -4,8 +4,8 @@
 //!
 //! - Every byte of the decoded file belongs to exactly one record, and every record is accepted, quarantined or blank;
 //!   a [`Ledger`](crate::store::Ledger) that does not add up is an error.
-//! - A record that is set aside keeps its bytes, its place, the rule that it broke and the column.
-//! - Values are exact: nothing is rounded, guessed, trimmed away or replaced. What does not fit is set aside.
+//! - A record that is quarantined keeps its bytes, its place, the rule that it broke and the column.
+//! - Values are exact: nothing is rounded, guessed, trimmed away or replaced. What does not fit is quarantined.
 //! - Memory depends on the limit of a record, not on the file; what comes out does not depend on the pieces in which
 //!   the bytes come in.
 //!

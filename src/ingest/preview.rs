@@ -42,7 +42,7 @@ pub struct Drift {
     pub unknown: Vec<String>,
     /// Columns that the header lacks, none of them required.
     pub missing: Vec<String>,
-    /// Records that would be set aside: of each column the first, and the first that is no record.
+    /// Records that would be quarantined: of each column the first, and the first that is no record.
     pub misfits: Vec<String>,
 }
 
@@ -172,7 +172,7 @@ impl Sink for Few {
     type Error = Enough;
 
     fn rows(&mut self, batch: RecordBatch) -> Result<(), Enough> {
-        // What is set aside comes after the rows around it, so the first batch is never the last.
+        // What is quarantined comes after the rows around it, so the first batch is never the last.
         if self.records >= RECORDS {
             return Err(Enough);
         }
@@ -180,7 +180,7 @@ impl Sink for Few {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Enough> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Enough> {
         self.records += 1;
         match (record.column, record.reason) {
             (None, _) => {

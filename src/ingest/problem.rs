@@ -10,7 +10,7 @@ use super::parse::ValueError;
 use super::quarantine::{is_upsetting, quoted};
 use crate::store::Ledger;
 
-/// What is wrong with a file as a whole: one finding instead of a million records set aside.
+/// What is wrong with a file as a whole: one finding instead of a million records quarantined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileProblem {

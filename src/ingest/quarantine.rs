@@ -1,8 +1,8 @@
-//! Records that are set aside, and why.
+//! Records that are quarantined, and why.
 
 use std::fmt::{self, Write as _};
 
-/// Why a record was set aside.
+/// Why a record was quarantined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// A quote that does not close, or text after one that does.

@@ -56,7 +56,7 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         let QuarantinedRecord { reason, column, message, offset, line, length, bytes } = record;
         let (column, bytes) = (column.map(str::to_owned), bytes.to_vec());
         self.aside.push(Aside { reason, column, message, offset, line, length, bytes });
@@ -253,7 +253,7 @@ fn a_quote_that_closes_beyond_the_limit_counts_as_open() {
 }
 
 #[test]
-fn a_wrong_number_of_fields_is_set_aside() {
+fn a_wrong_number_of_fields_is_quarantined() {
     let case = Case::csv(&[("a", "int64"), ("b", "string")]);
     case.quarantined(b"a,b\n1,x,y\n2,z\n").stands_at((2, 4), b"1,x,y\n").says(
         Reason::Fields,
@@ -296,7 +296,7 @@ fn a_record_longer_than_the_limit_is_counted_whole_and_kept_in_part() {
 }
 
 #[test]
-fn a_value_of_another_type_is_set_aside() {
+fn a_value_of_another_type_is_quarantined() {
     let case = Case::csv(&[("a", "int64"), ("b", "decimal(4,1)")]);
     let message = "expected a whole number, found `1.0`";
     case.quarantined(b"a,b\n1.0,x\n").stands_at((2, 4), b"1.0,x\n").says(Reason::Type, Some("a"), message);
@@ -311,7 +311,7 @@ fn a_value_of_another_type_is_set_aside() {
 }
 
 #[test]
-fn a_value_out_of_range_is_set_aside() {
+fn a_value_out_of_range_is_quarantined() {
     let case = Case::csv(&[("a", "int64")]);
     let message =
         "expected a whole number from -9223372036854775808 to 9223372036854775807, found `9223372036854775808`";
@@ -339,7 +339,7 @@ fn a_value_out_of_range_is_set_aside() {
 }
 
 #[test]
-fn a_missing_value_is_set_aside_where_one_is_required() {
+fn a_missing_value_is_quarantined_where_one_is_required() {
     let case = Case::csv(&[("a", "int64!"), ("b", "string")]).with("a", |column| column.null.push("N/A".into()));
     let message = "expected a value, found `N/A`, which stands for null";
     case.quarantined(b"a,b\nN/A,x\n").stands_at((2, 4), b"N/A,x\n").says(Reason::Null, Some("a"), message);
@@ -358,7 +358,7 @@ fn a_missing_value_is_set_aside_where_one_is_required() {
 }
 
 #[test]
-fn a_value_that_is_not_allowed_is_set_aside() {
+fn a_value_that_is_not_allowed_is_quarantined() {
     let case =
         Case::csv(&[("a", "string")]).with("a", |column| column.rules.values = vec!["new".into(), "open".into()]);
     let message = "expected one of `new`, `open`, found `Open`";
@@ -369,14 +369,14 @@ fn a_value_that_is_not_allowed_is_set_aside() {
 }
 
 #[test]
-fn a_text_that_does_not_match_is_set_aside() {
+fn a_text_that_does_not_match_is_quarantined() {
     let case = Case::csv(&[("a", "string")]).with("a", |column| column.rules.pattern = Some("^[a-z]+@".into()));
     let message = "expected text that matches `^[a-z]+@`, found `x.y@z`";
     case.quarantined(b"a\nx@z\nx.y@z\n").stands_at((3, 6), b"x.y@z\n").says(Reason::Pattern, Some("a"), message);
 }
 
 #[test]
-fn bytes_that_are_not_utf_8_are_set_aside() {
+fn bytes_that_are_not_utf_8_are_quarantined() {
     let case = Case::csv(&[("a", "string"), ("b", "int64")]);
     let message = "expected UTF-8 text (`encoding` in `format`), found `\\xe9t\\xe9`";
     case.quarantined(b"a,b\nx,1\n\xe9t\xe9,2\n").stands_at((3, 8), b"\xe9t\xe9,2\n").says(
@@ -402,7 +402,7 @@ fn bytes_that_are_not_utf_8_are_set_aside() {
 }
 
 #[test]
-fn a_time_that_never_was_is_set_aside() {
+fn a_time_that_never_was_is_quarantined() {
     let mut case = Case::csv(&[("at", "timestamp")]);
     case.contract.parse_zone = Tz::America__New_York;
     let message = "expected a time that clocks in America/New_York have shown, found `2025-03-09 02:30`";
@@ -419,7 +419,7 @@ fn a_time_that_never_was_is_set_aside() {
 }
 
 #[test]
-fn lines_that_are_not_one_object_are_set_aside() {
+fn lines_that_are_not_one_object_are_quarantined() {
     let case = Case::ndjson(&[("a", "int64")]);
     let check = |line: &str, message: &str| {
         let bytes = format!("{{\"a\":1}}\n{line}\n");
@@ -948,7 +948,7 @@ fn an_element_can_be_a_value_or_its_text_and_lie_deep() {
 }
 
 #[test]
-fn a_record_of_which_one_row_fails_is_set_aside_once_and_whole() {
+fn a_record_of_which_one_row_fails_is_quarantined_once_and_whole() {
     let case = items().with("sku", |column| column.rules.values = vec!["a".into(), "b".into()]);
     let good = "{\"id\":1,\"items\":[{\"sku\":\"a\"},{\"sku\":\"b\"}]}\n";
     let bad = "{\"id\":2,\"items\":[{\"sku\":\"a\"},{\"sku\":\"c\"},{\"sku\":\"d\"},{\"sku\":\"b\"}]}\n";
@@ -973,7 +973,7 @@ fn a_record_of_which_one_row_fails_is_set_aside_once_and_whole() {
 }
 
 #[test]
-fn what_cannot_be_made_into_rows_is_set_aside() {
+fn what_cannot_be_made_into_rows_is_quarantined() {
     let case = items();
     let check = |line: &str, message: &str| {
         case.quarantined(line.as_bytes()).stands_at((1, 0), line.as_bytes()).says(Reason::Json, None, message);
@@ -1066,7 +1066,7 @@ fn what_is_unknown_is_taken_as_json() {
 }
 
 #[test]
-fn a_record_whose_rest_would_be_too_long_is_set_aside_with_all_its_lines() {
+fn a_record_whose_rest_would_be_too_long_is_quarantined_with_all_its_lines() {
     use super::cells::Cells;
     use super::record::{Records, Step, View};
     let case = Case::csv(&[("id", "int64"), ("more", "string")]).with("more", |column| column.rest = true);
@@ -1151,7 +1151,7 @@ fn each_row_has_what_is_unknown_in_its_element_and_its_record() {
 }
 
 #[test]
-fn a_record_that_breaks_a_rule_is_set_aside_under_its_name() {
+fn a_record_that_breaks_a_rule_is_quarantined_under_its_name() {
     let mut case =
         Case::csv(&[("n", "int64"), ("d", "decimal(6,2)"), ("a", "timestamp"), ("b", "timestamp"), ("s", "string")]);
     case.limits.record_bytes = 200;

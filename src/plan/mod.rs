@@ -2,7 +2,7 @@
 //!
 //! Promises: the plan is a pure function of the project, the selection, the published snapshot, the listing of landed
 //! files and the clock; the same inputs give the same plan, byte for byte. What cannot be known before files have been
-//! read is said as such ([`Build::IfChanged`]) and settled during the run by comparing fingerprints.
+//! read is said as such ([`Build::IfChanged`]) and settled during the run by comparing hashes.
 //!
 //! It reads no data and runs no query. Column and type mistakes are found here, by DataFusion's own binder.
 
@@ -207,7 +207,7 @@ pub fn plan(workspace: &Workspace, reach: &Scope, inputs: &Inputs) -> Plan {
     Plan { as_of: inputs.as_of, datasets, models, checks, dropped, forgotten }
 }
 
-/// Returns the fingerprint of a model or check, given the content of each of its inputs.
+/// Returns the build hash of a model or check, given the content of each of its inputs.
 #[must_use]
 pub fn build_hash(table: &Table, as_of: DateTime<Utc>, content: impl Fn(&str) -> Option<Digest>) -> Digest {
     let mut parts = Parts::of("built");
@@ -233,7 +233,7 @@ fn build_of_model(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<
     } else if table.uses_clock && as_before(snapshot.as_of) {
         Build::Required(BuildReason::Clock)
     } else {
-        // With the inputs as they are published the fingerprint is another one, so it is not the inputs alone.
+        // With the inputs as they are published the hash is another one, so it is not the inputs alone.
         Build::Required(BuildReason::Definition)
     }
 }

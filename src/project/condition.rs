@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-/// A rule on the values of one record. A record of which the condition does not hold is set aside; one that has a null
+/// A rule on the values of one record. A record of which the condition does not hold is quarantined; one that has a null
 /// among the values keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordRule {
@@ -11,11 +11,11 @@ pub struct RecordRule {
     pub name: String,
     /// What must hold.
     pub condition: Condition,
-    /// With which reason a record is set aside of which it does not.
+    /// With which reason a record is quarantined of which it does not.
     pub reason: RuleReason,
 }
 
-/// With which reason a rule sets records aside.
+/// With which reason a rule quarantines records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleReason {
     /// No other fits.

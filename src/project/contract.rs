@@ -54,7 +54,7 @@ pub struct SourceContract {
     pub partition: Option<PartitionBy>,
     /// The zone of stamps that have no offset.
     pub parse_zone: Tz,
-    /// The share of a file's records that may be set aside before the run stops.
+    /// The share of a file's records that may be quarantined before the run stops.
     pub rejected_share: f64,
     /// What becomes of columns of a file that the contract does not know.
     pub new_columns: NewColumns,
@@ -100,7 +100,7 @@ impl SourceContract {
         self.references().map(|(_, reference)| reference.dataset.as_str()).collect()
     }
 
-    /// Returns how many of a file's records may be set aside, of so many that are not blank.
+    /// Returns how many of a file's records may be quarantined, of so many that are not blank.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
@@ -129,7 +129,7 @@ pub struct Late {
 pub enum ThenLate {
     /// It is counted, and a row like any other.
     Keep,
-    /// It is counted, and set aside.
+    /// It is counted, and quarantined.
     SetAside,
 }
 
@@ -175,10 +175,10 @@ pub struct CsvFormat {
     pub skip_lines: u64,
     /// What a line begins with that is no record.
     pub comment: Option<String>,
-    /// Whether fields that a record lacks at its end have no value; otherwise it is set aside.
+    /// Whether fields that a record lacks at its end have no value; otherwise it is quarantined.
     pub fills_short_rows: bool,
     /// Whether a quote that opens a field and does not close it is text, where its record is whole then; otherwise the
-    /// record is set aside.
+    /// record is quarantined.
     pub keeps_stray_quotes: bool,
     /// Whether spaces and tabs around a field, outside its quotes, are no part of it.
     pub trims: bool,

@@ -5,7 +5,7 @@ use crate::store::{Held, MAIN, SnapshotRef, Store, StoreError};
 
 use super::{Base, Published};
 
-/// Why what a branch built was not put in force.
+/// Why what a branch built was not published on main.
 #[derive(Debug, thiserror::Error)]
 pub enum PromoteError {
     /// There is no such branch.
@@ -59,7 +59,7 @@ fn left_behind(store: &Store) -> Result<Option<Digest>, StoreError> {
     Ok((!is_upon_it).then(|| main.newest().clone()))
 }
 
-/// Puts the tables of the branch on which `store` is open in force on main; after a rollback they wait there.
+/// Publishes on main the tables of the branch on which `store` is open; after a rollback they wait there.
 ///
 /// # Errors
 /// When there is no such branch, it is held, or main has moved on since; and as [`Store::commit`].

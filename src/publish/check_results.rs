@@ -26,10 +26,10 @@ fn table(store: &Store, own: SystemTable, outcomes: &CheckResults) -> Result<Tab
     let mut file = store.create_parquet(own.name(), &schema, schema.fields().len())?;
     file.write(&batch)?;
     let file = file.finish()?;
-    let mut fingerprint = Parts::of("outcomes");
-    fingerprint.add(file.sum.to_string());
-    let fingerprint = fingerprint.digest();
-    Ok(system_tables::state(own, fingerprint, vec![file]))
+    let mut build_hash = Parts::of("outcomes");
+    build_hash.add(file.sum.to_string());
+    let build_hash = build_hash.digest();
+    Ok(system_tables::state(own, build_hash, vec![file]))
 }
 
 /// Returns the columns of `dq_check_result` in the order of its schema.

@@ -1,8 +1,8 @@
-//! Puts checked tables in force: all of them by one commit of the reference, or none.
+//! Publishes checked tables: all of them by one commit of the reference, or none.
 //!
 //! Promises: what was not checked cannot be published, because only [`Checked`] is taken; a run that began before
 //! another one published is put on top of that one's tables only if nothing that it read or wrote was changed there;
-//! after a rollback, and where numbers moved by more than was agreed, nothing is put in force until it is released. It
+//! after a rollback, and where numbers moved by more than was agreed, nothing becomes current until it is released. It
 //! knows nothing of how tables are made.
 
 mod branch;
@@ -67,7 +67,7 @@ pub struct Publisher {
 /// What came of publishing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Published {
-    /// The tables are in force.
+    /// The tables are published.
     Committed(Digest),
     /// The tables are stored and wait for a release.
     Held(Digest),
@@ -105,7 +105,7 @@ pub fn publish(
     }
 }
 
-/// Checked tables, and whose they are, for as often as putting them in force is tried.
+/// Checked tables, and whose they are, for as often as publishing them is tried.
 struct Publication<'a> {
     store: &'a Store,
     workspace: &'a Workspace,
@@ -126,11 +126,11 @@ impl Publication<'_> {
         tables.retain(|name, _| workspace.has_stored(name));
         let declared: BTreeSet<&str> = workspace.checks().map(|check| check.name.as_str()).collect();
         checks.retain(|name, _| declared.contains(name.as_str()));
-        checks.extend(checked.fingerprints.clone());
+        checks.extend(checked.run_hashes.clone());
         for state in &checked.tables {
             tables.insert(state.table.clone(), put(store, state)?);
         }
-        // The states of other datasets may have moved on meanwhile, so these two are put together from what is in force.
+        // The states of other datasets may have moved on meanwhile, so these two are put together from what is current.
         let made = checked.tables.iter().map(|state| (state.table.clone(), state.clone())).collect();
         for state in preview(store, workspace, head.snapshot.as_ref(), &made)? {
             tables.insert(state.table.clone(), put(store, &state)?);
@@ -138,7 +138,7 @@ impl Publication<'_> {
         let before = head.snapshot.as_ref().map(|head| store.outcomes(&head.check_results)).transpose()?;
         let mut outcomes = before.clone().unwrap_or_default();
         outcomes.retain(|name, _| declared.contains(name.as_str()));
-        outcomes.extend(checked.outcomes.clone());
+        outcomes.extend(checked.results.clone());
         if before.as_ref() != Some(&outcomes) {
             for state in check_results::tables(store, &outcomes)? {
                 outcome_files.extend(state.files.iter().cloned());
@@ -196,7 +196,7 @@ fn put(store: &Store, state: &TableState) -> Result<TableEntry, StoreError> {
     })
 }
 
-/// Stores the state of a table, unless it says what the one in force says: then that one's files stay.
+/// Stores the state of a table, unless it says what the current one says: then that one's files stay.
 fn put_unless_equal(
     store: &Store,
     state: &TableState,

@@ -9,7 +9,7 @@ use crate::system_tables::SystemTable;
 /// Puts one of these tables together from the states of all datasets.
 pub(super) fn assemble(own: SystemTable, datasets: &BTreeMap<String, TableState>) -> TableState {
     let mut files = Vec::new();
-    let mut fingerprint = Parts::of("own");
+    let mut build_hash = Parts::of("own");
     for state in datasets.values() {
         let Some(landed) = &state.landed else { continue };
         match own {
@@ -20,13 +20,13 @@ pub(super) fn assemble(own: SystemTable, datasets: &BTreeMap<String, TableState>
             }
             SystemTable::CheckResult | SystemTable::CheckRow => continue,
         }
-        fingerprint.add(state.build_hash.as_str());
+        build_hash.add(state.build_hash.as_str());
     }
-    state(own, fingerprint.digest(), files)
+    state(own, build_hash.digest(), files)
 }
 
 /// Returns the state of one of opsmart's own tables.
-pub(super) fn state(own: SystemTable, fingerprint: Digest, files: Vec<DataFile>) -> TableState {
+pub(super) fn state(own: SystemTable, build_hash: Digest, files: Vec<DataFile>) -> TableState {
     let columns = own.columns().map(|(name, kind, words)| ColumnState {
         name: name.to_owned(),
         kind,
@@ -41,7 +41,7 @@ pub(super) fn state(own: SystemTable, fingerprint: Digest, files: Vec<DataFile>)
         description: Some(own.description().to_owned()),
         grain: Some(own.grain().to_owned()),
         columns: columns.collect(),
-        build_hash: fingerprint,
+        build_hash,
         partition: None,
         files,
         built_from: None,

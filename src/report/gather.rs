@@ -22,7 +22,7 @@ use crate::store::{METADATA, Snapshot, TableState};
 pub struct Published<'a> {
     /// The snapshot's name.
     pub id: &'a Digest,
-    /// The snapshot in force.
+    /// The current snapshot.
     pub snapshot: &'a Snapshot,
     /// Its published tables, by name.
     pub tables: &'a [Arc<TableState>],

@@ -16,7 +16,7 @@ impl RunState<'_> {
         let workspace = self.context.workspace.clone();
         let snapshot = self.base.snapshot.as_ref();
         for own in preview(store, &workspace, snapshot, &self.built)? {
-            self.know(&own)?;
+            self.register(&own)?;
         }
         let runs = self.check_runs()?;
         (self.events)(Event::Checking { checks: runs.len() });
@@ -33,7 +33,7 @@ impl RunState<'_> {
         self.report.not_judged = checked.skipped;
         self.report.warnings.clone_from(&checked.warnings);
         let known: BTreeSet<&str> = workspace.checks().map(|check| check.name.as_str()).collect();
-        let stands = |name: &&String| known.contains(name.as_str()) && !checked.outcomes.contains_key(*name);
+        let stands = |name: &&String| known.contains(name.as_str()) && !checked.results.contains_key(*name);
         let warned = snapshot.into_iter().flat_map(|snapshot| &snapshot.warned);
         self.report.standing_warnings = warned.filter(stands).cloned().collect();
         Ok(checked)

@@ -46,7 +46,7 @@ impl RunState<'_> {
         );
         (self.events)(Event::Read(report.clone()));
         self.report.datasets.push(report);
-        self.know(&state)
+        self.register(&state)
     }
 
     /// Reads the files of a step and cleans their rows. Returns `None` where that changes nothing.

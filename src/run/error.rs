@@ -96,7 +96,7 @@ pub enum RunError {
     /// The warehouse cannot be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The tables are in force, but what BI tools open is still the generation before.
+    /// The tables are published, but what BI tools open is still the generation before.
     #[error("the new tables are published, but `published/` could not be brought up to date")]
     Behind(#[source] StoreError),
     /// A model reads, or a dataset references, what was never published and is not in reach of the run.

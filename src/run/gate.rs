@@ -1,6 +1,6 @@
 //! Holds back what moved further than was agreed.
 //!
-//! What a run built is compared with what is in force, by the key of each table that has `max_change` in its contract.
+//! What a run built is compared with what is current, by the key of each table that has `max_change` in its contract.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::store::TableState;
 
 /// Returns the columns in which numbers of rebuilt tables moved by more than their contracts allow.
 ///
-/// After a rollback, or once something waits, nothing is asked: it will not be put in force without somebody who looks
-/// at it, and what is built on is not what is in force.
+/// After a rollback, or once something waits, nothing is asked: it will not become current without somebody who looks
+/// at it, and what is built on is not what is current.
 pub(super) async fn moved(run: &RunState<'_>, built: &[TableState]) -> Result<Vec<ExceededChange>, RunError> {
     let mut found = Vec::new();
     let (Some(reference), Some(snapshot)) = (&run.base.reference, &run.base.snapshot) else { return Ok(found) };

@@ -180,12 +180,12 @@ impl RunState<'_> {
             return Ok(Begun::There);
         }
         let Some(step) = self.seen.plan.models.iter().find(|step| step.name == *name) else {
-            self.know_published(name)?;
+            self.register_published(name)?;
             return Ok(Begun::There);
         };
         let build_hash = build_hash(table, self.seen.plan.as_of, |input| self.contents.get(input).cloned());
         if let Some(entry) = self.before(name).filter(|entry| entry.build_hash == build_hash) {
-            self.keep(entry, name)?;
+            self.keep_published(entry, name)?;
             queue.started += usize::from(step.build != Build::Skip);
             return Ok(Begun::There);
         }
@@ -222,7 +222,7 @@ impl RunState<'_> {
         let changed = before.is_none_or(|entry| entry.content_hash != state.content_hash());
         let (why, changed_inputs) = self.why(name, &workspace.tables[name]);
         let state = self.keep_files_if_equal(state, before)?;
-        self.know(&state)?;
+        self.register(&state)?;
         let done = TableReport {
             table: name.clone(),
             rows: state.rows(),

@@ -56,7 +56,7 @@ pub enum Event {
         /// How many tables and checks.
         checks: usize,
     },
-    /// Everything is being put in force.
+    /// Everything is being published.
     Publishing,
 }
 
@@ -64,7 +64,7 @@ pub enum Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// New tables are in force.
+    /// New tables are current.
     Published,
     /// New tables wait for a release.
     Held,
@@ -102,7 +102,7 @@ pub struct RunReport {
     pub standing_warnings: Vec<String>,
     /// The numbers that moved by more than was agreed, so that what it built waits.
     pub moved: Vec<ExceededChange>,
-    /// The snapshot in force, when a newer one waits for a release.
+    /// The current snapshot, when a newer one waits for a release.
     pub held: Option<Digest>,
     /// The columns, each as `table.column`, whose numbers are why it waits; none after a rollback.
     pub held_for: Vec<String>,
@@ -132,7 +132,7 @@ pub struct DatasetReport {
     pub records: u64,
     /// Those that became rows, one or several each.
     pub accepted: u64,
-    /// Those that were set aside.
+    /// Those that were quarantined.
     pub quarantined: u64,
     /// Those that carry no row.
     pub blank: u64,
@@ -242,7 +242,7 @@ impl RunReport {
         }
     }
 
-    /// Says what readers see by now: what is in force, whether it is held there, and why.
+    /// Says what readers see by now: what is current, whether it is held there, and why.
     pub(super) fn shows(&mut self, store: &Store) -> std::result::Result<(), StoreError> {
         if let Some((reference, snapshot)) = store.current()? {
             self.holds(&reference, snapshot.as_of);
@@ -250,7 +250,7 @@ impl RunReport {
         Ok(())
     }
 
-    /// Says what a reference holds in force, and why.
+    /// Says what a reference holds current, and why.
     pub(super) fn holds(&mut self, reference: &SnapshotRef, as_of: DateTime<Utc>) {
         self.in_force_as_of = Some(as_of);
         self.held = reference.held.as_ref().map(|_| reference.snapshot.clone());

@@ -81,7 +81,7 @@ impl<'a> RunState<'a> {
     }
 
     /// Takes note of a table as it is now, and lets queries read it.
-    pub(super) fn know(&mut self, state: &TableState) -> Result<(), RunError> {
+    pub(super) fn register(&mut self, state: &TableState) -> Result<(), RunError> {
         self.context.register(state).map_err(RunError::engine)?;
         self.contents.insert(state.table.clone(), state.content_hash());
         if state.partition.is_some() {
@@ -91,16 +91,16 @@ impl<'a> RunState<'a> {
     }
 
     /// Takes note of a table as it is published, if it is.
-    pub(super) fn know_published(&mut self, name: &str) -> Result<(), RunError> {
+    pub(super) fn register_published(&mut self, name: &str) -> Result<(), RunError> {
         let Some(entry) = self.before(name) else { return Ok(()) };
         let state = self.options.store.table(name, &entry.state)?;
-        self.know(&state)
+        self.register(&state)
     }
 
     /// Takes note of a table whose rows stay as they are published, with its descriptions brought up to date.
-    pub(super) fn keep(&mut self, entry: &TableEntry, name: &str) -> Result<(), RunError> {
+    pub(super) fn keep_published(&mut self, entry: &TableEntry, name: &str) -> Result<(), RunError> {
         let (state, is_changed) = described(&self.context.workspace, self.options.store.table(name, &entry.state)?);
-        self.know(&state)?;
+        self.register(&state)?;
         if is_changed {
             self.built.insert(name.to_owned(), state);
         }

@@ -29,7 +29,7 @@ const DRAWN: usize = 60;
 /// What is published of a project.
 #[derive(Debug, Clone)]
 pub struct Published {
-    /// The snapshot in force.
+    /// The current snapshot.
     pub snapshot: String,
     /// Its clock.
     pub as_of: String,

@@ -11,7 +11,7 @@ macro_rules! files {
 
 files! {
     "opsmart.toml" = "opsmart.toml",
-    // Under its own name it would be in force here.
+    // Under its own name it would be applied here.
     ".gitignore" = "gitignore",
     "README.md" = "README.md",
     "jobs/support.toml" = "jobs/support.toml",

@@ -18,7 +18,7 @@ use super::lock::Lock;
 use super::{SnapshotRef, Store, StoreError};
 use crate::digest::Digest;
 
-/// The branch whose tables are in force.
+/// The branch whose tables are current.
 pub const MAIN: &str = "main";
 
 impl Store {

@@ -1,6 +1,6 @@
 //! Removes what no snapshot needs that is kept.
 //!
-//! Kept are of main and of each branch the snapshot in force, the newest one, and those behind both that are new enough
+//! Kept are of main and of each branch the current snapshot, the newest one, and those behind both that are new enough
 //! ([`Keep`]), each with all that it names. Others go with what they alone name; so does what no snapshot ever named, because a run failed or was
 //! killed before it published.
 //!
@@ -39,7 +39,7 @@ use crate::digest::Digest;
 /// The folders of files that a snapshot names, directly or through states.
 const FOLDERS: [&str; 4] = ["snapshots", "tables", "checks", "data"];
 
-/// Which snapshots are kept behind the one in force and the newest.
+/// Which snapshots are kept behind the current one and the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     /// Those that were the newest at some time within so long.
@@ -117,7 +117,7 @@ impl Store {
         if is_alone {
             past.extend(strays);
         } else {
-            // Whoever is about to put one in force needs all of it.
+            // Whoever is about to publish one needs all of it.
             for (id, snapshot) in &strays {
                 let _ = snapshot.as_ref().map(|snapshot| kept.add(self, id, snapshot));
             }
@@ -170,7 +170,7 @@ impl Store {
         }
     }
 
-    /// Removes everything but what is in force, also what readers had a day to leave.
+    /// Removes everything but what is current, also what readers had a day to leave.
     ///
     /// # Errors
     /// As [`Self::remove_garbage`].
@@ -181,7 +181,7 @@ impl Store {
     }
 
     /// Returns the snapshots that lie there and that the reference does not lead to: those of runs that died before they
-    /// put them in force, and those whose followers were removed before them. One that cannot be read has nothing to it.
+    /// publish them, and those whose followers were removed before them. One that cannot be read has nothing to it.
     fn strays(&self, found_files: &[FoundFile], past: &[Found], kept: &Names) -> Vec<Found> {
         let known: BTreeSet<&Digest> = past.iter().map(|(id, _)| id).chain(&kept.snapshots).collect();
         let strays = found_files.iter().filter_map(|file| snapshot_in(&file.path)).filter(|id| !known.contains(id));

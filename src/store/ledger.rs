@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// - `records` and `bytes` are counted where the file is read; the others where its records go. That they agree
 ///   ([`Self::balanced`]) is therefore a finding and not a definition.
 /// - A record's bytes include its line end.
-/// - A record is the unit, whatever rows it makes: all of them are rows, or it was set aside once.
+/// - A record is the unit, whatever rows it makes: all of them are rows, or it was quarantined once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
@@ -15,7 +15,7 @@ pub struct Ledger {
     pub records: u64,
     /// Records that became rows, one or several each.
     pub accepted: u64,
-    /// Records that were set aside.
+    /// Records that were quarantined.
     pub quarantined: u64,
     /// Lines without content, the header and the byte order mark.
     pub blank: u64,
@@ -25,13 +25,13 @@ pub struct Ledger {
     pub bytes: u64,
     /// Bytes of records that became rows.
     pub accepted_bytes: u64,
-    /// Bytes of records that were set aside.
+    /// Bytes of records that were quarantined.
     pub quarantined_bytes: u64,
     /// Bytes of blank records.
     pub blank_bytes: u64,
-    /// Records that landed long after their time, by the contract. They are among those accepted or set aside.
+    /// Records that landed long after their time, by the contract. They are among those accepted or quarantined.
     pub late: u64,
-    /// Records that were set aside because nothing of them may be kept. They are among those.
+    /// Records that were quarantined because nothing of them may be kept. They are among those.
     #[serde(default)]
     pub erased: u64,
     /// Rows that those records would have become.
@@ -63,7 +63,7 @@ impl Ledger {
         self.erased_rows += other.erased_rows;
     }
 
-    /// Returns how many records were set aside because they do not fit the contract.
+    /// Returns how many records were quarantined because they do not fit the contract.
     #[must_use]
     pub fn misfits(&self) -> u64 {
         self.quarantined - self.erased
@@ -76,8 +76,8 @@ impl Ledger {
         self.accepted_bytes += bytes;
     }
 
-    /// Counts a record that was set aside.
-    pub fn set_aside(&mut self, bytes: u64) {
+    /// Counts a record that was quarantined.
+    pub fn quarantine(&mut self, bytes: u64) {
         self.quarantined += 1;
         self.quarantined_bytes += bytes;
     }
@@ -99,7 +99,7 @@ pub struct CleanCounts {
     pub exact_duplicates: u64,
     /// Rows whose key has a row that the contract prefers.
     pub superseded: u64,
-    /// Rows set aside because a value is not found where its column references.
+    /// Rows quarantined because a value is not found where its column references.
     pub quarantined_in_clean: u64,
     /// Rows of the dataset that equal an earlier one in every column, where they are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -134,7 +134,7 @@ mod tests {
     fn a_lost_byte_or_record_shows() {
         let mut ledger = Ledger { records: 3, bytes: 30, ..Ledger::default() };
         ledger.accept(10, 1);
-        ledger.set_aside(15);
+        ledger.quarantine(15);
         assert!(!ledger.balanced());
         ledger.skip(5);
         assert!(ledger.balanced());

@@ -1,4 +1,4 @@
-//! The warehouse: immutable files, states of tables, snapshots, and one reference that names the snapshot in force.
+//! The warehouse: immutable files, states of tables, snapshots, and one reference that names the current snapshot.
 //!
 //! ```text
 //! data/<table>/all/<id>.parquet   rows; written once, never renamed, never changed
@@ -156,7 +156,7 @@ impl StoreError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotRef {
-    /// The snapshot in force.
+    /// The current snapshot.
     pub snapshot: Digest,
     /// Set by a rollback, and by a run whose numbers moved too far: later runs build, but what they build waits here
     /// until it is released.
@@ -167,7 +167,7 @@ pub struct SnapshotRef {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
-    /// The newest snapshot: what a release puts in force.
+    /// The newest snapshot: what a release makes current.
     pub waiting: Digest,
     /// The columns, each as `table.column`, in which numbers moved by more than was agreed; none after a rollback.
     #[serde(rename = "moved", default, skip_serializing_if = "Vec::is_empty")]
@@ -175,7 +175,7 @@ pub struct Held {
 }
 
 impl SnapshotRef {
-    /// Returns the snapshot that the next run starts from: the newest, in force or waiting.
+    /// Returns the snapshot that the next run starts from: the newest, current or waiting.
     #[must_use]
     pub fn newest(&self) -> &Digest {
         self.held.as_ref().map_or(&self.snapshot, |held| &held.waiting)
@@ -271,7 +271,7 @@ impl Store {
         }
     }
 
-    /// Returns the reference and the snapshot in force, whose tables stay as long as this store is open; nothing before
+    /// Returns the reference and the current snapshot, whose tables stay as long as this store is open; nothing before
     /// the first publication.
     pub fn current(&self) -> Result<Option<(SnapshotRef, Snapshot)>, StoreError> {
         self.picked(|reference| &reference.snapshot)
@@ -393,7 +393,7 @@ impl Store {
         names.iter().map(|name| Lock::take(&self.locks(), &of_branch(name), deadline)).collect()
     }
 
-    /// Puts `next` in force if the reference still says `seen`.
+    /// Makes `next` current if the reference still says `seen`.
     ///
     /// Every file and folder name written before is synced first, so the reference never names what a power cut may
     /// take away.

@@ -334,7 +334,7 @@ fn feed_freshness(snapshot: &Snapshot, tables: &[TableState]) -> Vec<Column> {
             "quarantined",
             "Quarantined records",
             "count",
-            "Set aside",
+            "Quarantined",
             "隔离",
             sum(&|ledger| ledger.quarantined, &|counts| counts.quarantined_in_clean),
         ),

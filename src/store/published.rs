@@ -1,4 +1,4 @@
-//! `published/`: the tables in force, as plain folders of Parquet files for BI tools.
+//! `published/`: the current tables, as plain folders of Parquet files for BI tools.
 //!
 //! ```text
 //! published/current            → gen/<snapshot>      swapped in one step
@@ -27,7 +27,7 @@ use super::{Store, StoreError, TableState};
 use crate::digest::{Digest, Parts};
 use crate::sql_text::{identifier, text};
 
-/// How long a generation stays after it was in force last, so that long queries can end.
+/// How long a generation stays after it was current last, so that long queries can end.
 pub(super) const KEPT: Duration = Duration::from_hours(24);
 
 /// The file of a generation that tells readers of its tables. It is made last.
@@ -58,7 +58,7 @@ impl Store {
             self.make_generation(id, &generation)?;
         }
         crash_point("published.before-current");
-        // Its readers have a day from now on, however long it has been in force.
+        // Its readers have a day from now on, however long it has been current.
         let _ = current.canonicalize_utf8().and_then(|old| std::fs::File::open(old)?.set_modified(SystemTime::now()));
         self.disk.point(&current, &target).map_err(|source| StoreError::Write { path: current, source })?;
         crash_point("published.after-current");

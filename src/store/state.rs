@@ -276,7 +276,7 @@ pub struct FilePart {
 pub enum FileRole {
     /// Rows with the columns of the table.
     Rows,
-    /// Records and rows that were set aside.
+    /// Records and rows that were quarantined.
     Quarantine,
     /// The part of the ledger that tells of the table's landed files.
     Ledger,
@@ -303,7 +303,7 @@ pub struct DatasetManifest {
     pub contents: BTreeMap<Digest, Shared<FileContent>>,
     /// What became of the rows, all files together.
     pub counts: CleanCounts,
-    /// The accepted rows that were set aside because a value was not found where it references, if there are any.
+    /// The accepted rows that were quarantined because a value was not found where it references, if there are any.
     #[serde(rename = "set_aside", default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<DataFile>,
     /// The content of each dataset that it references, as it was then.
@@ -401,7 +401,7 @@ pub struct FileContent {
     /// The bounds of the first column of their key, where there is one and they are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_range: Option<Shared<KeyRange>>,
-    /// Its records that were set aside, if there are any.
+    /// Its records that were quarantined, if there are any.
     pub quarantine: Option<Box<DataFile>>,
     /// Columns of the file that the contract does not know.
     pub unknown_columns: Shared<Vec<String>>,

@@ -12,7 +12,7 @@
 //! Promises: the rows of the inputs that evaluation tells are enough to make the row again, which is tried, and it is said
 //! where they are not. Where an evaluation would take more than it may, the rows that fulfil the conditions are told, some
 //! of which may not count, and an input without a condition is told as read as a whole and not followed. A record that
-//! was set aside and could have counted is told too: one that could fulfil the conditions.
+//! was quarantined and could have counted is told too: one that could fulfil the conditions.
 
 mod condition;
 mod evaluate;
@@ -146,7 +146,7 @@ pub struct Part {
     pub count: u64,
     /// The first of them; none where the table is read as a whole.
     pub rows: Vec<RecordBatch>,
-    /// How many records were set aside that could have counted.
+    /// How many records were quarantined that could have counted.
     pub aside_count: u64,
     /// The first of them.
     pub aside: Vec<PossibleRecord>,
@@ -216,7 +216,7 @@ pub async fn why(asked: WhyRequest<'_>, table: &str, condition: &Condition) -> R
 }
 
 /// Follows rows of tables to those that they were made of; with `only`, to those of some tables, and to no record that was
-/// set aside or is only referenced.
+/// quarantined or is only referenced.
 async fn followed(
     asked: WhyRequest<'_>,
     in_order: &SessionContext,

@@ -1,4 +1,4 @@
-//! Records that were set aside and could have counted.
+//! Records that were quarantined and could have counted.
 //!
 //! Their bytes are cut into fields once more, and each field is read as the type of its column. Where that gives no value,
 //! as it must somewhere, nothing is known of the column, and the record counts unless the others rule it out.
@@ -21,7 +21,7 @@ use crate::ingest::{Locator, Reason};
 use crate::project::SourceContract;
 use crate::system_tables::SystemTable;
 
-/// A record that was set aside and could have counted.
+/// A record that was quarantined and could have counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PossibleRecord {
     /// Its file.
@@ -34,7 +34,7 @@ pub struct PossibleRecord {
     pub message: String,
 }
 
-/// Returns how many records of a dataset were set aside that could fulfil a condition, and the first of them.
+/// Returns how many records of a dataset were quarantined that could fulfil a condition, and the first of them.
 pub(super) async fn records(
     asked: WhyRequest<'_>,
     session: &SessionContext,
@@ -76,7 +76,7 @@ struct Judge<'a> {
     contract: &'a SourceContract,
     schema: Arc<Schema>,
     condition: Arc<dyn PhysicalExpr>,
-    /// By file, and of rows that were set aside in clean by none.
+    /// By file, and of rows that were quarantined in clean by none.
     locators: BTreeMap<Option<String>, Option<Locator<'a>>>,
 }
 

@@ -155,7 +155,7 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         assert_eq!(record.reason, Reason::Rule, "{record:?}");
         self.aside.push(record.line.cast_signed());
         Ok(())

@@ -35,7 +35,7 @@ impl Sink for Aside {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         self.0.push(format!("line {}: {:?} {}", record.line, record.column, record.message));
         Ok(())
     }
@@ -686,7 +686,7 @@ impl Sink for Values {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         self.aside.push(format!("line {}: {:?} {}", record.line, record.column, record.message));
         Ok(())
     }

@@ -116,7 +116,7 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         let QuarantinedRecord { reason, column, message, offset, line, length, bytes } = record;
         self.aside.push((reason, column.map(str::to_owned), message, offset, line, length, bytes.to_vec()));
         Ok(())

@@ -65,7 +65,7 @@ impl Sink for Texts {
         Ok(())
     }
 
-    fn set_aside(&mut self, _: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, _: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! Without formats, a date is `YYYY-MM-DD` and a timestamp `YYYY-MM-DD`, `T` or a space, `HH:MM[:SS[.fraction]]` and
 //! then `Z`, `±HH`, `±HHMM`, `±HH:MM` or nothing. A fraction has up to nine digits; those beyond microseconds are cut
 //! off, because files with nanoseconds are common and their last digits carry no meaning here. A leap second (`:60`)
-//! and the hour 24 are set aside: no instant of ours means them.
+//! and the hour 24 are quarantined: no instant of ours means them.
 //!
 //! The format `epoch` is a count since 1970-01-01T00:00:00Z, and its size tells of what: of seconds below 10^11, of
 //! milliseconds below 10^14, of microseconds below 10^17, else of nanoseconds.

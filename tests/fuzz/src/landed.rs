@@ -54,7 +54,7 @@ impl Sink for Kept {
         Ok(())
     }
 
-    fn set_aside(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
+    fn quarantine(&mut self, record: QuarantinedRecord<'_>) -> Result<(), Infallible> {
         let QuarantinedRecord { reason, column, message, offset, line, length, bytes } = record;
         let (column, bytes) = (column.map(str::to_owned), bytes.to_vec());
         self.aside.push(Aside { reason, column, message, offset, line, length, bytes });
