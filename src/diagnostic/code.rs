@@ -69,6 +69,8 @@ codes! {
     UnknownVariable = "E0207",
     /// A job that is not in `jobs/`.
     UnknownJob = "E0208",
+    /// A metric that no file of `schemas/metrics/` declares.
+    UnknownMetric = "E0209",
 
     /// SQL that does not parse.
     SqlSyntax = "E0301",
@@ -125,6 +127,8 @@ codes! {
     RuleType = "E0403",
     /// A `from` that cannot be read as a path, or that leaves its folder.
     LandingPath = "E0404",
+    /// The formula of a metric that counts nothing, or puts together what does not go together.
+    MetricFormula = "E0405",
 
     /// A schedule or a name of a job that the scheduler it is generated for cannot keep.
     Scheduler = "E0501",

@@ -13,6 +13,7 @@ mod format_zone;
 mod job;
 mod landing;
 mod load;
+mod metric;
 mod model;
 mod partition;
 mod schedule;
@@ -43,6 +44,9 @@ pub use landing::{LandingPattern, Marker, PatternError, Readiness};
 pub use load::{
     NAME_RULE, contract, find_root, is_name, load, parse_duration, parse_size, read_inside, stamp, warehouse,
 };
+pub use metric::{
+    Better, DayCount, Formula, Material, Metric, MetricDoc, MetricRows, MetricScope, MetricTime, NumberOfDays, Spine,
+};
 pub use model::{Function, Layer, Model};
 pub use partition::{DayReach, PartitionBy};
 pub use schedule::{Days, Schedule};
@@ -66,6 +70,8 @@ pub struct Project {
     pub functions: BTreeMap<String, Function>,
     /// The contracts of models.
     pub contracts: BTreeMap<String, ModelContract>,
+    /// The metrics, by their ids.
+    pub metrics: BTreeMap<String, Metric>,
     /// The jobs.
     pub jobs: BTreeMap<String, Job>,
     /// The shared dictionary of columns.
@@ -77,11 +83,14 @@ pub struct Project {
 pub fn digest(project: &Project, env: Option<&str>) -> Digest {
     let mut parts = Parts::of("project");
     parts.add(env.unwrap_or_default());
+    // An area is one file, however many metrics it has.
+    let areas = project.metrics.values().map(|metric| (&metric.file.path, &metric.file)).collect::<BTreeMap<_, _>>();
     let files = std::iter::once(&project.settings.file)
         .chain(project.sources.values().map(|source| &source.file))
         .chain(project.models.values().map(|model| &model.file))
         .chain(project.functions.values().map(|function| &function.file))
         .chain(project.contracts.values().map(|contract| &contract.file))
+        .chain(areas.into_values())
         .chain(project.jobs.values().map(|job| &job.file));
     for file in files {
         parts.add(file.path.as_str());

@@ -33,6 +33,8 @@ pub enum Layer {
     Intermediate,
     /// Dimensions and facts: what the business calls things.
     Marts,
+    /// What `schemas/metrics/` declares, counted. No folder: nobody writes them.
+    Metrics,
     /// What the business watches.
     Kpi,
     /// How people and teams do.
@@ -44,7 +46,7 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// Every layer, in order.
+    /// Every layer that has a folder, in order.
     pub const ALL: [Self; 8] = [
         Self::Base,
         Self::Staging,
@@ -70,6 +72,7 @@ impl Layer {
             Self::Staging => "staging",
             Self::Intermediate => "intermediate",
             Self::Marts => "marts",
+            Self::Metrics => "metrics",
             Self::Kpi => "kpi",
             Self::Performance => "performance",
             Self::Risk => "risk",
@@ -85,6 +88,7 @@ impl Layer {
             Self::Staging => &["stg_"],
             Self::Intermediate => &["int_"],
             Self::Marts => &["dim_", "fct_"],
+            Self::Metrics => &["metric_"],
             Self::Kpi => &["kpi_"],
             Self::Performance => &["perf_"],
             Self::Risk => &["risk_"],
@@ -100,9 +104,10 @@ impl Layer {
             Self::Base | Self::Staging => other == Self::Base,
             Self::Intermediate => matches!(other, Self::Staging | Self::Intermediate),
             Self::Marts => matches!(other, Self::Staging | Self::Intermediate | Self::Marts),
-            Self::Kpi => matches!(other, Self::Marts | Self::Kpi),
-            Self::Performance => matches!(other, Self::Marts | Self::Kpi | Self::Performance),
-            Self::Risk => matches!(other, Self::Marts | Self::Kpi | Self::Risk),
+            Self::Metrics => matches!(other, Self::Intermediate | Self::Marts | Self::Metrics | Self::Kpi),
+            Self::Kpi => matches!(other, Self::Marts | Self::Metrics | Self::Kpi),
+            Self::Performance => matches!(other, Self::Marts | Self::Metrics | Self::Kpi | Self::Performance),
+            Self::Risk => matches!(other, Self::Marts | Self::Metrics | Self::Kpi | Self::Risk),
             Self::Checks => other != Self::Checks,
         }
     }

@@ -6,6 +6,7 @@ use camino::Utf8PathBuf;
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
+use super::job::Located;
 use crate::diagnostic::SourceFile;
 
 /// The folder of the warehouse where `opsmart.toml` names none.
@@ -28,6 +29,8 @@ pub struct Settings {
     pub query_timeout: Option<Duration>,
     /// The model whose rows end the report of a run.
     pub headline: Option<String>,
+    /// The metrics that stand first: their places in `dim_metric`.
+    pub headline_metrics: Vec<Located>,
     /// Folders that a contract's `from` can name as `{name}`.
     pub paths: IndexMap<String, String>,
     /// Typed values that SQL can name as `$name`.

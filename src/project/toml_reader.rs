@@ -28,7 +28,8 @@ pub(super) fn read<T>(
         return None;
     }
     let page = Page { file, found: RefCell::default() };
-    let value = understand(Table { page: &page, map: tree.get_ref(), at: 0..0, asked: Vec::new() });
+    let value =
+        understand(Table { page: &page, map: tree.get_ref(), at: 0..0, asked: Vec::new(), has_free_tables: false });
     found.extend(page.found.into_inner());
     value
 }
@@ -67,11 +68,13 @@ struct Page<'d> {
 /// A table of the file.
 ///
 /// - Keys that were asked for are remembered, so that [`Table::finish`] can report all others.
+/// - Once [`Table::other_tables`] was asked for, tables with other keys are known as well.
 pub(super) struct Table<'d> {
     page: &'d Page<'d>,
     map: &'d DeTable<'d>,
     at: Range<usize>,
     asked: Vec<&'static str>,
+    has_free_tables: bool,
 }
 
 impl<'d> Table<'d> {
@@ -180,11 +183,19 @@ impl<'d> Table<'d> {
         entries
     }
 
+    /// Returns the tables whose keys were not asked for until now and are free names, in the order of the file.
+    pub(super) fn other_tables(&mut self) -> Vec<Value<'d>> {
+        self.has_free_tables = true;
+        let mut others = self.entries();
+        others.retain(|entry| entry.is_table() && !self.asked.contains(&entry.name.text.as_str()));
+        others
+    }
+
     /// Reports every key that was not asked for.
     pub(super) fn finish(self) {
         for entry in self.entries() {
             let name = entry.name.text.as_str();
-            if self.asked.contains(&name) {
+            if self.asked.contains(&name) || (self.has_free_tables && entry.is_table()) {
                 continue;
             }
             let help = did_you_mean(name, self.asked.iter().copied())
@@ -231,6 +242,11 @@ impl<'d> Value<'d> {
     /// Returns a place in the file.
     pub(super) fn at(&self, bytes: Range<usize>) -> Place {
         self.page.file.at(bytes)
+    }
+
+    /// Returns whether the value is a table.
+    fn is_table(&self) -> bool {
+        matches!(self.node, DeValue::Table(_))
     }
 
     /// Returns the parser's own value, for keys that may have several types.
@@ -335,7 +351,13 @@ impl<'d> Value<'d> {
     /// Returns the table.
     pub(super) fn table(&self) -> Option<Table<'d>> {
         if let DeValue::Table(map) = self.node {
-            return Some(Table { page: self.page, map, at: self.bytes.clone(), asked: Vec::new() });
+            return Some(Table {
+                page: self.page,
+                map,
+                at: self.bytes.clone(),
+                asked: Vec::new(),
+                has_free_tables: false,
+            });
         }
         self.wrong_type("a table");
         None
@@ -412,6 +434,24 @@ mod tests {
         let help = found.iter().map(|d| d.help.clone().unwrap()).collect::<Vec<_>>();
         assert_eq!(help, ["did you mean `description`?", "it can be `from` or `description`"]);
         assert_eq!(found.iter().last().unwrap().at.line_column(), (3, 2));
+    }
+
+    #[test]
+    fn tables_with_free_names_stand_beside_known_keys() {
+        let found = mistakes("b = 1\n[z]\n[a]\n[[c]]\n[x]\n", |mut table| {
+            table.text("x");
+            let others = table.other_tables().into_iter().map(|entry| entry.name.text).collect::<Vec<_>>();
+            assert_eq!(others, ["z", "a"]);
+            table.finish();
+        });
+        assert_eq!(
+            found,
+            [
+                "5:1 E0106 `x` is a table, expected text @[x]",
+                "1:1 E0104 there is no key `b` here @b",
+                "4:3 E0104 there is no key `c` here @c",
+            ]
+        );
     }
 
     #[test]

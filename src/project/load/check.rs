@@ -2,7 +2,7 @@
 
 use toml::de::DeValue;
 
-use super::value::{NAME_RULE, is_name};
+use super::value::{NAME_RULE, is_name, number, sql};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::project::toml_reader::{Table, Value, listed};
 use crate::project::{
@@ -254,16 +254,6 @@ fn some_names(table: &mut Table<'_>, key: &'static str) -> Option<Vec<Located>> 
     (!names.is_empty()).then_some(names)
 }
 
-/// Returns a piece of SQL; whether it makes sense is asked when the tables are known.
-fn sql(table: &mut Table<'_>, key: &'static str) -> Option<Located> {
-    let word = table.text(key)?;
-    if word.text.trim().is_empty() {
-        table.reject(&word, format!("`{key}` is empty"), "write SQL, or leave it out");
-        return None;
-    }
-    Some(word)
-}
-
 fn range(table: &mut Table<'_>, key: &'static str) -> Option<(Option<u64>, Option<u64>)> {
     let mut limits = table.table(key)?;
     let min = count(&mut limits, "min", 0);
@@ -296,16 +286,6 @@ fn count(table: &mut Table<'_>, key: &'static str, least: u64) -> Option<u64> {
         );
     }
     count
-}
-
-fn number(table: &mut Table<'_>, key: &'static str, fits: impl Fn(f64) -> bool, expected: &str) -> Option<f64> {
-    let value = table.take(key)?;
-    let number = value.number()?;
-    if fits(number) {
-        return Some(number);
-    }
-    value.reject(format!("`{key}` cannot be {number}"), format!("write {expected}"));
-    None
 }
 
 /// Returns the seconds that a text such as `36 hours` stands for.

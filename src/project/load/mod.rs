@@ -13,6 +13,7 @@ mod explode;
 mod files;
 mod format;
 mod job;
+mod metric;
 mod model;
 mod names;
 mod partition;
@@ -70,13 +71,14 @@ pub fn load(root: &Utf8Path, env: Option<&str>) -> Result<Project, Diagnostics> 
     names.erased.iter().for_each(|file| erased::read(file, &mut sources, &mut found));
     reference::check(&sources, &names, &mut found);
     let contracts = model::read_all(&names, settings.as_ref(), &mut found);
+    let metrics = metric::read_all(&names, &mut found);
     let jobs = job::read_all(root, &names, &mut found);
     let dictionary = names.dictionary.as_ref().map(|file| dictionary::read(file, &mut found)).unwrap_or_default();
     // Without settings there has been a mistake, which `into_result` gives back.
     let Some(settings) = settings else { return Err(found.into_result(()).err().unwrap_or_default()) };
     let root = root.to_owned();
     let Names { models, functions, .. } = names;
-    found.into_result(Project { root, settings, sources, models, functions, contracts, jobs, dictionary })
+    found.into_result(Project { root, settings, sources, models, functions, contracts, metrics, jobs, dictionary })
 }
 
 /// Returns the folder of the warehouse as `opsmart.toml` alone tells it; nothing where that takes a whole reading of the

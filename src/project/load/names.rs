@@ -28,6 +28,8 @@ pub(super) struct Names {
     pub(super) sources: BTreeMap<String, Leaf>,
     /// The contracts of models.
     pub(super) contracts: BTreeMap<String, Leaf>,
+    /// The declarations of metrics, by area.
+    pub(super) metrics: BTreeMap<String, Leaf>,
     /// `schemas/columns.toml`.
     pub(super) dictionary: Option<SourceFile>,
     /// `schemas/erased.toml`.
@@ -43,6 +45,7 @@ impl Names {
             sql: BTreeSet::new(),
             sources: BTreeMap::new(),
             contracts: BTreeMap::new(),
+            metrics: BTreeMap::new(),
             dictionary: None,
             erased: None,
         };
@@ -70,20 +73,24 @@ impl Names {
                 ["models", _] => {
                     self.contracts.insert(leaf.stem().to_owned(), leaf);
                 }
-                ["sources" | "models", ..] => {
+                ["metrics", _] => {
+                    check_spelling(&leaf, found);
+                    self.metrics.insert(leaf.stem().to_owned(), leaf);
+                }
+                ["sources" | "models" | "metrics", ..] => {
                     let message = format!("`{}` lies in a folder of its own", leaf.path);
                     let help = format!("move it up into `schemas/{}/`", parts[0]);
                     found.push(misnamed(&leaf, message).help(help));
                 }
                 [folder, _, ..] => {
                     if strange.insert((*folder).to_owned()) {
-                        found.push(strange_folder("schemas", folder, &["sources", "models"]));
+                        found.push(strange_folder("schemas", folder, &["sources", "models", "metrics"]));
                     }
                 }
                 _ => {
                     let message = format!("`{}` is neither a contract nor the dictionary", leaf.path);
                     let help = "contracts belong in `schemas/sources/` or `schemas/models/`, \
-                                words of columns in `schemas/columns.toml`";
+                                metrics in `schemas/metrics/`, words of columns in `schemas/columns.toml`";
                     found.push(misnamed(&leaf, message).help(help));
                 }
             }
@@ -259,6 +266,11 @@ mod tests {
                 "schemas/models/x/fct_a.toml",
                 "schemas/models/x/fct_a.toml:1:1 E0109 `schemas/models/x/fct_a.toml` lies in a folder of its own @",
             ),
+            (
+                "schemas/metrics/x/a.toml",
+                "schemas/metrics/x/a.toml:1:1 E0109 `schemas/metrics/x/a.toml` lies in a folder of its own @",
+            ),
+            ("schemas/metrics/A.toml", "schemas/metrics/A.toml:1:1 E0109 `A` cannot be a name @"),
         ];
         for (path, expected) in cases {
             assert_eq!(super::super::tests::mistakes(&[(path, "")]), [expected]);

@@ -30,6 +30,7 @@ pub(super) fn read(file: &SourceFile, env: Option<&str>, names: &Names, found: &
         if let Some(word) = &headline {
             check_headline(&table, word, names);
         }
+        let headline_metrics = table.distinct_texts("headline_metrics");
         let mut environments = IndexMap::new();
         for entry in table.names("env") {
             let Some(mut inner) = entry.table() else { continue };
@@ -48,7 +49,8 @@ pub(super) fn read(file: &SourceFile, env: Option<&str>, names: &Names, found: &
             part.change(changed);
         }
         table.finish();
-        Some(part.settle(file, tick, reporting_zone, headline))
+        let settings = part.settle(file, tick, reporting_zone, headline);
+        Some(Settings { headline_metrics, ..settings })
     })
 }
 
@@ -171,6 +173,7 @@ impl Part {
             memory_bytes: self.memory_bytes,
             query_timeout: self.query_timeout,
             headline: headline.map(|word| word.text),
+            headline_metrics: Vec::new(),
             paths: self.paths,
             vars: self.vars.into_iter().map(|(name, (variable, _))| (name, variable)).collect(),
             limits: Limits {

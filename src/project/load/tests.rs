@@ -70,11 +70,29 @@ min = 0
 values = [1, 2.5]
 "#;
 
-const PROJECT: [(&str, &str); 8] = [
+const METRICS_TEXT: &str = r#"from = "fct_ticket"
+time = "created_at"
+by = ["channel", { desk = ["channel", "priority"] }]
+settle = "$window days"
+[sla]
+numerator = "sum(met)"
+denominator = "count(*)"
+unit = "share"
+en = "In time"
+material = { share = 0.1 }
+[week]
+of = "sla"
+over = "7 days"
+unit = "share"
+en = "In time"
+"#;
+
+const PROJECT: [(&str, &str); 9] = [
     (SETTINGS, SETTINGS_TEXT),
     ("jobs/tickets.toml", "schedule = \"15 * * * 1-5\"\ningest = [\"tickets\"]\ntables = [\"tag:support\"]\n"),
     ("schemas/sources/tickets.toml", SOURCE_TEXT),
     ("schemas/models/kpi_support_daily.toml", CONTRACT_TEXT),
+    ("schemas/metrics/support.toml", METRICS_TEXT),
     ("schemas/columns.toml", "day = { description = \"The day\", en = \"Day\", zh = \"日\" }\n"),
     ("sql/staging/stg_tickets.sql", "select * from tickets\n"),
     ("sql/kpi/people/kpi_support_daily.sql", "select * from stg_tickets\n"),
@@ -159,6 +177,7 @@ fn a_project_means_what_it_says() {
     assert_eq!(contract.columns["tickets"].rules.values, ["1", "2.5"]);
     assert_eq!(&CONTRACT_TEXT[contract.places.key[0].clone()], "day");
     assert_eq!(&CONTRACT_TEXT[contract.places.columns[1].clone()], "tickets");
+    assert_eq!(project.metrics.keys().collect::<Vec<_>>(), ["support_sla", "support_week"]);
     assert_eq!(project.jobs["tickets"].tables[0].text, "tag:support");
     assert_eq!(project.dictionary["day"].zh.as_deref(), Some("日"));
 }
@@ -230,7 +249,7 @@ fn no_bytes_make_it_panic() {
         }
     };
     let mut lottery = Lottery(20_250_131);
-    for (name, text) in PROJECT.iter().take(7) {
+    for (name, text) in PROJECT.iter().take(8) {
         for end in 0..text.len() {
             try_bytes(name, &text.as_bytes()[..end]);
         }

@@ -113,6 +113,32 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// Returns a piece of SQL; whether it makes sense is asked when the tables are known.
+pub(super) fn sql(table: &mut Table<'_>, key: &'static str) -> Option<Located> {
+    let word = table.text(key)?;
+    if word.text.trim().is_empty() {
+        table.reject(&word, format!("`{key}` is empty"), "write SQL, or leave it out");
+        return None;
+    }
+    Some(word)
+}
+
+/// Returns the number of `key`, which must fit; `expected` says to people what does.
+pub(super) fn number(
+    table: &mut Table<'_>,
+    key: &'static str,
+    fits: impl Fn(f64) -> bool,
+    expected: &str,
+) -> Option<f64> {
+    let value = table.take(key)?;
+    let number = value.number()?;
+    if fits(number) {
+        return Some(number);
+    }
+    value.reject(format!("`{key}` cannot be {number}"), format!("write {expected}"));
+    None
+}
+
 /// Returns the word as plain text.
 pub(super) fn plain(word: Option<Located>) -> Option<String> {
     word.map(|word| word.text)

@@ -9,7 +9,7 @@ use opsmart::plan::Workspace;
 use opsmart::project::load;
 
 /// The files of a project, in the order in which an input has them, between bytes 0x1e.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "opsmart.toml",
     "schemas/sources/tickets.toml",
     "schemas/models/fct_tickets.toml",
@@ -17,6 +17,7 @@ const FILES: [&str; 7] = [
     "jobs/daily.toml",
     "sql/staging/stg_tickets.sql",
     "sql/marts/fct_tickets.sql",
+    "schemas/metrics/support.toml",
 ];
 
 /// A folder of this process.
@@ -34,7 +35,7 @@ pub(crate) fn contract(input: &[u8]) {
     check(&[("opsmart.toml", b"paths.landing = \"in\"\n"), ("schemas/sources/tickets.toml", input)]);
 }
 
-/// Reads a project of up to seven files, and binds its SQL if it loads.
+/// Reads a project of up to eight files, and binds its SQL if it loads.
 pub(crate) fn project(input: &[u8]) {
     check(&FILES.into_iter().zip(input.split(|&byte| byte == 0x1e)).collect::<Vec<_>>());
 }
