@@ -1,6 +1,6 @@
 //! `local_day(instant, zone)`: the calendar day of an instant in a time zone.
 //!
-//! Which day that is says [`LocalDays`]; the zone is an IANA name.
+//! Which day that is says [`LocalDays`]; the zone is an IANA name. A date is its own day in every zone.
 
 use std::sync::Arc;
 
@@ -40,13 +40,14 @@ impl ScalarUDFImpl for LocalDay {
                 "`local_day` takes an instant and a zone, for example local_day(created_at, 'Asia/Shanghai')"
             );
         };
-        if !matches!(instant, DataType::Timestamp(_, _) | DataType::Null) {
+        if !matches!(instant, DataType::Timestamp(_, _) | DataType::Date32 | DataType::Null) {
             return plan_err!("`local_day` takes a timestamp first, not a {}", type_name(instant));
         }
         if !matches!(zone, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8) {
             return plan_err!("`local_day` takes the name of a zone second, not a {}", type_name(zone));
         }
-        Ok(vec![timestamp(), DataType::Utf8])
+        let instant = if *instant == DataType::Date32 { DataType::Date32 } else { timestamp() };
+        Ok(vec![instant, DataType::Utf8])
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
@@ -57,6 +58,9 @@ impl ScalarUDFImpl for LocalDay {
         let [instants, zones] = args.args.as_slice() else {
             return exec_err!("`local_day` takes two arguments");
         };
+        if instants.data_type() == DataType::Date32 {
+            return Ok(instants.clone());
+        }
         let all_scalar = matches!((instants, zones), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
         let rows = if all_scalar { 1 } else { args.number_rows };
         let instants = cast(&instants.to_array(rows)?, &timestamp())?;

@@ -10,11 +10,11 @@
 //! | scan | its own table, if it is what that table is partitioned by |
 //! | filter, order, alias | what it led to |
 //! | projection | what the column led to that it is, or whose local day it is |
-//! | aggregate, `distinct` | what the group led to that it is |
+//! | aggregate, `distinct` | what the group led to that it is; of grouping sets, if every set has it |
 //! | window | what it led to, if each window is partitioned by something that leads there too |
 //! | join | what it led to, and what the column of the other side leads to that it must equal; nothing where the join makes it null |
 //! | union | what it leads to in every branch that reads it |
-//! | subquery in an expression, `limit`, grouping sets, recursion, all else | nothing of what is read there |
+//! | subquery in an expression, `limit`, recursion, all else | nothing of what is read there |
 //!
 //! A null leads to the partition of nulls. An outer join makes nulls out of rows of every partition, so of its columns
 //! only those of the side that it preserves lead anywhere; of a full join on equal columns, `coalesce` of the two.
@@ -27,7 +27,8 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, Join, JoinType, LogicalPlan, Operator, Subquery, Window,
+    Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, GroupingSet, Join, JoinType, LogicalPlan, Operator, Subquery,
+    Window,
 };
 
 /// How a value leads to a partition.
@@ -119,6 +120,7 @@ impl Prover<'_> {
                 _ => Leads::new(),
             },
             Expr::ScalarFunction(call) => match (call.name(), call.args.as_slice()) {
+                ("local_day", [day, _]) if day.get_type(schema).is_ok_and(|kind| kind == DataType::Date32) => of(day),
                 ("local_day", [instant, Expr::Literal(zone, _)]) if text(zone) == Some(self.zone.name()) => {
                     days(of(instant))
                 }
@@ -144,11 +146,14 @@ impl Prover<'_> {
     fn aggregate(&self, node: &Aggregate) -> Proof {
         let input = self.prove(&node.input);
         let width = node.schema.fields().len();
-        if node.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))) {
-            return whole(&[input], width, "grouping sets put its days together");
-        }
-        let mut columns: Vec<Leads> =
-            node.group_expr.iter().map(|group| self.leads(group, &input, node.input.schema())).collect();
+        let groups = match node.group_expr.as_slice() {
+            [Expr::GroupingSet(sets)] => in_every_set(sets),
+            groups => groups.iter().map(Some).collect(),
+        };
+        let leads = |group: Option<&Expr>| {
+            group.map_or_else(Leads::new, |group| self.leads(group, &input, node.input.schema()))
+        };
+        let mut columns: Vec<Leads> = groups.into_iter().map(leads).collect();
         columns.resize(width, Leads::new());
         let mut proof = Proof { columns, pairs: Vec::new(), ..input.clone() };
         proof.lose_from(&input, "rows are grouped, and not by its day");
@@ -301,6 +306,15 @@ impl Proof {
     fn led_to(&self) -> impl Iterator<Item = &String> {
         self.columns.iter().flat_map(BTreeMap::keys)
     }
+}
+
+/// Returns the columns of grouping sets, in their order; of those that some set leaves out, and makes null, nothing.
+fn in_every_set(sets: &GroupingSet) -> Vec<Option<&Expr>> {
+    let kept = |of: &&Expr| match sets {
+        GroupingSet::Rollup(_) | GroupingSet::Cube(_) => false,
+        GroupingSet::GroupingSets(sets) => sets.iter().all(|set| set.contains(of)),
+    };
+    sets.distinct_expr().into_iter().map(|column| Some(column).filter(kept)).collect()
 }
 
 /// Returns the leads that hold for both sides of a join: an input that a side reads must be led to from that side.
@@ -465,10 +479,20 @@ mod tests {
         check("select distinct day, n from sales", "sales");
         check("select local_day(at, 'Asia/Shanghai') as day, count(*) as n from events group by 1", "events");
         check("select max(day) as day from sales group by user_id", &format!("(sales: {GROUPED})"));
+        check("select day, sum(n) as n from sales group by rollup(day)", &format!("(sales: {GROUPED})"));
+        check("select day, sum(n) as n from sales group by cube(day, user_id)", &format!("(sales: {GROUPED})"));
+        check("select day, sum(n) as n from sales group by grouping sets ((day), (day, user_id))", "sales");
+        check("select day, user_id, sum(n) as n from sales group by grouping sets ((user_id, day), (day))", "sales");
         check(
-            "select day, sum(n) as n from sales group by rollup(day)",
-            "(sales: grouping sets put its days together)",
+            "select day, sum(n) as n from sales group by grouping sets ((day), (user_id))",
+            &format!("(sales: {GROUPED})"),
         );
+        check(
+            "select local_day(at, 'Asia/Shanghai') as day, count(*) as n from events
+             group by grouping sets ((local_day(at, 'Asia/Shanghai')), (local_day(at, 'Asia/Shanghai'), user_id))",
+            "events",
+        );
+        check("select local_day(day, 'Asia/Shanghai') as day, n from sales", "sales");
     }
 
     #[test]
