@@ -6,6 +6,7 @@
 mod ema;
 mod json_text;
 mod local_day;
+mod robust_z;
 mod seconds_between;
 mod session_start;
 pub(crate) mod sum;
@@ -38,6 +39,7 @@ fn type_name(kind: &DataType) -> String {
 pub fn register(session: &SessionContext) {
     session.register_udf(json_text::json_text());
     session.register_udf(local_day::local_day());
+    session.register_udf(robust_z::robust_z());
     session.register_udf(seconds_between::seconds_between());
     session.register_udf(wilson::wilson_lower());
     session.register_udaf(sum::sum());
