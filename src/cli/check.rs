@@ -7,7 +7,7 @@ use super::summary::counted;
 use super::{Failure, Global, load, open_store, store_at};
 use crate::cli::print::{Printer, document, places};
 use crate::diagnostic::Diagnostics;
-use crate::plan::{Kind, Tried, Workspace};
+use crate::plan::{Kind, Tried, Workspace, is_compiled};
 use crate::project;
 use crate::run::{Exit, Memo, recall_always, remember_always};
 
@@ -29,6 +29,8 @@ struct Counts {
     jobs: usize,
     datasets: usize,
     models: usize,
+    #[serde(default)]
+    metrics: usize,
     checks: usize,
 }
 
@@ -52,10 +54,12 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
     }
     let workspace = compiled?;
     let checks = workspace.tables.values().filter(|table| table.kind == Kind::Check).count();
+    let written = workspace.project.models.values().filter(|model| !is_compiled(model)).count();
     let counts = Counts {
         jobs: workspace.project.jobs.len(),
         datasets: workspace.project.sources.len(),
-        models: workspace.tables.len() - checks,
+        models: written - checks,
+        metrics: workspace.project.metrics.len(),
         checks,
     };
     // What is remembered has nothing to warn of.
@@ -68,15 +72,17 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
 
 fn tell(printer: &Printer, counts: &Counts, warnings: &Diagnostics) {
     printer.warnings(warnings);
-    let Counts { jobs, datasets, models, checks } = *counts;
-    let words = [(jobs, "job"), (datasets, "dataset"), (models, "model"), (checks, "check")];
-    let mut words = words.map(|(count, noun)| counted(count, noun)).to_vec();
+    let Counts { jobs, datasets, models, metrics, checks } = *counts;
+    let all = [(jobs, "job"), (datasets, "dataset"), (models, "model"), (metrics, "metric"), (checks, "check")];
+    // Who declares no metrics is not told of them.
+    let told = all.into_iter().filter(|(count, noun)| *noun != "metric" || *count > 0);
+    let mut words: Vec<String> = told.map(|(count, noun)| counted(count, noun)).collect();
     if !warnings.is_empty() {
         words.push(counted(warnings.len(), "warning"));
     }
     printer.say(&format!("ok: {}\n", words.join(", ")));
     if printer.is_json() {
-        let mut summary = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "checks": checks });
+        let mut summary = serde_json::json!({ "status": "ok", "jobs": jobs, "datasets": datasets, "models": models, "metrics": metrics, "checks": checks });
         if !warnings.is_empty() {
             summary["warnings"] = places(warnings);
         }

@@ -50,6 +50,10 @@ pub(super) struct ShowArgs {
     #[arg(value_name = "TABLE|SELECT")]
     what: String,
 
+    /// Print the SELECT of a model instead of its rows: of `sql/`, or what metrics are compiled to
+    #[arg(long, env = "OPSMART_SQL")]
+    sql: bool,
+
     /// How rows are written
     #[arg(long, env = "OPSMART_FORMAT", value_enum, default_value_t = Form::Table)]
     format: Form,
@@ -86,6 +90,9 @@ enum Form {
 
 pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Result<Exit, Failure> {
     let project = load(global)?;
+    if args.sql {
+        return show_sql(&args.what, project);
+    }
     let store = args.on.open(&project);
     let (_, snapshot) = store.current()?.ok_or_else(|| nothing_published(&store))?;
     let is_name = !args.what.contains(char::is_whitespace);
@@ -120,6 +127,18 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
     if rows.is_cut {
         printer.say(&format!("the first {limit} rows; --limit 0 prints all\n"));
     }
+    Ok(Exit::Done)
+}
+
+/// Prints the SELECT of a model.
+fn show_sql(name: &str, project: Project) -> Result<Exit, Failure> {
+    let workspace = Workspace::compile(project)?;
+    let models = &workspace.project.models;
+    let Some(model) = models.get(name) else {
+        let help = did_you_mean(name, models.keys().map(String::as_str));
+        return Err(Failure::usage(format!("there is no model `{name}`"), help));
+    };
+    answer(model.file.text.trim_end());
     Ok(Exit::Done)
 }
 

@@ -16,6 +16,7 @@ use super::bind;
 use super::check::{self, Check};
 use super::depth::{MOST_TABLES, STACK_BYTES, too_many_tables};
 use super::graph;
+use super::metric::{self, MetricTables};
 use super::partition::{Partitioned, Proof, Proofs};
 use super::query::Query;
 use super::select;
@@ -48,6 +49,8 @@ pub struct Workspace {
     pub order: Vec<String>,
     /// The functions that the project writes in SQL.
     pub functions: SqlFunctions,
+    /// The tables that metrics are compiled to.
+    metrics: MetricTables,
     /// Every model by name.
     pub tables: BTreeMap<String, Table>,
     /// What the SQL of models can hardly mean, sorted by file and place.
@@ -133,11 +136,12 @@ impl Workspace {
         Self::make(project, Some(tried))
     }
 
-    fn make(project: Project, tried: Option<&Tried>) -> Result<Self, Diagnostics> {
+    fn make(mut project: Project, tried: Option<&Tried>) -> Result<Self, Diagnostics> {
         let mut mistakes = Diagnostics::default();
         let datasets = in_order_of_references(&project, &mut mistakes);
         let session = sql_functions::binding_session(&project)?;
         let functions = SqlFunctions::compile(&project, &session.state(), tried, &mut mistakes);
+        let metrics = metric::add_tables(&mut project, &session.state(), &mut mistakes);
         let mut queries = BTreeMap::new();
         let models: Vec<&Model> = project.models.values().collect();
         let parsed = in_parallel(&models, |model| Query::parse_with(&model.file, &functions));
@@ -175,6 +179,7 @@ impl Workspace {
             order: waves.concat(),
             warnings: functions.warnings.clone(),
             functions,
+            metrics,
             tables: BTreeMap::new(),
             proofs: Proofs::default(),
         };
@@ -393,6 +398,7 @@ impl<'a> Binding<'a> {
     /// Binds one SELECT, all of whose inputs are known to the session.
     fn bind_one(&self, model: &Model, query: &Query) -> Result<Bound, Diagnostics> {
         let Workspace { project, proofs, .. } = &self.workspace;
+        self.probe_metrics(model)?;
         let value = |variable: &str| variable_value(&project.settings, variable);
         let bind::Planned { plan, merges, warnings } = bind::bind(&self.state, &model.file, query, value)?;
         let kind = self.workspace.kind_of(model);
@@ -410,6 +416,33 @@ impl<'a> Binding<'a> {
         let proof = wants_proof.then(|| proofs.prove(&plan, project.settings.reporting_zone));
         let whole = self.tried.map(|tried| self.try_one(tried, model, query, &plan)).transpose()?;
         Ok(Bound { kind, schema, proof, merges, warnings, whole })
+    }
+
+    /// Binds the expressions of the metrics that a table is counted for, each where it is written.
+    fn probe_metrics(&self, model: &Model) -> Result<(), Diagnostics> {
+        let Workspace { project, functions, metrics, tables, .. } = &self.workspace;
+        let mut mistakes = Diagnostics::default();
+        for metric in metrics.counted.get(&model.name).into_iter().flatten().filter_map(|id| project.metrics.get(id)) {
+            let Some(rows) = &metric.rows else { continue };
+            let Some(table) = tables.get(&rows.from.text) else { continue };
+            let scope = check::Scope {
+                state: &self.state,
+                tried: self.tried,
+                settings: &project.settings,
+                functions,
+                file: &metric.file,
+                table: &rows.from.text,
+            };
+            metric::probe(metric, &scope, &table.schema, &mut mistakes);
+        }
+        for metric in project.metrics.values().filter(|_| model.name == metric::COUNTED) {
+            if let Some(feed) = metric.rows.as_ref().and_then(|rows| rows.feed.as_ref())
+                && let Some(table) = tables.get(&feed.text)
+            {
+                metric::probe_feed(metric, feed, &table.schema, &mut mistakes);
+            }
+        }
+        mistakes.into_result(())
     }
 
     /// Tries a bound query, and returns it with the queries of views in it.

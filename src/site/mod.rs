@@ -657,6 +657,7 @@ fn layer_word(layer: Layer) -> Both {
         Layer::Staging => ("Staging", "暂存层"),
         Layer::Intermediate => ("Intermediate", "中间层"),
         Layer::Marts => ("Marts", "集市层"),
+        Layer::Metrics => ("Metrics", "指标层"),
         Layer::Kpi => ("KPIs", "KPI 层"),
         Layer::Performance => ("Performance", "绩效层"),
         Layer::Risk => ("Risk", "风险层"),

@@ -16,32 +16,32 @@ use crate::sql_text::identifier;
 
 /// An expression that makes sense.
 #[derive(Debug, Clone)]
-pub(super) struct Expression {
+pub(in crate::plan) struct Expression {
     /// Its text, in parentheses; a comment at its end does not reach past them.
-    pub(super) sql: String,
+    pub(in crate::plan) sql: String,
     /// Its type.
-    pub(super) kind: DataType,
+    pub(in crate::plan) kind: DataType,
     /// The variables that it uses.
-    pub(super) variables: BTreeSet<String>,
+    pub(in crate::plan) variables: BTreeSet<String>,
 }
 
 /// What an expression is asked over.
-pub(super) struct Scope<'a> {
-    pub(super) state: &'a SessionState,
+pub(in crate::plan) struct Scope<'a> {
+    pub(in crate::plan) state: &'a SessionState,
     /// What has been tried, where queries are.
-    pub(super) tried: Option<&'a Tried>,
-    pub(super) settings: &'a Settings,
+    pub(in crate::plan) tried: Option<&'a Tried>,
+    pub(in crate::plan) settings: &'a Settings,
     /// The functions of the project.
-    pub(super) functions: &'a SqlFunctions,
+    pub(in crate::plan) functions: &'a SqlFunctions,
     /// The contract that the expression stands in.
-    pub(super) file: &'a SourceFile,
+    pub(in crate::plan) file: &'a SourceFile,
     /// The one table that it may read.
-    pub(super) table: &'a str,
+    pub(in crate::plan) table: &'a str,
 }
 
 impl Scope<'_> {
     /// Binds a condition on single rows.
-    pub(super) fn condition(&self, word: &Located, mistakes: &mut Diagnostics) -> Option<Expression> {
+    pub(in crate::plan) fn condition(&self, word: &Located, mistakes: &mut Diagnostics) -> Option<Expression> {
         let before = format!("select * from {} where (", identifier(self.table));
         let mut found = self.bind(word, &before, ")", mistakes)?;
         found.kind = DataType::Boolean;
@@ -49,7 +49,12 @@ impl Scope<'_> {
     }
 
     /// Binds an aggregate over groups of rows.
-    pub(super) fn aggregate(&self, word: &Located, by: &[Located], mistakes: &mut Diagnostics) -> Option<Expression> {
+    pub(in crate::plan) fn aggregate(
+        &self,
+        word: &Located,
+        by: &[Located],
+        mistakes: &mut Diagnostics,
+    ) -> Option<Expression> {
         let groups: Vec<String> = by.iter().map(|column| identifier(&column.text)).collect();
         let group_by = if groups.is_empty() { String::new() } else { format!(" group by {}", groups.join(", ")) };
         // Without a second aggregate a plain column would be a list of rows and not a mistake.

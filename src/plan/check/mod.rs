@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::execution::context::SessionState;
 
+pub(in crate::plan) use self::expression::Scope;
 use super::Workspace;
 use super::trial::Tried;
 use super::workspace::{CLOCK, Kind, rule_mistake, variable_value};

@@ -1,0 +1,455 @@
+//! The SQL that counts metrics from the rows of one table: one scan for all that are alike, one row for each period,
+//! scope and metric.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::{Counted, Grain, Resolved};
+use crate::plan::query::sql_name;
+use crate::project::{MetricRows, MetricTime, Spine};
+use crate::sql_text::text;
+
+/// Metrics that are counted in one scan: their rows, periods and scopes are the same.
+pub(super) struct Group<'a> {
+    pub(super) rows: &'a MetricRows,
+    pub(super) counted: Counted,
+    pub(super) metrics: Vec<&'a Resolved<'a>>,
+}
+
+/// Groups metrics that can be counted in one scan, in the order in which they come.
+pub(super) fn groups<'a>(metrics: &[&'a Resolved<'a>]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for metric in metrics {
+        let Some(rows) = &metric.metric.rows else { continue };
+        let is_alike = |group: &&mut Group<'_>| {
+            same_text(group.rows, rows) && group.counted == metric.counted && group.counted.is_shared()
+        };
+        match groups.iter_mut().find(is_alike) {
+            Some(group) => group.metrics.push(metric),
+            None => groups.push(Group { rows, counted: metric.counted.clone(), metrics: vec![metric] }),
+        }
+    }
+    groups
+}
+
+/// Two areas may say the same at other places.
+fn same_text(one: &MetricRows, other: &MetricRows) -> bool {
+    let time = |rows: &MetricRows| match &rows.time {
+        MetricTime::At(column) | MetricTime::Balance(column) | MetricTime::First(column) => (column.text.clone(), None),
+        MetricTime::Stock { from, to } => (from.text.clone(), Some(to.text.clone())),
+    };
+    let scopes = |rows: &MetricRows| -> Vec<(String, Vec<String>)> {
+        let columns = |columns: &[crate::project::Located]| columns.iter().map(|column| column.text.clone()).collect();
+        rows.by.iter().map(|scope| (scope.name.text.clone(), columns(&scope.columns))).collect()
+    };
+    let filter = |rows: &MetricRows| rows.filter.as_ref().map(|filter| filter.text.clone());
+    one.from.text == other.from.text
+        && time(one) == time(other)
+        && filter(one) == filter(other)
+        && scopes(one) == scopes(other)
+        && one.has_total == other.has_total
+        && one.spine == other.spine
+}
+
+/// Returns the SELECT that counts `groups`, all of one table, by `grain`.
+pub(super) fn select(table: &str, groups: &[Group<'_>], grain: Grain) -> String {
+    let mut sql =
+        format!("-- Counted from `{table}`, as `schemas/metrics/` declares: one row per {grain}, metric and scope.\n");
+    sql.push_str("with\n\n");
+    let mut branches = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        let name = format!("{table}_{}", number + 1);
+        let writer = Writer { group, grain, name: &name };
+        sql.push_str(&writer.ctes());
+        branches.push(writer.branch());
+    }
+    sql.truncate(sql.trim_end().trim_end_matches(',').len());
+    let _ = write!(sql, "\n\n{}\n", branches.join("\n\nunion all\n\n"));
+    sql
+}
+
+/// A column by which scopes are told apart, and which copy of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Column<'a> {
+    name: &'a str,
+    copy: usize,
+}
+
+struct Writer<'a> {
+    group: &'a Group<'a>,
+    grain: Grain,
+    name: &'a str,
+}
+
+impl Writer<'_> {
+    fn ctes(&self) -> String {
+        match &self.group.counted {
+            Counted::Distinct { of, filter, days } => self.distinct((of, filter.as_deref()), Some(*days)),
+            Counted::First { of, filter } => self.distinct((of, filter.as_deref()), None),
+            Counted::Stock => self.stock(),
+            Counted::Period | Counted::Spread(_) => self.counted(),
+        }
+    }
+
+    fn branch(&self) -> String {
+        let name = self.name;
+        let period = self.grain.column();
+        format!(
+            "select\n    {period},\n    metric['metric_id'] as metric_id,\n    scope_type,\n    scope_id,\n    \
+             metric['numerator'] as numerator,\n    metric['denominator'] as denominator,\n    \
+             metric['value'] as value,\n    metric['n'] as n,\n    metric['open_rows'] as open_rows\n\n\
+             from {name}_metrics"
+        )
+    }
+
+    /// The columns by which scopes are told apart: each once, and once more for each further scope of the same columns,
+    /// which grouping sets would take for one.
+    fn columns(&self) -> Vec<Column<'_>> {
+        let mut columns: Vec<Column<'_>> = Vec::new();
+        for column in self.sets().into_iter().flat_map(|(_, of)| of) {
+            if !columns.contains(&column) {
+                columns.push(column);
+            }
+        }
+        columns
+    }
+
+    /// The sets of columns that rows are grouped by: name of the scope type, and its columns.
+    fn sets(&self) -> Vec<(&str, Vec<Column<'_>>)> {
+        let mut sets = Vec::new();
+        if self.group.rows.has_total {
+            sets.push(("total", Vec::new()));
+        }
+        let mut known: Vec<BTreeSet<&str>> = Vec::new();
+        for scope in &self.group.rows.by {
+            let of: BTreeSet<&str> = scope.columns.iter().map(|column| column.text.as_str()).collect();
+            let copy = known.iter().filter(|other| **other == of).count();
+            known.push(of);
+            let columns = scope.columns.iter().map(|column| Column { name: &column.text, copy }).collect();
+            sets.push((scope.name.text.as_str(), columns));
+        }
+        sets
+    }
+
+    /// The rows that count, with their period and the values of their scopes; `time` are columns of their own.
+    fn rows_cte(&self, time: &[(String, String)], more: &[&str]) -> String {
+        let rows = self.group.rows;
+        let mut sql = format!("{}_rows as (\n\n    select\n        *", self.name);
+        for (expression, alias) in time {
+            let _ = write!(sql, ",\n        {expression} as {alias}");
+        }
+        for (number, column) in self.columns().iter().enumerate() {
+            let _ = write!(
+                sql,
+                ",\n        coalesce(cast({} as varchar), 'none') as metric_scope_{}",
+                sql_name(column.name),
+                number + 1
+            );
+        }
+        let _ = write!(sql, "\n\n    from {}\n", sql_name(&rows.from.text));
+        let filters = rows.filter.iter().map(|filter| filter.text.as_str()).chain(more.iter().copied());
+        let filters: Vec<String> = filters.map(|filter| format!("({})", lines(filter))).collect();
+        if !filters.is_empty() {
+            let _ = write!(sql, "\n    where {}\n", filters.join("\n        and "));
+        }
+        sql.push_str("\n),\n\n");
+        sql
+    }
+
+    /// The type and id of a group's scope, from the grouping sets.
+    fn scope_columns(&self) -> String {
+        let columns = self.columns();
+        let scope = |of: &Column<'_>| {
+            let at = columns.iter().position(|column| column == of).map_or(0, |at| at + 1);
+            format!("metric_scope_{at}")
+        };
+        let id = |of: &[Column<'_>]| match of {
+            [] => "'all'".to_owned(),
+            [one] => scope(one),
+            several => {
+                let parts: Vec<String> = several.iter().map(scope).collect();
+                format!("concat({})", parts.join(", ' / ', "))
+            }
+        };
+        let sets = self.sets();
+        if let [(name, of)] = sets.as_slice() {
+            return format!("        {} as scope_type,\n        {} as scope_id", text(name), id(of));
+        }
+        let all: Vec<String> = columns.iter().map(scope).collect();
+        let bits = |of: &[Column<'_>]| -> u64 {
+            let missing = columns.iter().rev().enumerate().filter(|(_, column)| !of.contains(*column));
+            missing.map(|(bit, _)| 1 << bit).sum()
+        };
+        let mut kinds = String::new();
+        let mut ids = String::new();
+        for (name, of) in &sets {
+            let _ = write!(kinds, "\n            when {} then {}", bits(of), text(name));
+            let _ = write!(ids, "\n            when {} then {}", bits(of), id(of));
+        }
+        let grouping = format!("case grouping({})", all.join(", "));
+        format!(
+            "        {grouping}{kinds}\n        end as scope_type,\n        {grouping}{ids}\n        end as scope_id"
+        )
+    }
+
+    /// GROUP BY of the period, some more columns, and each set of scopes.
+    fn group_by(&self, period: &str, more: &[&str]) -> String {
+        let columns = self.columns();
+        let set = |of: &[Column<'_>]| {
+            let of = of.iter().map(|name| {
+                let at = columns.iter().position(|column| column == name).map_or(0, |at| at + 1);
+                format!("metric_scope_{at}")
+            });
+            let all = std::iter::once(period.to_owned()).chain(of).chain(more.iter().map(|more| (*more).to_owned()));
+            all.collect::<Vec<_>>().join(", ")
+        };
+        match self.sets().as_slice() {
+            [(_, of)] => format!("    group by {}", set(of)),
+            sets => {
+                let sets: Vec<String> = sets.iter().map(|(_, of)| format!("        ({})", set(of))).collect();
+                format!("    group by grouping sets (\n{}\n    )", sets.join(",\n"))
+            }
+        }
+    }
+
+    fn day(&self) -> String {
+        match &self.group.rows.time {
+            MetricTime::At(column) | MetricTime::Balance(column) | MetricTime::First(column) => local_day(&column.text),
+            MetricTime::Stock { from, .. } => local_day(&from.text),
+        }
+    }
+
+    /// Aggregates over the rows of each period.
+    fn counted(&self) -> String {
+        let period = match self.group.counted {
+            Counted::Spread(days) => {
+                let day = self.day();
+                format!("unnest(generate_series({day}, {day} + {}, interval '1 day'))", days - 1)
+            }
+            _ => self.grain.start_of(&self.day()),
+        };
+        let mut sql = self.rows_cte(&[(period, "metric_period".to_owned())], &[]);
+        let name = self.name;
+        let _ = write!(sql, "{name}_counted as (\n\n    select\n        metric_period,\n{}", self.scope_columns());
+        let mut metrics = Vec::new();
+        for metric in &self.group.metrics {
+            let id = &metric.metric.id;
+            let mut add = |expression: &str, kind: &str, part: &str| {
+                let _ = write!(sql, ",\n        cast(({}) as {kind}) as {id}_{part}", lines(expression));
+            };
+            let parts = metric.parts();
+            add(parts.numerator, "double", "value");
+            if let Some(denominator) = parts.denominator {
+                add(denominator, "double", "denominator");
+            }
+            if let Some(sample) = metric.sample() {
+                add(&sample, "bigint", "n");
+            }
+            if let Some(open) = &metric.metric.open {
+                let _ = write!(sql, ",\n        count(*) filter (where {}) as {id}_open", lines(&open.text));
+            }
+            let has_parts = parts.denominator.is_some()
+                || metric.adds_up()
+                || metric.metric.is_per_day
+                || self.group.rows.spine == Spine::Observed;
+            let none = "cast(null as double)".to_owned();
+            let numerator = if has_parts { format!("{id}_value") } else { none.clone() };
+            let denominator = parts.denominator.map_or_else(|| none.clone(), |_| format!("{id}_denominator"));
+            let value = if parts.denominator.is_some() { none } else { format!("{id}_value") };
+            let n = match (metric.sample(), metric.counts()) {
+                (Some(_), _) => format!("{id}_n"),
+                (None, Some(part)) => format!("cast({id}_{part} as bigint)"),
+                (None, None) => "metric_rows".to_owned(),
+            };
+            let open = if metric.metric.open.is_some() { format!("{id}_open") } else { "cast(0 as bigint)".to_owned() };
+            metrics.push(metric_struct(id, [&numerator, &denominator, &value, &n, &open]));
+        }
+        let _ = write!(
+            sql,
+            ",\n        count(*) as metric_rows\n\n    from {name}_rows\n\n    where metric_period is not null\n\n{}\n\n),\n\n",
+            self.group_by("metric_period", &[])
+        );
+        sql.push_str(&self.unpivoted("metric_period", &metrics, "counted"));
+        sql
+    }
+
+    fn unpivoted(&self, period: &str, metrics: &[String], from: &str) -> String {
+        let name = self.name;
+        format!(
+            "{name}_metrics as (\n\n    select\n        {period} as {},\n        scope_type,\n        scope_id,\n        \
+             unnest(make_array(\n{}\n        )) as metric\n\n    from {name}_{from}\n\n),\n\n",
+            self.grain.column(),
+            metrics.join(",\n")
+        )
+    }
+
+    /// A value that counts from a day until before another: its changes.
+    fn stock(&self) -> String {
+        let MetricTime::Stock { from, to } = &self.group.rows.time else { return String::new() };
+        let ends = [(local_day(&from.text), "metric_from_day"), (local_day(&to.text), "metric_to_day")];
+        let mut sql = self.rows_cte(&ends.map(|(day, alias)| (day, alias.to_owned())), &[]);
+        let name = self.name;
+        // What ends on the day on which it begins, or before it, is there at the end of no day.
+        let _ = write!(
+            sql,
+            "{name}_ends as (\n\n    select\n        *,\n        metric_from_day as metric_period,\n        \
+             1 as metric_sign\n    from {name}_rows\n    where metric_from_day < metric_to_day\n        \
+             or (metric_from_day is not null and metric_to_day is null)\n\n    union all\n\n    select\n        *,\n        \
+             metric_to_day as metric_period,\n        -1 as metric_sign\n    from {name}_rows\n    \
+             where metric_from_day < metric_to_day\n\n),\n\n"
+        );
+        let _ = write!(
+            sql,
+            "{name}_counted as (\n\n    select\n        metric_period,\n        metric_sign,\n{}",
+            self.scope_columns()
+        );
+        let mut metrics = Vec::new();
+        for metric in &self.group.metrics {
+            let id = &metric.metric.id;
+            let parts = metric.parts();
+            let _ = write!(
+                sql,
+                ",\n        metric_sign * coalesce(cast(({}) as double), 0) as {id}_value",
+                lines(parts.numerator)
+            );
+            metrics.push(change_struct(id, &format!("{id}_value"), "cast(0 as bigint)"));
+        }
+        let _ =
+            write!(sql, "\n\n    from {name}_ends\n\n{}\n\n),\n\n", self.group_by("metric_period", &["metric_sign"]));
+        sql.push_str(&self.unpivoted("metric_period", &metrics, "counted"));
+        sql
+    }
+
+    /// Different values, each on its first day; or over a trailing window of days: each day of a value adds one, and takes
+    /// it away when the window has passed, unless it has come again.
+    fn distinct(&self, (of, filter): (&str, Option<&str>), days: Option<u32>) -> String {
+        let time = [(self.day(), "metric_period".to_owned()), (format!("({of})"), "metric_member".to_owned())];
+        // What is astray before the feed begins is nobody's first day.
+        let known = match &self.group.rows.feed {
+            Some(feed) if days.is_none() => {
+                let feed = sql_name(&feed.text);
+                Some(format!("{} >= (select min(first_day) from {feed})", self.day()))
+            }
+            _ => None,
+        };
+        let filters: Vec<&str> = filter.into_iter().chain(known.as_deref()).collect();
+        let mut sql = self.rows_cte(&time, &filters);
+        let name = self.name;
+        let _ = write!(
+            sql,
+            "{name}_active as (\n\n    select\n        metric_period,\n        metric_member,\n{}\n\n    \
+             from {name}_rows\n\n    where metric_period is not null\n        and metric_member is not null\n\n{}\n\n),\n\n",
+            self.scope_columns(),
+            self.group_by("metric_period", &["metric_member"])
+        );
+        let _ = match days {
+            None => write!(
+                sql,
+                r"{name}_firsts as (
+
+    select
+        scope_type,
+        scope_id,
+        metric_member,
+        min(metric_period) as metric_period
+
+    from {name}_active
+
+    group by scope_type, scope_id, metric_member
+
+),
+
+{name}_counted as (
+
+    select
+        metric_period,
+        scope_type,
+        scope_id,
+        cast(count(*) as double) as metric_change
+
+    from {name}_firsts
+
+    group by metric_period, scope_type, scope_id
+
+),
+
+"
+            ),
+            Some(days) => write!(
+                sql,
+                r"{name}_spans as (
+
+    select
+        *,
+        lead(metric_period) over (
+            partition by scope_type, scope_id, metric_member
+            order by metric_period
+        ) as metric_next
+
+    from {name}_active
+
+),
+
+{name}_changes as (
+
+    select
+        scope_type,
+        scope_id,
+        unnest(make_array(
+            named_struct('day', metric_period, 'change', 1),
+            named_struct(
+                'day', least(metric_period + {days}, metric_next), 'change', -1
+            )
+        )) as change
+
+    from {name}_spans
+
+),
+
+{name}_counted as (
+
+    select
+        change['day'] as metric_period,
+        scope_type,
+        scope_id,
+        cast(sum(change['change']) as double) as metric_change
+
+    from {name}_changes
+
+    group by change['day'], scope_type, scope_id
+
+),
+
+"
+            ),
+        };
+        let n = if days.is_none() { "cast(metric_change as bigint)" } else { "cast(0 as bigint)" };
+        let metrics: Vec<String> =
+            self.group.metrics.iter().map(|metric| change_struct(&metric.metric.id, "metric_change", n)).collect();
+        sql.push_str(&self.unpivoted("metric_period", &metrics, "counted"));
+        sql
+    }
+}
+
+fn change_struct(id: &str, change: &str, n: &str) -> String {
+    let none = "cast(null as double)";
+    metric_struct(id, [change, none, none, n, "cast(0 as bigint)"])
+}
+
+fn metric_struct(id: &str, [numerator, denominator, value, n, open]: [&str; 5]) -> String {
+    format!(
+        "            named_struct(\n                'metric_id', {}, 'numerator', {numerator}, 'denominator', {denominator},\n                \
+         'value', {value}, 'n', {n}, 'open_rows', {open}\n            )",
+        text(id)
+    )
+}
+
+/// Returns the day of a column, a date or an instant.
+pub(super) fn local_day(column: &str) -> String {
+    format!("local_day({}, $reporting_zone)", sql_name(column))
+}
+
+/// A comment at the end of an expression must not reach what follows it.
+pub(super) fn lines(expression: &str) -> String {
+    if expression.contains("--") { format!("{expression}\n") } else { expression.to_owned() }
+}

@@ -1,0 +1,1 @@
+select id, shop, amount, ordered_at from stg_orders
