@@ -307,33 +307,33 @@ def write_targets_and_thresholds():
             ("agent_sla_rate", "higher", "0.85", "0.6", "0.95", "0.25"),
             ("agent_csat_rate", "higher", "0.85", "0.6", "0.95", "0.20"),
             ("agent_reopen_rate", "lower", "0.08", "0.2", "0.03", "0.10")]:
-        add(kpi, "company", "all", "2024-01-01", "", direction, target, floor, stretch, weight)
+        add(kpi, "total", "all", "2024-01-01", "", direction, target, floor, stretch, weight)
     add("agent_first_reply_minutes", "group", "chat", "2024-01-01", "", "lower", "15", "60", "5", "0.20")
     add("agent_first_reply_minutes", "group", "technical", "2024-01-01", "", "lower", "120", "480", "60", "0.20")
     add("agent_solved", "group", "technical", "2024-01-01", "", "higher", "12", "6", "20", "0.25")
     add("agent_solved", "group", "email", "2024-01-01", "2024-03-31", "higher", "15", "8", "25", "0.25")
     for kpi, scope_type, scope, direction, target in [
-            ("support_sla_rate", "company", "all", "higher", "0.85"),
+            ("support_sla_rate", "total", "all", "higher", "0.85"),
             ("support_sla_rate", "priority", "urgent", "higher", "0.8"),
-            ("support_csat_rate", "company", "all", "higher", "0.85"),
-            ("support_csat_response_rate", "company", "all", "higher", "0.4"),
-            ("support_first_contact_rate", "company", "all", "higher", "0.55"),
-            ("support_one_touch_rate", "company", "all", "higher", "0.5"),
-            ("support_first_reply_minutes", "company", "all", "lower", "45"),
+            ("support_csat_rate", "total", "all", "higher", "0.85"),
+            ("support_csat_response_rate", "total", "all", "higher", "0.4"),
+            ("support_first_contact_rate", "total", "all", "higher", "0.55"),
+            ("support_one_touch_rate", "total", "all", "higher", "0.5"),
+            ("support_first_reply_minutes", "total", "all", "lower", "45"),
             ("support_first_reply_minutes", "channel", "chat", "lower", "10"),
-            ("support_full_resolution_minutes", "company", "all", "lower", "720"),
-            ("support_backlog", "company", "all", "lower", "12"),
-            ("behaviour_dau", "company", "all", "higher", "30"),
-            ("behaviour_mau", "company", "all", "higher", "400"),
-            ("behaviour_engagement_rate", "company", "all", "higher", "0.9"),
-            ("behaviour_conversion_rate", "company", "all", "higher", "0.12"),
+            ("support_full_resolution_minutes", "total", "all", "lower", "720"),
+            ("support_backlog", "total", "all", "lower", "12"),
+            ("behaviour_dau", "total", "all", "higher", "30"),
+            ("behaviour_mau", "total", "all", "higher", "400"),
+            ("behaviour_engagement_rate", "total", "all", "higher", "0.9"),
+            ("behaviour_conversion_rate", "total", "all", "higher", "0.12"),
             ("behaviour_conversion_rate", "platform", "mobile", "higher", "0.1"),
             ("behaviour_conversion_rate", "acquisition_channel", "email", "higher", "0.15"),
-            ("behaviour_problem_session_rate", "company", "all", "lower", "0.2"),
-            ("behaviour_stickiness", "company", "all", "higher", "0.1")]:
+            ("behaviour_problem_session_rate", "total", "all", "lower", "0.2"),
+            ("behaviour_stickiness", "total", "all", "higher", "0.1")]:
         add(kpi, scope_type, scope, "2024-01-01", "", direction, target)
-    add("support_backlog_days", "company", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
-    add("market_price_index", "company", "all", "2024-01-01", "", "band", "1", "", "", "", "0.95", "1.05")
+    add("support_backlog_days", "total", "all", "2024-01-01", "", "band", "2", "", "", "", "1", "4")
+    add("market_price_index", "total", "all", "2024-01-01", "", "band", "1", "", "", "", "0.95", "1.05")
     add("sla_first_reply_minutes", "priority", "low", "2025-01-01", "", "lower", "1,440")
     dirt["kpi targets: thousands separator"] += 1
     rows += team_targets()
@@ -651,7 +651,7 @@ def add_event_dirt(month, lines):
     return lines
 
 def team_targets():
-    """What teams are measured by; the weights of a group add up to 1. The company is not scored."""
+    """What teams are measured by; the weights of a group add up to 1. The total is not scored."""
     rows = []
     for metric, direction, target, weight in [
             ("support_solved_per_member", "higher", "15", "0.20"),
@@ -666,7 +666,7 @@ def team_targets():
             rows.append([metric, "group", group, "2024-01-01", "", direction, own, "", "", weight, "", ""])
     for metric, direction, target in [("support_solved_per_member", "higher", "15"),
                                       ("support_reopen_rate", "lower", "0.08")]:
-        rows.append([metric, "company", "all", "2024-01-01", "", direction, target, "", "", "", "", ""])
+        rows.append([metric, "total", "all", "2024-01-01", "", direction, target, "", "", "", "", ""])
     return rows
 
 

@@ -1,4 +1,4 @@
--- Every metric that has values or targets is in the catalogue, and every day that
+-- Every metric that has values or targets is declared, and every day that
 -- has values is in the calendar.
 with
 

@@ -1,5 +1,5 @@
 -- Lines of kpi_targets.csv and kri_thresholds.csv that say something of nothing: a
--- metric that is not in the catalogue, a scope that no row has, an indicator that
+-- metric that is not declared, a scope that no row has, an indicator that
 -- nothing measures. Of a scope nothing is said while its feed has no rows.
 with
 
@@ -45,7 +45,7 @@ members as (
     select distinct 'competitor' as scope_type, competitor as scope_id
     from fct_competitor_price
     union all
-    select * from (values ('company', 'all')) as company (scope_type, scope_id)
+    select * from (values ('total', 'all')) as company (scope_type, scope_id)
 
 ),
 
@@ -90,25 +90,6 @@ targets_of_strangers as (
 
 ),
 
--- The indicators that risk_kri_daily measures.
-indicators as (
-
-    select * from (
-        values
-            ('support_sla_breach_rate_7d'),
-            ('support_backlog_days'),
-            ('support_reopen_rate_28d'),
-            ('support_csat_rate_28d'),
-            ('support_key_person_share_28d'),
-            ('behaviour_problem_session_rate_7d'),
-            ('behaviour_conversion_rate_7d'),
-            ('behaviour_dau_drop_28d'),
-            ('market_drawdown_worst'),
-            ('market_vol20_worst')
-    ) as indicators (kri_id)
-
-),
-
 lines as (
 
     select
@@ -133,13 +114,13 @@ lines as (
         thresholds.kri_id as line,
         concat('nothing measures `', thresholds.kri_id, '`') as finding
     from dim_kri_threshold as thresholds
-    left join indicators
-        on thresholds.kri_id = indicators.kri_id
-    where indicators.kri_id is null
+    left join dim_metric as metrics
+        on thresholds.kri_id = metrics.metric_id
+    where metrics.metric_id is null
 
     union all
 
-    -- A metric that is not in the catalogue is quarantined as it lands.
+    -- A line that does not fit its contract is quarantined as it lands.
     select
         dataset,
         concat('line ', cast(line as varchar)) as line,

@@ -43,7 +43,9 @@ final as (
 
         ---------- dates
         hired_date,
-        left_date
+        left_date,
+        -- The first day on which the agent is no longer there.
+        left_date + 1 as gone_date
 
     from agents
 

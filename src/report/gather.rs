@@ -83,7 +83,7 @@ const PARTS: [Part; 13] = [
         table: "kpi_monthly",
         needs: &["month", "metric_id", "scope_type", "scope_id", "value"],
         only: "qualify row_number() over (partition by metric_id, scope_type, scope_id order by month desc) <= $months",
-        order: "case when scope_type = 'company' then 0 else 1 end, scope_type, scope_id, metric_id, month",
+        order: "case when scope_type = 'total' then 0 else 1 end, scope_type, scope_id, metric_id, month",
         rows: 20_000,
     },
     Part {

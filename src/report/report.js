@@ -94,12 +94,12 @@
   const isRatio = (id) => /rate|share|drawdown|drop|vol|_var/.test(id);
   const kriNumber = (id, value) => number(value, isRatio(id) ? "share" : "");
   const scopeName = (type, id) => {
-    if (type === "company") return words("company");
+    if (type === "total") return words("company");
     const name = memberName(type, id);
     return name === "all" ? wordOf("scopeType", type) : wordOf("scopeType", type) + ": " + name;
   };
   const memberName = (type, id) => {
-    if (type === "company") return words("company");
+    if (type === "total") return words("company");
     if (type === "group") return groups.get(id) || id;
     const agent = type === "agent" ? agents.get(id) : null;
     return (agent && agent.agent_name) || id;
@@ -298,7 +298,7 @@
   const parts = {
     overview() {
       const daily = data.daily;
-      const company = daily ? daily.series.filter((series) => series.key[1] === "company") : [];
+      const company = daily ? daily.series.filter((series) => series.key[1] === "total") : [];
       const ranked = company.map((series) => ({ series, at: series.newest })).filter((one) => one.at !== null);
       const withTarget = ranked.filter(({ series }) => hasAny(measure(daily, series, "target")));
       // Worst first: off target before watched before on target, and of those alike what attains least.
@@ -397,13 +397,13 @@
         const rows = found.objects.filter((row) => row.scope_type === chosen.scoreType && row.month === chosen.scoreMonth);
         const ids = unique(rows.map((row) => row.metric_id)), cell = new Map(rows.map((row) => [row.scope_id + "\n" + row.metric_id, row]));
         const scoreEnd = isoDay(Date.UTC(Number(chosen.scoreMonth.slice(0, 4)), Number(chosen.scoreMonth.slice(5, 7)), 0) / 86400000);
-        const aim = (row) => targetText(row.metric_id, bandOf(row.metric_id, row.target_scope || row.scope_type, { company: "all", group: row.group_id }[row.target_scope] || row.scope_id, scoreEnd), row.target);
+        const aim = (row) => targetText(row.metric_id, bandOf(row.metric_id, row.target_scope || row.scope_type, { total: "all", group: row.group_id }[row.target_scope] || row.scope_id, scoreEnd), row.target);
         const total = (member) => {
           const own = rows.filter((row) => row.scope_id === member && typeof row.points === "number");
           const weight = own.reduce((sum, row) => sum + (row.weight || 0), 0);
           return weight > 0 ? own.reduce((sum, row) => sum + row.points, 0) / weight : null;
         };
-        const names = new Map(rows.filter((row) => row.scope_name && chosen.scoreType !== "company").map((row) => [row.scope_id, row.scope_name]));
+        const names = new Map(rows.filter((row) => row.scope_name && chosen.scoreType !== "total").map((row) => [row.scope_id, row.scope_name]));
         const members = unique(rows.map((row) => row.scope_id)).sort((a, b) => (total(b) === null ? -1 : total(b)) - (total(a) === null ? -1 : total(a)) || (a < b ? -1 : 1));
         cards.push(el("div", { class: "card" }, controls, rows.length === 0 ? el("p", { class: "note" }, words("noData")) : tableOf(words("scorecards"), [
           { head: words("member"), kind: "th", cell: (member) => names.get(member) || memberName(chosen.scoreType, member) },

@@ -68,7 +68,7 @@ pub(super) async fn of_kpis(session: &SessionContext, state: &TableState) -> Res
     }
     let drawn: Vec<&str> = DRAWN.into_iter().filter(|name| has(name)).collect();
     let told: Vec<&str> = TOLD.into_iter().filter(|name| has(name)).collect();
-    let first = "case when scope_type = 'company' then 0 else 1 end";
+    let first = "case when scope_type = 'total' then 0 else 1 end";
     let query = SeriesQuery { dimensions: &dimensions, drawn: &drawn, told: &told, place: first, limit: SERIES };
     query.run(session, state).await.map(Some)
 }

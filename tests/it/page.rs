@@ -77,15 +77,15 @@ fn figures_are_those_of_the_tables() {
     let daily = &page["daily"];
     assert_eq!((daily["of"].as_u64(), daily["series"].as_array().unwrap().len()), (Some(3), 3));
     let series = &daily["series"][2];
-    // The company first, then the channel.
+    // The whole first, then the channel.
     assert_eq!(series["key"], json!(["visits", "channel", "<img src=x onerror=window.hostile=7>"]));
-    let company = &daily["series"][1];
-    assert_eq!(company["key"], json!(["visits", "company", "all"]));
+    let total = &daily["series"][1];
+    assert_eq!(total["key"], json!(["visits", "total", "all"]));
     // 400 days to 2024-06-30, which is day 19904; the last two are not complete.
-    assert_eq!((company["first"].as_i64(), company["days"].as_u64()), (Some(19_505), Some(400)));
-    assert_eq!(company["newest"], 397);
-    assert_eq!(company["values"][1], json!([210.0]), "a target that never changes is said once");
-    let value = company["values"][0][397].as_f64().unwrap();
+    assert_eq!((total["first"].as_i64(), total["days"].as_u64()), (Some(19_505), Some(400)));
+    assert_eq!(total["newest"], 397);
+    assert_eq!(total["values"][1], json!([210.0]), "a target that never changes is said once");
+    let value = total["values"][0][397].as_f64().unwrap();
     let expected = 200.0 * (1.0 + 0.2 * (19_902.0_f64 / 7.0).sin());
     assert!((value - expected).abs() < 1e-5, "{value} {expected}");
     // 9 + 3 tickets on the first day of the backlog, 12 and 8 on the others.

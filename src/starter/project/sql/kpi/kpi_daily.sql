@@ -19,7 +19,7 @@ scopes as (
 
     select * from (
         values
-            ('company'),
+            ('total'),
             ('channel')
     ) as scopes (scope_type)
 
@@ -29,7 +29,7 @@ tickets_scoped as (
 
     select
         scopes.scope_type,
-        case when scopes.scope_type = 'company' then 'all' else tickets.channel end
+        case when scopes.scope_type = 'total' then 'all' else tickets.channel end
             as scope_id,
         tickets.resolution_minutes,
         tickets.is_solved,

@@ -5,9 +5,9 @@ with days as (
 metrics as (
     select * from (
         values
-            ('visits', 'company', 'all', 200.0, 210.0),
+            ('visits', 'total', 'all', 200.0, 210.0),
             ('visits', 'channel', '<img src=x onerror=window.hostile=7>', 80.0, null),
-            ('conversion_rate', 'company', 'all', 0.1, 0.12)
+            ('conversion_rate', 'total', 'all', 0.1, 0.12)
     ) as metrics (metric_id, scope_type, scope_id, level, target)
 ),
 
