@@ -46,6 +46,10 @@ pollock: ## Score proposed contracts on Pollock; POLLOCK=folder of a clone of it
 law: ## Hold runs against runs from nothing after a thousand random histories; LAW_HISTORIES=100 for fewer
 	LAW_HISTORIES=$${LAW_HISTORIES:-1000} $(CARGO) test --test it -- law::
 
+.PHONY: metric-law
+metric-law: ## Hold metrics against a naive evaluation in 500 random histories; METRIC_HISTORIES=50 for fewer
+	METRIC_HISTORIES=$${METRIC_HISTORIES:-500} $(CARGO) test --test it -- metric_law::
+
 .PHONY: stress
 stress: ## Check projects of random SQL, long and deep; OPSMART_STRESS=1000 projects instead of 200
 	OPSMART_STRESS=$${OPSMART_STRESS:-200} $(CARGO) test --test it -- deep::

@@ -6,7 +6,7 @@
 //! - `pages`: every command of the README and of `docs/`, a project to a page.
 //! - `transcripts`: every command of `tests/cli/`.
 //! - `damage`: manifests torn at every byte, data files with each of many bits turned, a run for some of them.
-//! - `law`, `histories`, `references`: runs after each step of random histories.
+//! - `law`, `metric_law`, `histories`, `references`: runs after each step of random histories.
 //! - `faults`: a run for every crash point, and kills of runs over files of 600 000 rows.
 //! - `deep`: projects whose SQL is 20 000 parts long or deep.
 //! - `memory`, `kept_rows`, `readers_beside_publications`: large files, many small ones, many runs in a row.
@@ -46,6 +46,7 @@ mod landing_times;
 mod law;
 mod ledger;
 mod memory;
+mod metric_law;
 mod page;
 mod pages;
 mod partitions;

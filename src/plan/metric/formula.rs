@@ -44,9 +44,7 @@ pub(super) struct Aggregate {
 
 /// Reads an aggregate; `None` where the text does not parse, which the binder says better.
 pub(super) fn aggregate(text: &str) -> Option<Aggregate> {
-    let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(depth::PARSER_LEVELS);
-    parser = parser.try_with_sql(text).ok()?;
-    let expression = parser.parse_expr().ok()?;
+    let expression = parsed(text)?;
     let call = match unwrapped(&expression) {
         Expr::Function(call) => Some(call),
         _ => None,
@@ -82,6 +80,11 @@ pub(super) fn has_aggregate(text: &str, session: &SessionState) -> bool {
         }
         _ => false,
     })
+}
+
+fn parsed(sql: &str) -> Option<Expr> {
+    let parser = Parser::new(&GenericDialect {}).with_recursion_limit(depth::PARSER_LEVELS);
+    parser.try_with_sql(sql).ok()?.parse_expr().ok()
 }
 
 fn unwrapped(expression: &Expr) -> &Expr {
@@ -179,11 +182,23 @@ pub(super) struct Arithmetic {
 }
 
 impl Arithmetic {
+    /// Returns the same, with nothing divided by zero wherever a division stands.
+    pub(super) fn guarded(self) -> Self {
+        let Some(mut expression) = parsed(&self.sql) else { return self };
+        let _ = visit_expressions_mut(&mut expression, |part| {
+            if let Expr::BinaryOp { op: BinaryOperator::Divide, right, .. } = part
+                && let Some(divisor) = parsed(&divisor(&format!("({right})")))
+            {
+                **right = Expr::Nested(Box::new(divisor));
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        Self { sql: expression.to_string(), ..self }
+    }
+
     /// Returns the two sides of a division, if it is one.
     pub(super) fn divided(&self) -> Option<(Self, Self)> {
-        let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(depth::PARSER_LEVELS);
-        parser = parser.try_with_sql(&self.sql).ok()?;
-        let expression = parser.parse_expr().ok()?;
+        let expression = parsed(&self.sql)?;
         let Expr::BinaryOp { left, op: BinaryOperator::Divide, right } = unwrapped(&expression) else { return None };
         let side = |side: &Expr| {
             let sql = unwrapped(side).to_string();
@@ -271,21 +286,9 @@ impl<'a, N: Names> Reader<'a, N> {
         }
         let mut parser = Parser::new(&GenericDialect {}).with_recursion_limit(depth::PARSER_LEVELS);
         parser = parser.try_with_sql(&sql).map_err(|error| self.elsewhere(parser_error(self.file, error)))?;
-        let parsed = parser.parse_expr().and_then(|parsed| parser.expect_token(&Token::EOF).map(|_| parsed));
-        let mut parsed = parsed.map_err(|error| self.elsewhere(parser_error(self.file, error)))?;
-        // Nothing is divided by zero, wherever the division stands.
-        let _ = visit_expressions_mut(&mut parsed, |part| {
-            if let Expr::BinaryOp { op: BinaryOperator::Divide, right, .. } = part {
-                let divisor = divisor(&format!("({right})"));
-                if let Ok(divisor) =
-                    Parser::new(&GenericDialect {}).try_with_sql(&divisor).and_then(|mut p| p.parse_expr())
-                {
-                    **right = Expr::Nested(Box::new(divisor));
-                }
-            }
-            ControlFlow::<()>::Continue(())
-        });
-        Ok(Arithmetic { sql: parsed.to_string(), operands })
+        let parsed = parser.parse_expr().and_then(|_| parser.expect_token(&Token::EOF));
+        parsed.map_err(|error| self.elsewhere(parser_error(self.file, error)))?;
+        Ok(Arithmetic { sql, operands })
     }
 
     /// The text that was parsed is not the one that is written, so that only the whole can be pointed at.

@@ -293,9 +293,13 @@ fn expand(read: &mut BTreeMap<&str, Resolved<'_>>, order: &[String], mistakes: &
             .filter_map(|operand| {
                 let of = read.get(operand.id.as_str())?;
                 let Kind::Arithmetic { numerator, denominator, is_windowed } = &of.kind else { return None };
+                // As its own rows have it.
                 let sql = match denominator {
-                    None => format!("({})", numerator.sql),
-                    Some(of) => format!("(({}) / {})", numerator.sql, divisor(&format!("({})", of.sql))),
+                    None => format!("round({}, 6)", numerator.sql),
+                    Some(of) => {
+                        let below = divisor(&format!("round({}, 6)", of.sql));
+                        format!("round(round({}, 6) / {below}, 6)", numerator.sql)
+                    }
                 };
                 Some((operand.column(), (sql, of.operands().into_iter().cloned().collect(), *is_windowed)))
             })
@@ -668,5 +672,5 @@ fn arithmetic(numerator: Arithmetic, denominator: Option<Arithmetic>) -> Kind {
         .iter()
         .chain(denominator.iter().flat_map(|of| &of.operands))
         .any(|operand| operand.over.is_some());
-    Kind::Arithmetic { numerator, denominator, is_windowed }
+    Kind::Arithmetic { numerator: numerator.guarded(), denominator: denominator.map(Arithmetic::guarded), is_windowed }
 }
