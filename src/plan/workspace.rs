@@ -28,7 +28,7 @@ use crate::digest::{Digest, Parts};
 use crate::engine;
 use crate::functions;
 use crate::project::{
-    ColumnType, Layer, Located, Model, PartitionBy, Project, Rules, Settings, SourceContract, Variable,
+    ColumnType, Layer, Located, Metric, Model, PartitionBy, Project, Rules, Settings, SourceContract, Variable,
 };
 use crate::system_tables::SystemTable;
 
@@ -422,18 +422,22 @@ impl<'a> Binding<'a> {
     fn probe_metrics(&self, model: &Model) -> Result<(), Diagnostics> {
         let Workspace { project, functions, metrics, tables, .. } = &self.workspace;
         let mut mistakes = Diagnostics::default();
-        for metric in metrics.counted.get(&model.name).into_iter().flatten().filter_map(|id| project.metrics.get(id)) {
-            let Some(rows) = &metric.rows else { continue };
-            let Some(table) = tables.get(&rows.from.text) else { continue };
+        let ids = metrics.counted.get(&model.name).into_iter().flatten();
+        let counted: Vec<&Metric> = ids.filter_map(|id| project.metrics.get(id)).collect();
+        // All of them are counted from one table.
+        if let Some(first) = counted.first()
+            && let Some(rows) = &first.rows
+            && let Some(table) = tables.get(&rows.from.text)
+        {
             let scope = check::Scope {
                 state: &self.state,
                 tried: self.tried,
                 settings: &project.settings,
                 functions,
-                file: &metric.file,
+                file: &first.file,
                 table: &rows.from.text,
             };
-            metric::probe(metric, &scope, &table.schema, &mut mistakes);
+            metric::probe(&counted, &scope, &table.schema, &mut mistakes);
         }
         for metric in project.metrics.values().filter(|_| model.name == metric::COUNTED) {
             if let Some(feed) = metric.rows.as_ref().and_then(|rows| rows.feed.as_ref())

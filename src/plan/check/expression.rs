@@ -70,6 +70,37 @@ impl Scope<'_> {
         found
     }
 
+    /// Binds many aggregates and conditions in one SELECT, which is much cheaper than each by itself, and returns the
+    /// types of the aggregates; `None` if something is wrong with one of them, which only each by itself can tell.
+    pub(in crate::plan) fn all_sound(&self, aggregates: &[&Located], conditions: &[&Located]) -> Option<Vec<DataType>> {
+        let is_expression =
+            |word: &&&Located| query::expression(&SourceFile::new(self.file.path.clone(), word.text.as_str())).is_ok();
+        if !aggregates.iter().chain(conditions).all(|word| is_expression(&word)) {
+            return None;
+        }
+        let aggregates = aggregates.iter().map(|word| format!("({}\n)", word.text));
+        let conditions = conditions.iter().map(|word| format!("count(*) filter (where ({}\n))", word.text));
+        let columns = aggregates.chain(conditions).enumerate();
+        let columns: Vec<String> = columns.map(|(number, column)| format!("{column} as \"value_{number}\"")).collect();
+        let text = format!("select {}, count(*) as \"rows\" from {}", columns.join(", "), identifier(self.table));
+        let probe = SourceFile::new(self.file.path.clone(), text);
+        let parsed = Query::parse_with(&probe, self.functions).ok()?;
+        let is_own = parsed.reads().iter().all(|read| read.text == self.table);
+        let is_known = |name: &Located| variable_value(self.settings, &name.text).is_some();
+        if self.functions.are_broken_in(&parsed) || !is_own || !parsed.variables().iter().all(is_known) {
+            return None;
+        }
+        let value = |name: &str| variable_value(self.settings, name);
+        let bind::Planned { plan, .. } = bind::bind(self.state, &probe, &parsed, value).ok()?;
+        if let Some(tried) = self.tried
+            && !tried.has(parsed.canonical(), &plan)
+        {
+            let trial = Trial { session: self.state, file: &probe, query: &parsed, tried };
+            trial.run(&plan, &plan).into_result(()).ok()?;
+        }
+        Some(plan.schema().fields().iter().map(|field| field.data_type().clone()).collect())
+    }
+
     fn bind(&self, word: &Located, before: &str, after: &str, mistakes: &mut Diagnostics) -> Option<Expression> {
         if let Err(mistake) = query::expression(&SourceFile::new(self.file.path.clone(), word.text.as_str())) {
             mistakes.push(self.in_place(mistake, word, 0));

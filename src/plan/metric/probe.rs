@@ -9,8 +9,61 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile, did_yo
 use crate::plan::check::Scope;
 use crate::project::{ColumnType, Formula, Located, Metric, MetricTime};
 
-/// Reports what is wrong with the columns and expressions of a metric over the table that it is counted from.
-pub(in crate::plan) fn probe(metric: &Metric, scope: &Scope<'_>, schema: &Schema, mistakes: &mut Diagnostics) {
+/// Reports what is wrong with the columns and expressions of metrics over the table that they are counted from.
+pub(in crate::plan) fn probe(metrics: &[&Metric], scope: &Scope<'_>, schema: &Schema, mistakes: &mut Diagnostics) {
+    let mut aggregates: Vec<&Located> = metrics.iter().flat_map(|metric| aggregates_of(metric)).collect();
+    let mut conditions: Vec<&Located> = metrics.iter().flat_map(|metric| conditions_of(metric)).collect();
+    // Many metrics say the same.
+    for words in [&mut aggregates, &mut conditions] {
+        words.sort_by(|one, other| one.text.cmp(&other.text));
+        words.dedup_by(|one, other| one.text == other.text);
+    }
+    let kinds = scope.all_sound(&aggregates, &conditions);
+    let are_sound = kinds.is_some_and(|kinds| kinds.iter().take(aggregates.len()).all(is_number));
+    for metric in metrics {
+        probe_columns(metric, schema, mistakes);
+        if !are_sound {
+            let scope = Scope { file: &metric.file, ..*scope };
+            probe_expressions(metric, &scope, mistakes);
+        }
+    }
+}
+
+fn is_number(kind: &DataType) -> bool {
+    kind.is_numeric() || *kind == DataType::Null
+}
+
+fn aggregates_of(metric: &Metric) -> Vec<&Located> {
+    let formula = match &metric.formula {
+        Formula::Value(value) => vec![value],
+        Formula::Ratio { numerator, denominator } => vec![numerator, denominator],
+        Formula::Of { .. } => Vec::new(),
+    };
+    formula.into_iter().chain(&metric.sample).collect()
+}
+
+fn conditions_of(metric: &Metric) -> Vec<&Located> {
+    let filter = metric.rows.iter().filter_map(|rows| rows.filter.as_ref());
+    filter.chain(&metric.open).collect()
+}
+
+fn probe_expressions(metric: &Metric, scope: &Scope<'_>, mistakes: &mut Diagnostics) {
+    for condition in conditions_of(metric) {
+        scope.condition(condition, mistakes);
+    }
+    for word in aggregates_of(metric) {
+        if let Some(bound) = scope.aggregate(word, &[], mistakes)
+            && !is_number(&bound.kind)
+        {
+            let kind =
+                ColumnType::from_arrow(&bound.kind).map_or_else(|| bound.kind.to_string(), |kind| kind.to_string());
+            let message = format!("this is of type {kind}, and a metric is a number");
+            mistakes.push(Diagnostic::new(Code::MetricFormula, metric.file.at(word.bytes.clone()), message));
+        }
+    }
+}
+
+fn probe_columns(metric: &Metric, schema: &Schema, mistakes: &mut Diagnostics) {
     let Some(rows) = &metric.rows else { return };
     let columns = match &rows.time {
         MetricTime::At(column) | MetricTime::Balance(column) | MetricTime::First(column) => vec![column],
@@ -26,28 +79,6 @@ pub(in crate::plan) fn probe(metric: &Metric, scope: &Scope<'_>, schema: &Schema
     }
     for column in rows.by.iter().flat_map(|scope| &scope.columns) {
         column_type(metric, column, schema, mistakes);
-    }
-    if let Some(filter) = &rows.filter {
-        scope.condition(filter, mistakes);
-    }
-    if let Some(open) = &metric.open {
-        scope.condition(open, mistakes);
-    }
-    let aggregates = match &metric.formula {
-        Formula::Value(value) => vec![value],
-        Formula::Ratio { numerator, denominator } => vec![numerator, denominator],
-        Formula::Of { .. } => Vec::new(),
-    };
-    for word in aggregates.into_iter().chain(&metric.sample) {
-        if let Some(bound) = scope.aggregate(word, &[], mistakes)
-            && !bound.kind.is_numeric()
-            && bound.kind != DataType::Null
-        {
-            let kind =
-                ColumnType::from_arrow(&bound.kind).map_or_else(|| bound.kind.to_string(), |kind| kind.to_string());
-            let message = format!("this is of type {kind}, and a metric is a number");
-            mistakes.push(Diagnostic::new(Code::MetricFormula, metric.file.at(word.bytes.clone()), message));
-        }
     }
 }
 
