@@ -474,9 +474,11 @@ impl<'a> Evaluation<'a> {
                         Kind::Rows(counted) => rows_of(counted, scope, id, &rows, series),
                         _ => all.arithmetic(number, scope, id, series),
                     };
-                    made.extend(
-                        cells.into_iter().map(|(grain, day, cell)| ((number, grain, scope, id.clone(), day), cell)),
-                    );
+                    let kept = cells.into_iter().map(|(grain, day, cell)| {
+                        let cell = Cell { value: cell.value.map(rounded), ..cell };
+                        ((number, grain, scope, id.clone(), day), cell)
+                    });
+                    made.extend(kept);
                 }
             }
             all.cells.extend(made);
@@ -584,7 +586,11 @@ impl<'a> Evaluation<'a> {
         let numerator = sum(|cell| cell.numerator.number());
         let denominator = if is_ratio { sum(|cell| cell.denominator.number()) } else { None };
         Cell {
-            value: if is_ratio { divided(numerator, denominator) } else { numerator },
+            // It is no row of its own, so that it is not rounded.
+            value: match denominator.filter(|below| is_ratio && *below != 0.0) {
+                Some(below) => numerator.map(|above| above / below),
+                None => numerator.filter(|_| !is_ratio),
+            },
             numerator: Part::Is(numerator),
             denominator: Part::Is(denominator),
             n: Part::Any,
@@ -670,7 +676,9 @@ fn rows_of(counted: &Counted, scope: Scope, id: &str, rows: &[&Row], series: &Se
                 let buyers: BTreeSet<&str> = filtered(counted, &rows).filter_map(|row| row.buyer).collect();
                 let first_of = |buyer: &&str| {
                     let theirs = filtered(counted, &rows).filter(|row| row.buyer == Some(*buyer));
-                    theirs.filter_map(|row| row.day).min() == Some(day)
+                    // What lies before the feed begins is astray.
+                    let known = theirs.filter_map(|row| row.day).filter(|of| first.is_some_and(|first| first <= *of));
+                    known.min() == Some(day)
                 };
                 cell = Some(running(count(buyers.iter().filter(|buyer| first_of(buyer)).count())));
             }
