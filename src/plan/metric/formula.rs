@@ -9,7 +9,7 @@ use std::ops::{ControlFlow, Range};
 
 use datafusion::execution::context::SessionState;
 use datafusion::sql::sqlparser::ast::{
-    self, BinaryOperator, DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
+    self, BinaryOperator, CastKind, DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
     visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
@@ -67,7 +67,17 @@ fn counted_values(call: &ast::Function) -> Option<String> {
         .iter()
         .any(|name| is_called(call, name));
     let filter = call.filter.as_ref().map(|filter| format!(" filter (where {filter})")).unwrap_or_default();
-    is_of_values.then(|| format!("count({of}){filter}"))
+    is_of_values.then(|| format!("count({}){filter}", uncast(of)))
+}
+
+/// A cast has as many values as what it is of; and the engine calls both by one name, so that they cannot stand side by
+/// side.
+fn uncast(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Nested(inner) => uncast(inner),
+        Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, .. } => uncast(expr),
+        other => other,
+    }
 }
 
 /// Returns whether a text calls one of the aggregates of the session.
