@@ -468,8 +468,12 @@ impl<'a> Evaluation<'a> {
             let Some(series) = &all.series[usize::from(world.has_feed(metric))] else { continue };
             let mut made = Vec::new();
             for scope in world.scopes(number) {
-                let is_there = world.across(number).is_none_or(|across| series.scopes.contains_key(&across));
-                for id in series.scopes.get(&scope).into_iter().flatten().filter(|_| is_there) {
+                // What looks across scopes is there if one of them is, whether or not anything else has a total.
+                let ids: Vec<String> = match world.across(number) {
+                    Some(across) => series.scopes.get(&across).map(|_| "all".to_owned()).into_iter().collect(),
+                    None => series.scopes.get(&scope).into_iter().flatten().cloned().collect(),
+                };
+                for id in &ids {
                     let cells = match &metric.kind {
                         Kind::Rows(counted) => rows_of(counted, scope, id, &rows, series),
                         _ => all.arithmetic(number, scope, id, series),
