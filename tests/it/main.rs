@@ -47,6 +47,7 @@ mod law;
 mod ledger;
 mod memory;
 mod metric_law;
+mod metrics;
 mod page;
 mod pages;
 mod partitions;

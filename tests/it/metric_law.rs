@@ -150,9 +150,20 @@ impl Condition {
 enum Function {
     Count,
     Sum,
+    /// What was paid less what was not.
+    Net,
+    /// The number of rows less the sum of amounts.
+    Rest,
     Median,
+    /// The median, as the place in the middle of an order.
+    Middle,
     Distinct,
     Max,
+}
+
+impl Function {
+    const ADDITIVE: [Self; 4] = [Self::Count, Self::Sum, Self::Net, Self::Rest];
+    const MEDIANS: [Self; 2] = [Self::Median, Self::Middle];
 }
 
 /// An aggregate over rows.
@@ -164,22 +175,36 @@ struct Aggregate {
 
 impl Aggregate {
     fn sql(self) -> String {
+        let of = |call: &str, more: Option<&str>| {
+            let conditions: Vec<&str> = self.filter.map(Condition::sql).into_iter().chain(more).collect();
+            match conditions.as_slice() {
+                [] => call.to_owned(),
+                conditions => format!("{call} filter (where {})", conditions.join(" and ")),
+            }
+        };
         let call = match self.function {
+            Function::Net => {
+                let (paid, other) = ("kind = 'paid'", "kind <> 'paid'");
+                return format!("{} - {}", of("sum(amount)", Some(paid)), of("sum(amount)", Some(other)));
+            }
+            Function::Rest => return format!("{} - {}", of("count(*)", None), of("sum(amount)", None)),
             Function::Count => "count(*)",
             Function::Sum => "sum(amount)",
             // Of decimals the engine cuts a median to their scale.
             Function::Median => "median(cast(amount as double))",
+            Function::Middle => "percentile_cont(0.5) within group (order by amount)",
             Function::Distinct => "count(distinct buyer)",
             Function::Max => "max(amount)",
         };
-        match self.filter {
-            Some(filter) => format!("{call} filter (where {})", filter.sql()),
-            None => call.to_owned(),
-        }
+        of(call, None)
     }
 
     fn adds_up(self) -> bool {
-        matches!(self.function, Function::Count | Function::Sum)
+        Function::ADDITIVE.contains(&self.function)
+    }
+
+    fn is_median(self) -> bool {
+        Function::MEDIANS.contains(&self.function)
     }
 
     /// Returns its value over some rows, and how many values that rests on.
@@ -195,8 +220,14 @@ impl Aggregate {
                 (Some(count(buyers.len())), count(buyers.len()))
             }
             Function::Sum => (Some(amounts.iter().sum()), values),
+            Function::Net => {
+                let signed =
+                    rows.filter_map(|row| Some(if row.kind == "paid" { row.amount()? } else { -row.amount()? }));
+                (Some(signed.sum()), values)
+            }
+            Function::Rest => (Some(count(rows.count()) - amounts.iter().sum::<f64>()), values),
             Function::Max => (amounts.last().copied(), values),
-            Function::Median => {
+            Function::Median | Function::Middle => {
                 let middle = amounts.len() / 2;
                 let median = match amounts.len() {
                     0 => None,
@@ -690,7 +721,7 @@ fn rows_of(counted: &Counted, scope: Scope, id: &str, rows: &[&Row], series: &Se
                 let holds = |row: &&Row| row.day <= Some(day) && row.until.is_none_or(|until| until > day);
                 let held: Vec<&Row> = rows.iter().copied().filter(holds).collect();
                 cell = counted.numerator.of(&held).0.map(running);
-                if let Some(cell) = cell.as_mut().filter(|_| counted.numerator.function == Function::Sum) {
+                if let Some(cell) = cell.as_mut().filter(|_| counted.numerator.function != Function::Count) {
                     cell.n = Part::Any;
                 }
             }
@@ -737,7 +768,11 @@ fn over(counted: &Counted, rows: &[&Row]) -> Cell {
             value: above,
             numerator: if counted.numerator.adds_up() { Part::Is(above) } else { Part::Is(None) },
             denominator: Part::Is(None),
-            n: Part::Is(Some(values)),
+            // Of a difference no definition says on how many values it rests.
+            n: match counted.numerator.function {
+                Function::Net | Function::Rest => Part::Any,
+                _ => Part::Is(Some(values)),
+            },
             is_complete: false,
         },
         Some(denominator) => {
@@ -759,7 +794,7 @@ fn over(counted: &Counted, rows: &[&Row]) -> Cell {
     cell.value = cell.value.filter(|_| is_enough);
     if matches!(counted.way, Way::PerDay | Way::Over(_)) {
         // A window of different values says its value thrice; a median has no parts.
-        let is_median = counted.numerator.function == Function::Median;
+        let is_median = counted.numerator.is_median();
         cell.numerator = if is_median { Part::Is(None) } else { Part::Is(cell.value) };
         cell.denominator = if is_median { Part::Is(None) } else { Part::Any };
     }
@@ -931,18 +966,18 @@ impl World {
     }
 
     fn counted(&mut self) -> Counted {
-        let additive = [Function::Count, Function::Sum];
+        let additive = Function::ADDITIVE;
         let (function, is_ratio, way) = match self.random.below(12) {
             0 | 1 => (self.random.pick(&additive), false, Way::Period),
             2 | 3 => (self.random.pick(&additive), true, Way::Period),
-            4 => (Function::Median, false, Way::Period),
+            4 => (self.random.pick(&Function::MEDIANS), false, Way::Period),
             5 => (self.random.pick(&[Function::Distinct, Function::Max]), false, Way::Period),
             6 => (Function::Distinct, false, Way::PerDay),
             7 => (Function::Distinct, false, Way::Over(self.random.pick(&[1, 2, 3, 7]))),
-            8 => (Function::Median, false, Way::Over(self.random.pick(&[2, 3, 7]))),
+            8 => (self.random.pick(&Function::MEDIANS), false, Way::Over(self.random.pick(&[2, 3, 7]))),
             9 => (Function::Distinct, false, Way::First),
             10 => (self.random.pick(&additive), false, Way::Stock { is_per_day: self.random.is_one_of(2) }),
-            _ => (Function::Sum, false, Way::Balance),
+            _ => (self.random.pick(&[Function::Sum, Function::Net]), false, Way::Balance),
         };
         let numerator = Aggregate { function, filter: self.condition(3) };
         let denominator =
@@ -961,7 +996,7 @@ impl World {
         if scopes.is_empty() || !self.random.is_one_of(4) {
             scopes.insert(Scope::Total);
         }
-        let is_simple = way == Way::Period || way == Way::PerDay || function == Function::Median;
+        let is_simple = way == Way::Period || way == Way::PerDay || Function::MEDIANS.contains(&function);
         let may_sample = is_simple && way != Way::PerDay && denominator.is_none();
         Counted {
             numerator,

@@ -1,7 +1,8 @@
 //! What the expressions of a metric are: aggregates over rows, or arithmetic of other metrics.
 //!
 //! How an aggregate adds up is read off its syntax tree: counts and sums, and what is linear in them, add up over periods
-//! and scopes; everything else is counted anew from rows. Arithmetic of metrics names them, with trailing windows and
+//! and scopes; everything else is counted anew from rows. A sum without values is 0 beside others, or the days on which
+//! it has none would be missing in longer periods. Arithmetic of metrics names them, with trailing windows and
 //! scopes that SQL has no words for: `solved over 28 days`, `dau over 28 days before`, `min(drawdown by instrument)`.
 
 use std::collections::BTreeSet;
@@ -33,6 +34,8 @@ pub(super) enum AddsUp {
 /// An aggregate, as its text tells it.
 #[derive(Debug, Clone)]
 pub(super) struct Aggregate {
+    /// The SQL that counts it.
+    pub(super) sql: String,
     pub(super) adds_up: AddsUp,
     /// Whether it counts rows or values.
     pub(super) is_count: bool,
@@ -42,9 +45,12 @@ pub(super) struct Aggregate {
     pub(super) values: Option<String>,
 }
 
-/// Reads an aggregate; `None` where the text does not parse, which the binder says better.
-pub(super) fn aggregate(text: &str) -> Option<Aggregate> {
-    let expression = parsed(text)?;
+/// Reads an aggregate; what does not parse is told by the binder.
+pub(super) fn aggregate(text: &str) -> Aggregate {
+    let Some(expression) = parsed(text) else {
+        let sql = text.to_owned();
+        return Aggregate { sql, adds_up: AddsUp::No, is_count: false, distinct: None, values: None };
+    };
     let call = match unwrapped(&expression) {
         Expr::Function(call) => Some(call),
         _ => None,
@@ -56,18 +62,82 @@ pub(super) fn aggregate(text: &str) -> Option<Aggregate> {
         Some((of.to_string(), call.filter.as_ref().map(ToString::to_string)))
     });
     let values = call.filter(|_| !is_count).and_then(counted_values);
-    Some(Aggregate { adds_up: adds_up(&expression), is_count, distinct, values })
+    let adds_up = adds_up(&expression);
+    let mut filled = expression.clone();
+    let sql =
+        if adds_up == AddsUp::Sum && fill_sums(&mut filled, false) { filled.to_string() } else { text.to_owned() };
+    Aggregate { sql, adds_up, is_count, distinct, values }
 }
 
-/// Returns the count of the values that an aggregate of one value takes.
+/// Puts 0 in the place of sums without values that stand beside others, in an expression that adds up; returns whether
+/// there are such.
+fn fill_sums(expression: &mut Expr, is_beside: bool) -> bool {
+    match expression {
+        Expr::Nested(inner) | Expr::UnaryOp { expr: inner, .. } => fill_sums(inner, is_beside),
+        Expr::BinaryOp { left, op, right } => {
+            let is_beside = is_beside || matches!(op, BinaryOperator::Plus | BinaryOperator::Minus);
+            let is_left = fill_sums(left, is_beside);
+            fill_sums(right, is_beside) || is_left
+        }
+        Expr::Function(call) if is_called(call, "coalesce") => match &mut call.args {
+            FunctionArguments::List(list) => match list.args.as_mut_slice() {
+                [FunctionArg::Unnamed(FunctionArgExpr::Expr(of)), _] if !is_sum(of) => fill_sums(of, is_beside),
+                _ => false,
+            },
+            _ => false,
+        },
+        sum if is_beside && is_sum(sum) => match parsed(&format!("coalesce({sum}, 0)")) {
+            Some(filled) => {
+                *sum = filled;
+                true
+            }
+            None => false,
+        },
+        _ => false,
+    }
+}
+
+fn is_sum(expression: &Expr) -> bool {
+    matches!(unwrapped(expression), Expr::Function(call) if is_called(call, "sum"))
+}
+
+/// The aggregates that rest on the values of one expression.
+const OF_VALUES: [&str; 19] = [
+    "sum",
+    "avg",
+    "mean",
+    "min",
+    "max",
+    "median",
+    "percentile_cont",
+    "quantile_cont",
+    "first_value",
+    "last_value",
+    "nth_value",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "var",
+    "var_pop",
+    "var_population",
+    "var_samp",
+    "var_sample",
+];
+
+/// Returns the count of the values that an aggregate of one value takes: those of its first argument, or those that
+/// `within group` puts in order.
 fn counted_values(call: &ast::Function) -> Option<String> {
+    if !OF_VALUES.iter().any(|name| is_called(call, name)) {
+        return None;
+    }
     let FunctionArguments::List(list) = &call.args else { return None };
-    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(of)), ..] = list.args.as_slice() else { return None };
-    let is_of_values = ["sum", "avg", "mean", "min", "max", "median", "percentile_cont", "first_value", "last_value"]
-        .iter()
-        .any(|name| is_called(call, name));
+    let of = match (call.within_group.as_slice(), list.args.as_slice()) {
+        ([ordered, ..], _) => &ordered.expr,
+        ([], [FunctionArg::Unnamed(FunctionArgExpr::Expr(of)), ..]) => of,
+        _ => return None,
+    };
     let filter = call.filter.as_ref().map(|filter| format!(" filter (where {filter})")).unwrap_or_default();
-    is_of_values.then(|| format!("count({}){filter}", uncast(of)))
+    Some(format!("count({}){filter}", uncast(of)))
 }
 
 /// A cast has as many values as what it is of; and the engine calls both by one name, so that they cannot stand side by
@@ -114,27 +184,27 @@ fn is_distinct(call: &ast::Function) -> bool {
 }
 
 fn adds_up(expression: &Expr) -> AddsUp {
-    let is_sum = |expression: &Expr| adds_up(expression) == AddsUp::Sum;
+    let adds_up = |expression: &Expr| adds_up(expression) == AddsUp::Sum;
     let adds = match expression {
-        Expr::Nested(inner) => is_sum(inner),
+        Expr::Nested(inner) => adds_up(inner),
         Expr::Function(call) if is_called(call, "count") || is_called(call, "sum") => {
             !is_distinct(call) && call.over.is_none()
         }
         Expr::Function(call) if is_called(call, "coalesce") => match &call.args {
             FunctionArguments::List(list) => match list.args.as_slice() {
                 [FunctionArg::Unnamed(FunctionArgExpr::Expr(of)), FunctionArg::Unnamed(FunctionArgExpr::Expr(or))] => {
-                    is_sum(of) && or.to_string() == "0"
+                    adds_up(of) && or.to_string() == "0"
                 }
                 _ => false,
             },
             _ => false,
         },
-        Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => is_sum(expr),
+        Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => adds_up(expr),
         Expr::BinaryOp { left, op: BinaryOperator::Plus | BinaryOperator::Minus, right } => {
-            is_sum(left) && is_sum(right)
+            adds_up(left) && adds_up(right)
         }
         Expr::BinaryOp { left, op: BinaryOperator::Multiply, right } => {
-            (is_sum(left) && is_constant(right)) || (is_constant(left) && is_sum(right))
+            (adds_up(left) && is_constant(right)) || (is_constant(left) && adds_up(right))
         }
         _ => false,
     };

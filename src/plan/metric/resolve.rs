@@ -39,24 +39,7 @@ pub(super) enum Kind {
     Arithmetic { numerator: Arithmetic, denominator: Option<Arithmetic>, is_windowed: bool },
 }
 
-/// The expressions of a metric that is counted from rows.
-pub(super) struct Parts<'a> {
-    pub(super) numerator: &'a str,
-    pub(super) denominator: Option<&'a str>,
-}
-
 impl Resolved<'_> {
-    /// Returns the expressions of a metric that is counted from rows.
-    pub(super) fn parts(&self) -> Parts<'_> {
-        match &self.metric.formula {
-            Formula::Value(value) => Parts { numerator: &value.text, denominator: None },
-            Formula::Ratio { numerator, denominator } => {
-                Parts { numerator: &numerator.text, denominator: Some(&denominator.text) }
-            }
-            Formula::Of { metric, .. } => Parts { numerator: &metric.text, denominator: None },
-        }
-    }
-
     pub(super) fn is_ratio(&self) -> bool {
         match &self.kind {
             Kind::Rows { denominator, .. } => denominator.is_some(),
@@ -540,7 +523,7 @@ impl Reader<'_> {
             }
             Formula::Value(value) => {
                 if self.is_over_rows(metric, &[value]) {
-                    return Ok(Kind::Rows { numerator: aggregate(value), denominator: None });
+                    return Ok(Kind::Rows { numerator: formula::aggregate(&value.text), denominator: None });
                 }
                 let value = self.arithmetic(metric, value)?;
                 let (numerator, denominator) = match value.divided() {
@@ -552,8 +535,8 @@ impl Reader<'_> {
             Formula::Ratio { numerator, denominator } => {
                 if self.is_over_rows(metric, &[numerator, denominator]) {
                     return Ok(Kind::Rows {
-                        numerator: aggregate(numerator),
-                        denominator: Some(aggregate(denominator)),
+                        numerator: formula::aggregate(&numerator.text),
+                        denominator: Some(formula::aggregate(&denominator.text)),
                     });
                 }
                 Ok(arithmetic(self.arithmetic(metric, numerator)?, Some(self.arithmetic(metric, denominator)?)))
@@ -654,16 +637,6 @@ impl Reader<'_> {
         Err(Diagnostic::new(Code::UnknownVariable, metric.file.at(sample.bytes.clone()), message)
             .help("write `min_sample = 5` under `[vars]` in opsmart.toml"))
     }
-}
-
-fn aggregate(word: &Located) -> Aggregate {
-    // What does not parse is told by the binder.
-    formula::aggregate(&word.text).unwrap_or(Aggregate {
-        adds_up: AddsUp::No,
-        is_count: false,
-        distinct: None,
-        values: None,
-    })
 }
 
 fn arithmetic(numerator: Arithmetic, denominator: Option<Arithmetic>) -> Kind {

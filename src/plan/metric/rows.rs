@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{Counted, Grain, Resolved};
+use super::resolve::{Kind, Resolved};
+use super::{Counted, Grain};
 use crate::plan::query::sql_name;
 use crate::project::{MetricRows, MetricTime, Spine};
 use crate::sql_text::text;
@@ -233,14 +234,14 @@ impl Writer<'_> {
         let _ = write!(sql, "{name}_counted as (\n\n    select\n        metric_period,\n{}", self.scope_columns());
         let mut metrics = Vec::new();
         for metric in &self.group.metrics {
+            let Kind::Rows { numerator, denominator } = &metric.kind else { continue };
             let id = &metric.metric.id;
             let mut add = |expression: &str, kind: &str, part: &str| {
                 let _ = write!(sql, ",\n        cast(({}) as {kind}) as {id}_{part}", lines(expression));
             };
-            let parts = metric.parts();
-            add(parts.numerator, "double", "value");
-            if let Some(denominator) = parts.denominator {
-                add(denominator, "double", "denominator");
+            add(&numerator.sql, "double", "value");
+            if let Some(denominator) = denominator {
+                add(&denominator.sql, "double", "denominator");
             }
             if let Some(sample) = metric.sample() {
                 add(&sample, "bigint", "n");
@@ -248,21 +249,21 @@ impl Writer<'_> {
             if let Some(open) = &metric.metric.open {
                 let _ = write!(sql, ",\n        count(*) filter (where {}) as {id}_open", lines(&open.text));
             }
-            let has_parts = parts.denominator.is_some()
+            let has_parts = denominator.is_some()
                 || metric.adds_up()
                 || metric.metric.is_per_day
                 || self.group.rows.spine == Spine::Observed;
             let none = "cast(null as double)".to_owned();
-            let numerator = if has_parts { format!("{id}_value") } else { none.clone() };
-            let denominator = parts.denominator.map_or_else(|| none.clone(), |_| format!("{id}_denominator"));
-            let value = if parts.denominator.is_some() { none } else { format!("{id}_value") };
+            let above = if has_parts { format!("{id}_value") } else { none.clone() };
+            let below = if denominator.is_some() { format!("{id}_denominator") } else { none.clone() };
+            let value = if denominator.is_some() { none } else { format!("{id}_value") };
             let n = match (metric.sample(), metric.counts()) {
                 (Some(_), _) => format!("{id}_n"),
                 (None, Some(part)) => format!("cast({id}_{part} as bigint)"),
                 (None, None) => "metric_rows".to_owned(),
             };
             let open = if metric.metric.open.is_some() { format!("{id}_open") } else { "cast(0 as bigint)".to_owned() };
-            metrics.push(metric_struct(id, [&numerator, &denominator, &value, &n, &open]));
+            metrics.push(metric_struct(id, [&above, &below, &value, &n, &open]));
         }
         let _ = write!(
             sql,
@@ -305,12 +306,12 @@ impl Writer<'_> {
         );
         let mut metrics = Vec::new();
         for metric in &self.group.metrics {
+            let Kind::Rows { numerator, .. } = &metric.kind else { continue };
             let id = &metric.metric.id;
-            let parts = metric.parts();
             let _ = write!(
                 sql,
                 ",\n        metric_sign * coalesce(cast(({}) as double), 0) as {id}_value",
-                lines(parts.numerator)
+                lines(&numerator.sql)
             );
             metrics.push(change_struct(id, &format!("{id}_value"), "cast(0 as bigint)"));
         }

@@ -1,0 +1,95 @@
+//! Metrics of a few rows, worked by hand. `metric_law.rs` tries random ones.
+
+use crate::scratch::Scratch;
+
+/// Returns a project with one metric, `shop_x`, over sales that landed as `rows`.
+fn shop(rows: &str, metric: &str) -> Scratch {
+    let contract = r#"from = "{landing}/sales.csv"
+format = { type = "csv" }
+[columns]
+day = "date"
+kind = "string"
+amount = "decimal(10,2)"
+cost = "decimal(10,2)"
+"#;
+    let scratch = Scratch::with(&[
+        ("opsmart.toml", "reporting_zone = \"UTC\"\npaths.landing = \"landing\"\nvars.min_sample = 2\n"),
+        ("jobs/all.toml", "ingest = [\"sales\"]\n"),
+        ("schemas/sources/sales.toml", contract),
+        ("sql/staging/stg_sales.sql", "select day, kind, amount, cost from sales\n"),
+        ("sql/marts/fct_sale.sql", "select day, kind, amount, cost from stg_sales\n"),
+        ("landing/sales.csv", &format!("day,kind,amount,cost\n{rows}")),
+    ]);
+    scratch.write(
+        "schemas/metrics/shop.toml",
+        &format!("from = \"fct_sale\"\ntime = \"day\"\n[x]\n{metric}unit = \"yuan\"\nen = \"X\"\n"),
+    );
+    scratch
+}
+
+/// Runs a project, and returns the values of the whole by day, by week and by month, each with `n`.
+fn values(scratch: &Scratch) -> [Vec<String>; 3] {
+    let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01T00:00:00Z"]).exits(0);
+    ["day", "week", "month"].map(|period| {
+        scratch.rows(&format!("select {period}, value, n from metric_{period} where scope_type = 'total' order by 1"))
+    })
+}
+
+#[test]
+fn a_sum_without_values_is_nothing_beside_others() {
+    // On Monday nothing was spent, on Tuesday nothing was earned, on Wednesday neither.
+    let rows = "2024-06-03,a,10.00,\n2024-06-04,a,,4.00\n2024-06-05,a,,\n";
+    for (metric, [monday, tuesday, wednesday, all]) in [
+        ("value = \"sum(amount) - sum(cost)\"\n", [10.0, -4.0, 0.0, 6.0]),
+        ("value = \"-(2 * sum(amount) + sum(cost))\"\n", [-20.0, -4.0, 0.0, -24.0]),
+        ("value = \"count(*) - sum(amount)\"\n", [-9.0, 1.0, 1.0, -7.0]),
+        ("value = \"coalesce(sum(amount) - sum(cost), 0)\"\n", [10.0, -4.0, 0.0, 6.0]),
+        (
+            "value = \"sum(amount) filter (where kind = 'a') - sum(cost) filter (where kind = 'b')\"\n",
+            [10.0, 0.0, 0.0, 10.0],
+        ),
+        ("numerator = \"sum(amount) - sum(cost)\"\ndenominator = \"count(*)\"\n", [10.0, -4.0, 0.0, 2.0]),
+        ("numerator = \"count(*)\"\ndenominator = \"sum(amount) + sum(cost)\"\n", [0.1, 0.25, f64::NAN, 0.214_286]),
+    ] {
+        let text = |value: f64| if value.is_nan() { String::new() } else { format!("{value:?}") };
+        let number = |line: &String| line.split(',').nth(1).unwrap().to_owned();
+        let [days, weeks, months] =
+            values(&shop(rows, metric)).map(|lines| lines.iter().map(number).collect::<Vec<_>>());
+        assert_eq!(days, [monday, tuesday, wednesday].map(text), "{metric}");
+        assert_eq!((weeks, months), (vec![text(all)], vec![text(all)]), "{metric}");
+    }
+}
+
+#[test]
+fn a_balance_and_a_stock_of_a_difference_count_each_of_its_sums() {
+    let rows = "2024-06-03,a,10.00,\n2024-06-04,a,,4.00\n";
+    let [days, ..] = values(&shop(rows, "value = \"sum(amount) - sum(cost)\"\nas = \"balance\"\n"));
+    assert_eq!(days, ["2024-06-03,10.0,10", "2024-06-04,6.0,6"]);
+    let stock = "value = \"sum(amount) - sum(cost)\"\nas = \"stock\"\nfrom_time = \"day\"\nto_time = \"until\"\n";
+    let scratch = shop(rows, stock);
+    scratch.write("sql/marts/fct_sale.sql", "select day, cast(null as date) as until, amount, cost from stg_sales\n");
+    let metrics = "schemas/metrics/shop.toml";
+    let text = std::fs::read_to_string(scratch.path(metrics)).unwrap();
+    scratch.write(metrics, &text.replace("time = \"day\"\n[x]", "[x]"));
+    assert_eq!(values(&scratch)[0], ["2024-06-03,10.0,10", "2024-06-04,6.0,6"]);
+}
+
+#[test]
+fn a_percentile_rests_on_the_values_that_it_puts_in_order() {
+    // Three rows, of which two have an amount.
+    let rows = "2024-06-03,a,1.00,1.00\n2024-06-03,a,2.00,\n2024-06-03,b,,\n";
+    for (value, n) in [
+        ("percentile_cont(0.5) within group (order by amount)", 2),
+        ("percentile_cont(0.5) within group (order by amount) filter (where kind = 'a' and amount < 2)", 1),
+        ("percentile_cont(amount, 0.5)", 2),
+        ("quantile_cont(amount, 0.5)", 2),
+        ("first_value(amount order by cost)", 2),
+        ("stddev_pop(amount)", 2),
+        ("avg(cost)", 1),
+        ("corr(amount, cost)", 3),
+    ] {
+        let [days, ..] = values(&shop(rows, &format!("value = \"{value}\"\n")));
+        let [day] = days.as_slice() else { panic!("{value}: {days:?}") };
+        assert_eq!(day.rsplit(',').next(), Some(n.to_string().as_str()), "{value}: {day}");
+    }
+}
