@@ -14,7 +14,7 @@ use crate::cli::summary::counted;
 use crate::engine::Resources;
 use crate::plan::{Workspace, lineage};
 use crate::project::Settings;
-use crate::report::newest;
+use crate::report::{metrics, newest};
 use crate::run::{Exit, RunError};
 use crate::site::{File, Published, PublishedTable, pages};
 use crate::store::{Disk, LocalDisk, Store, StoreError, other_than_a_file};
@@ -23,9 +23,12 @@ use crate::tables::SnapshotSchema;
 /// Lists the files that a folder holds because of us.
 const MANIFEST: &str = "opsmart-docs.json";
 
+/// The table that has every day of every metric.
+const METRIC_DAYS: &str = "metric_day";
+
 /// Write the documentation of the project as a folder of HTML pages
 ///
-/// A page for each dataset, table, check and job: columns with their descriptions and checks, the SQL, and what comes from
+/// A page for each dataset, table, check, metric and job: columns with their descriptions and checks, the SQL, and what comes from
 /// what, column by column. Works without a server, and also before anything has been published.
 #[derive(Debug, Args)]
 pub(super) struct DocsArgs {
@@ -77,6 +80,7 @@ fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Fa
     let schema = Arc::new(SnapshotSchema::new(store, Some(&snapshot)));
     let session = schema.session(&resources).map_err(RunError::Engine)?;
     let mut tables = BTreeMap::new();
+    let mut states = Vec::new();
     let runtime = runtime()?;
     for (name, entry) in &snapshot.tables {
         let Some(state) = schema.state(name)? else { continue };
@@ -87,9 +91,12 @@ fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Fa
         });
         let newest = newest.map(|newest| minute(&newest));
         tables.insert(name.clone(), PublishedTable { rows: entry.rows, newest, files });
+        states.push(state);
     }
+    let days = states.iter().find(|state| state.table == METRIC_DAYS).map(AsRef::as_ref);
+    let metrics = runtime.block_on(metrics(&session, days, &states)).map_err(RunError::engine)?;
     let as_of = minute(&crate::instant::text(&snapshot.as_of));
-    Ok(Some(Published { snapshot: reference.snapshot.to_string(), as_of, tables }))
+    Ok(Some(Published { snapshot: reference.snapshot.to_string(), as_of, tables, metrics }))
 }
 
 /// Returns an instant to the minute, as people write it; midnight is the day.

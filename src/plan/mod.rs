@@ -33,7 +33,7 @@ pub use bind::{plan_query, plan_statement, try_query, volatile};
 pub use check::{Check, Denominator, PUBLISHED_ROWS};
 pub use depth::STACK_BYTES;
 pub use lineage::{Lineage, Origin, lineage, tables_behind};
-pub use metric::is_compiled;
+pub use metric::{MetricAbout, is_compiled};
 pub use partition::Partitioned;
 pub use places::{WrittenAt, locate, promised_at, said_of};
 pub use query::{Query, sql_name};

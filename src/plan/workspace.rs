@@ -16,7 +16,7 @@ use super::bind;
 use super::check::{self, Check};
 use super::depth::{MOST_TABLES, STACK_BYTES, too_many_tables};
 use super::graph;
-use super::metric::{self, MetricTables};
+use super::metric::{self, MetricAbout, MetricTables};
 use super::partition::{Partitioned, Proof, Proofs};
 use super::query::Query;
 use super::select;
@@ -217,6 +217,12 @@ impl Workspace {
             _ if is_stored => Kind::Stored,
             _ => Kind::View,
         }
+    }
+
+    /// Returns of each metric, by its id, what it is compiled to.
+    #[must_use]
+    pub fn metrics(&self) -> &BTreeMap<String, MetricAbout> {
+        &self.metrics.about
     }
 
     /// Returns all checks, by table.

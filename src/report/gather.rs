@@ -318,16 +318,16 @@ pub(super) async fn query(session: &SessionContext, sql: &str) -> Result<Vec<Rec
     session.sql_with_options(sql, read_only()).await?.collect().await
 }
 
-fn has(state: &TableState, needs: &[&str]) -> bool {
+pub(super) fn has(state: &TableState, needs: &[&str]) -> bool {
     needs.iter().all(|need| state.columns.iter().any(|column| column.name == *need))
 }
 
 /// Returns the columns that people can read.
-fn shown(state: &TableState) -> impl Iterator<Item = &str> {
+pub(super) fn shown(state: &TableState) -> impl Iterator<Item = &str> {
     state.columns.iter().filter(|column| column.kind != ColumnType::Bytes).map(|column| column.name.as_str())
 }
 
-async fn grid(session: &SessionContext, state: &TableState, sql: &str, limit: usize) -> Result<Grid> {
+pub(super) async fn grid(session: &SessionContext, state: &TableState, sql: &str, limit: usize) -> Result<Grid> {
     let frame = session.sql_with_options(sql, read_only()).await?.limit(0, Some(limit + 1))?;
     let columns = frame.schema().fields().iter().map(|field| Column::of(state, field.name())).collect();
     let mut rows = rows(&frame.collect().await?);

@@ -12,6 +12,7 @@
 
 mod cells;
 mod gather;
+mod metrics;
 mod series;
 
 use minijinja::{AutoEscape, Environment, Value, context};
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 pub use cells::{Column, Grid};
 pub use gather::{Published, gather, newest};
+pub use metrics::{MetricNow, metrics};
 pub use series::{Daily, Series};
 
 /// The look that all pages share.

@@ -1,13 +1,15 @@
 //! The documentation of a project as a folder of HTML pages: [`pages`] returns them as texts.
 //!
-//! Promises: every dataset, table, view, check and job has a page, also when nothing has been published; links lead to
+//! Promises: every dataset, table, view, check, metric and job has a page, also when nothing has been published; links lead to
 //! pages that exist, and need no server and no network; whatever the project's files and contracts say is shown as text
 //! and never becomes markup; the same project and snapshot give the same bytes.
 //!
 //! It shows what contracts, SQL and the graph say and adds nothing. It reads no data and writes no file.
 
+mod chart;
 mod graph;
 mod highlight;
+mod metric;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,14 +22,14 @@ use crate::project::{
     ColumnDoc, ColumnType, FieldNames, FilesMode, Format, Keep, Layer, ModelColumn, NewColumns, RecordRule, RuleReason,
     Rules, SourceContract, ThenLate,
 };
-use crate::report::STYLE;
+use crate::report::{MetricNow, STYLE};
 use crate::system_tables::SystemTable;
 
 /// Tables that one drawing shows at most; beyond it shows the direct neighbours alone.
 const DRAWN: usize = 60;
 
 /// What is published of a project.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Published {
     /// The current snapshot.
     pub snapshot: String,
@@ -35,6 +37,8 @@ pub struct Published {
     pub as_of: String,
     /// What it holds, by table.
     pub tables: BTreeMap<String, PublishedTable>,
+    /// What it says of metrics, by their ids.
+    pub metrics: BTreeMap<String, MetricNow>,
 }
 
 /// What is published of a table.
@@ -85,7 +89,7 @@ struct Link {
 }
 
 /// What an index or a search tells of a page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Entry {
     name: String,
     href: String,
@@ -94,14 +98,24 @@ struct Entry {
     newest: Option<String>,
     /// All words that a search looks at.
     words: String,
+    /// Of a metric, its name in English.
+    en: Option<String>,
+    /// Its name in Chinese.
+    zh: Option<String>,
+    unit: Option<String>,
+    /// Its newest value.
+    value: Option<String>,
 }
 
 /// A part of the index.
 #[derive(Debug, Serialize)]
 struct Group {
     word: Both,
+    /// Of metrics, what their names begin with.
+    area: Option<String>,
     entries: Vec<Entry>,
-    is_jobs: bool,
+    /// What it lists: `table`, `metric` or `job`.
+    kind: &'static str,
 }
 
 /// A check of a table.
@@ -135,6 +149,7 @@ pub fn pages(
     environment.add_template("frame.html", include_str!("frame.html"))?;
     environment.add_template("index.html", include_str!("index.html"))?;
     environment.add_template("page.html", include_str!("page.html"))?;
+    environment.add_template("metric.html", include_str!("metric.html"))?;
     environment.add_function("rows", grouped);
     let site = Site { workspace, lineage, published, feeds: feeds(lineage), environment };
     let mut files = vec![
@@ -150,6 +165,9 @@ pub fn pages(
     }
     for own in SystemTable::ALL {
         files.push(site.own(own)?);
+    }
+    for id in workspace.metrics().keys() {
+        files.push(site.metric(id)?);
     }
     for name in workspace.project.jobs.keys() {
         files.push(site.job(name)?);
@@ -170,6 +188,8 @@ struct Site<'a> {
 struct Fact {
     word: Both,
     text: String,
+    /// The page that tells more.
+    href: Option<String>,
 }
 
 impl Site<'_> {
@@ -178,7 +198,7 @@ impl Site<'_> {
             let columns = source.columns.iter().map(|(name, column)| (name.as_str(), column.doc.clone()));
             self.entry(&source.name, source.description.clone(), columns)
         });
-        let group = |en, zh, entries| Group { word: Both { en, zh }, entries, is_jobs: false };
+        let group = |en, zh, entries| Group { word: Both { en, zh }, area: None, entries, kind: "table" };
         let mut groups = vec![group("Landed datasets", "落地数据集", sources.collect())];
         for layer in Layer::ALL {
             let of_layer = |name: &&String| self.workspace.project.models.get(*name).is_some_and(|m| m.layer == layer);
@@ -197,7 +217,7 @@ impl Site<'_> {
                 })
                 .collect();
             if !entries.is_empty() {
-                groups.push(Group { word: layer_word(layer), entries, is_jobs: false });
+                groups.push(Group { word: layer_word(layer), area: None, entries, kind: "table" });
             }
         }
         let own = SystemTable::ALL.into_iter().map(|own| {
@@ -205,6 +225,7 @@ impl Site<'_> {
             self.entry(own.name(), Some(own.description().to_owned()), columns)
         });
         groups.push(group("The suite's own tables", "系统自带的表", own.collect()));
+        groups.extend(self.areas());
         let jobs = self.workspace.project.jobs.iter().map(|(name, job)| Entry {
             name: name.clone(),
             href: format!("jobs/{name}.html"),
@@ -212,9 +233,10 @@ impl Site<'_> {
             rows: None,
             newest: job.schedule.as_ref().map(|schedule| schedule.word.text.clone()),
             words: format!("{name} {}", job.description.as_deref().unwrap_or_default()).to_lowercase(),
+            ..Entry::default()
         });
         let jobs = jobs.collect();
-        groups.push(Group { word: Both { en: "Jobs", zh: "作业" }, entries: jobs, is_jobs: true });
+        groups.push(Group { word: Both { en: "Jobs", zh: "作业" }, area: None, entries: jobs, kind: "job" });
         let everything: BTreeSet<String> = self
             .workspace
             .project
@@ -238,7 +260,7 @@ impl Site<'_> {
     }
 
     fn source(&self, source: &SourceContract) -> Result<File, minijinja::Error> {
-        let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
+        let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text, href: None };
         let format = match &source.format {
             Format::Csv(csv) => {
                 let header = if csv.names == FieldNames::Header { "with a header" } else { "without a header" };
@@ -340,7 +362,7 @@ impl Site<'_> {
     fn model(&self, name: &str, table: &Table) -> Result<File, minijinja::Error> {
         let model = &self.workspace.project.models[name];
         let contract = self.workspace.project.contracts.get(name);
-        let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
+        let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text, href: None };
         let mut facts = vec![match table.kind {
             Kind::View => fact("Stored", "存储", "no: a view, computed where it is read".to_owned()),
             Kind::Stored => fact("Stored", "存储", "yes, not published".to_owned()),
@@ -411,7 +433,7 @@ impl Site<'_> {
 
     fn job(&self, name: &str) -> Result<File, minijinja::Error> {
         let job = &self.workspace.project.jobs[name];
-        let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text };
+        let fact = |en, zh, text: String| Fact { word: Both { en, zh }, text, href: None };
         let mut facts = Vec::new();
         if let Some(schedule) = &job.schedule {
             facts.push(fact("Schedule", "计划", format!("{} ({})", schedule.word.text, job.schedule_zone)));
@@ -462,7 +484,7 @@ impl Site<'_> {
             grain => about.grain, facts => value(&about.facts), columns => value(&about.columns),
             row_sources => value(&rows), file => about.file, source => value(&source), is_sql => about.is_sql,
             graph => value(&graph), hrefs => value(&self.hrefs("../")), up => "../",
-            checks => value(&self.checks(name)),
+            checks => value(&self.checks(name)), lists => value(&self.counted_from(name).into_iter().collect::<Vec<_>>()),
             now => value(&self.published.and_then(|published| published.tables.get(name))),
         };
         self.render("page.html", &format!("{folder}/{name}.html"), words)
@@ -506,7 +528,7 @@ impl Site<'_> {
             .collect();
         let words = format!("{name} {about} {}", columns.join(" ")).to_lowercase();
         let (rows, newest) = (now.map(|now| now.rows), now.and_then(|now| now.newest.clone()));
-        Entry { name: name.to_owned(), href: self.href(name), description, rows, newest, words }
+        Entry { name: name.to_owned(), href: self.href(name), description, rows, newest, words, ..Entry::default() }
     }
 
     fn column(&self, table: &str, column: PageColumn<'_>) -> ColumnRow {
@@ -549,7 +571,9 @@ impl Site<'_> {
     fn hrefs(&self, up: &str) -> BTreeMap<String, String> {
         let names = self.workspace.project.sources.keys().chain(self.workspace.tables.keys()).map(String::as_str);
         let own = SystemTable::ALL.iter().map(|own| own.name());
-        names.chain(own).map(|name| (name.to_owned(), format!("{up}{}", self.href(name)))).collect()
+        let tables = names.chain(own).map(|name| (name.to_owned(), self.href(name)));
+        let metrics = self.workspace.project.metrics.values().map(|of| (metric::name(of), metric::href(&of.id)));
+        tables.chain(metrics).map(|(name, href)| (name, format!("{up}{href}"))).collect()
     }
 
     /// Returns what a model's contract says of it, or else the comment at the head of its SQL.
@@ -657,7 +681,7 @@ fn layer_word(layer: Layer) -> Both {
         Layer::Staging => ("Staging", "暂存层"),
         Layer::Intermediate => ("Intermediate", "中间层"),
         Layer::Marts => ("Marts", "集市层"),
-        Layer::Metrics => ("Metrics", "指标层"),
+        Layer::Metrics => ("Tables of metrics", "指标层"),
         Layer::Kpi => ("KPIs", "KPI 层"),
         Layer::Performance => ("Performance", "绩效层"),
         Layer::Risk => ("Risk", "风险层"),

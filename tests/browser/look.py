@@ -191,13 +191,22 @@ def worst_first(browser, path):
 
 
 def search_in_chinese(browser, path):
-    """The search of the catalogue finds tables by the Chinese labels of their columns."""
+    """The search of the catalogue finds tables and metrics by Chinese labels."""
     browser.get(path.as_uri())
     settle(browser)
     browser.find_element("id", "search").send_keys("首次回复")
     found = browser.execute_script("return [...document.querySelectorAll('tr[data-words]')].filter(e => !e.hidden).map(e => e.querySelector('code').textContent)")
-    if "fct_ticket" not in found or "fct_price" in found:
+    if not {"fct_ticket", "support.first_reply_minutes"} <= set(found) or {"fct_price", "support.created"} & set(found):
         fail("site", f"finds {found} for a Chinese label")
+
+
+def drawn_as_told(browser, path):
+    """The line of a metric has its highest and lowest point inside the drawing, and begins and ends with its days."""
+    browser.get(path.as_uri())
+    settle(browser)
+    box = browser.execute_script("const box = document.querySelector('.line path').getBBox(); return [box.x, box.y, box.width, box.height]")
+    if [round(side) for side in box] != [6, 6, 628, 108]:
+        fail("site-metric", f"its line is in {box}, and not from edge to edge")
 
 
 def run(opsmart, *arguments):
@@ -214,11 +223,11 @@ def main():
     shutil.copy(ROOT / "opsmart.toml", sample)
     hostile = folder / "hostile"
     shutil.copytree(ROOT / "tests/browser/project", hostile)
-    site = folder / "site"
+    site = folder / "report-site"
     for project, name in [(sample, "report"), (hostile, "hostile")]:
         run(opsmart, "-C", project, "run", "--quiet", "--as-of", "2024-07-01")
         run(opsmart, "-C", project, "report", "--quiet", "--to", folder / f"{name}.html")
-    run(opsmart, "-C", sample, "docs", "--quiet", "--to", site)
+        run(opsmart, "-C", project, "docs", "--quiet", "--to", folder / f"{name}-site")
 
     browser = open_browser()
     try:
@@ -241,6 +250,13 @@ def main():
         search_in_chinese(browser, site / "index.html")
         look(browser, site / "tables/kpi_support_daily.html", folder, "site-table", ["Columns", "sla_rate", "SQL"], ["列"])
         look(browser, site / "sources/tickets.html", folder, "site-source", ["Columns", "updated_at"], ["列"])
+        english = ["Days of work in the backlog", "solves of an average day", "dim_kpi_target", "dim_kri_threshold", "Declaration"]
+        look(browser, site / "metrics/support_backlog_days.html", folder, "site-metric", english, ["积压天数", "计算公式"])
+        drawn_as_told(browser, site / "metrics/support_created.html")
+        english = ["Visits <img", "<b>visits</b>", "<i>tag</i>", "</code><script>"]
+        look(browser, folder / "hostile-site/metrics/pages_visits.html", folder, "hostile-metric", english, ["访问 <svg"])
+        if browser.execute_script("return window.hostile || document.querySelectorAll('main img, main script, main b').length"):
+            fail("hostile metric", "a word of the declaration became markup")
         if len(sys.argv) > 3:
             browser.get(report.as_uri())
             picture(browser, sys.argv[3], 1280, 980)

@@ -185,3 +185,110 @@ fn one_project_gives_one_site_and_nothing_in_it_becomes_markup() {
     let _ = scratch.run(&["docs"]).exits(0);
     assert!(first == scratch.files("site"));
 }
+
+#[test]
+fn a_metric_has_a_page_with_its_formula_its_values_and_who_reads_it() {
+    let scratch = Scratch::orders();
+    scratch.write(
+        "schemas/metrics/shop.toml",
+        r#"from = "fct_order"
+time = "day"
+owner = "sales"
+
+# What comes in.
+[revenue]
+value = "sum(amount)"
+unit = "CNY"
+decimals = 2
+better = "higher"
+en = "Revenue"
+zh = "收入"
+
+# Per order.
+[basket]
+numerator = "sum(amount)"
+denominator = "count(*)"
+unit = "CNY"
+decimals = 2
+en = "Basket"
+
+[revenue_share]
+value = "revenue / (revenue over 2 days)"
+unit = "share"
+en = "Share of two days"
+"#,
+    );
+    scratch.write("sql/kpi/kpi_revenue.sql", "select day, value from metric_day where metric_id = 'shop_revenue'\n");
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T10:00:00Z,1200.50\n4,2024-03-04T11:00:00Z,7\n");
+    scratch.write(
+        "sql/marts/dim_kpi_target.sql",
+        "select 'shop_revenue' as metric_id, 31.5 as target union all select 'shop_basket' as metric_id, 9.75 as target\n",
+    );
+    let _ = scratch.run(&["docs"]).exits(0);
+    assert!(page(&scratch, "metrics/shop_revenue.html").contains("Nothing has been published yet"));
+    let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
+    let _ = scratch.run(&["docs"]).exits(0);
+    let revenue = page(&scratch, "metrics/shop_revenue.html");
+    // Without a feed the last day is not complete. A day without orders has 0: 30, 1,200.5, 0, 7.
+    for text in [
+        "<strong>0.00</strong>",
+        "aria-label=\"shop.revenue, total: 0.00 – 1,200.50, 2024-03-01 – 2024-03-04\"",
+        "<dd>sales</dd>",
+        "收入",
+        "<a href=\"../tables/fct_order.html\"><code>fct_order</code></a>",
+        "<a href=\"../tables/fct_order.html#day\"><code>day</code></a>",
+        "<a href=\"../metrics/shop_revenue_share.html\"><code>shop.revenue_share</code></a>",
+        "<a href=\"../tables/kpi_revenue.html\"><code>kpi_revenue</code></a>",
+        "<td class=\"nb\">31.5</td>",
+        "schemas/metrics/shop.toml:6",
+    ] {
+        assert!(revenue.contains(text), "{text} in {revenue}");
+    }
+    let (_, declared) = revenue.split_once("Declaration").unwrap();
+    assert!(declared.contains("[revenue]") && declared.contains("收入"), "{declared}");
+    for text in ["9.75", "Per order", "[basket]"] {
+        assert!(!revenue.contains(text), "{text} is of another metric");
+    }
+    // What is drawn leads from the landed file through the table to the metric, and on to what is made of it.
+    let drawn = |page: &str| page.split("<svg width").nth(1).map_or(String::new(), |svg| svg.to_owned());
+    for node in
+        ["sources/orders.html", "tables/fct_order.html", "metrics/shop_revenue_share.html", "tables/kpi_revenue"]
+    {
+        assert!(drawn(&revenue).contains(node), "{node} in {revenue}");
+    }
+    let share = page(&scratch, "metrics/shop_revenue_share.html");
+    let (_, made_of) = share.split_once("Made of").unwrap();
+    assert!(made_of.contains("<a href=\"../metrics/shop_revenue.html\"><code>shop.revenue</code></a>"), "{share}");
+    // 1,200.5 of the 1,230.5 of two days, 0 of 1,200.5; the fourth day is not complete.
+    assert!(share.contains("shop.revenue_share, total: 0.0 % – 100.0 %"), "{share}");
+    // The table and the index lead to it.
+    assert!(page(&scratch, "tables/fct_order.html").contains("<code>shop.basket</code>"));
+    assert!(!page(&scratch, "tables/kpi_revenue.html").contains("<code>shop.basket</code>"));
+    let index = page(&scratch, "index.html");
+    let (_, row) = index.split_once("<code>shop.revenue</code>").unwrap();
+    let row = row.split_once("</tr>").unwrap().0;
+    for text in ["Revenue", "收入", "sum(amount)", "CNY", "0.00", "2024-03-03"] {
+        assert!(row.contains(text), "{text} in {row}");
+    }
+    assert!(index.contains("data-words=\"shop_revenue shop.revenue revenue 收入 sum(amount) cny sales"), "{index}");
+}
+
+#[test]
+fn a_metric_without_a_whole_shows_its_scopes() {
+    let scratch = Scratch::orders();
+    scratch.write(
+        "schemas/metrics/shop.toml",
+        "from = \"fct_order\"\ntime = \"day\"\nby = [{ order = \"id\" }]\ntotal = false\n[revenue]\nvalue = \"sum(amount)\"\nunit = \"CNY\"\nen = \"Revenue\"\n",
+    );
+    let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
+    let _ = scratch.run(&["docs"]).exits(0);
+    let revenue = page(&scratch, "metrics/shop_revenue.html");
+    for text in ["<span class=\"scope\">order 1</span>", "<span class=\"scope\">order 2</span>", "order (id)"] {
+        assert!(revenue.contains(text), "{text} in {revenue}");
+    }
+    assert!(!revenue.contains("<span class=\"scope\">total</span>"));
+    // One of many values would not be that of the metric.
+    let index = page(&scratch, "index.html");
+    let (_, row) = index.split_once("<code>shop.revenue</code>").unwrap();
+    assert!(row.split_once("</tr>").unwrap().0.contains("<td class=\"n\">–</td>"));
+}

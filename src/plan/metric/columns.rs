@@ -82,7 +82,7 @@ from (
 }
 
 /// How weeks and months follow from days, in the words of the table.
-fn roll_up(metric: &Resolved<'_>) -> &'static str {
+pub(super) fn roll_up(metric: &Resolved<'_>) -> &'static str {
     match metric.rule() {
         "sum" if metric.is_ratio() => "ratio of sums",
         "mean" => "mean of days",
@@ -93,7 +93,7 @@ fn roll_up(metric: &Resolved<'_>) -> &'static str {
 }
 
 /// The formula in words, or else as it is written.
-fn formula(metric: &Metric) -> String {
+pub(super) fn formula(metric: &Metric) -> String {
     if let Some(words) = &metric.doc.formula {
         return words.clone();
     }

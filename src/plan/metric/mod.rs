@@ -14,6 +14,7 @@
 //! added up, and all else is counted anew from rows, in every period and scope; a mistake in a declaration is found
 //! where it is written. Does not know the data, nor the names of any metric.
 
+mod about;
 mod columns;
 mod formula;
 mod periods;
@@ -29,6 +30,7 @@ use datafusion::execution::context::SessionState;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
 use crate::project::{Layer, Metric, MetricTime, Model, PartitionBy, Project};
+pub use about::MetricAbout;
 pub(super) use probe::{probe, probe_feed};
 pub(super) use resolve::Resolved;
 
@@ -46,6 +48,8 @@ const DIMENSION: &str = "dim_metric";
 pub(super) struct MetricTables {
     /// Of each table that is counted from rows, the ids of its metrics.
     pub(super) counted: BTreeMap<String, Vec<String>>,
+    /// What each metric is, by its id.
+    pub(super) about: BTreeMap<String, MetricAbout>,
 }
 
 /// The length of a period.
@@ -122,7 +126,7 @@ pub(super) fn add_tables(project: &mut Project, session: &SessionState, mistakes
     let metrics = project.metrics.clone();
     let Some(resolved) = resolve::all(&metrics, project, session, mistakes) else { return MetricTables::default() };
     resolve::check_headline(project, &resolved, mistakes);
-    let mut tables = MetricTables::default();
+    let mut tables = MetricTables { about: about::about(&resolved, &headline), ..MetricTables::default() };
     let mut made: Vec<(String, Layer, String)> = Vec::new();
     let by_table = by_table(&resolved);
     for (table, metrics) in &by_table {

@@ -27,6 +27,8 @@ pub(in crate::plan) struct Resolved<'a> {
     pub(super) carry: Option<u32>,
     /// The types of scope that it has rows of.
     pub(super) scopes: BTreeSet<String>,
+    /// The metrics that it is made of, as its formula names them.
+    pub(super) uses: BTreeSet<String>,
 }
 
 /// What a metric is.
@@ -219,13 +221,8 @@ pub(super) fn all<'a>(
             Err(mistake) => own.push(mistake),
         }
     }
-    let edges: BTreeMap<String, BTreeSet<String>> = read
-        .iter()
-        .map(|(id, metric)| {
-            let named = metric.operands().into_iter().map(|operand| operand.id.clone()).collect();
-            ((*id).to_owned(), named)
-        })
-        .collect();
+    let edges: BTreeMap<String, BTreeSet<String>> =
+        read.iter().map(|(id, metric)| ((*id).to_owned(), metric.uses.clone())).collect();
     let order = match graph::waves(&edges) {
         Ok(waves) => waves.concat(),
         Err(cycles) => {
@@ -444,7 +441,9 @@ impl Reader<'_> {
         };
         let carry = metric.carry.as_ref().map(|days| self.days(metric, days)).transpose()?;
         let scopes = scope_types(metric).into_iter().map(str::to_owned).collect();
-        Ok(Resolved { metric, kind, counted, settle, min_sample, carry, scopes })
+        let mut resolved = Resolved { metric, kind, counted, settle, min_sample, carry, scopes, uses: BTreeSet::new() };
+        resolved.uses = resolved.operands().into_iter().map(|operand| operand.id.clone()).collect();
+        Ok(resolved)
     }
 
     /// What does not parse is told where it is written; arithmetic is read by its own rules.
