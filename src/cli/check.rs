@@ -14,13 +14,13 @@ use crate::run::{Exit, Memo, recall_always, remember_always};
 /// Check the whole project without running anything
 ///
 /// Reads every file of the project, binds every SELECT and plans it as a run would, computes what needs no data, and
-/// reports every mistake at its place. A project that was found
-/// right is remembered in its warehouse, and asked again in a moment. SQL that can hardly mean what it says is warned of,
-/// each time, and is no mistake.
+/// reports every mistake at its place. What was found right is remembered in the warehouse, so that after a change only
+/// the models that it can concern are bound and planned again. SQL that can hardly mean what it says is warned of, each
+/// time, and is no mistake.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {}
 
-/// The name under which it is remembered which queries have been tried.
+/// The name under which it is remembered which models and queries are sound.
 const TRIED: &str = "tried";
 
 /// What a project that is right has.

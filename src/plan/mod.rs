@@ -17,6 +17,7 @@ mod partition;
 mod places;
 mod query;
 mod refuse;
+mod remembered;
 mod select;
 mod sql_functions;
 mod trial;
@@ -39,7 +40,7 @@ pub use places::{WrittenAt, locate, promised_at, said_of};
 pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};
 pub use sql_functions::SqlFunctions;
-pub use trial::{Tried, computable, is_of_the_query};
+pub use trial::{Sound, Tried, computable, is_of_the_query};
 pub use words::{PlainError, plain};
 pub use workspace::{CLOCK, Kind, Table, Workspace, source_schema, variable_value};
 

@@ -8,7 +8,7 @@
 //!
 //! Promises: what it finds wrong is wrong. What is data-dependent, such as a cast of a column, is not judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,12 +32,14 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::parquet::errors::ParquetError;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::collect;
+use serde::{Deserialize, Serialize};
 
 use super::places::{self, InnerKind};
 use super::query::Query;
+use super::remembered::Remembered;
 use super::words::{PlainError, plain, plain_text};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile};
-use crate::digest::Parts;
+use crate::digest::{Digest, Parts};
 use crate::engine::{links, shortest, unchecked};
 
 /// What an expression may ask for at once, before it is taken for a slip.
@@ -48,37 +50,58 @@ const MOST_REPEATED: f64 = 10_000_000.0;
 pub struct Tried {
     /// Calls, as they are printed.
     calls: Mutex<BTreeSet<String>>,
-    /// Queries, by their digests: those that were known before.
-    known: BTreeSet<String>,
-    /// Those that were met now, and are known or went well.
-    sound: Mutex<BTreeSet<String>>,
+    /// What was known before.
+    known: Sound,
+    /// What was met now, and is known or went well.
+    sound: Mutex<Sound>,
+}
+
+/// What need not be tried again by the same program.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Sound {
+    /// Queries, by their digests.
+    queries: BTreeSet<String>,
+    /// Models, by the digests of all that their binding can see.
+    models: BTreeMap<String, Remembered>,
 }
 
 impl Tried {
-    /// Begins with queries that [`Tried::sound`] told of before.
+    /// Begins with what [`Tried::sound`] told of before.
     #[must_use]
-    pub fn with(known: BTreeSet<String>) -> Self {
+    pub fn with(known: Sound) -> Self {
         Self { known, ..Self::default() }
     }
 
-    /// Returns the digests of the queries that were met and need not be tried again by the same program.
+    /// Returns what was met and need not be tried again.
     #[must_use]
-    pub fn sound(&self) -> BTreeSet<String> {
+    pub fn sound(&self) -> Sound {
         locked(&self.sound).clone()
+    }
+
+    /// Returns what a model bound to before, and remembers that it was met.
+    pub(super) fn bound_before(&self, key: &Digest) -> Option<&Remembered> {
+        let known = self.known.models.get(key.as_str())?;
+        self.bound(key, known.clone());
+        Some(known)
+    }
+
+    /// Remembers what a model bound to.
+    pub(super) fn bound(&self, key: &Digest, model: Remembered) {
+        locked(&self.sound).models.insert(key.as_str().to_owned(), model);
     }
 
     /// Returns whether a query was tried before, and remembers that it was met.
     pub(super) fn has(&self, text: &str, plan: &LogicalPlan) -> bool {
         let key = key(text, plan);
-        let has = self.known.contains(&key);
+        let has = self.known.queries.contains(&key);
         if has {
-            locked(&self.sound).insert(key);
+            locked(&self.sound).queries.insert(key);
         }
         has
     }
 
     fn went_well(&self, text: &str, plan: &LogicalPlan) {
-        locked(&self.sound).insert(key(text, plan));
+        locked(&self.sound).queries.insert(key(text, plan));
     }
 
     fn is_sound(&self, call: &str) -> bool {
@@ -796,12 +819,18 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Returns a plan in which the queries of views stand where they are read.
-pub(super) fn with_views(plan: &LogicalPlan, view: impl Fn(&str) -> Option<Arc<LogicalPlan>>) -> Result<LogicalPlan> {
+///
+/// # Errors
+/// Whatever `view` says.
+pub(super) fn with_views(
+    plan: &LogicalPlan,
+    view: impl Fn(&str) -> Result<Option<Arc<LogicalPlan>>>,
+) -> Result<LogicalPlan> {
     let changed = plan.clone().transform_up_with_subqueries(|node| {
         let LogicalPlan::TableScan(TableScan { table_name, projection: None, filters, fetch: None, .. }) = &node else {
             return Ok(Transformed::no(node));
         };
-        match view(table_name.table()) {
+        match view(table_name.table())? {
             Some(inner) if filters.is_empty() => {
                 let inner = LogicalPlanBuilder::from(Arc::unwrap_or_clone(inner)).alias(table_name.clone())?.build()?;
                 Ok(Transformed::yes(inner))

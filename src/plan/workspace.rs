@@ -19,6 +19,7 @@ use super::graph;
 use super::metric::{self, MetricAbout, MetricTables};
 use super::partition::{Partitioned, Proof, Proofs};
 use super::query::Query;
+use super::remembered::{Remembered, seen};
 use super::select;
 use super::sql_functions::{self, SqlFunctions};
 use super::trial::{Trial, Tried, with_views};
@@ -95,6 +96,8 @@ struct Bound {
     warnings: Diagnostics,
     /// Its query over stored tables, where it was tried.
     whole: Option<LogicalPlan>,
+    /// Digest of all that its binding can see, where that is remembered.
+    key: Option<Digest>,
 }
 
 /// What is made of a model's rows.
@@ -305,8 +308,10 @@ struct Binding<'a> {
     usable: BTreeSet<String>,
     /// How many tables each view reads.
     tables_of_views: BTreeMap<String, usize>,
-    /// The queries of views over stored tables, where queries are tried.
+    /// The queries of views over stored tables, of those that were tried.
     views: BTreeMap<String, Arc<LogicalPlan>>,
+    /// What a model that reads a table sees of it, where that is remembered.
+    seen: BTreeMap<String, Digest>,
     /// Views that 0.1.0 did not follow: tables by partitions that read them did not notice when their inputs changed.
     unfollowed: BTreeSet<String>,
 }
@@ -330,6 +335,7 @@ impl<'a> Binding<'a> {
             usable: BTreeSet::new(),
             tables_of_views: BTreeMap::new(),
             views: BTreeMap::new(),
+            seen: BTreeMap::new(),
             unfollowed: BTreeSet::new(),
         }
     }
@@ -349,11 +355,12 @@ impl<'a> Binding<'a> {
         let mut known: Vec<(String, SchemaRef)> =
             sources.map(|source| (source.name.clone(), source_schema(source))).collect();
         known.extend(SystemTable::ALL.iter().map(|own| (own.name().to_owned(), own.schema())));
+        self.workspace.proofs = self.workspace.partitions();
         for (name, schema) in known {
             bind::register_empty(self.session, &name, &schema)?;
+            self.seen.insert(name.clone(), seen(&schema, self.workspace.proofs.of(&name)));
             self.usable.insert(name);
         }
-        self.workspace.proofs = self.workspace.partitions();
         Ok(())
     }
 
@@ -401,27 +408,93 @@ impl<'a> Binding<'a> {
         self.reads[name].iter().all(|input| self.usable.contains(input)) && query.variables().iter().all(is_known)
     }
 
-    /// Binds one SELECT, all of whose inputs are known to the session.
+    /// Binds one SELECT, all of whose inputs are known to the session, or recalls what it bound to before.
     fn bind_one(&self, model: &Model, query: &Query) -> Result<Bound, Diagnostics> {
         let Workspace { project, proofs, .. } = &self.workspace;
-        self.probe_metrics(model)?;
-        let value = |variable: &str| variable_value(&project.settings, variable);
-        let bind::Planned { plan, merges, warnings } = bind::bind(&self.state, &model.file, query, value)?;
         let kind = self.workspace.kind_of(model);
-        let schema = if kind.is_stored() {
-            bind::stored_schema(model, query, plan.schema().as_arrow())?
-        } else {
-            Arc::clone(plan.schema().inner())
-        };
         let wants_proof = match kind {
             // A view that is not followed would hide what it reads from the tables that are built by partitions.
             Kind::View => !proofs.is_empty() || self.workspace.has_partitions(),
             Kind::Stored | Kind::Published => self.workspace.partition_of(&model.name).is_some(),
             Kind::Check => false,
         };
+        let key = self.tried.map(|_| self.key(model, query, wants_proof));
+        if let (Some(tried), Some(key)) = (self.tried, &key)
+            && let Some(known) = tried.bound_before(key)
+            && let Some(schema) = known.schema()
+        {
+            let Remembered { proof, merges, .. } = known.clone();
+            let warnings = Diagnostics::default();
+            return Ok(Bound { kind, schema, proof, merges, warnings, whole: None, key: Some(key.clone()) });
+        }
+        self.probe_metrics(model)?;
+        let bind::Planned { plan, merges, warnings } =
+            bind::bind(&self.state, &model.file, query, |name| self.value(name))?;
+        let schema = if kind.is_stored() {
+            bind::stored_schema(model, query, plan.schema().as_arrow())?
+        } else {
+            Arc::clone(plan.schema().inner())
+        };
         let proof = wants_proof.then(|| proofs.prove(&plan, project.settings.reporting_zone));
         let whole = self.tried.map(|tried| self.try_one(tried, model, query, &plan)).transpose()?;
-        Ok(Bound { kind, schema, proof, merges, warnings, whole })
+        if let (Some(tried), Some(key)) = (self.tried, &key)
+            && warnings.is_empty()
+            && let Some(remembered) = Remembered::of(&schema, proof.as_ref(), merges)
+        {
+            tried.bound(key, remembered);
+        }
+        Ok(Bound { kind, schema, proof, merges, warnings, whole, key })
+    }
+
+    fn value(&self, variable: &str) -> Option<Variable> {
+        variable_value(&self.workspace.project.settings, variable)
+    }
+
+    /// Returns the digest of all that the binding of a model can see.
+    fn key(&self, model: &Model, query: &Query, wants_proof: bool) -> Digest {
+        let Workspace { project, metrics, .. } = &self.workspace;
+        let kind = self.workspace.kind_of(model);
+        let mut parts = Parts::of("binding");
+        parts.add([
+            u8::from(kind.is_stored()),
+            u8::from(kind == Kind::View),
+            u8::from(self.read.contains(model.name.as_str())),
+            u8::from(wants_proof),
+        ]);
+        parts.add(query.canonical());
+        parts.add(project.settings.reporting_zone.name());
+        for variable in query.variables() {
+            parts.add(&variable.text);
+            parts.add(self.value(&variable.text).map_or_else(String::new, |value| canonical(&value)));
+        }
+        for input in &self.reads[&model.name] {
+            parts.add(input);
+            parts.add(self.seen.get(input).map_or("", Digest::as_str));
+        }
+        // The expressions of metrics are bound where they are written.
+        let feeds = (model.name == metric::COUNTED).then(|| project.metrics.keys());
+        let counted = metrics.counted.get(&model.name).into_iter().flatten();
+        let declared = counted.chain(feeds.into_iter().flatten()).filter_map(|id| project.metrics.get(id));
+        let files: BTreeMap<_, _> = declared.map(|metric| (&metric.file.path, &metric.file.text)).collect();
+        files.values().for_each(|text| parts.add(text.as_bytes()));
+        parts.digest()
+    }
+
+    /// Returns the query of a view over stored tables; nothing of a table that is stored.
+    ///
+    /// # Errors
+    /// What the planner says.
+    fn view(&self, name: &str) -> Result<Option<Arc<LogicalPlan>>, DataFusionError> {
+        if let Some(whole) = self.views.get(name) {
+            return Ok(Some(Arc::clone(whole)));
+        }
+        match self.workspace.tables.get(name) {
+            Some(table) if table.kind == Kind::View => {
+                let plan = bind::plan_statement(&self.state, table.query.statement(|name| self.value(name)))?;
+                with_views(&plan, |name| self.view(name)).map(|whole| Some(Arc::new(whole)))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Binds the expressions of the metrics that a table is counted for, each where it is written.
@@ -463,8 +536,8 @@ impl<'a> Binding<'a> {
         query: &Query,
         plan: &LogicalPlan,
     ) -> Result<LogicalPlan, Diagnostics> {
-        let Self { workspace, state, views, .. } = self;
-        let whole = with_views(plan, |view| views.get(view).cloned()).unwrap_or_else(|_| plan.clone());
+        let Self { workspace, state, .. } = self;
+        let whole = with_views(plan, |name| self.view(name)).unwrap_or_else(|_| plan.clone());
         let trial = Trial { session: state, file: &model.file, query, tried };
         if workspace.kind_of(model) == Kind::View && self.read.contains(model.name.as_str()) {
             // It is planned where it is read.
@@ -480,12 +553,12 @@ impl<'a> Binding<'a> {
         }
         // What cannot be planned may stand in a view.
         let upstream = workspace.sql_upstream(&query.reads().iter().map(|read| read.text.clone()).collect());
-        for (name, view) in views.iter().filter(|(name, _)| upstream.contains(*name)) {
-            let (Some(model), Some(table)) = (workspace.project.models.get(name), workspace.tables.get(name)) else {
+        for name in upstream {
+            let (Ok(Some(view)), Some(model)) = (self.view(&name), workspace.project.models.get(&name)) else {
                 continue;
             };
-            let trial = Trial { session: state, file: &model.file, query: &table.query, tried };
-            trial.run(view, view).into_result(())?;
+            let trial = Trial { session: state, file: &model.file, query: &workspace.tables[&name].query, tried };
+            trial.run(&view, &view).into_result(())?;
         }
         Err(mistakes)
     }
@@ -493,7 +566,7 @@ impl<'a> Binding<'a> {
     /// Adds a model that was bound, for those of later waves to read; `nothing_followed` says that before its wave no
     /// table had partitions.
     fn add(&mut self, name: &str, query: Query, bound: Bound, nothing_followed: bool) {
-        let Bound { kind, schema, proof, whole, merges, warnings } = bound;
+        let Bound { kind, schema, proof, whole, merges, warnings, key } = bound;
         self.workspace.warnings.extend(warnings);
         if let (Kind::View, Some(whole)) = (kind, whole) {
             self.views.insert(name.to_owned(), Arc::new(whole));
@@ -529,6 +602,12 @@ impl<'a> Binding<'a> {
                 aligned.iter().for_each(|input| meaning.add(input));
                 table.definition_hash = meaning.digest();
             }
+        }
+        if let Some(key) = key {
+            // A view stands for its query; of a stored table only its columns are seen.
+            let is_view = kind == Kind::View;
+            let seen = if is_view { key } else { seen(&table.schema, self.workspace.proofs.of(name)) };
+            self.seen.insert(name.to_owned(), seen);
         }
         self.workspace.tables.insert(name.to_owned(), table);
     }

@@ -41,7 +41,7 @@ seeds() {
         ;;
     contract) cp schemas/sources/*.toml "$work/seeds/$1/" ;;
     project)
-        # Seven files, in order, with a byte between two; without a mistake, so that their SQL is bound as well.
+        # All files, in order, with a byte between two; without a mistake, so that their SQL is bound as well.
         {
             printf 'paths.landing = "in"\nvars.n = 3\n\x1e'
             cat schemas/sources/tickets.toml && printf '\x1e'
@@ -50,7 +50,12 @@ seeds() {
             printf '[ticket_id]\ndescription = "Ticket"\nzh = "工单"\n\x1e'
             printf 'ingest = ["tickets"]\ntables = ["fct_tickets+"]\n\x1e'
             printf 'select ticket_id, local_day(created_at, $reporting_zone) as day from tickets where ticket_id > $n\x1e'
-            printf 'select ticket_id, count(*) as n, max(day) as day from stg_tickets group by ticket_id\n'
+            printf 'select ticket_id, count(*) as n, max(day) as day from stg_tickets group by ticket_id\n\x1e'
+            printf 'from = "fct_tickets"\ntime = "day"\nby = ["ticket_id"]\n'
+            printf '[tickets]\nvalue = "sum(n) filter (where n > 0)"\nunit = "tickets"\nen = "Tickets"\n'
+            printf '[share]\nnumerator = "count(distinct ticket_id)"\ndenominator = "count(*)"\nunit = "share"\nen = "S"\n'
+            printf '[week]\nof = "tickets"\nover = "7 days"\nunit = "tickets"\nen = "W"\n'
+            printf '[more]\nvalue = "tickets / (week + 1)"\nunit = "tickets"\nen = "M"\n'
         } > "$work/seeds/$1/project"
         ;;
     model)

@@ -18,6 +18,7 @@ mod base_models;
 mod behaviour;
 mod branches;
 mod broken_projects;
+mod check_again;
 mod checks;
 mod clock;
 mod damage;

@@ -58,6 +58,11 @@ impl Proofs {
         Prover { known: &self.known, zone }.prove(plan)
     }
 
+    /// Returns what is known of a table, if anything is.
+    pub(super) fn of(&self, name: &str) -> Option<&Proof> {
+        self.known.get(name)
+    }
+
     /// Adds a view, which stands for what it reads.
     pub(super) fn add_view(&mut self, name: &str, proof: Proof) {
         self.known.insert(name.to_owned(), proof);

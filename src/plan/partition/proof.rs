@@ -30,9 +30,10 @@ use datafusion::logical_expr::{
     Aggregate, BinaryExpr, Distinct, Expr, ExprSchemable, GroupingSet, Join, JoinType, LogicalPlan, Operator, Subquery,
     Window,
 };
+use serde::{Deserialize, Serialize};
 
 /// How a value leads to a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::plan) enum Lead {
     /// It is what the partition goes by.
     Key,
@@ -44,13 +45,15 @@ pub(in crate::plan) enum Lead {
 pub(in crate::plan) type Leads = BTreeMap<String, Lead>;
 
 /// What is known of a plan, or of a table that plans read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::plan) struct Proof {
     /// All datasets and stored tables that it reads.
     pub(in crate::plan) inputs: BTreeSet<String>,
     /// Where each of its columns leads.
     pub(in crate::plan) columns: Vec<Leads>,
-    /// Of inputs to which no column leads any longer, what ended that.
+    /// Of inputs to which no column leads any longer, what ended that. Nothing follows from it, so a remembered proof does
+    /// without.
+    #[serde(skip)]
     pub(in crate::plan) lost: BTreeMap<String, &'static str>,
     /// Columns of the two sides of a full join, where both together lead somewhere.
     pairs: Vec<(usize, usize, Leads)>,
