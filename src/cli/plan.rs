@@ -12,7 +12,7 @@ use crate::engine::Resources;
 use crate::ingest::{Drift, Drifts, drifts, quoted};
 use crate::landed::{Build, DatasetStep, FileReason, FileStep};
 use crate::plan::{ModelStep, Plan, Workspace};
-use crate::project::{self, Layer, PartitionBy};
+use crate::project::{self, DayReach, Layer, PartitionBy};
 use crate::run::{Exit, RunOptions, plan_run};
 
 /// How many names a line has room for.
@@ -168,9 +168,11 @@ fn text(plan: &Plan, drifts: &AllDrifts<'_>) -> String {
 /// Says what of a table with partitions is made when some input changes.
 fn partition_words(step: &ModelStep) -> String {
     let (Build::IfChanged(inputs), Some(partitioned)) = (&step.build, &step.partitioned) else { return String::new() };
-    let part = match partitioned.by {
-        PartitionBy::Day { .. } => "the days",
-        PartitionBy::Bucket { .. } => "the buckets",
+    let part = match (&partitioned.by, partitioned.reach) {
+        (PartitionBy::Bucket { .. }, _) => "the buckets",
+        (PartitionBy::Day { .. }, Some(DayReach::Week)) => "the weeks",
+        (PartitionBy::Day { .. }, Some(DayReach::Month)) => "the months",
+        (PartitionBy::Day { .. }, _) => "the days",
     };
     let whole: Vec<String> =
         inputs.iter().filter_map(|input| Some(format!("`{input}`: {}", partitioned.whole.get(input)?))).collect();

@@ -198,8 +198,11 @@ impl Canonical for PartitionBy {
 
 impl Canonical for DayReach {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { before, after } = self;
-        record(f, "DayReach", &[("before", before), ("after", after)])
+        match self {
+            Self::Around { before, after } => record(f, "DayReach", &[("before", before), ("after", after)]),
+            Self::Week => f.write_str("Week"),
+            Self::Month => f.write_str("Month"),
+        }
     }
 }
 

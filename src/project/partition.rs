@@ -1,5 +1,8 @@
 //! How the rows of a table are told apart.
 
+use std::ops::RangeInclusive;
+
+use chrono::{Datelike, Months, NaiveDate};
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -28,13 +31,50 @@ pub enum PartitionBy {
     },
 }
 
-/// Which days around its own a partition reads, of inputs with partitions by day.
+/// Which days a partition by day reads, of inputs with partitions by day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DayReach {
-    /// How many days before it.
-    pub before: u32,
-    /// How many days after it.
-    pub after: u32,
+pub enum DayReach {
+    /// Those around its own.
+    Around {
+        /// How many days before it.
+        before: u32,
+        /// How many days after it.
+        after: u32,
+    },
+    /// Those of the week that begins with its own, on Monday. The table has rows of Mondays and no others.
+    Week,
+    /// Those of the month that begins with its own. The table has rows of first days of months and no others.
+    Month,
+}
+
+impl DayReach {
+    /// Returns the days that the partition of a day reads. Days are counted from 1970-01-01.
+    #[must_use]
+    pub fn read_by(self, day: i32) -> RangeInclusive<i64> {
+        let own = i64::from(day);
+        match self {
+            Self::Around { before, after } => own - i64::from(before)..=own + i64::from(after),
+            Self::Week => own..=own + 6,
+            Self::Month => {
+                let next = NaiveDate::from_epoch_days(day).and_then(|date| date.checked_add_months(Months::new(1)));
+                own..=next.map_or(own, |next| i64::from(next.to_epoch_days()) - 1)
+            }
+        }
+    }
+
+    /// Returns the days whose partitions read a day.
+    #[must_use]
+    pub fn readers_of(self, day: i32) -> RangeInclusive<i64> {
+        let own = i64::from(day);
+        let first = NaiveDate::from_epoch_days(day).map_or(own, |date| match self {
+            Self::Month => own - i64::from(date.day0()),
+            _ => own - i64::from(date.weekday().num_days_from_monday()),
+        });
+        match self {
+            Self::Around { before, after } => own - i64::from(after)..=own + i64::from(before),
+            Self::Week | Self::Month => first..=first,
+        }
+    }
 }
 
 impl PartitionBy {

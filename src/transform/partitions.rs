@@ -5,6 +5,7 @@
 //! written anew, with what it holds besides as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -109,10 +110,8 @@ impl PartitionBuild {
     /// Returns what each partition is made of besides what makes them all, of each that has rows in an input.
     fn made_of(&self) -> BTreeMap<PartitionKey, Digest> {
         let sums: Vec<_> = self.aligned.iter().map(|(input, state)| (input, state.partition_sums())).collect();
-        let DayReach { before, after } = self.reach();
         let has_rows = sums.iter().flat_map(|(_, sums)| sums.keys().copied());
-        // Who reads the days before its own is read by those after.
-        let keys: BTreeSet<PartitionKey> = has_rows.flat_map(|key| around(key, after, before)).collect();
+        let keys: BTreeSet<PartitionKey> = has_rows.flat_map(|key| self.days(key, DayReach::readers_of)).collect();
         keys.into_iter().map(|key| (key, self.digest(key, &sums))).collect()
     }
 
@@ -123,25 +122,32 @@ impl PartitionBuild {
     }
 
     fn digest(&self, key: PartitionKey, inputs: &[(&String, BTreeMap<PartitionKey, RowSum>)]) -> Digest {
-        let DayReach { before, after } = self.reach();
         let mut parts = Parts::of("partition");
         for (input, sums) in inputs {
             parts.add(input);
-            for key in around(key, before, after) {
+            for key in self.days(key, DayReach::read_by) {
                 parts.add(sums.get(&key).map_or_else(|| "none".to_owned(), RowSum::to_string));
             }
         }
         parts.digest()
     }
 
-    fn reach(&self) -> DayReach {
-        self.partitioned.reach.unwrap_or(DayReach { before: 0, after: 0 })
+    /// Returns the keys of the days that `reach` tells of a key: of itself alone without one, and of rows without a value.
+    fn days(&self, key: PartitionKey, of: fn(DayReach, i32) -> RangeInclusive<i64>) -> Vec<PartitionKey> {
+        match (self.partitioned.reach, key) {
+            (Some(reach), Some(day)) => of(reach, day).filter_map(|day| i32::try_from(day).ok().map(Some)).collect(),
+            _ => vec![key],
+        }
+    }
+
+    /// Returns whether partitions read days of others, so that each is built by itself.
+    fn reads_others(&self) -> bool {
+        matches!(self.partitioned.reach, Some(DayReach::Around { .. }))
     }
 
     /// Returns the partitions of inputs that some partitions read.
     fn read_by(&self, keys: &BTreeSet<PartitionKey>) -> BTreeSet<PartitionKey> {
-        let DayReach { before, after } = self.reach();
-        keys.iter().flat_map(|key| around(*key, before, after)).collect()
+        keys.iter().flat_map(|key| self.days(*key, DayReach::read_by)).collect()
     }
 
     /// Returns the partitions to rebuild; nothing where all of the table must be.
@@ -157,7 +163,7 @@ impl PartitionBuild {
     /// Returns `keys` in groups, in their order: one group where building several would read the same files again, and one
     /// for each where they read other days than their own, which differ.
     fn groups(&self, keys: &BTreeSet<PartitionKey>) -> Vec<BTreeSet<PartitionKey>> {
-        if self.partitioned.reach.is_some() {
+        if self.reads_others() {
             return keys.iter().map(|key| BTreeSet::from([*key])).collect();
         }
         let mut rows: BTreeMap<PartitionKey, u64> = BTreeMap::new();
@@ -167,7 +173,8 @@ impl PartitionBuild {
         let mut groups = vec![BTreeSet::new()];
         let mut open = 0;
         for key in keys {
-            let more = rows.get(key).copied().unwrap_or_default();
+            let read = self.days(*key, DayReach::read_by);
+            let more = read.iter().filter_map(|day| rows.get(day)).sum::<u64>();
             if open > 0 && open + more > self.group_rows {
                 groups.push(BTreeSet::new());
                 open = 0;
@@ -178,6 +185,7 @@ impl PartitionBuild {
             }
         }
         let read_of = |keys: &BTreeSet<PartitionKey>| {
+            let keys = self.read_by(keys);
             let is_read = |file: &&DataFile| file.partitions.iter().any(|(key, _)| keys.contains(key));
             self.files().filter(is_read).map(|file| file.sum.rows).sum::<u64>()
         };
@@ -188,14 +196,6 @@ impl PartitionBuild {
     fn files(&self) -> impl Iterator<Item = &DataFile> {
         self.aligned.values().flat_map(|state| &state.files)
     }
-}
-
-/// Returns the keys from so many before one to so many after it; rows without a value have no neighbours.
-fn around(key: PartitionKey, before: u32, after: u32) -> impl Iterator<Item = PartitionKey> {
-    let own = i64::from(key.unwrap_or_default());
-    let days = key.map(|_| own - i64::from(before)..=own + i64::from(after)).into_iter().flatten();
-    let nothing = key.is_none().then_some(None);
-    days.filter_map(|day| i32::try_from(day).ok().map(Some)).chain(nothing)
 }
 
 /// Builds the partitions of a table that are not as they would come out.
@@ -259,7 +259,7 @@ impl<'a> Rebuild<'a> {
     /// Returns the plans of the rows, in their order, each with its session.
     async fn plans(&self) -> Result<Vec<(SessionContext, LogicalPlan)>, TransformError> {
         let groups = self.partition_build.groups(&self.keys);
-        if self.is_all && groups.len() == 1 && self.partition_build.partitioned.reach.is_none() {
+        if self.is_all && groups.len() == 1 && !self.partition_build.reads_others() {
             return Ok(vec![self.whole()?]);
         }
         let mut plans = Vec::new();

@@ -1,13 +1,14 @@
 """Times opsmart on work that it makes itself, and prints a table.
 
-usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|idle|ingest|tiny|line|year]
+usage: python bench.py OPSMART FOLDER [--events N] [--pairs N] [--only project|idle|ingest|tiny|line|year|metrics]
 
-Six parts. `project`: 500 models over 10,220 landed files of 28 datasets, where what counts is how little is done. `idle`:
+Seven parts. `project`: 500 models over 10,220 landed files of 28 datasets, where what counts is how little is done. `idle`:
 500 models over 10,000 landed files of one dataset, and nothing to do. `ingest`: one landed
 file to typed rows with the bad ones set aside, and one row per key, beside DuckDB and Polars where this Python has them.
 `tiny`: a hundred thousand landed files of one row, and a tenth of them: what each file costs, beside DuckDB, which reads them
 as one glob. `line`: landed events to published tables, beside the same work in DuckDB. `year`: a year of days, and one row that comes
-late for an old one, beside that day alone and the whole year from nothing. Pairs take turns. Seconds are
+late for an old one, beside that day alone and the whole year from nothing. `metrics`: eighteen metrics of events and of
+200,000 tickets, by day, week and month in nine kinds of scopes, over tables that are there, beside DuckDB. Pairs take turns. Seconds are
 medians; a ratio is the median of the ratios of pairs, because a machine has good and bad minutes. Memory is the most that
 the process held (ru_maxrss), bytes are those of the Parquet files that one run left behind.
 """
@@ -15,6 +16,7 @@ the process held (ru_maxrss), bytes are those of the Parquet files that one run 
 import argparse
 import importlib.util
 import json
+import math
 import os
 import shutil
 import statistics
@@ -379,6 +381,71 @@ def year(opsmart: str, folder: Path, events: int, repeats: int) -> None:
     print("The year from nothing has the same sums.")
 
 
+AS_OF = ["--as-of", "2026-04-02T00:00:00Z"]
+
+
+def metrics(opsmart: str, folder: Path, events: int, pairs: int) -> None:
+    tickets = folder / "tickets.csv"
+    subprocess.run([sys.executable, HERE / "make_tickets.py", "200000", tickets], check=True)
+    root, tables, declared = folder / "metrics", folder / "metrics-tables", folder / "metrics-declared"
+    for old in (root, tables, declared):
+        shutil.rmtree(old, ignore_errors=True)
+    shutil.copytree(HERE / "metrics", root)
+    shutil.move(root / "schemas/metrics", declared)
+    (root / "landing").mkdir()
+    os.link(events_file(folder, events, ".csv"), root / "landing/events.csv")
+    os.link(tickets, root / "landing/tickets.csv")
+    run = [opsmart, "-C", str(root), "--output", "json", "run", *AS_OF]
+    timed(run)
+    # The tables are there, and then metrics of them are declared.
+    shutil.move(root / "warehouse", tables)
+    shutil.copytree(declared, root / "schemas/metrics")
+    published = next((tables / "published").glob("*/fct_event")).parent
+    has_peer = importlib.util.find_spec("duckdb") is not None
+    ours, theirs = [], []
+    for _ in range(pairs):
+        shutil.rmtree(root / "warehouse", ignore_errors=True)
+        shutil.copytree(tables, root / "warehouse", copy_function=os.link, symlinks=True)
+        settle()
+        ours.append(timed(run))
+        if has_peer:
+            shutil.rmtree(folder / "duckdb", ignore_errors=True)
+            settle()
+            theirs.append(timed([
+                sys.executable, str(HERE / "duckdb_metrics.py"), str(published), str(folder / "duckdb")]))
+    print(f"\nMetrics of {events:,} events and 200,000 tickets, by day, week and month\n")
+    print("| what | median | peak memory |\n|---|--:|--:|")
+    print(f"| opsmart | {median(ours)} | {peak(ours)} |")
+    report = json.loads(ours[-1].stdout.splitlines()[-1])
+    steps = ", ".join(f"{step['table']} {step['seconds']:.2f}" for step in report["tables"])
+    if has_peer:
+        print(f"| DuckDB | {median(theirs)} | {peak(theirs)} |")
+        ratio = statistics.median(our.seconds / their.seconds for our, their in zip(ours, theirs))
+        print(f"\nopsmart takes {ratio:.2f} of DuckDB's time (median of {pairs} pairs).")
+        compare_metrics(json.loads(theirs[-1].stdout), opsmart, root)
+    print(f"Seconds of each step: {steps}")
+    # One event comes late, for a day in the middle.
+    with open(root / "landing/events-late.csv", "w", encoding="ascii") as late:
+        late.write("event_id,user_id,event_time,event_name,platform,amount,page_url,country\n")
+        late.write("late,u00000001,2026-02-11T12:00:00Z,purchase,web,10,,CN\n")
+    took = timed(run)
+    report = json.loads(took.stdout.splitlines()[-1])
+    print(f"\nOne late event: {took.seconds:.2f} s. Tables and rows that were computed: " + ", ".join(
+        f"{step['table']} {step['rows_computed']}" if "rows_computed" in step else step["table"] for step in report["tables"]))
+
+
+def compare_metrics(theirs: dict, opsmart: str, root: Path) -> None:
+    """Both must have come to the same values."""
+    for grain in ["day", "week", "month"]:
+        sql = f"select metric_id, count(value) as n, sum(value) as total from metric_{grain} group by metric_id"
+        for line in timed([opsmart, "-C", str(root), "show", "--output", "json", "--limit", "0", sql]).stdout.splitlines():
+            ours = json.loads(line)
+            count, total = theirs.pop(f"{ours['metric_id']} by {grain}")
+            assert ours["n"] == count and math.isclose(ours["total"], total, rel_tol=1e-9, abs_tol=1e-3), line
+    assert not theirs, theirs
+    print("Both came to the same values.")
+
+
 def compare(theirs: dict, opsmart: str, root: Path) -> None:
     """Both must have done the same work."""
     def ask(sql: str) -> list[str]:
@@ -398,7 +465,7 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--events", type=int, default=10_000_000)
     arguments.add_argument("--pairs", type=int, default=7)
-    arguments.add_argument("--only", choices=["project", "idle", "ingest", "tiny", "line", "year"])
+    arguments.add_argument("--only", choices=["project", "idle", "ingest", "tiny", "line", "year", "metrics"])
     chosen = arguments.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     if chosen.only in (None, "project"):
@@ -413,6 +480,8 @@ def main() -> None:
         line(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
     if chosen.only in (None, "year"):
         year(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
+    if chosen.only in (None, "metrics"):
+        metrics(chosen.opsmart, chosen.folder, chosen.events, chosen.pairs)
 
 
 if __name__ == "__main__":

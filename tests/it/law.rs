@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use opsmart::partition::PartitionKey;
 use opsmart::plan::Workspace;
-use opsmart::project::{self, ERASED, subject};
+use opsmart::project::{self, DayReach, ERASED, subject};
 use opsmart::run::RunReport;
 use opsmart::store::{CheckStatus, LocalDisk, RowSum, Snapshot, Store, TableState};
 use proptest::prelude::*;
@@ -440,7 +440,10 @@ fn assert_least(world: &World, report: &RunReport, before: &BTreeMap<String, Tab
         }
         let moved: BTreeSet<PartitionKey> =
             partitioned.aligned.iter().flat_map(|input| moved(before.get(input), &after[input])).collect();
-        let days = partitioned.reach.map_or(1, |reach| 1 + reach.before + reach.after);
+        let days = match partitioned.reach {
+            Some(DayReach::Around { before, after }) => 1 + before + after,
+            _ => 1,
+        };
         assert!(partition_counts.built <= moved.len() * days as usize, "{table:?} made more than {moved:?}");
     }
 }

@@ -266,6 +266,49 @@ from kpi_sale_daily
 }
 
 #[test]
+fn a_late_row_counts_its_day_its_week_and_its_month_anew() {
+    let scratch = sales();
+    scratch.write(
+        "schemas/metrics/shop.toml",
+        "from = \"fct_sale\"\ntime = \"day\"\nby = [\"shop\"]\n[shops]\nvalue = \"count(distinct amount)\"\nunit = \"prices\"\nen = \"Prices\"\n",
+    );
+    scratch.write("schemas/models/kpi_sale_daily.toml", "partition = { day = \"day\" }\n");
+    // Two days of April are a Friday and the Monday after it.
+    late(&scratch, "april", "60,1,2024-04-05T03:00:00Z,a,1\n61,1,2024-04-08T03:00:00Z,a,1\n62,1,,a,1");
+    let counted =
+        |scratch: &Scratch| made(scratch).into_iter().filter(|table| table.contains("_sale_")).collect::<Vec<_>>();
+    let by_shop = |period: &str| {
+        scratch.rows(&format!(
+            "select {period}, value from metric_{period} where scope_type = 'total' and value > 0 order by {period}"
+        ))
+    };
+    // 2024-03-01 is a Friday. Rows without a day are a part of their own, of which nothing is counted.
+    assert_eq!(
+        counted(&scratch),
+        ["kpi_sale_daily 8/8", "metric_fct_sale_day 8/8", "metric_fct_sale_month 3/3", "metric_fct_sale_week 5/5"]
+    );
+    assert_eq!(by_shop("week"), ["2024-02-26,2.0", "2024-03-04,2.0", "2024-04-01,1.0", "2024-04-08,1.0"]);
+    assert_eq!(by_shop("month"), ["2024-03-01,2.0", "2024-04-01,1.0"]);
+    late(&scratch, "late", "99,1,2024-03-02T03:00:00Z,a,9");
+    let plan = scratch.run(&["plan", "--as-of", "2024-07-01"]).exits(0).stdout;
+    assert!(plan.contains("metric_fct_sale_week   build if fct_sale changes; the weeks that change there"), "{plan}");
+    assert_eq!(
+        counted(&scratch),
+        ["kpi_sale_daily 1/8", "metric_fct_sale_day 1/8", "metric_fct_sale_month 1/3", "metric_fct_sale_week 1/5"]
+    );
+    assert_eq!(by_shop("week"), ["2024-02-26,3.0", "2024-03-04,2.0", "2024-04-01,1.0", "2024-04-08,1.0"]);
+    assert_eq!(by_shop("month"), ["2024-03-01,3.0", "2024-04-01,1.0"]);
+    // What is gone from a month goes from it.
+    late(&scratch, "april", "61,1,2024-04-08T03:00:00Z,a,1");
+    assert_eq!(
+        counted(&scratch),
+        ["kpi_sale_daily 2/6", "metric_fct_sale_day 2/6", "metric_fct_sale_month 2/2", "metric_fct_sale_week 2/3"]
+    );
+    assert_eq!(by_shop("week"), ["2024-02-26,3.0", "2024-03-04,2.0", "2024-04-08,1.0"]);
+    let _ = scratch.run(&["verify"]).exits(0);
+}
+
+#[test]
 fn a_model_with_a_reach_means_something_else_once_an_input_has_no_days_any_more() {
     let scratch = Scratch::with(&[
         ("opsmart.toml", "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n"),

@@ -8,7 +8,8 @@ use super::FOLDER;
 use super::resolve::{Kind, Resolved};
 use crate::diagnostic::SourceFile;
 use crate::project::{
-    ColumnDoc, Formula, Metric, ModelColumn, ModelContract, ModelPlaces, NumberOfDays, PartitionBy, Rules, Terms,
+    ColumnDoc, DayReach, Formula, Metric, ModelColumn, ModelContract, ModelPlaces, NumberOfDays, PartitionBy, Rules,
+    Terms,
 };
 use crate::sql_text::text;
 
@@ -114,7 +115,12 @@ pub(super) fn formula(metric: &Metric) -> String {
 }
 
 /// Returns the contract of one of the tables.
-pub(super) fn contract(name: &str, metrics: &[Resolved<'_>], partition: Option<PartitionBy>) -> ModelContract {
+pub(super) fn contract(
+    name: &str,
+    metrics: &[Resolved<'_>],
+    partition: Option<(PartitionBy, Option<DayReach>)>,
+) -> ModelContract {
+    let (partition, reach) = partition.map_or((None, None), |(by, reach)| (Some(by), reach));
     let period = ["week", "month"].into_iter().find(|period| name.ends_with(&format!("_{period}"))).unwrap_or("day");
     // Whoever leaves one area out does not mean what all are made of.
     let tags: BTreeSet<String> =
@@ -165,7 +171,7 @@ pub(super) fn contract(name: &str, metrics: &[Resolved<'_>], partition: Option<P
         tags: tags.into_iter().collect(),
         stored: !is_dimension,
         partition,
-        reach: None,
+        reach,
         columns,
         checks: Vec::new(),
         terms: Terms::default(),

@@ -10,7 +10,8 @@
 //! | `metric_day`, `metric_week`, `metric_month` (stored) | period, metric and scope | the above, and arithmetic of metrics |
 //! | `dim_metric` (published) | metric | the declarations; not where the project writes its own |
 //!
-//! The first is built by partitions where its table has some by the day that rows count on. Promises: what adds up is
+//! What is counted from a table whose partitions are the days that rows count on is built by partitions: by those days, or
+//! by the weeks and months that they are in. Promises: what adds up is
 //! added up, and all else is counted anew from rows, in every period and scope; a mistake in a declaration is found
 //! where it is written. Does not know the data, nor the names of any metric.
 
@@ -29,7 +30,7 @@ use std::fmt;
 use datafusion::execution::context::SessionState;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
-use crate::project::{Layer, Metric, MetricTime, Model, PartitionBy, Project};
+use crate::project::{DayReach, Layer, Metric, MetricTime, Model, PartitionBy, Project};
 pub use about::MetricAbout;
 pub(super) use probe::{probe, probe_feed};
 pub(super) use resolve::Resolved;
@@ -197,14 +198,19 @@ fn by_table<'a>(resolved: &'a [Resolved<'a>]) -> BTreeMap<&'a str, Vec<&'a Resol
     tables
 }
 
-/// What is counted by day from a table whose partitions are those days is built by partitions, too.
+/// What is counted from a table whose partitions are the days that its rows count on is built by partitions, too: by days,
+/// or by the weeks and months that they are in.
 fn partition_of(
     project: &Project,
     name: &str,
     by_table: &BTreeMap<&str, Vec<&Resolved<'_>>>,
     resolved: &[Resolved<'_>],
-) -> Option<PartitionBy> {
-    let table = name.strip_prefix("metric_")?.strip_suffix("_day")?;
+) -> Option<(PartitionBy, Option<DayReach>)> {
+    let grains = [(Grain::Day, None), (Grain::Week, Some(DayReach::Week)), (Grain::Month, Some(DayReach::Month))];
+    let counted = name.strip_prefix("metric_")?;
+    let (table, grain, reach) = grains
+        .into_iter()
+        .find_map(|(grain, reach)| Some((counted.strip_suffix(&format!("_{grain}"))?, grain, reach)))?;
     by_table.get(table)?;
     let Some(PartitionBy::Day { column, zone }) = &project.contracts.get(table)?.partition else { return None };
     let is_of_day = |metric: &&Resolved<'_>| {
@@ -217,7 +223,8 @@ fn partition_of(
     };
     let mut of_table =
         resolved.iter().filter(|metric| metric.metric.rows.as_ref().is_some_and(|rows| rows.from.text == table));
-    of_table.all(|metric| is_of_day(&metric)).then(|| PartitionBy::Day { column: "day".to_owned(), zone: *zone })
+    let by = PartitionBy::Day { column: grain.column().to_owned(), zone: *zone };
+    of_table.all(|metric| is_of_day(&metric)).then_some((by, reach))
 }
 
 /// The types of scope of a metric.

@@ -11,6 +11,7 @@
 //! | filter, order, alias | what it led to |
 //! | projection | what the column led to that it is, or whose local day it is |
 //! | aggregate, `distinct` | what the group led to that it is; of grouping sets, if every set has it |
+//! | unnest | what it led to; what is taken out of lists and structs leads nowhere |
 //! | window | what it led to, if each window is partitioned by something that leads there too |
 //! | join | what it led to, and what the column of the other side leads to that it must equal; nothing where the join makes it null |
 //! | union | what it leads to in every branch that reads it |
@@ -81,6 +82,15 @@ impl Prover<'_> {
             LogicalPlan::SubqueryAlias(node) => self.prove(&node.input),
             LogicalPlan::Sort(node) if node.fetch.is_none() => self.prove(&node.input),
             LogicalPlan::Distinct(Distinct::All(input)) => Proof { pairs: Vec::new(), ..self.prove(input) },
+            LogicalPlan::Unnest(node) => {
+                let input = self.prove(&node.input);
+                let taken_apart = |at: &usize| {
+                    node.struct_type_columns.contains(at) || node.list_type_columns.iter().any(|(list, _)| list == at)
+                };
+                let leads = |at: &usize| if taken_apart(at) { Leads::new() } else { input.columns[*at].clone() };
+                let columns = node.dependency_indices.iter().map(leads).collect();
+                Proof { columns, pairs: Vec::new(), ..input }
+            }
             LogicalPlan::Aggregate(node) => self.aggregate(node),
             LogicalPlan::Window(node) => self.window(node),
             LogicalPlan::Join(node) => self.join(node),
@@ -474,6 +484,17 @@ mod tests {
         check("select day from dim", "(dim: it has no partitions)");
         // The column of that name is not what these partitions go by.
         check("select day from events", "(events: its days are not those of the table)");
+    }
+
+    #[test]
+    fn a_list_that_is_taken_apart_leaves_the_day_beside_it() {
+        check("select day, unnest(make_array(n, user_id)) as n from sales", "sales");
+        check("select day, unnest(make_array(named_struct('a', n, 'b', user_id))) as s from sales", "sales");
+        check("select unnest(make_array(day)) as day from sales", "(sales: its days are not those of the table)");
+        check(
+            "select l.day, unnest(l.days) as n from (select day, array_agg(n) as days from sales group by day) as l",
+            "sales",
+        );
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(super) fn reach(table: &mut Table<'_>, by: Option<&PartitionBy>) -> Option<D
         choice.missing("before", "before = \"27 days\"");
     }
     let days = |value: Option<Value<'_>>| value.and_then(|value| whole_days(&value)).unwrap_or_default();
-    let reach = DayReach { before: days(before), after: days(after) };
+    let reach = DayReach::Around { before: days(before), after: days(after) };
     choice.finish();
     if !matches!(by, Some(PartitionBy::Day { .. })) {
         let message = "`reach` is for tables with partitions by day";
