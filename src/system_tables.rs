@@ -1,7 +1,7 @@
 //! The tables that opsmart makes about its own work (`dq_…`), beside those of the project.
 //!
 //! `dq_ledger` and `dq_quarantine` lie in the states of the datasets, a part in each; `dq_check_result` and
-//! `dq_check_row` are made from what the promises came to, when tables are published.
+//! `dq_check_row` are made from the results of checks, when tables are published.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ pub enum SystemTable {
     Quarantine,
     /// What became of the records of every landed file.
     Ledger,
-    /// What every promise came to.
+    /// The result of every check.
     CheckResult,
-    /// Rows that break promises and were published all the same.
+    /// Rows that fail checks and were published all the same.
     CheckRow,
 }
 
@@ -139,25 +139,25 @@ const CHECK_RESULT: [Column; 11] = [
     (
         "check_name",
         ColumnType::String,
-        "Promise: a table's with its rule, or a query of sql/checks",
+        "Check: a table's with its rule, or a query of sql/checks",
         "name",
         "Check",
         "检查",
     ),
     ("table_name", ColumnType::String, "Table that has the check", "name", "Table", "表"),
-    ("kind", ColumnType::String, "What is asked", "name", "Kind", "类型"),
+    ("kind", ColumnType::String, "What it checks, by the key of the contract", "name", "Kind", "类型"),
     ("severity", ColumnType::String, "error stops publishing, warn does not", "name", "Severity", "严重程度"),
-    ("state", ColumnType::String, "kept, warned, or not_judged for want of rows", "name", "State", "结果"),
-    ("failing_rows", ColumnType::Int64, "Rows that break it", "count", "Failing rows", "不合格行数"),
-    ("tested_rows", ColumnType::Int64, "Rows that it was asked of", "count", "Tested rows", "检查行数"),
+    ("state", ColumnType::String, "passed, warned, or skipped for want of rows", "name", "State", "结果"),
+    ("failing_rows", ColumnType::Int64, "Rows that fail it", "count", "Failing rows", "不合格行数"),
+    ("tested_rows", ColumnType::Int64, "Rows that it looked at", "count", "Tested rows", "检查行数"),
     ("share", ColumnType::Float64, "failing_rows / tested_rows", "ratio", "Failing share", "不合格率"),
-    ("threshold", ColumnType::String, "What is allowed to break it; without, nothing is", "text", "Threshold", "阈值"),
+    ("threshold", ColumnType::String, "How much may fail it; without, nothing", "text", "Threshold", "阈值"),
     ("message", ColumnType::String, "What it checks", "text", "Message", "说明"),
-    ("asked_at", ColumnType::Timestamp, "Clock of the run that asked it last", "timestamp", "Asked at", "检查时间"),
+    ("asked_at", ColumnType::Timestamp, "Clock of the run that ran it last", "timestamp", "Asked at", "检查时间"),
 ];
 
 const CHECK_ROW: [Column; 3] = [
-    ("check_name", ColumnType::String, "Promise that the row breaks", "name", "Check", "检查"),
+    ("check_name", ColumnType::String, "Check that the row fails", "name", "Check", "检查"),
     (
         "row_number",
         ColumnType::Int64,
@@ -173,7 +173,7 @@ impl SystemTable {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Ledger, Self::Quarantine, Self::CheckResult, Self::CheckRow];
 
-    /// Returns whether it tells what the promises came to; otherwise the datasets hold its parts.
+    /// Returns whether it tells of the results of checks; otherwise the datasets hold its parts.
     #[must_use]
     pub fn is_of_checks(self) -> bool {
         matches!(self, Self::CheckResult | Self::CheckRow)

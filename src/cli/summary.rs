@@ -38,8 +38,8 @@ pub(super) fn text(report: &RunReport) -> String {
     report.warnings.iter().for_each(|finding| text.push_str(&finding_text(finding)));
     text.push_str(&moved(report));
     let mut checks = format!("{} passed", counted(report.checks, "check"));
-    if report.not_judged > 0 {
-        checks.push_str(&format!(", {} skipped", report.not_judged));
+    if report.skipped > 0 {
+        checks.push_str(&format!(", {} skipped", report.skipped));
     }
     if !report.warnings.is_empty() {
         checks.push_str(&format!(", {}", counted(report.warnings.len(), "warning")));

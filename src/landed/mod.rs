@@ -48,7 +48,7 @@ pub enum BuildReason {
     References,
     /// Files of it are forgotten or taken back.
     Forgotten,
-    /// It is a promise that was never asked, or that asks something else than before.
+    /// It is a check that never ran, or that checks something else than before.
     Check,
     /// A table that it is made from changed.
     Inputs,
@@ -73,13 +73,13 @@ impl BuildReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
-            Self::Definition => "meaning",
+            Self::Definition => "definition",
             Self::Clock => "clock",
             Self::Files => "files",
             Self::Contract => "contract",
             Self::References => "references",
             Self::Forgotten => "forgotten",
-            Self::Check => "promise",
+            Self::Check => "check",
             Self::Inputs => "inputs",
         }
     }

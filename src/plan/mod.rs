@@ -36,7 +36,7 @@ pub use depth::STACK_BYTES;
 pub use lineage::{Lineage, Origin, lineage, tables_behind};
 pub use metric::{MetricAbout, is_compiled};
 pub use partition::Partitioned;
-pub use places::{WrittenAt, locate, promised_at, said_of};
+pub use places::{WrittenAt, declared_at, locate, said_of};
 pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};
 pub use sql_functions::SqlFunctions;
@@ -57,11 +57,11 @@ pub struct Plan {
     pub datasets: Vec<DatasetStep>,
     /// The stored models in reach of the run, each after what it reads.
     pub models: Vec<ModelStep>,
-    /// The promises in reach of the run, by what makes them: a query of `sql/checks/`, or a model by its contract.
+    /// The checks in reach of the run, by what makes them: a query of `sql/checks/`, or a model by its contract.
     pub checks: Vec<ModelStep>,
     /// Tables of the newest snapshot that the project has no longer.
     pub dropped: Vec<String>,
-    /// Promises of the newest snapshot that the project makes no longer.
+    /// Checks of the newest snapshot that the project has no longer.
     pub forgotten: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ pub struct Scope {
     pub clean: BTreeSet<String>,
     /// Stored models to bring up to date.
     pub models: BTreeSet<String>,
-    /// What makes promises about those: queries of `sql/checks/`, and models by their contracts.
+    /// What declares checks of those: queries of `sql/checks/`, and models by their contracts.
     pub checks: BTreeSet<String>,
 }
 
@@ -154,10 +154,10 @@ pub fn reach(
     };
     let models = of_kind(&Kind::is_stored);
     let mut checks = of_kind(&|kind| kind == Kind::Check);
-    // A promise that leads to another table is asked again when that one moves, wherever its own table lies.
+    // A check that leads to another table runs again when that one changes, wherever its own table lies.
     let is_about = |table: &Table| {
         table.kind.is_stored()
-            && table.checks.iter().any(|promise| promise.inputs.iter().any(|input| models.contains(input)))
+            && table.checks.iter().any(|check| check.inputs.iter().any(|input| models.contains(input)))
     };
     let promising = workspace.tables.iter().filter(|(name, table)| !excluded.contains(*name) && is_about(table));
     checks.extend(promising.map(|(name, _)| name.clone()));
@@ -189,7 +189,7 @@ pub fn plan(workspace: &Workspace, reach: &Scope, inputs: &Inputs) -> Plan {
         }
         models.push(ModelStep { name: name.clone(), build, partitioned: table.partitioned.clone() });
     }
-    // A promise may lead to any table, so all that moves has to be known.
+    // A check may lead to any table, so all that changes has to be known.
     for name in workspace.order.iter().filter(|name| reach.checks.contains(*name)) {
         let Some(table) = workspace.tables.get(name).filter(|table| !table.checks.is_empty()) else { continue };
         let build = build_of_checks(table, inputs, &moving);
@@ -201,7 +201,7 @@ pub fn plan(workspace: &Workspace, reach: &Scope, inputs: &Inputs) -> Plan {
         .iter()
         .flat_map(|snapshot| snapshot.tables.keys().filter(|name| is_gone(name)).cloned())
         .collect();
-    let made: BTreeSet<&str> = workspace.checks().map(|promise| promise.name.as_str()).collect();
+    let made: BTreeSet<&str> = workspace.checks().map(|check| check.name.as_str()).collect();
     let forgotten = inputs
         .snapshot
         .iter()
@@ -241,12 +241,12 @@ fn build_of_model(table: &Table, name: &str, inputs: &Inputs, moving: &BTreeSet<
     }
 }
 
-/// Returns whether some promise of a table or query must be asked, or may have to be.
+/// Returns whether some check of a table or query must run, or may have to.
 fn build_of_checks(table: &Table, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
     let mut may = BTreeSet::new();
     let mut must = None;
-    for promise in &table.checks {
-        match build_of_check(promise, inputs, moving) {
+    for check in &table.checks {
+        match build_of_check(check, inputs, moving) {
             Build::Required(why) => must = must.or(Some(why)),
             Build::IfChanged(moved) => may.extend(moved),
             Build::Skip => {}
@@ -259,18 +259,18 @@ fn build_of_checks(table: &Table, inputs: &Inputs, moving: &BTreeSet<String>) ->
     }
 }
 
-fn build_of_check(promise: &Check, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
+fn build_of_check(check: &Check, inputs: &Inputs, moving: &BTreeSet<String>) -> Build {
     let Some(snapshot) = inputs.snapshot else { return Build::Required(BuildReason::New) };
-    let Some(asked) = snapshot.checks.get(&promise.name) else { return Build::Required(BuildReason::Check) };
-    let moved: Vec<String> = promise.inputs.intersection(moving).cloned().collect();
+    let Some(asked) = snapshot.checks.get(&check.name) else { return Build::Required(BuildReason::Check) };
+    let moved: Vec<String> = check.inputs.intersection(moving).cloned().collect();
     if !moved.is_empty() {
         return Build::IfChanged(moved);
     }
     let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content_hash.clone());
-    let as_before = |as_of| promise.run_hash(as_of, content) == *asked;
+    let as_before = |as_of| check.run_hash(as_of, content) == *asked;
     if as_before(inputs.as_of) {
         Build::Skip
-    } else if promise.uses_clock && as_before(snapshot.as_of) {
+    } else if check.uses_clock && as_before(snapshot.as_of) {
         Build::Required(BuildReason::Clock)
     } else {
         Build::Required(BuildReason::Check)

@@ -94,10 +94,10 @@ pub fn said_of(workspace: &Workspace, model: &str, error: &DataFusionError) -> O
     Some(written(file, super::bind::place_of_quoted(file, query, &said).map(|place| place.bytes), None))
 }
 
-/// Returns where a contract makes a promise, and in it an `expression` of its query.
+/// Returns where a contract declares a check, and in it an `expression` of its query.
 #[must_use]
-pub fn promised_at(workspace: &Workspace, promise: &str, expression: Option<&Expr>) -> Option<WrittenAt> {
-    let (table, rule) = promise.split_once('.')?;
+pub fn declared_at(workspace: &Workspace, check: &str, expression: Option<&Expr>) -> Option<WrittenAt> {
+    let (table, rule) = check.split_once('.')?;
     let contract = workspace.project.contracts.get(table)?;
     let by_name = || contract.checks.iter().find(|check| check.name.text == rule).map(|check| &check.name.bytes);
     let by_column = || {

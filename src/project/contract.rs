@@ -1,4 +1,4 @@
-//! What `schemas/` says: the contract of a landed dataset, and the promises of a published table.
+//! What `schemas/` says: the contract of a landed dataset, and the checks of a published table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -357,7 +357,7 @@ impl std::fmt::Display for ForeignKey {
     }
 }
 
-/// The promises of one published or stored table, or how a query of `sql/checks/` is judged
+/// The checks of one published or stored table, or how a query of `sql/checks/` is judged
 /// (`schemas/models/<name>.toml`).
 ///
 /// - `max_change` is of columns outside the key, and there is a key.
@@ -382,7 +382,7 @@ pub struct ModelContract {
     pub reach: Option<DayReach>,
     /// Rules and words of single columns.
     pub columns: IndexMap<String, ModelColumn>,
-    /// Promises about the table as a whole, in order.
+    /// Checks of the table as a whole, in order.
     pub checks: Vec<CheckDeclaration>,
     /// How the rows of a query of `sql/checks/` are judged.
     pub terms: Terms,

@@ -155,7 +155,7 @@ const PARTS: [Part; 13] = [
         table: "dq_check_result",
         needs: &["check_name", "state"],
         only: "",
-        order: "case when state = 'kept' then 1 else 0 end, check_name",
+        order: "case when state = 'passed' then 1 else 0 end, check_name",
         rows: 1000,
     },
 ];

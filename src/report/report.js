@@ -617,11 +617,11 @@
     checks() {
       const found = grid("checks");
       if (!found) return null;
-      const of = (state) => ({ kept: "green", warned: "amber", broken: "red" }[state] || "unknown");
+      const of = (state) => ({ passed: "green", kept: "green", warned: "amber", broken: "red" }[state] || "unknown");
       const states = unique(found.objects.map((row) => row.state));
       const table = (rows) => tableOf(words("checks"), found.columns.map((column, at) => ({ head: label(column), title: column.description, kind: at === 0 ? "th" : isMeasure(column) ? "n" : column.kind === "string" && column.name === "message" ? "w" : "nb",
         cell: (row) => (column.name === "state" ? mark(of(row.state), "rag", wordOf("checkState", row.state)) : cellText(column, row[column.name])) })), rows, true);
-      const notKept = found.objects.filter((row) => row.state !== "kept");
+      const notKept = found.objects.filter((row) => of(row.state) !== "green");
       return el("div", { class: "card" }, el("dl", { class: "facts" }, states.map((state) => el("div", {}, el("dt", {}, mark(of(state), "rag", wordOf("checkState", state))), el("dd", {}, whole(found.objects.filter((row) => row.state === state).length))))),
         notKept.length > 0 && table(notKept), el("details", {}, el("summary", {}, words("asTable")), table(found.objects)), cutNote(found));
     },

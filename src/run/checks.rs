@@ -30,7 +30,7 @@ impl RunState<'_> {
             Err(error) => return Err(self.with_records(error.into()).await),
         };
         self.report.checks = checked.passed;
-        self.report.not_judged = checked.skipped;
+        self.report.skipped = checked.skipped;
         self.report.warnings.clone_from(&checked.warnings);
         let known: BTreeSet<&str> = workspace.checks().map(|check| check.name.as_str()).collect();
         let stands = |name: &&String| known.contains(name.as_str()) && !checked.results.contains_key(*name);

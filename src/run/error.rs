@@ -23,13 +23,13 @@ use crate::why::WhyError;
 pub enum Exit {
     /// Done, also when there was nothing to do.
     Done = 0,
-    /// The data broke a promise, or a query failed: nothing was published.
+    /// A check or a query failed: nothing was published.
     Data = 1,
     /// The usage, the project or the selection is wrong: nothing ran.
     Usage = 2,
     /// Built, and held: it waits for a release, and readers stay on the tables of before.
     Held = 3,
-    /// Done, and a promise that only warns is broken, where that was to be told apart.
+    /// Done, and a check that only warns failed, where that was to be told apart.
     Warned = 4,
     /// A bug of ours.
     Bug = 70,
@@ -54,7 +54,7 @@ impl Exit {
 /// Why a run stopped. Nothing was published, but for [`RunError::Behind`].
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Built tables break promises.
+    /// Checks of built tables failed.
     #[error("{}, nothing published", broken(.findings))]
     Broken {
         /// Each of them, warnings last.

@@ -18,7 +18,7 @@ const ENDED: Kind = ("last_run_timestamp_seconds", "When the last run ended.");
 const SUCCEEDED: Kind = ("last_success_timestamp_seconds", "When the last run ended that did what it should.");
 const DURATION: Kind = ("duration_seconds", "How long the last run took.");
 const HELD: Kind = ("held", "1 if newer tables than readers see wait for a release, else 0.");
-const WARNINGS: Kind = ("warnings", "Promises that only warn and are broken.");
+const WARNINGS: Kind = ("warnings", "Checks that only warn and failed.");
 const IN_FORCE: Kind = ("in_force_as_of_timestamp_seconds", "The clock of the tables that readers see.");
 const RECORDS: Kind = ("records", "Records of the landed files, by what became of them.");
 const ROWS: Kind = ("rows", "Rows that accepted records made, by what became of them.");
@@ -46,7 +46,7 @@ pub struct Measured<'a> {
 pub struct Standing {
     /// Whether newer tables wait for a release.
     pub is_held: bool,
-    /// How many promises are broken that only warn.
+    /// How many checks failed that only warn.
     pub warnings: usize,
     /// The clock of the current tables.
     pub in_force_as_of: Option<DateTime<Utc>>,

@@ -51,7 +51,7 @@ pub enum Event {
     },
     /// A model has been built.
     Built(TableReport),
-    /// Promises are being asked about.
+    /// Checks are running.
     Checking {
         /// How many tables and checks.
         checks: usize,
@@ -92,13 +92,13 @@ pub struct RunReport {
     pub left: Vec<LeftFile>,
     /// The tables that it built, in order.
     pub tables: Vec<TableReport>,
-    /// How many promises it asked about and found kept.
+    /// How many checks it ran that passed.
     pub checks: usize,
-    /// How many it could not judge for want of rows.
-    pub not_judged: usize,
-    /// The promises that it found broken and that only warn.
+    /// How many it skipped for want of rows.
+    pub skipped: usize,
+    /// The checks that failed and only warn.
     pub warnings: Vec<FailedCheck>,
-    /// The promises that an earlier run found broken, that only warn, and that it had no reason to ask again.
+    /// The checks that failed in an earlier run, that only warn, and that it had no reason to run again.
     pub standing_warnings: Vec<String>,
     /// The numbers that moved by more than was agreed, so that what it built waits.
     pub moved: Vec<ExceededChange>,
@@ -228,7 +228,7 @@ impl RunReport {
             left: Vec::new(),
             tables: Vec::new(),
             checks: 0,
-            not_judged: 0,
+            skipped: 0,
             warnings: Vec::new(),
             standing_warnings: Vec::new(),
             moved: Vec::new(),
@@ -265,7 +265,7 @@ impl RunReport {
         if self.held.is_some() { Exit::Held } else { Exit::Done }
     }
 
-    /// Returns the promises that are broken and only warn: those found by this run, and those of before that still stand.
+    /// Returns the checks that failed and only warn: those found by this run, and those of before that still stand.
     #[must_use]
     pub fn all_warnings(&self) -> Vec<&str> {
         let found = self.warnings.iter().map(|finding| finding.check.as_str());

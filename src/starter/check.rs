@@ -70,7 +70,7 @@ fn asked_of(workspace: &Workspace, table: &str) -> Result<String, StarterError> 
     let fields = model.schema.fields();
     let may_come = |field: &Field| TO_COME.iter().any(|word| field.name().contains(word));
     let time = fields.iter().find(|field| is_time(field.data_type()) && !may_come(field));
-    let (promise, condition) = if let Some(field) = time {
+    let (rule, condition) = if let Some(field) = time {
         let name = sql_name(field.name());
         let day = match field.data_type() {
             DataType::Timestamp(..) => format!("local_day({name}, $reporting_zone)"),
@@ -88,7 +88,7 @@ fn asked_of(workspace: &Workspace, table: &str) -> Result<String, StarterError> 
     };
     let import = import_name(table);
     Ok(format!(
-        "-- {promise}\nwith\n\n{import} as (\n\n    select * from {table}\n\n)\n\nselect * from {import}\n\nwhere {condition}\n"
+        "-- {rule}\nwith\n\n{import} as (\n\n    select * from {table}\n\n)\n\nselect * from {import}\n\nwhere {condition}\n"
     ))
 }
 

@@ -59,7 +59,7 @@ pub struct Garbage {
     pub in_use: usize,
     /// How many files of rows.
     pub data_files: usize,
-    /// How many states of tables, and files of what promises came to.
+    /// How many states of tables, and files of results of checks.
     pub states: usize,
     /// The bytes of all these files.
     pub bytes: u64,

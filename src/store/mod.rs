@@ -3,7 +3,7 @@
 //! ```text
 //! data/<table>/all/<id>.parquet   rows; written once, never renamed, never changed
 //! tables/<table>/<digest>.json    states of tables, named by the digest of their bytes
-//! checks/<digest>.json            what every promise came to
+//! checks/<digest>.json            the results of checks
 //! snapshots/<digest>.json         table → state; admitted files are in the states of datasets
 //! refs/main                       the one thing that changes
 //! published/                      what BI tools open; derived from the reference
@@ -341,12 +341,12 @@ impl Store {
         parse(&path, bytes)
     }
 
-    /// Returns what every promise of a snapshot came to.
+    /// Returns the results of the checks of a snapshot.
     pub fn outcomes(&self, id: &Digest) -> Result<CheckResults, StoreError> {
         self.read_named(&self.root.join(check_results_path(id)), id)
     }
 
-    /// Stores what every promise came to, and returns the digest that names it.
+    /// Stores the results of checks, and returns the digest that names it.
     pub fn put_check_results(&self, outcomes: &CheckResults) -> Result<Digest, StoreError> {
         self.put("checks", outcomes)
     }
@@ -550,7 +550,7 @@ fn state_path(table: &str, state: &Digest) -> String {
     format!("tables/{table}/{state}.json")
 }
 
-/// Returns where in a warehouse it lies what the promises of a snapshot came to.
+/// Returns where in a warehouse the results of the checks of a snapshot lie.
 fn check_results_path(id: &Digest) -> String {
     format!("checks/{id}.json")
 }

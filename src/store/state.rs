@@ -38,11 +38,11 @@ pub struct Snapshot {
     pub as_of: DateTime<Utc>,
     /// Every table, by name.
     pub tables: BTreeMap<String, TableEntry>,
-    /// Of every promise, the fingerprint with which it was asked last. None of them stood in the way.
+    /// Of every check, the digest with which it ran last. None of them stood in the way.
     pub checks: BTreeMap<String, Digest>,
-    /// The promises that were broken and only warn, so that a run that asks nothing can say so.
+    /// The checks that failed and only warn, so that a run that runs none can say so.
     pub warned: BTreeSet<String>,
-    /// The digest that names what every promise came to; see [`CheckResults`].
+    /// The digest that names the results of checks; see [`CheckResults`].
     #[serde(rename = "outcomes")]
     pub check_results: Digest,
 }
@@ -50,43 +50,43 @@ pub struct Snapshot {
 /// Result of every check when it last ran, by name.
 pub type CheckResults = BTreeMap<String, CheckResult>;
 
-/// What a promise came to.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckResult {
-    /// The table that promises it.
+    /// The table that declares it.
     pub table: Option<String>,
     /// What was asked.
     pub kind: String,
-    /// What it would mean if it were broken.
+    /// What it means if it fails.
     pub severity: Severity,
     /// What it came to.
     pub state: CheckStatus,
-    /// How many rows break it.
+    /// How many rows fail it.
     pub failing_rows: u64,
-    /// How many it was asked of, where that is known.
+    /// How many it looked at, where that is known.
     pub tested_rows: Option<u64>,
-    /// What is allowed to break it.
+    /// How much may fail it.
     pub threshold: Option<String>,
-    /// What it promises.
+    /// What it checks.
     pub message: String,
-    /// The logical clock of the run that asked.
+    /// The logical clock of the run that ran it.
     #[serde(with = "crate::instant")]
     pub asked_at: DateTime<Utc>,
-    /// The first rows that break it, each a JSON object.
+    /// The first rows that fail it, each a JSON object.
     pub rows: Vec<String>,
 }
 
-/// How a promise stands in published tables.
+/// What became of a check whose tables are published. It is stored by the words of the first version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
-    /// No more rows break it than may.
+    /// No more rows fail it than may.
     #[serde(rename = "kept")]
     Passed,
-    /// It is broken, and only warns.
+    /// It failed, and only warns.
     Warned,
-    /// Too little was there to judge by.
+    /// There were too few rows to judge by.
     #[serde(rename = "not_judged")]
     Skipped,
 }
@@ -96,9 +96,9 @@ impl CheckStatus {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Passed => "kept",
+            Self::Passed => "passed",
             Self::Warned => "warned",
-            Self::Skipped => "not_judged",
+            Self::Skipped => "skipped",
         }
     }
 }

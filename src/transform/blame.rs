@@ -26,7 +26,7 @@ use futures::StreamExt;
 use serde::Serialize;
 
 use crate::engine::{shortest, unchecked};
-use crate::plan::{PlainError, Workspace, WrittenAt, computable, is_of_the_query, locate, plain, promised_at, said_of};
+use crate::plan::{PlainError, Workspace, WrittenAt, computable, declared_at, is_of_the_query, locate, plain, said_of};
 use crate::tables::QueryContext;
 
 /// How long the expression that failed is looked for.
@@ -115,7 +115,7 @@ pub struct Blame {
 impl Blame {
     /// What is known of an error by its words alone.
     fn by_words(workspace: &Workspace, name: &str, error: &DataFusionError) -> Self {
-        let written = said_of(workspace, name, error).or_else(|| promised_at(workspace, name, None));
+        let written = said_of(workspace, name, error).or_else(|| declared_at(workspace, name, None));
         let told = plain(error);
         Self { told, written, values: Vec::new(), source: None, is_by_many: false, records: None }
     }
@@ -363,7 +363,7 @@ impl Search<'_> {
 
     fn written(self, step: &Step, expression: &Expr) -> Option<WrittenAt> {
         let in_query = locate(self.workspace, &step.owner, expression);
-        in_query.or_else(|| promised_at(self.workspace, self.name, Some(expression)))
+        in_query.or_else(|| declared_at(self.workspace, self.name, Some(expression)))
     }
 
     /// Computes the aggregates and windows of a step one by one.

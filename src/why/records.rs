@@ -1,6 +1,6 @@
 //! From rows of a query that is not, or not yet, a published table to the records that landed.
 //!
-//! Rows that make an expression fail, or that break a promise, are told by the plan that returns them. It is evaluated step
+//! Rows that make an expression fail, or that fail a check, are told by the plan that returns them. It is evaluated step
 //! by step, as the query of a table is, and what it was made of is followed on from there; only by way of tables from which
 //! the columns come that are asked about, so that what was only joined to them is not told.
 

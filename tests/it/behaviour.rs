@@ -209,7 +209,7 @@ fn one_line_declares_what_an_event_is() {
     assert_eq!(scratch.rows(converted), ["1.0"]);
     assert_eq!(
         scratch.rows("select state from dq_check_result where check_name = 'assert_event_names_are_known'"),
-        ["kept"]
+        ["passed"]
     );
 }
 

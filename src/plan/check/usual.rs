@@ -1,4 +1,4 @@
-//! A promise that the newest days are like the days before them.
+//! A check that the newest days are like the days before them.
 //!
 //! Half a day looks like a collapse. A table that says of its rows whether they are complete (`is_complete`) is asked
 //! about its complete days alone, as those that are judged and as those they are compared with.

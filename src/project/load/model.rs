@@ -1,4 +1,4 @@
-//! Reads `schemas/models/<name>.toml`: what a published or stored table promises, or how a query of `sql/checks/` is
+//! Reads `schemas/models/<name>.toml`: the checks of a published or stored table, or how a query of `sql/checks/` is
 //! judged.
 
 use std::collections::BTreeMap;
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_promise_is_checked_where_it_stands() {
+    fn each_check_is_read_where_it_stands() {
         let cases = [
             ("stored = true", "1:10 E0107 tables in `sql/marts/` are always stored @true"),
             (
