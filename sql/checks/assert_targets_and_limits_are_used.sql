@@ -1,6 +1,7 @@
 -- Lines of kpi_targets.csv and kri_thresholds.csv that say something of nothing: a
 -- metric that is not declared, a scope that no row has, an indicator that
--- nothing measures. Of a scope nothing is said while its feed has no rows.
+-- nothing measures; and targets that stand in the wrong order. Of a scope
+-- nothing is said while its feed has no rows.
 with
 
 files as (
@@ -120,14 +121,27 @@ lines as (
 
     union all
 
-    -- A line that does not fit its contract is quarantined as it lands.
     select
-        dataset,
-        concat('line ', cast(line as varchar)) as line,
-        message as finding
-    from dq_quarantine
-    where dataset in ('kpi_targets', 'kri_thresholds')
-        and reason = 'E_FK'
+        'kpi_targets' as dataset,
+        concat(
+            metric_id, ', ', scope_type, ', ', scope_id, ', ',
+            cast(valid_from as varchar)
+        ) as line,
+        concat(
+            'floor ', coalesce(cast(floor_value as varchar), 'none'),
+            ', target ', cast(target as varchar),
+            ' and stretch ', coalesce(cast(stretch as varchar), 'none'),
+            ' are out of order where ', direction, ' is better'
+        ) as finding
+    from dim_kpi_target
+    where (
+        direction = 'higher'
+        and (floor_value > target or target > stretch)
+    )
+    or (
+        direction = 'lower'
+        and (floor_value < target or target < stretch)
+    )
 
 ),
 

@@ -6,6 +6,7 @@
 mod ema;
 mod json_text;
 mod local_day;
+pub(crate) mod median;
 mod robust_z;
 mod seconds_between;
 mod session_start;
@@ -42,6 +43,7 @@ pub fn register(session: &SessionContext) {
     session.register_udf(robust_z::robust_z());
     session.register_udf(seconds_between::seconds_between());
     session.register_udf(wilson::wilson_lower());
+    session.register_udaf(median::median());
     session.register_udaf(sum::sum());
     session.register_udwf(ema::ema());
     session.register_udwf(session_start::session_start());

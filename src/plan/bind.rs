@@ -28,6 +28,7 @@ use super::words::{instead_of, kind, of_arguments, of_side, plain_text};
 use super::{using, warn};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean, nearest};
 use crate::engine::{ORDERED_AGGREGATES, read_only};
+use crate::functions;
 use crate::project::{Model, Variable, timestamp};
 
 /// Aggregates whose result depends on the order in which they see rows, whatever an ORDER BY says.
@@ -42,8 +43,8 @@ const CLOCK_WORDS: [&str; 7] =
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) plan: LogicalPlan,
-    /// Whether it merges columns in another way than the engine does.
-    pub(super) merges: bool,
+    /// What earlier programs made other rows of, of the same text.
+    pub(super) mended: Vec<String>,
     /// What it can hardly mean.
     pub(super) warnings: Diagnostics,
 }
@@ -86,7 +87,12 @@ pub(super) fn bind(
             mistakes.extend(unordered_windows(file, query, &plan));
             mistakes.extend(refuse::refused(file, query, &plan));
             let warnings = warn::warnings(file, query, &plan);
-            mistakes.into_result(Planned { plan, merges, warnings })
+            let takes_decimals = functions::median::is_of_decimals(&plan).unwrap_or(false);
+            // They are hashed, and stay as they are.
+            let mended = [(merges, "merged columns"), (takes_decimals, "medians of decimals")];
+            let mended =
+                mended.into_iter().filter(|(is_mended, _)| *is_mended).map(|(_, what)| what.to_owned()).collect();
+            mistakes.into_result(Planned { plan, mended, warnings })
         }
         Err(error) => {
             mistakes.extend(translate(session, file, query, &error));

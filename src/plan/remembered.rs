@@ -19,16 +19,16 @@ pub(super) struct Remembered {
     columns: Vec<(String, String, bool)>,
     /// What is proved of its partitions, where anybody asks.
     pub(super) proof: Option<Proof>,
-    /// Whether an outer join of it merges columns as the standard says, and not as the engine does.
-    pub(super) merges: bool,
+    /// What earlier programs made other rows of, of the same text.
+    pub(super) mended: Vec<String>,
 }
 
 impl Remembered {
     /// Returns what is to be remembered of a model, unless its columns cannot be read back as they are.
-    pub(super) fn of(schema: &Schema, proof: Option<&Proof>, merges: bool) -> Option<Self> {
+    pub(super) fn of(schema: &Schema, proof: Option<&Proof>, mended: &[String]) -> Option<Self> {
         let column = |field: &Arc<Field>| (field.name().clone(), field.data_type().to_string(), field.is_nullable());
         let columns = schema.fields().iter().map(column).collect();
-        let remembered = Self { columns, proof: proof.cloned(), merges };
+        let remembered = Self { columns, proof: proof.cloned(), mended: mended.to_vec() };
         (remembered.schema()?.as_ref() == schema).then_some(remembered)
     }
 

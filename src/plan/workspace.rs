@@ -90,8 +90,8 @@ struct Bound {
     schema: SchemaRef,
     /// What is proved of its partitions, where anybody asks.
     proof: Option<Proof>,
-    /// Whether an outer join of it merges columns as the standard says, and not as the engine does.
-    merges: bool,
+    /// What earlier programs made other rows of, of the same text.
+    mended: Vec<String>,
     /// What its SQL can hardly mean.
     warnings: Diagnostics,
     /// Its query over stored tables, where it was tried.
@@ -423,12 +423,12 @@ impl<'a> Binding<'a> {
             && let Some(known) = tried.bound_before(key)
             && let Some(schema) = known.schema()
         {
-            let Remembered { proof, merges, .. } = known.clone();
+            let Remembered { proof, mended, .. } = known.clone();
             let warnings = Diagnostics::default();
-            return Ok(Bound { kind, schema, proof, merges, warnings, whole: None, key: Some(key.clone()) });
+            return Ok(Bound { kind, schema, proof, mended, warnings, whole: None, key: Some(key.clone()) });
         }
         self.probe_metrics(model)?;
-        let bind::Planned { plan, merges, warnings } =
+        let bind::Planned { plan, mended, warnings } =
             bind::bind(&self.state, &model.file, query, |name| self.value(name))?;
         let schema = if kind.is_stored() {
             bind::stored_schema(model, query, plan.schema().as_arrow())?
@@ -439,11 +439,11 @@ impl<'a> Binding<'a> {
         let whole = self.tried.map(|tried| self.try_one(tried, model, query, &plan)).transpose()?;
         if let (Some(tried), Some(key)) = (self.tried, &key)
             && warnings.is_empty()
-            && let Some(remembered) = Remembered::of(&schema, proof.as_ref(), merges)
+            && let Some(remembered) = Remembered::of(&schema, proof.as_ref(), &mended)
         {
             tried.bound(key, remembered);
         }
-        Ok(Bound { kind, schema, proof, merges, warnings, whole, key })
+        Ok(Bound { kind, schema, proof, mended, warnings, whole, key })
     }
 
     fn value(&self, variable: &str) -> Option<Variable> {
@@ -566,7 +566,7 @@ impl<'a> Binding<'a> {
     /// Adds a model that was bound, for those of later waves to read; `nothing_followed` says that before its wave no
     /// table had partitions.
     fn add(&mut self, name: &str, query: Query, bound: Bound, nothing_followed: bool) {
-        let Bound { kind, schema, proof, whole, merges, warnings, key } = bound;
+        let Bound { kind, schema, proof, whole, mended, warnings, key } = bound;
         self.workspace.warnings.extend(warnings);
         if let (Kind::View, Some(whole)) = (kind, whole) {
             self.views.insert(name.to_owned(), Arc::new(whole));
@@ -577,9 +577,8 @@ impl<'a> Binding<'a> {
         }
         self.usable.insert(name.to_owned());
         let mut table = self.describe(name, kind, query, schema);
-        if merges {
-            // Programs that left it to the engine made other rows of the same text.
-            let mut meaning = Parts::of("merged columns");
+        for what in mended {
+            let mut meaning = Parts::of(&what);
             meaning.add(table.definition_hash.as_str());
             table.definition_hash = meaning.digest();
         }
@@ -862,8 +861,8 @@ fn check_read(project: &Project, model: &Model, read: &Located, mistakes: &mut D
         }
     } else if let Some(other) = project.models.get(name) {
         if !model.layer.may_read(other.layer) {
-            let allowed: Vec<&str> =
-                Layer::ALL.into_iter().filter(|layer| model.layer.may_read(*layer)).map(Layer::folder).collect();
+            let layers = Layer::ALL.into_iter().chain([Layer::Metrics]);
+            let allowed: Vec<&str> = layers.filter(|layer| model.layer.may_read(*layer)).map(Layer::folder).collect();
             let help = match model.layer {
                 Layer::Base => "a base model reads landed datasets and other base models".to_owned(),
                 Layer::Staging => {

@@ -25,6 +25,8 @@ pub struct Metric {
     pub formula: Formula,
     /// The rows that it is counted from; of metrics of metrics, none.
     pub rows: Option<MetricRows>,
+    /// The keys about rows that stand in its own table, and not in that of its area.
+    pub own_keys: Vec<Located>,
     /// A condition on rows that keep their period from being complete.
     pub open: Option<Located>,
     /// The days for which a scope without rows stands as it stood last, where one is looked for across scopes.

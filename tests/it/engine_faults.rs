@@ -273,6 +273,21 @@ const FAULTS: &[Fault] = &[
         ours: Refused("E0311"),
     },
     Fault {
+        about: "the median of decimals has no more digits than they have",
+        sql: "select median(d) as r from (values (cast(8.68 as decimal(10, 2))), (cast(-1.43 as decimal(10, 2)))) as t(d)",
+        wrong: &["3.62"],
+        ours: Right(&["3.625"]),
+    },
+    Fault {
+        about: "so it is in groups, of different values and in windows",
+        sql: "select median(d) as g, median(distinct d) as q, \
+              (select max(m) from (select median(d) over (order by d rows between 1 preceding and current row) as m \
+              from amounts) as w where m < 1.25) as w \
+              from amounts where d > 1.2345 group by d < 9",
+        wrong: &["1.2449 1.2449 1.2449"],
+        ours: Right(&["1.24495 1.24495 1.24495"]),
+    },
+    Fault {
         about: "a part of a length of time is whole, the seconds of its epoch too",
         sql: "select extract(epoch from b - a) as r from spans order by b",
         wrong: &["12.0", "90000.0"],

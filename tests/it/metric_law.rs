@@ -190,8 +190,7 @@ impl Aggregate {
             Function::Rest => return format!("{} - {}", of("count(*)", None), of("sum(amount)", None)),
             Function::Count => "count(*)",
             Function::Sum => "sum(amount)",
-            // Of decimals the engine cuts a median to their scale.
-            Function::Median => "median(cast(amount as double))",
+            Function::Median => "median(amount)",
             Function::Middle => "percentile_cont(0.5) within group (order by amount)",
             Function::Distinct => "count(distinct buyer)",
             Function::Max => "max(amount)",

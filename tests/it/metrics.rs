@@ -93,3 +93,38 @@ fn a_percentile_rests_on_the_values_that_it_puts_in_order() {
         assert_eq!(day.rsplit(',').next(), Some(n.to_string().as_str()), "{value}: {day}");
     }
 }
+
+#[test]
+fn a_mean_and_a_median_of_decimals_are_not_cut() {
+    // Amounts of 1.00, 1.00, 0.00 and 8.68 and costs of 8.68 and -1.43.
+    let rows = "2024-06-03,a,1.00,8.68\n2024-06-03,a,1.00,-1.43\n2024-06-03,a,0.00,\n";
+    for (value, is) in [
+        ("median(cost)", 3.625),
+        ("median(distinct cost)", 3.625),
+        ("percentile_cont(cost, 0.5)", 3.625),
+        ("avg(amount)", 0.666_667),
+        ("avg(distinct amount) + avg(amount)", 1.166_667),
+        ("mean(amount) filter (where kind = 'a')", 0.666_667),
+    ] {
+        let [days, weeks, _] = values(&shop(rows, &format!("value = \"{value}\"\n")));
+        for line in [&days[0], &weeks[0]] {
+            assert_eq!(line.split(',').nth(1), Some(format!("{is:?}").as_str()), "{value}: {line}");
+        }
+    }
+}
+
+#[test]
+fn metrics_of_one_table_stand_side_by_side_whatever_they_cast() {
+    let rows = "2024-06-03,a,1.50,8.68\n2024-06-03,a,1.00,-1.43\n";
+    let scratch = shop(rows, "value = \"max(amount)\"\n");
+    let metrics =
+        ["max(cast(amount as bigint))", "max(cast(amount as double))", "avg(amount)", "avg(cast(amount as bigint))"];
+    let mut text = std::fs::read_to_string(scratch.path("schemas/metrics/shop.toml")).unwrap();
+    for (number, value) in metrics.iter().enumerate() {
+        text.push_str(&format!("[y{number}]\nvalue = \"{value}\"\nunit = \"yuan\"\nen = \"Y\"\n"));
+    }
+    scratch.write("schemas/metrics/shop.toml", &text);
+    let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01T00:00:00Z"]).exits(0);
+    let days = scratch.rows("select metric_id, value from metric_day order by metric_id");
+    assert_eq!(days, ["shop_x,1.5", "shop_y0,1.0", "shop_y1,1.5", "shop_y2,1.25", "shop_y3,1.0"]);
+}

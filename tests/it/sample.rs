@@ -105,3 +105,41 @@ fn a_job_reaches_what_it_names_and_all_that_depends_on_it() {
     let tables = scratch.rows("select count(*) from kpi_market_daily");
     assert_eq!(tables, ["12249"]);
 }
+
+#[test]
+fn what_is_wrong_with_targets_and_limits_is_told() {
+    let scratch = shipped();
+    let append = |file: &str, line: &str| {
+        let path = format!("data-samples/governance/{file}.csv");
+        let text = std::fs::read_to_string(scratch.path(&path)).unwrap();
+        scratch.write(&path, &format!("{text}{line}\n"));
+    };
+    let lines = |file: &str| {
+        let path = scratch.path(&format!("data-samples/governance/{file}.csv"));
+        std::fs::read_to_string(path).unwrap().lines().count()
+    };
+    let targets = lines("kpi_targets");
+    append("kpi_targets", "support_created,total,all,2024-01-01,,higher,50,60,40,,,");
+    append("kpi_targets", "support_solved,total,all,2024-01-01,,higher,50,,,-0.25,,");
+    append("kpi_targets", "agent_reopen_rate,group,chat,2024-01-01,,lower,0.08,0.2,0.03,0.35,,");
+    append("kpi_targets", "support_backlog,total,all,2024-01-01,,band,50,,,,90,40");
+    let said = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(0);
+    for told in [
+        "line support_created, total, all, 2024-01-01, finding floor 60.0000, target 50.0000 and stretch 40.0000 are out \
+         of order where higher is better",
+        "warned[assert_scorecard_weights_are_whole]",
+        "scope_type agent, scope_id agent_01, weight 1.25",
+    ] {
+        assert!(said.stderr.contains(told), "{told}\n{}", said.stderr);
+    }
+    let quarantined = "select line, reason, field from dq_quarantine where dataset = 'kpi_targets' and line >";
+    let (negative, band) = (targets + 2, targets + 4);
+    assert_eq!(
+        scratch.rows(&format!("{quarantined} {targets} order by line")),
+        [format!("{negative},E_RANGE,weight"), format!("{band},E_RULE,band_is_in_order")]
+    );
+    // Amber beyond red: nothing is judged by it, and nothing published.
+    append("kri_thresholds", "support_created,More than usual,operational,higher,90,60,support");
+    let said = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01"]).exits(1);
+    assert!(said.stderr.contains("failed[dim_kri_threshold.red_is_worse]"), "{}", said.stderr);
+}

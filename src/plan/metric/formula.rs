@@ -5,13 +5,13 @@
 //! it has none would be missing in longer periods. Arithmetic of metrics names them, with trailing windows and
 //! scopes that SQL has no words for: `solved over 28 days`, `dau over 28 days before`, `min(drawdown by instrument)`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{ControlFlow, Range};
 
 use datafusion::execution::context::SessionState;
 use datafusion::sql::sqlparser::ast::{
     self, BinaryOperator, CastKind, DuplicateTreatment, Expr, FunctionArg, FunctionArgExpr, FunctionArguments,
-    visit_expressions_mut,
+    visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -63,10 +63,51 @@ pub(super) fn aggregate(text: &str) -> Aggregate {
     });
     let values = call.filter(|_| !is_count).and_then(counted_values);
     let adds_up = adds_up(&expression);
-    let mut filled = expression.clone();
-    let sql =
-        if adds_up == AddsUp::Sum && fill_sums(&mut filled, false) { filled.to_string() } else { text.to_owned() };
+    let mut mended = expression.clone();
+    let is_filled = adds_up == AddsUp::Sum && fill_sums(&mut mended, false);
+    let is_mended = divide_sums(&mut mended) || is_filled;
+    let sql = if is_mended { mended.to_string() } else { text.to_owned() };
     Aggregate { sql, adds_up, is_count, distinct, values }
+}
+
+/// Divides sums where a mean is taken, because the engine cuts means of decimals; returns whether there are any.
+fn divide_sums(expression: &mut Expr) -> bool {
+    let mut is_changed = false;
+    let _ = visit_expressions_mut(expression, |part| {
+        if let Expr::Function(mean) = part
+            && ["avg", "mean"].iter().any(|name| is_called(mean, name))
+        {
+            let called = |name: &str| ast::Function { name: vec![ast::Ident::new(name)].into(), ..mean.clone() };
+            let count = counted_values(mean).filter(|_| !is_distinct(mean));
+            let count = count.unwrap_or_else(|| called("count").to_string());
+            if let Some(divided) = parsed(&format!("(cast({} as double) / {count})", called("sum"))) {
+                *part = divided;
+                is_changed = true;
+            }
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    is_changed
+}
+
+/// Returns the calls in an expression by the names that the engine knows them by, which leave casts out: two calls of
+/// one name cannot stand side by side.
+pub(super) fn named_calls(sql: &str) -> BTreeMap<String, String> {
+    let mut calls = BTreeMap::new();
+    let _ = visit_expressions(&parsed(sql), |part| {
+        if let Expr::Function(_) = part {
+            let mut named = part.clone();
+            let _ = visit_expressions_mut(&mut named, |inner| {
+                while let Expr::Cast { expr, .. } | Expr::Nested(expr) = inner {
+                    *inner = expr.as_ref().clone();
+                }
+                ControlFlow::<()>::Continue(())
+            });
+            calls.insert(named.to_string().to_lowercase(), part.to_string().to_lowercase());
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    calls
 }
 
 /// Puts 0 in the place of sums without values that stand beside others, in an expression that adds up; returns whether
@@ -140,8 +181,7 @@ fn counted_values(call: &ast::Function) -> Option<String> {
     Some(format!("count({}){filter}", uncast(of)))
 }
 
-/// A cast has as many values as what it is of; and the engine calls both by one name, so that they cannot stand side by
-/// side.
+/// A cast has as many values as what it is of, and so they are counted by one call.
 fn uncast(expression: &Expr) -> &Expr {
     match expression {
         Expr::Nested(inner) => uncast(inner),

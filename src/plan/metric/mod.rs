@@ -3,7 +3,7 @@
 //!
 //! | table | one row per | made from |
 //! |---|---|---|
-//! | `metric_<table>_day` (stored) | day, metric and scope that has rows | a table, one scan |
+//! | `metric_<table>_day` (stored) | day, metric and scope that has rows | a table: one scan for all metrics whose rows and scopes are the same |
 //! | `metric_<table>_spans` (stored) | day, metric and scope on which something changes | a table: stocks, and windows over rows |
 //! | `metric_<table>_week`, `_month` (stored) | period, metric and scope that has rows | a table: what does not add up |
 //! | `metric_counted` (stored) | day, metric and scope of every series | the above |

@@ -6,11 +6,17 @@ use std::ops::Range;
 use datafusion::execution::context::SessionState;
 
 use super::formula::{self, AddsUp, Aggregate, Arithmetic, Names, Operand, Over, replace_word};
+use super::rows::scope_columns;
 use super::series::divisor;
 use super::{Counted, scope_types};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::plan::{graph, query};
-use crate::project::{DayCount, Formula, Layer, Located, Metric, MetricTime, NumberOfDays, Project, Spine, Variable};
+use crate::project::{
+    DayCount, Formula, Layer, Located, Metric, MetricRows, MetricTime, NumberOfDays, Project, Spine, Variable,
+};
+
+/// The columns that a type of 32 bits with a sign tells apart.
+const MOST_SCOPE_COLUMNS: usize = 31;
 
 /// A metric whose expressions have been read.
 #[derive(Debug)]
@@ -128,6 +134,13 @@ impl Resolved<'_> {
             Kind::Arithmetic { .. } => None,
         };
         self.metric.sample.as_ref().map(|sample| sample.text.clone()).or(values)
+    }
+
+    /// Returns the calls that count it, by the names that the engine knows them by.
+    pub(super) fn calls(&self) -> BTreeMap<String, String> {
+        let Kind::Rows { numerator, denominator } = &self.kind else { return BTreeMap::new() };
+        let sides = std::iter::once(numerator).chain(denominator).map(|of| of.sql.clone());
+        sides.chain(self.sample()).flat_map(|sql| formula::named_calls(&sql)).collect()
     }
 
     /// Returns the operands of its arithmetic.
@@ -345,6 +358,16 @@ fn mixed(metric: &Resolved<'_>) -> Diagnostic {
         .help("write `by <scope>` to each of its metrics, or to none")
 }
 
+/// Returns whether a key about rows would do nothing in a metric of other metrics.
+fn is_idle(metric: &Metric, key: &str) -> bool {
+    match key {
+        // It takes away the rows of the area.
+        "from" => metric.rows.is_some(),
+        "over" => !matches!(metric.formula, Formula::Of { .. }),
+        _ => true,
+    }
+}
+
 /// Returns what is wrong with a key that would do nothing.
 fn idle_key(metric: &Metric, kind: &Kind, counted: &Counted) -> Option<Diagnostic> {
     let is_arithmetic = matches!(kind, Kind::Arithmetic { .. });
@@ -376,6 +399,15 @@ fn idle_key(metric: &Metric, kind: &Kind, counted: &Counted) -> Option<Diagnosti
                 "remove it",
             );
         }
+    }
+    if is_arithmetic && let Some(key) = metric.own_keys.iter().find(|key| is_idle(metric, &key.text)) {
+        let help = match key.text.as_str() {
+            "over" => "write the window to a metric, as in `solved over 28 days`",
+            "settle" => "write it to the metrics that this one is made of: it is complete when all of them are",
+            _ => "remove it: its days and scopes are those of the metrics that it is made of",
+        };
+        let message = format!("`{}` is of metrics that are counted from rows", key.text);
+        return refuse(&key.bytes, &message, help);
     }
     let is_observed = metric.rows.as_ref().is_some_and(|rows| rows.spine == Spine::Observed);
     let is_balance = metric.rows.as_ref().is_some_and(|rows| matches!(rows.time, MetricTime::Balance(_)));
@@ -417,6 +449,15 @@ fn at(metric: &Metric, message: impl Into<String>) -> Diagnostic {
     Diagnostic::new(Code::MetricFormula, metric.file.at(word.bytes.clone()), message)
 }
 
+/// The engine tells scopes apart by a bit for each column.
+fn scopes_fit(metric: &Metric, rows: &MetricRows) -> Result<(), Diagnostic> {
+    let count = scope_columns(rows).len();
+    let Some(last) = rows.by.last().filter(|_| count > MOST_SCOPE_COLUMNS) else { return Ok(()) };
+    let message = format!("the scopes have {count} columns, and {MOST_SCOPE_COLUMNS} is the limit");
+    Err(Diagnostic::new(Code::MetricFormula, metric.file.at(last.name.bytes.clone()), message)
+        .help("take scopes out of `by`, or put some of them into a metric of another area"))
+}
+
 struct Reader<'a> {
     names: Known<'a>,
     session: &'a SessionState,
@@ -427,6 +468,7 @@ impl Reader<'_> {
         if let Some(rows) = &metric.rows {
             self.table(metric, &rows.from)?;
             rows.feed.iter().try_for_each(|feed| self.table(metric, feed))?;
+            scopes_fit(metric, rows)?;
         }
         self.syntax(metric)?;
         let settle = metric.settle.as_ref().map_or(Ok(0), |days| self.days(metric, days))?;

@@ -1,7 +1,7 @@
 //! The SQL that counts metrics from the rows of one table: one scan for all that are alike, one row for each period,
 //! scope and metric.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::resolve::{Kind, Resolved};
@@ -15,6 +15,8 @@ pub(super) struct Group<'a> {
     pub(super) rows: &'a MetricRows,
     pub(super) counted: Counted,
     pub(super) metrics: Vec<&'a Resolved<'a>>,
+    /// Their calls, by the names that the engine knows them by.
+    calls: BTreeMap<String, String>,
 }
 
 /// Groups metrics that can be counted in one scan, in the order in which they come.
@@ -22,12 +24,20 @@ pub(super) fn groups<'a>(metrics: &[&'a Resolved<'a>]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for metric in metrics {
         let Some(rows) = &metric.metric.rows else { continue };
+        let calls = metric.calls();
         let is_alike = |group: &&mut Group<'_>| {
-            same_text(group.rows, rows) && group.counted == metric.counted && group.counted.is_shared()
+            let mut known = calls.iter().filter_map(|(name, call)| Some((call, group.calls.get(name)?)));
+            same_text(group.rows, rows)
+                && group.counted == metric.counted
+                && group.counted.is_shared()
+                && known.all(|(call, other)| call == other)
         };
         match groups.iter_mut().find(is_alike) {
-            Some(group) => group.metrics.push(metric),
-            None => groups.push(Group { rows, counted: metric.counted.clone(), metrics: vec![metric] }),
+            Some(group) => {
+                group.metrics.push(metric);
+                group.calls.extend(calls);
+            }
+            None => groups.push(Group { rows, counted: metric.counted.clone(), metrics: vec![metric], calls }),
         }
     }
     groups
@@ -71,9 +81,38 @@ pub(super) fn select(table: &str, groups: &[Group<'_>], grain: Grain) -> String 
 
 /// A column by which scopes are told apart, and which copy of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Column<'a> {
+pub(super) struct Column<'a> {
     name: &'a str,
     copy: usize,
+}
+
+/// Returns the columns by which scopes are told apart: each once, and once more for each further scope of the same
+/// columns, which grouping sets would take for one.
+pub(super) fn scope_columns(rows: &MetricRows) -> Vec<Column<'_>> {
+    let mut columns: Vec<Column<'_>> = Vec::new();
+    for column in scope_sets(rows).into_iter().flat_map(|(_, of)| of) {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+    }
+    columns
+}
+
+/// Returns the sets of columns that rows are grouped by: name of the scope type, and its columns.
+fn scope_sets(rows: &MetricRows) -> Vec<(&str, Vec<Column<'_>>)> {
+    let mut sets = Vec::new();
+    if rows.has_total {
+        sets.push(("total", Vec::new()));
+    }
+    let mut known: Vec<BTreeSet<&str>> = Vec::new();
+    for scope in &rows.by {
+        let of: BTreeSet<&str> = scope.columns.iter().map(|column| column.text.as_str()).collect();
+        let copy = known.iter().filter(|other| **other == of).count();
+        known.push(of);
+        let columns = scope.columns.iter().map(|column| Column { name: &column.text, copy }).collect();
+        sets.push((scope.name.text.as_str(), columns));
+    }
+    sets
 }
 
 struct Writer<'a> {
@@ -103,33 +142,12 @@ impl Writer<'_> {
         )
     }
 
-    /// The columns by which scopes are told apart: each once, and once more for each further scope of the same columns,
-    /// which grouping sets would take for one.
     fn columns(&self) -> Vec<Column<'_>> {
-        let mut columns: Vec<Column<'_>> = Vec::new();
-        for column in self.sets().into_iter().flat_map(|(_, of)| of) {
-            if !columns.contains(&column) {
-                columns.push(column);
-            }
-        }
-        columns
+        scope_columns(self.group.rows)
     }
 
-    /// The sets of columns that rows are grouped by: name of the scope type, and its columns.
     fn sets(&self) -> Vec<(&str, Vec<Column<'_>>)> {
-        let mut sets = Vec::new();
-        if self.group.rows.has_total {
-            sets.push(("total", Vec::new()));
-        }
-        let mut known: Vec<BTreeSet<&str>> = Vec::new();
-        for scope in &self.group.rows.by {
-            let of: BTreeSet<&str> = scope.columns.iter().map(|column| column.text.as_str()).collect();
-            let copy = known.iter().filter(|other| **other == of).count();
-            known.push(of);
-            let columns = scope.columns.iter().map(|column| Column { name: &column.text, copy }).collect();
-            sets.push((scope.name.text.as_str(), columns));
-        }
-        sets
+        scope_sets(self.group.rows)
     }
 
     /// The rows that count, with their period and the values of their scopes; `time` are columns of their own.

@@ -189,6 +189,8 @@ fn read(entry: &Value<'_>, area: &Area<'_>) -> Option<(Metric, Option<u8>)> {
     let mut table = entry.table()?;
     let kind = kind(entry, &table)?;
     let formula = formula(&mut table, kind);
+    let is_of_rows = |key: &Located| OF_ROWS.into_iter().chain(["from", "over", "settle"]).any(|of| of == key.text);
+    let own_keys = table.entries().into_iter().map(|entry| entry.name).filter(is_of_rows).collect();
     let rows = if kind == Kind::Of {
         for key in OF_ROWS.into_iter().chain(["from", "sample", "per"]) {
             let help = format!("remove `{key}`, or write a `value` that is counted from rows");
@@ -218,6 +220,7 @@ fn read(entry: &Value<'_>, area: &Area<'_>) -> Option<(Metric, Option<u8>)> {
         file: area.file.clone(),
         formula: formula?,
         rows,
+        own_keys,
         open,
         carry,
         sample,

@@ -41,10 +41,15 @@ pub(super) fn read_all(
 
 fn without_model(name: &str, leaf: &Leaf, names: &Names) -> Diagnostic {
     let message = format!("there is no model `{name}` for this contract");
-    let help = did_you_mean(name, names.models.keys().map(String::as_str)).unwrap_or_else(|| {
-        let folder = Layer::of(name).map_or("…", Layer::folder);
-        format!("write `sql/{folder}/{name}.sql`, or remove the contract")
-    });
+    let help = if Layer::Metrics.prefixes().iter().any(|prefix| name.starts_with(prefix)) {
+        "the tables of metrics take no contract: check a table that reads them, or write a query in `sql/checks/`"
+            .to_owned()
+    } else {
+        did_you_mean(name, names.models.keys().map(String::as_str)).unwrap_or_else(|| {
+            let folder = Layer::of(name).map_or("…", Layer::folder);
+            format!("write `sql/{folder}/{name}.sql`, or remove the contract")
+        })
+    };
     Diagnostic::new(Code::NoSuchModel, leaf.named().whole(), message).help(help)
 }
 
