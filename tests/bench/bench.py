@@ -400,7 +400,7 @@ def metrics(opsmart: str, folder: Path, events: int, pairs: int) -> None:
     # The tables are there, and then metrics of them are declared.
     shutil.move(root / "warehouse", tables)
     shutil.copytree(declared, root / "schemas/metrics")
-    published = next((tables / "published").glob("*/fct_event")).parent
+    published = root / "warehouse/published/current"
     has_peer = importlib.util.find_spec("duckdb") is not None
     ours, theirs = [], []
     for _ in range(pairs):
