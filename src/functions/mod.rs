@@ -3,6 +3,7 @@
 //! Each is immutable: its result depends on its arguments alone. Each has its definition and source in its own file.
 //! This module knows nothing of projects or tables.
 
+mod active_spans;
 mod ema;
 mod json_text;
 mod local_day;
@@ -43,6 +44,7 @@ pub fn register(session: &SessionContext) {
     session.register_udf(robust_z::robust_z());
     session.register_udf(seconds_between::seconds_between());
     session.register_udf(wilson::wilson_lower());
+    session.register_udaf(active_spans::active_spans());
     session.register_udaf(median::median());
     session.register_udaf(sum::sum());
     session.register_udwf(ema::ema());

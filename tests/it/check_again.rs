@@ -95,9 +95,9 @@ fn it_says_what_a_check_without_a_memory_says() {
         let exit = says_the_same(&project, text);
         assert_eq!(exit == 0, *is_right, "{path}: {text}\n{}", without_memory(&project).stderr);
         if *is_right {
-            right += 1
+            right += 1;
         } else {
-            wrong += 1
+            wrong += 1;
         }
         // Once more, now that this has been seen, and then as it was.
         says_the_same(&project, text);

@@ -250,7 +250,7 @@ en = "Share of two days"
         assert!(!revenue.contains(text), "{text} is of another metric");
     }
     // What is drawn leads from the landed file through the table to the metric, and on to what is made of it.
-    let drawn = |page: &str| page.split("<svg width").nth(1).map_or(String::new(), |svg| svg.to_owned());
+    let drawn = |page: &str| page.split("<svg width").nth(1).map_or(String::new(), str::to_owned);
     for node in
         ["sources/orders.html", "tables/fct_order.html", "metrics/shop_revenue_share.html", "tables/kpi_revenue"]
     {

@@ -339,8 +339,8 @@ impl Writer<'_> {
         sql
     }
 
-    /// Different values, each on its first day; or over a trailing window of days: each day of a value adds one, and takes
-    /// it away when the window has passed, unless it has come again.
+    /// Different values, each on its first day; or over a trailing window of days: one more on each day on which a value
+    /// comes into the window, and one fewer when it has left it.
     fn distinct(&self, (of, filter): (&str, Option<&str>), days: Option<u32>) -> String {
         let time = [(self.day(), "metric_period".to_owned()), (format!("({of})"), "metric_member".to_owned())];
         // What is astray before the feed begins is nobody's first day.
@@ -354,31 +354,21 @@ impl Writer<'_> {
         let filters: Vec<&str> = filter.into_iter().chain(known.as_deref()).collect();
         let mut sql = self.rows_cte(&time, &filters);
         let name = self.name;
+        let (cte, made) = match days {
+            None => ("firsts", "min(metric_period) as metric_period".to_owned()),
+            Some(days) => ("spans", format!("unnest(active_spans(metric_period, {days})) as span")),
+        };
         let _ = write!(
             sql,
-            "{name}_active as (\n\n    select\n        metric_period,\n        metric_member,\n{}\n\n    \
-             from {name}_rows\n\n    where metric_period is not null\n        and metric_member is not null\n\n{}\n\n),\n\n",
+            "{name}_{cte} as (\n\n    select\n{},\n        metric_member,\n        {made}\n\n    from {name}_rows\n\n    \
+             where metric_period is not null\n        and metric_member is not null\n\n{}\n\n),\n\n",
             self.scope_columns(),
-            self.group_by("metric_period", &["metric_member"])
+            self.group_by("metric_member", &[])
         );
         let _ = match days {
             None => write!(
                 sql,
-                r"{name}_firsts as (
-
-    select
-        scope_type,
-        scope_id,
-        metric_member,
-        min(metric_period) as metric_period
-
-    from {name}_active
-
-    group by scope_type, scope_id, metric_member
-
-),
-
-{name}_counted as (
+                r"{name}_counted as (
 
     select
         metric_period,
@@ -394,31 +384,16 @@ impl Writer<'_> {
 
 "
             ),
-            Some(days) => write!(
+            Some(_) => write!(
                 sql,
-                r"{name}_spans as (
-
-    select
-        *,
-        lead(metric_period) over (
-            partition by scope_type, scope_id, metric_member
-            order by metric_period
-        ) as metric_next
-
-    from {name}_active
-
-),
-
-{name}_changes as (
+                r"{name}_changes as (
 
     select
         scope_type,
         scope_id,
         unnest(make_array(
-            named_struct('day', metric_period, 'change', 1),
-            named_struct(
-                'day', least(metric_period + {days}, metric_next), 'change', -1
-            )
+            named_struct('day', span['first'], 'change', 1),
+            named_struct('day', span['until'], 'change', -1)
         )) as change
 
     from {name}_spans
