@@ -19,9 +19,11 @@ mod plan;
 mod print;
 mod progress;
 mod quarantine;
+mod query;
 mod release;
 mod report;
 mod rollback;
+mod rows;
 mod run;
 mod show;
 mod signals;
@@ -113,6 +115,7 @@ enum Command {
     Run(run::RunArgs),
     Test(test::TestArgs),
     Show(show::ShowArgs),
+    Query(query::QueryArgs),
     Why(why::WhyArgs),
     History(history::HistoryArgs),
     #[command(subcommand)]
@@ -263,6 +266,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(global, args, printer),
         Command::Test(args) => test::test(global, args, printer),
         Command::Show(args) => show::show(global, args, printer),
+        Command::Query(args) => query::query(global, args, printer),
         Command::Why(args) => why::tell_why(global, args, printer),
         Command::History(args) => history::history(global, args, printer),
         Command::Quarantine(command) => quarantine::quarantine(global, command, printer),

@@ -8,8 +8,9 @@ use arrow::datatypes::Int64Type;
 use clap::{Args, Subcommand};
 
 use super::branch::OnBranch;
+use super::rows::Asked;
 use super::run::{Clock, RunArgs};
-use super::{Failure, Global, load, run, runtime, show, summary};
+use super::{Failure, Global, load, run, runtime, summary};
 use crate::cli::print::{Printer, answer, document};
 use crate::diagnostic::{SourceFile, did_you_mean};
 use crate::ingest::{Locator, Reason, quoted};
@@ -132,7 +133,8 @@ fn ask(project: &Project, on: &OnBranch, sql: String, limit: usize) -> Result<Ve
     }
     let file = SourceFile::new("query", sql);
     let query = Query::parse(&file)?;
-    show::Asked { store: &store, snapshot: &snapshot, query: &query, file: &file }.rows(project.clone(), limit)
+    Asked { store: &store, snapshot: &snapshot, query: &query, file: &file, workspace: None, first: &[] }
+        .rows(project, limit)
 }
 
 fn list(project: &Project, choice: &Choice, printer: &Printer) -> Result<Exit, Failure> {

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::branch::OnBranch;
 use super::print::{Printer, answer, document};
-use super::show::as_table;
+use super::rows::as_table;
 use super::summary::{aligned, counted, grouped};
 use super::{Failure, Global, load, nothing_published, runtime};
 use crate::diagnostic::did_you_mean;

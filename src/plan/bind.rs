@@ -504,7 +504,20 @@ pub(super) fn place_of_quoted(file: &SourceFile, query: &Query, text: &str) -> O
 /// # Errors
 /// Everything that the binder finds wrong, each at its place in `file`.
 pub fn plan_query(session: &SessionState, file: &SourceFile, query: &Query) -> Result<LogicalPlan, Diagnostics> {
-    if let Some(variable) = query.variables().first() {
+    plan_query_with(session, file, query, |_| None)
+}
+
+/// As [`plan_query`], where variables have values.
+///
+/// # Errors
+/// As [`plan_query`].
+pub fn plan_query_with(
+    session: &SessionState,
+    file: &SourceFile,
+    query: &Query,
+    value: impl Fn(&str) -> Option<Variable>,
+) -> Result<LogicalPlan, Diagnostics> {
+    if let Some(variable) = query.variables().iter().find(|variable| value(&variable.text).is_none()) {
         let at = file.at(variable.bytes.clone());
         return Err(Diagnostic::new(Code::UnknownVariable, at, format!("`${}` has no value here", variable.text))
             .help("variables belong to models; write the value")
@@ -512,7 +525,7 @@ pub fn plan_query(session: &SessionState, file: &SourceFile, query: &Query) -> R
     }
     unsupported(file, query).into_result(())?;
     let plan =
-        plan_statement(session, query.statement(|_| None)).map_err(|error| translate(session, file, query, &error))?;
+        plan_statement(session, query.statement(value)).map_err(|error| translate(session, file, query, &error))?;
     refuse::refused(file, query, &plan).into_result(plan)
 }
 

@@ -30,11 +30,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
-pub use bind::{plan_query, plan_statement, try_query, volatile};
+pub use bind::{plan_query, plan_query_with, plan_statement, try_query, volatile};
 pub use check::{Check, Denominator, PUBLISHED_ROWS};
 pub use depth::STACK_BYTES;
 pub use lineage::{Lineage, Origin, lineage, tables_behind};
-pub use metric::{MetricAbout, is_compiled};
+pub use metric::{Grain, MetricAbout, MetricQuestion, MetricSelect, Range, is_compiled, metric_select};
 pub use partition::Partitioned;
 pub use places::{WrittenAt, declared_at, locate, said_of};
 pub use query::{Query, sql_name};

@@ -49,6 +49,7 @@ mod ledger;
 mod memory;
 mod metric_law;
 mod metrics;
+mod metric_query;
 mod page;
 mod pages;
 mod partitions;

@@ -16,6 +16,7 @@
 //! where it is written. Does not know the data, nor the names of any metric.
 
 mod about;
+mod ask;
 mod columns;
 mod formula;
 mod periods;
@@ -27,13 +28,16 @@ mod series;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use chrono::{Datelike, Days, Months, NaiveDate};
 use datafusion::execution::context::SessionState;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
 use crate::project::{DayReach, Layer, Metric, MetricTime, Model, PartitionBy, Project};
 pub use about::MetricAbout;
+pub use ask::{MetricQuestion, MetricSelect, metric_select};
 pub(super) use probe::{probe, probe_feed};
 pub(super) use resolve::Resolved;
+use rows::Narrowing;
 
 /// Where declarations lie; a table that they are compiled to has no file of its own.
 const FOLDER: &str = "schemas/metrics";
@@ -55,10 +59,15 @@ pub(super) struct MetricTables {
 
 /// The length of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Grain {
+pub enum Grain {
+    /// A day of the reporting zone.
     Day,
+    /// A week, from Monday on.
     Week,
+    /// A month of the calendar.
     Month,
+    /// All days that are asked for, together; of no stored table.
+    Total,
 }
 
 impl Grain {
@@ -68,25 +77,49 @@ impl Grain {
             Self::Day => "day",
             Self::Week => "week",
             Self::Month => "month",
+            Self::Total => "total",
         }
     }
 
-    /// Returns the first day of the period of a day.
+    /// Returns the first day of the period of a day; of all days together, some day.
     fn start_of(self, day: &str) -> String {
         match self {
             Self::Day => day.to_owned(),
             Self::Week => format!("cast(date_trunc('week', {day}) as date)"),
             Self::Month => format!("cast(date_trunc('month', {day}) as date)"),
+            Self::Total => format!("case when {day} is not null then date '1970-01-01' end"),
         }
     }
 
-    /// Returns the last day of a period.
-    fn end_of(self, period: &str) -> String {
-        match self {
-            Self::Day => period.to_owned(),
-            Self::Week => format!("{period} + 6"),
-            Self::Month => format!("cast({period} + interval '1 month' as date) - 1"),
-        }
+    /// Returns the days of all periods that hold some of `days`.
+    fn whole_periods(self, days: Range) -> Range {
+        let first = |day: NaiveDate| match self {
+            Self::Day | Self::Total => Some(day),
+            Self::Week => day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())),
+            Self::Month => day.with_day(1),
+        };
+        let last = |day: NaiveDate| match self {
+            Self::Day | Self::Total => Some(day),
+            Self::Week => first(day)?.checked_add_days(Days::new(6)),
+            Self::Month => first(day)?.checked_add_months(Months::new(1))?.pred_opt(),
+        };
+        Range { since: days.since.and_then(first), until: days.until.and_then(last) }
+    }
+}
+
+/// Days, from one to another; without one of them, from the first or to the last that there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Range {
+    /// The first day.
+    pub since: Option<NaiveDate>,
+    /// The last day.
+    pub until: Option<NaiveDate>,
+}
+
+impl Range {
+    /// Returns the same with so many days before it.
+    fn reaching_back(self, days: u32) -> Self {
+        Self { since: self.since.and_then(|since| since.checked_sub_days(Days::new(days.into()))), ..self }
     }
 }
 
@@ -131,29 +164,33 @@ pub(super) fn add_tables(project: &mut Project, session: &SessionState, mistakes
     let mut made: Vec<(String, Layer, String)> = Vec::new();
     let by_table = by_table(&resolved);
     for (table, metrics) in &by_table {
-        let (spans, periods): (Vec<&Resolved<'_>>, Vec<&Resolved<'_>>) =
-            metrics.iter().copied().partition(|metric| metric.counted != Counted::Period);
-        let recounted: Vec<&Resolved<'_>> = periods.iter().copied().filter(|metric| metric.is_recounted()).collect();
-        let parts = [
-            ("day", Grain::Day, periods),
-            ("spans", Grain::Day, spans),
-            ("week", Grain::Week, recounted.clone()),
-            ("month", Grain::Month, recounted),
-        ];
-        for (suffix, grain, metrics) in parts {
-            if metrics.is_empty() {
-                continue;
-            }
+        for (suffix, grain, metrics) in parts_of(metrics, &[Grain::Week, Grain::Month]) {
             let name = format!("metric_{table}_{suffix}");
             let ids = metrics.iter().map(|metric| metric.metric.id.clone()).collect();
-            made.push((name.clone(), Layer::Metrics, rows::select(table, &rows::groups(&metrics), grain)));
+            made.push((
+                name.clone(),
+                Layer::Metrics,
+                rows::select(table, &rows::groups(&metrics), grain, &Narrowing::default()),
+            ));
             tables.counted.insert(name, ids);
         }
     }
-    made.push((COUNTED.to_owned(), Layer::Metrics, series::counted(&resolved, &by_table)));
+    made.push((
+        COUNTED.to_owned(),
+        Layer::Metrics,
+        series::counted(&resolved.iter().collect::<Vec<_>>(), &series::tables_by_day(&by_table)),
+    ));
     made.push(("metric_day".to_owned(), Layer::Metrics, series::days(&resolved)));
-    made.push(("metric_week".to_owned(), Layer::Metrics, periods::select(&resolved, &by_table, Grain::Week)));
-    made.push(("metric_month".to_owned(), Layer::Metrics, periods::select(&resolved, &by_table, Grain::Month)));
+    made.push((
+        "metric_week".to_owned(),
+        Layer::Metrics,
+        periods::select(&resolved, &by_table, Grain::Week, Range::default()),
+    ));
+    made.push((
+        "metric_month".to_owned(),
+        Layer::Metrics,
+        periods::select(&resolved, &by_table, Grain::Month, Range::default()),
+    ));
     made.push((DIMENSION.to_owned(), Layer::Marts, columns::dim_metric(&resolved, &headline)));
     let first = metrics.values().next().map(|metric| metric.file.clone());
     for (name, layer, sql) in made {
@@ -185,6 +222,21 @@ pub(super) fn add_tables(project: &mut Project, session: &SessionState, mistakes
 #[must_use]
 pub fn is_compiled(model: &Model) -> bool {
     model.file.path.as_str().starts_with(FOLDER)
+}
+
+/// Tables that the metrics of one table are counted to: the suffix of the name, the length of periods, the metrics.
+type Parts<'a> = Vec<(&'static str, Grain, Vec<&'a Resolved<'a>>)>;
+
+/// Returns the tables that the metrics of one table are counted to: by day, those that change from day to day, and by
+/// each of the `longer` periods those that are counted anew.
+fn parts_of<'a>(metrics: &[&'a Resolved<'a>], longer: &[Grain]) -> Parts<'a> {
+    let (spans, periods): (Vec<&Resolved<'_>>, Vec<&Resolved<'_>>) =
+        metrics.iter().partition(|metric| metric.counted != Counted::Period);
+    let recounted: Vec<&Resolved<'_>> = periods.iter().copied().filter(|metric| metric.is_recounted()).collect();
+    let mut parts = vec![("day", Grain::Day, periods), ("spans", Grain::Day, spans)];
+    parts.extend(longer.iter().map(|grain| (grain.column(), *grain, recounted.clone())));
+    parts.retain(|(_, _, metrics)| !metrics.is_empty());
+    parts
 }
 
 /// The metrics that are counted from rows, by table.

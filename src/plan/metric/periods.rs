@@ -2,14 +2,80 @@
 
 use std::collections::BTreeMap;
 
-use super::Grain;
+use chrono::NaiveDate;
+
 use super::resolve::{Kind, Resolved};
 use super::series::{ArithmeticSql, divisor};
+use super::{Grain, Range};
 use crate::project::Spine;
 use crate::sql_text::text;
 
-/// Returns the SELECT of `metric_week` or `metric_month`.
-pub(super) fn select(metrics: &[Resolved<'_>], by_table: &BTreeMap<&str, Vec<&Resolved<'_>>>, grain: Grain) -> String {
+/// The texts in which one length of periods differs from others.
+struct PeriodSql {
+    /// The last day of a period.
+    end: String,
+    /// Which rows of `metric_day` make periods.
+    days: String,
+    /// Whether a series of the days of its rows is complete.
+    is_observed_complete: String,
+    /// The days that a period has.
+    length: String,
+    /// Where the last day of each metric is looked up.
+    last_days: &'static str,
+}
+
+impl PeriodSql {
+    fn of(grain: Grain, days: Range) -> Self {
+        let rolled = format!("days_rolled.{grain}");
+        let (end, start) = match grain {
+            Grain::Day => (rolled.clone(), rolled),
+            Grain::Week => (format!("{rolled} + 6"), rolled),
+            Grain::Month => (format!("cast({rolled} + interval '1 month' as date) - 1"), rolled),
+            Grain::Total => {
+                let day = |day: Option<NaiveDate>| day.map(|day| format!("date '{day}'"));
+                return Self::total(day(days.since), day(days.until));
+            }
+        };
+        Self {
+            days: String::new(),
+            is_observed_complete: format!(
+                "known_until.known_until > {end}\n                    and days_rolled.complete_days = days_rolled.days"
+            ),
+            length: format!("{end} - {start} + 1"),
+            last_days: "max(last_day) as known_until\n\n    from days_rolled",
+            end,
+        }
+    }
+
+    /// All days from one to another, of which each may be that of the series.
+    fn total(since: Option<String>, until: Option<String>) -> Self {
+        let bounds = [("day >= ", &since), ("day <= ", &until)];
+        let bounds: Vec<String> =
+            bounds.into_iter().filter_map(|(words, day)| Some(format!("{words}{}", day.as_ref()?))).collect();
+        let is_over =
+            until.as_ref().map(|until| format!("\n                    and known_until.known_until > {until}"));
+        let end = until.unwrap_or_else(|| "days_rolled.last_day".to_owned());
+        let start = since.unwrap_or_else(|| "days_rolled.first_day".to_owned());
+        Self {
+            days: if bounds.is_empty() { String::new() } else { format!("\n\n    where {}", bounds.join(" and ")) },
+            is_observed_complete: format!(
+                "days_rolled.complete_days = days_rolled.days{}",
+                is_over.unwrap_or_default()
+            ),
+            length: format!("{end} - {start} + 1"),
+            last_days: "max(day) as known_until\n\n    from metric_day",
+            end,
+        }
+    }
+}
+
+/// Returns the SELECT of `metric_week` or `metric_month`, or of the total of `days`.
+pub(super) fn select(
+    metrics: &[Resolved<'_>],
+    by_table: &BTreeMap<&str, Vec<&Resolved<'_>>>,
+    grain: Grain,
+    days: Range,
+) -> String {
     let rules: Vec<String> = metrics
         .iter()
         .filter(|metric| metric.rule() != "arithmetic")
@@ -61,7 +127,7 @@ pub(super) fn select(metrics: &[Resolved<'_>], by_table: &BTreeMap<&str, Vec<&Re
         (format!(",\n\n{ctes}"), branches)
     };
     let start = grain.start_of("day");
-    let end = grain.end_of(&format!("days_rolled.{grain}"));
+    let PeriodSql { end, days, is_observed_complete, length, last_days } = PeriodSql::of(grain, days);
     format!(
         r"-- One row per {grain}, metric and scope. What adds up is added up from days; medians
 -- and different values are counted anew from rows; a stock, and what looks back
@@ -98,7 +164,7 @@ metrics as (
         count(*) as days,
         count(*) filter (where is_complete) as complete_days
 
-    from metric_day
+    from metric_day{days}
 
     group by
         {start},
@@ -112,9 +178,7 @@ known_until as (
 
     select
         metric_id,
-        max(last_day) as known_until
-
-    from days_rolled
+        {last_days}
 
     group by metric_id
 
@@ -153,12 +217,11 @@ periods as (
         end as n,
         case
             when metrics.is_observed
-                then known_until.known_until > {end}
-                    and days_rolled.complete_days = days_rolled.days
+                then {is_observed_complete}
             when metrics.rule = 'last'
                 then days_rolled.is_last_day_complete
                     and days_rolled.last_day = {end}
-            else days_rolled.complete_days = {end} - days_rolled.{grain} + 1
+            else days_rolled.complete_days = {length}
         end as is_complete
 
     from days_rolled

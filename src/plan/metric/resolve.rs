@@ -38,7 +38,7 @@ pub(in crate::plan) struct Resolved<'a> {
 }
 
 /// What a metric is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Kind {
     /// Aggregates over rows.
     Rows { numerator: Aggregate, denominator: Option<Aggregate> },

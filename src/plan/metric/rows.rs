@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use chrono::Days;
+
 use super::resolve::{Kind, Resolved};
-use super::{Counted, Grain};
+use super::{Counted, Grain, Range};
 use crate::plan::query::sql_name;
 use crate::project::{MetricRows, MetricTime, Spine};
 use crate::sql_text::text;
@@ -19,6 +21,15 @@ pub(super) struct Group<'a> {
     calls: BTreeMap<String, String>,
 }
 
+/// Which of the rows that a metric counts are asked for, where not all are.
+#[derive(Debug, Default)]
+pub(super) struct Narrowing<'a> {
+    /// A further condition on rows.
+    pub(super) filter: Option<&'a str>,
+    /// The days on which they count.
+    pub(super) days: Range,
+}
+
 /// Groups metrics that can be counted in one scan, in the order in which they come.
 pub(super) fn groups<'a>(metrics: &[&'a Resolved<'a>]) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
@@ -27,7 +38,7 @@ pub(super) fn groups<'a>(metrics: &[&'a Resolved<'a>]) -> Vec<Group<'a>> {
         let calls = metric.calls();
         let is_alike = |group: &&mut Group<'_>| {
             let mut known = calls.iter().filter_map(|(name, call)| Some((call, group.calls.get(name)?)));
-            same_text(group.rows, rows)
+            alike(group.rows) == alike(rows)
                 && group.counted == metric.counted
                 && group.counted.is_shared()
                 && known.all(|(call, other)| call == other)
@@ -43,34 +54,48 @@ pub(super) fn groups<'a>(metrics: &[&'a Resolved<'a>]) -> Vec<Group<'a>> {
     groups
 }
 
-/// Two areas may say the same at other places.
-fn same_text(one: &MetricRows, other: &MetricRows) -> bool {
-    let time = |rows: &MetricRows| match &rows.time {
-        MetricTime::At(column) | MetricTime::Balance(column) | MetricTime::First(column) => (column.text.clone(), None),
-        MetricTime::Stock { from, to } => (from.text.clone(), Some(to.text.clone())),
+/// What rows have in common that are counted in one scan, where two areas may say the same at other places.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Alike<'a> {
+    from: &'a str,
+    time: (&'a str, Option<&'a str>),
+    filter: Option<&'a str>,
+    scopes: Vec<(&'a str, Vec<&'a str>)>,
+    has_total: bool,
+    spine: Spine,
+}
+
+/// Returns what `rows` have in common with others that can be counted in one scan with them.
+pub(super) fn alike(rows: &MetricRows) -> Alike<'_> {
+    let time = match &rows.time {
+        MetricTime::At(column) | MetricTime::Balance(column) | MetricTime::First(column) => {
+            (column.text.as_str(), None)
+        }
+        MetricTime::Stock { from, to } => (from.text.as_str(), Some(to.text.as_str())),
     };
-    let scopes = |rows: &MetricRows| -> Vec<(String, Vec<String>)> {
-        let columns = |columns: &[crate::project::Located]| columns.iter().map(|column| column.text.clone()).collect();
-        rows.by.iter().map(|scope| (scope.name.text.clone(), columns(&scope.columns))).collect()
-    };
-    let filter = |rows: &MetricRows| rows.filter.as_ref().map(|filter| filter.text.clone());
-    one.from.text == other.from.text
-        && time(one) == time(other)
-        && filter(one) == filter(other)
-        && scopes(one) == scopes(other)
-        && one.has_total == other.has_total
-        && one.spine == other.spine
+    Alike {
+        from: &rows.from.text,
+        time,
+        filter: rows.filter.as_ref().map(|filter| filter.text.as_str()),
+        scopes: rows
+            .by
+            .iter()
+            .map(|by| (by.name.text.as_str(), by.columns.iter().map(|of| of.text.as_str()).collect()))
+            .collect(),
+        has_total: rows.has_total,
+        spine: rows.spine,
+    }
 }
 
 /// Returns the SELECT that counts `groups`, all of one table, by `grain`.
-pub(super) fn select(table: &str, groups: &[Group<'_>], grain: Grain) -> String {
+pub(super) fn select(table: &str, groups: &[Group<'_>], grain: Grain, narrowing: &Narrowing<'_>) -> String {
     let mut sql =
         format!("-- Counted from `{table}`, as `schemas/metrics/` declares: one row per {grain}, metric and scope.\n");
     sql.push_str("with\n\n");
     let mut branches = Vec::new();
     for (number, group) in groups.iter().enumerate() {
         let name = format!("{table}_{}", number + 1);
-        let writer = Writer { group, grain, name: &name };
+        let writer = Writer { group, grain, name: &name, narrowing };
         sql.push_str(&writer.ctes());
         branches.push(writer.branch());
     }
@@ -119,6 +144,7 @@ struct Writer<'a> {
     group: &'a Group<'a>,
     grain: Grain,
     name: &'a str,
+    narrowing: &'a Narrowing<'a>,
 }
 
 impl Writer<'_> {
@@ -166,8 +192,9 @@ impl Writer<'_> {
             );
         }
         let _ = write!(sql, "\n\n    from {}\n", sql_name(&rows.from.text));
-        let filters = rows.filter.iter().map(|filter| filter.text.as_str()).chain(more.iter().copied());
-        let filters: Vec<String> = filters.map(|filter| format!("({})", lines(filter))).collect();
+        let filters = rows.filter.iter().map(|filter| filter.text.as_str()).chain(self.narrowing.filter);
+        let filters = filters.chain(more.iter().copied()).map(|filter| format!("({})", lines(filter)));
+        let filters: Vec<String> = filters.chain(self.days()).collect();
         if !filters.is_empty() {
             let _ = write!(sql, "\n    where {}\n", filters.join("\n        and "));
         }
@@ -236,6 +263,34 @@ impl Writer<'_> {
             MetricTime::At(column) | MetricTime::Balance(column) | MetricTime::First(column) => local_day(&column.text),
             MetricTime::Stock { from, .. } => local_day(&from.text),
         }
+    }
+
+    /// The conditions that leave out rows of days that nobody asks for. What is summed up from day to day needs all days,
+    /// and so do series whose days are those of their rows.
+    fn days(&self) -> Vec<String> {
+        let rows = self.group.rows;
+        let (MetricTime::At(column), Counted::Period | Counted::Spread(_)) = (&rows.time, &self.group.counted) else {
+            return Vec::new();
+        };
+        if rows.spine == Spine::Observed && self.grain != Grain::Total {
+            return Vec::new();
+        }
+        let days = match self.group.counted {
+            Counted::Spread(days) => self.narrowing.days.reaching_back(days.saturating_sub(1)),
+            _ => self.narrowing.days,
+        };
+        let (column, day) = (sql_name(&column.text), self.day());
+        let mut conditions = Vec::new();
+        // A day of any zone lies within a day of that of UTC: of the plain column, so that files can be passed over.
+        if let Some(since) = days.since {
+            conditions.push(format!("{column} >= date '{}'", since - Days::new(1)));
+            conditions.push(format!("{day} >= date '{since}'"));
+        }
+        if let Some(until) = days.until {
+            conditions.push(format!("{column} < date '{}'", until + Days::new(2)));
+            conditions.push(format!("{day} <= date '{until}'"));
+        }
+        conditions
     }
 
     /// Aggregates over the rows of each period.

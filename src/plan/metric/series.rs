@@ -24,8 +24,24 @@ fn fill(metric: &Resolved<'_>) -> &'static str {
     }
 }
 
-/// Returns the SELECT of `metric_counted`: every day of every series that is counted from rows.
-pub(super) fn counted(metrics: &[Resolved<'_>], by_table: &BTreeMap<&str, Vec<&Resolved<'_>>>) -> String {
+/// Returns the tables by day that hold what is counted from rows.
+pub(super) fn tables_by_day(by_table: &BTreeMap<&str, Vec<&Resolved<'_>>>) -> Vec<String> {
+    let mut tables = Vec::new();
+    for (table, metrics) in by_table {
+        let has = |of: &dyn Fn(&Counted) -> bool| metrics.iter().any(|metric| of(&metric.counted));
+        if has(&|counted| *counted == Counted::Period) {
+            tables.push(format!("metric_{table}_day"));
+        }
+        if has(&|counted| *counted != Counted::Period) {
+            tables.push(format!("metric_{table}_spans"));
+        }
+    }
+    tables
+}
+
+/// Returns the SELECT of `metric_counted`: every day of every series that is counted from rows, of which `tables` have
+/// those on which something is counted.
+pub(super) fn counted(metrics: &[&Resolved<'_>], tables: &[String]) -> String {
     let mut lines = Vec::new();
     for metric in metrics.iter().filter(|metric| matches!(metric.kind, Kind::Rows { .. })) {
         for scope in &metric.scopes {
@@ -42,16 +58,7 @@ pub(super) fn counted(metrics: &[Resolved<'_>], by_table: &BTreeMap<&str, Vec<&R
             ));
         }
     }
-    let mut counted = Vec::new();
-    for (table, metrics) in by_table {
-        let has = |of: &dyn Fn(&Counted) -> bool| metrics.iter().any(|metric| of(&metric.counted));
-        if has(&|counted| *counted == Counted::Period) {
-            counted.push(format!("    select * from metric_{table}_day"));
-        }
-        if has(&|counted| *counted != Counted::Period) {
-            counted.push(format!("    select * from metric_{table}_spans"));
-        }
-    }
+    let counted: Vec<String> = tables.iter().map(|table| format!("    select * from {table}")).collect();
     format!(
         r"-- Every day of every series that is counted from rows. A day without rows has 0
 -- where the metric is a count or a sum, and no value where it is not; what changes
@@ -278,7 +285,7 @@ select * from final
 }
 
 /// The branches of `feeds`: from when and until when rows are known.
-fn feeds(metrics: &[Resolved<'_>]) -> String {
+fn feeds(metrics: &[&Resolved<'_>]) -> String {
     let mut known = BTreeSet::new();
     let mut branches = Vec::new();
     for metric in metrics {
@@ -305,7 +312,7 @@ fn feeds(metrics: &[Resolved<'_>]) -> String {
 }
 
 /// The days on which rows count of any metric whose feed they are.
-fn days_of_rows(metrics: &[Resolved<'_>], feed: &str) -> String {
+fn days_of_rows(metrics: &[&Resolved<'_>], feed: &str) -> String {
     let of_feed = metrics.iter().filter(|metric| matches!(metric.kind, Kind::Rows { .. }) && metric.feed() == feed);
     let branches: BTreeSet<String> = of_feed
         .filter_map(|metric| {
@@ -594,7 +601,7 @@ where metric['is_there']
     }
 }
 
-fn is_across(metric: &Resolved<'_>) -> bool {
+pub(super) fn is_across(metric: &Resolved<'_>) -> bool {
     metric.operands().into_iter().any(|operand| operand.across.is_some())
 }
 
