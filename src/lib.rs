@@ -32,6 +32,7 @@ pub mod ingest;
 pub mod instant;
 pub mod landed;
 pub mod local_days;
+pub mod manifest;
 pub mod model_test;
 pub mod partition;
 pub mod plan;

@@ -13,6 +13,7 @@ mod gc;
 mod generate;
 mod history;
 mod init;
+mod ls;
 mod new;
 mod panics;
 mod plan;
@@ -111,6 +112,7 @@ enum Command {
     Init(init::InitArgs),
     New(new::NewArgs),
     Check(check::CheckArgs),
+    Ls(ls::LsArgs),
     Plan(plan::PlanArgs),
     Run(run::RunArgs),
     Test(test::TestArgs),
@@ -262,6 +264,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Init(args) => init::init(global, args, printer),
         Command::New(args) => new::new(global, args, printer),
         Command::Check(args) => check::check(global, args, printer),
+        Command::Ls(args) => ls::ls(global, args, printer),
         Command::Plan(args) => plan::plan(global, args, printer),
         Command::Run(args) => run::run(global, args, printer),
         Command::Test(args) => test::test(global, args, printer),

@@ -192,6 +192,7 @@ fn as_texts(
         file: SourceFile::new("", ""),
         description: None,
         grain: None,
+        owner: None,
         from,
         from_at: SourceFile::new("", "").whole(),
         format: format.clone(),

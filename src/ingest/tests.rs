@@ -104,6 +104,7 @@ impl Case {
             file: SourceFile::new("schemas/sources/sample.toml", ""),
             description: None,
             grain: None,
+            owner: None,
             from: FROM.clone(),
             from_at: SourceFile::new("schemas/sources/sample.toml", "").whole(),
             format,

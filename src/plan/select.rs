@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `fct_ticket`, `kpi_*` | models and datasets by name, `*` standing for any run of characters |
 //! | `tag:support` | models whose contract has the tag |
+//! | `owner:support` | datasets and models whose contract says who answers for them |
 //! | `path:sql/kpi` | models in a folder or file |
 //! | `source:tickets` | a landed dataset |
 //! | `+x`, `x+`, `2+x+1` | `x` and all that it reads, all that reads it, so many steps of each |
@@ -144,6 +145,17 @@ fn by_method(workspace: &Workspace, core: &str) -> Result<BTreeSet<String>, Sele
             let list = || (!tags.is_empty()).then(|| format!("tags are: {}", Vec::from_iter(tags.clone()).join(", ")));
             (found.collect(), did_you_mean(tag, tags.iter().copied()).or_else(list))
         }
+        Some(("owner", owner)) => {
+            let of_models = models().filter_map(|name| Some((name, contracts.get(name)?.owner.as_deref()?)));
+            let sources = workspace.project.sources.iter();
+            let of_sources = sources.filter_map(|(name, source)| Some((name, source.owner.as_deref()?)));
+            let owned: Vec<(&String, &str)> = of_models.chain(of_sources).collect();
+            let owners: BTreeSet<&str> = owned.iter().map(|(_, owner)| *owner).collect();
+            let list =
+                || (!owners.is_empty()).then(|| format!("owners are: {}", Vec::from_iter(owners.clone()).join(", ")));
+            let found = owned.iter().filter(|(_, of)| *of == owner).map(|(name, _)| (*name).clone()).collect();
+            (found, did_you_mean(owner, owners.iter().copied()).or_else(list))
+        }
         Some(("path", path)) => {
             let folder = path.trim_end_matches('/');
             let inside = |name: &&String| workspace.project.models[*name].file.path.starts_with(folder);
@@ -156,14 +168,15 @@ fn by_method(workspace: &Workspace, core: &str) -> Result<BTreeSet<String>, Sele
         Some((method, _)) => {
             return Err(mistake(
                 &format!("`{method}:` is not a way to select"),
-                did_you_mean(method, ["tag", "path", "source"])
-                    .or_else(|| Some("select by name, `tag:`, `path:` or `source:`".to_owned())),
+                did_you_mean(method, ["tag", "owner", "path", "source"])
+                    .or_else(|| Some("select by name, `tag:`, `owner:`, `path:` or `source:`".to_owned())),
             ));
         }
     };
     if found.is_empty() {
-        let help =
-            near.or_else(|| Some("select by the name of a dataset or model, `tag:`, `path:` or `source:`".to_owned()));
+        let help = near.or_else(|| {
+            Some("select by the name of a dataset or model, `tag:`, `owner:`, `path:` or `source:`".to_owned())
+        });
         return Err(mistake(&format!("`{core}` selects nothing"), help));
     }
     Ok(found)

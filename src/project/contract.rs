@@ -32,6 +32,8 @@ pub struct SourceContract {
     pub description: Option<String>,
     /// What one row stands for.
     pub grain: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
     /// Where its files land.
     pub from: LandingPattern,
     /// Where the contract says so.
@@ -372,6 +374,8 @@ pub struct ModelContract {
     pub grain: Option<String>,
     /// Columns whose values together are unique and never null.
     pub key: Vec<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
     /// Words to select it by.
     pub tags: Vec<String>,
     /// Whether a staging or intermediate model is stored; marts and above always are.

@@ -281,6 +281,7 @@ impl Site<'_> {
             fact("Format", "格式", format),
             fact("A changed file", "文件变化时", mode.to_owned()),
         ];
+        facts.extend(source.owner.clone().map(|owner| fact("Owner", "负责人", owner)));
         if !source.key.is_empty() {
             facts.push(fact("Key", "主键", source.key.join(", ")));
         }
@@ -373,6 +374,7 @@ impl Site<'_> {
             if !contract.key.is_empty() {
                 facts.push(fact("Key", "主键", format!("{}: unique, never null", contract.key.join(", "))));
             }
+            facts.extend(contract.owner.clone().map(|owner| fact("Owner", "负责人", owner)));
             if !contract.tags.is_empty() {
                 facts.push(fact("Tags", "标签", contract.tags.join(", ")));
             }
@@ -438,6 +440,7 @@ impl Site<'_> {
         if let Some(schedule) = &job.schedule {
             facts.push(fact("Schedule", "计划", format!("{} ({})", schedule.word.text, job.schedule_zone)));
         }
+        facts.extend(job.owner.clone().map(|owner| fact("Owner", "负责人", owner)));
         let ingest: BTreeSet<String> = job.ingest.iter().map(|dataset| dataset.text.clone()).collect();
         let chosen: BTreeSet<String> = if job.tables.is_empty() {
             self.workspace.downstream(&ingest).difference(&ingest).cloned().collect()

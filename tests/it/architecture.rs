@@ -48,6 +48,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("report", &["digest", "engine", "instant", "project", "sql_text", "store"]),
     ("site", &["report", "plan", "project", "system_tables"]),
     ("generate", &["diagnostic", "project"]),
+    ("manifest", &["diagnostic", "plan", "project"]),
     ("model_test", &["diagnostic", "engine", "plan", "project", "store"]),
     (
         "run",

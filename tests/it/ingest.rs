@@ -64,6 +64,7 @@ fn contract(format: Format) -> SourceContract {
         file: SourceFile::new("schemas/sources/sample.toml", ""),
         description: None,
         grain: None,
+        owner: None,
         from: FROM.clone(),
         from_at: SourceFile::new("schemas/sources/sample.toml", "").whole(),
         format,

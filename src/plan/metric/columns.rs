@@ -168,6 +168,7 @@ pub(super) fn contract(
             columns: columns.iter().map(|_| 0..0).collect(),
         },
         key,
+        owner: None,
         tags: tags.into_iter().collect(),
         stored: !is_dimension,
         partition,

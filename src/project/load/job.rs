@@ -10,7 +10,7 @@ use toml::de::DeValue;
 
 use super::files;
 use super::names::{Names, check_spelling};
-use super::value::{duration, plain, zone};
+use super::value::{duration, owner, plain, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{Days, Job, Located, Schedule};
@@ -66,15 +66,6 @@ fn read(file: &SourceFile, names: &Names, found: &mut Diagnostics) -> Option<Job
 
 fn names_nothing(value: Option<&Value<'_>>) -> bool {
     value.is_none_or(|value| matches!(value.node(), DeValue::Array(items) if items.is_empty()))
-}
-
-fn owner(table: &mut Table<'_>) -> Option<String> {
-    let word = table.text("owner")?;
-    let is_name = !word.text.trim().is_empty() && word.text.len() <= 100 && !word.text.contains(char::is_control);
-    if !is_name {
-        table.reject(&word, "this names nobody", "write the name of a person or team on one line, 100 bytes at most");
-    }
-    is_name.then_some(word.text)
 }
 
 /// What is shorter would end runs that do nothing wrong.

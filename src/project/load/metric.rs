@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::de::DeValue;
 
 use super::names::Names;
-use super::value::{NAME_RULE, is_name, number, plain, plain_all, sql};
+use super::value::{NAME_RULE, is_name, number, owner, plain, plain_all, sql};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, SourceFile};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{
@@ -129,7 +129,7 @@ struct Shared {
 impl Shared {
     fn read(table: &mut Table<'_>) -> Self {
         Self {
-            owner: plain(table.text("owner")),
+            owner: owner(table),
             tags: table.has("tags").then(|| plain_all(table.distinct_texts("tags"))),
             settle: days(table, "settle"),
         }

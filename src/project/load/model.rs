@@ -13,7 +13,7 @@ use super::dictionary::words;
 use super::files::Leaf;
 use super::names::Names;
 use super::partition;
-use super::value::{plain, plain_all};
+use super::value::{owner, plain, plain_all};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{Layer, Limit, MaxChange, ModelColumn, ModelContract, ModelPlaces, Rules, Settings, Terms};
@@ -59,6 +59,7 @@ fn read(file: &SourceFile, mut table: Table<'_>, layer: Option<Layer>, zone: Tz)
         description: plain(table.text("description")),
         grain: None,
         key: Vec::new(),
+        owner: owner(&mut table),
         tags: plain_all(table.distinct_texts("tags")),
         stored: false,
         partition: None,

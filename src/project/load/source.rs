@@ -13,7 +13,7 @@ use super::names::Names;
 use super::partition;
 use super::rest;
 use super::rule;
-use super::value::{duration, plain, plain_all, zone};
+use super::value::{duration, owner, plain, plain_all, zone};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::project::toml_reader::{self, Table, Value};
 use crate::project::{
@@ -56,6 +56,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         [("report", NewColumns::Report), ("refuse", NewColumns::Refuse), ("take", NewColumns::Take)];
     let description = plain(table.text("description"));
     let grain = plain(table.text("grain"));
+    let owner = owner(&mut table);
     let from = table.required_text("from", &format!("from = \"{{landing}}/{name}/*.csv\""));
     let format = format::read(&mut table);
     let settled = table.take("settled").and_then(|value| duration(&value)).unwrap_or_default();
@@ -95,6 +96,7 @@ fn read(name: &str, file: &SourceFile, mut table: Table<'_>, settings: Option<&S
         file: file.clone(),
         description,
         grain,
+        owner,
         from: from?,
         from_at,
         format: format.format?,

@@ -31,6 +31,16 @@ pub(super) fn zone(table: &mut Table<'_>, key: &'static str) -> Option<Tz> {
     zone
 }
 
+/// Returns who answers for what a file declares.
+pub(super) fn owner(table: &mut Table<'_>) -> Option<String> {
+    let word = table.text("owner")?;
+    let is_name = !word.text.trim().is_empty() && word.text.len() <= 100 && !word.text.contains(char::is_control);
+    if !is_name {
+        table.reject(&word, "this names nobody", "write the name of a person or team on one line, 100 bytes at most");
+    }
+    is_name.then_some(word.text)
+}
+
 /// Returns the bytes that an integer or a text such as `1.5GiB` stands for.
 pub(super) fn size(value: &Value<'_>) -> Option<u64> {
     let bytes = match value.node() {

@@ -170,6 +170,7 @@ fn contract(format: Format, more: u8, columns: u8) -> SourceContract {
         file: SourceFile::new("schemas/sources/sample.toml", ""),
         description: None,
         grain: None,
+        owner: None,
         from: FROM.clone(),
         from_at: SourceFile::new("schemas/sources/sample.toml", "").whole(),
         format,
