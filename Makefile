@@ -27,8 +27,16 @@ test: ## Run every test; tests/it/main.rs names the slow ones and how to leave t
 	$(CARGO) run --quiet -- test
 
 .PHONY: readers
-readers: ## Read the published tables with DuckDB, installed for this into target/
+readers: ## Read the published tables and metrics with programs of others, installed for this into target/
 	./tests/readers/run.sh
+
+.PHONY: cube
+cube: ## Compile the exported data model with Cube, and run its queries with DuckDB (needs node)
+	./tests/cube/run.sh
+
+.PHONY: superset
+superset: ## Import the exported bundle into Superset, and let it query the metrics (some minutes)
+	./tests/superset/run.sh
 
 .PHONY: schedulers
 schedulers: ## Let Airflow, cron, systemd and others read what is written for them, installed for this into target/

@@ -25,6 +25,7 @@ pub mod diagnostic;
 pub mod diff;
 pub mod digest;
 pub mod engine;
+pub mod export;
 pub mod functions;
 pub mod generate;
 pub mod infer;

@@ -1,13 +1,12 @@
 //! `opsmart docs`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use clap::Args;
-use serde::{Deserialize, Serialize};
 
-use super::report::write;
+use super::folder::{Owner, put};
 use super::{Failure, Global, load, open_store, runtime};
 use crate::cli::print::{Printer, document};
 use crate::cli::summary::counted;
@@ -16,12 +15,11 @@ use crate::plan::{Workspace, lineage};
 use crate::project::Settings;
 use crate::report::{metrics, newest};
 use crate::run::{Exit, RunError};
-use crate::site::{File, Published, PublishedTable, pages};
-use crate::store::{Disk, LocalDisk, Store, StoreError, other_than_a_file};
+use crate::site::{Published, PublishedTable, pages};
+use crate::store::Store;
 use crate::tables::SnapshotSchema;
 
-/// Lists the files that a folder holds because of us.
-const MANIFEST: &str = "opsmart-docs.json";
+const OWNER: Owner<'_> = Owner { command: "opsmart docs", manifest: "opsmart-docs.json" };
 
 /// The table that has every day of every metric.
 const METRIC_DAYS: &str = "metric_day";
@@ -35,13 +33,6 @@ pub(super) struct DocsArgs {
     /// Folder to write to; what is there must be empty or of an earlier `opsmart docs`
     #[arg(long, env = "OPSMART_DOCS_TO", value_name = "DIR", default_value = "site")]
     to: Utf8PathBuf,
-}
-
-/// What an earlier `opsmart docs` wrote.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Manifest {
-    files: BTreeSet<String>,
 }
 
 pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Result<Exit, Failure> {
@@ -59,7 +50,8 @@ pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Resul
         message: format!("the pages cannot be written: {error:#}"),
         help: None,
     })?;
-    let removed = put(&args.to, &files)?;
+    let texts: Vec<(&str, &[u8])> = files.iter().map(|file| (file.path.as_str(), file.text.as_bytes())).collect();
+    let removed = put(&args.to, &texts, OWNER)?;
     let tables = workspace.project.sources.len() + workspace.tables.len();
     let gone = if removed == 0 { String::new() } else { format!(", {} removed", counted(removed, "old file")) };
     printer.say(&format!("wrote {}: {}{gone}\n", args.to.join("index.html"), counted(files.len(), "file")));
@@ -103,53 +95,4 @@ fn published(settings: &Settings, store: &Store) -> Result<Option<Published>, Fa
 fn minute(instant: &str) -> String {
     let text = instant.chars().take(16).collect::<String>().replace('T', " ");
     text.strip_suffix(" 00:00").map_or_else(|| format!("{text} UTC"), str::to_owned)
-}
-
-/// Writes the files into a folder of ours and removes those of before that are not among them; returns how many.
-fn put(folder: &Utf8Path, files: &[File]) -> Result<usize, Failure> {
-    let at = folder.join(MANIFEST);
-    let refused = |message: String| {
-        let help = "name a folder that is empty or does not exist yet, with --to DIR";
-        Failure::usage(message, Some(help.to_owned()))
-    };
-    if let Some(kind) = other_than_a_file(&at) {
-        return Err(refused(format!("`{at}` is {kind}, and does not list the files of an earlier `opsmart docs`")));
-    }
-    let before = if let Ok(bytes) = LocalDisk.read(&at) {
-        serde_json::from_slice::<Manifest>(&bytes)
-            .map_err(|error| refused(format!("`{at}` does not list the files of an earlier `opsmart docs`: {error}")))?
-    } else {
-        let read = |source| StoreError::Read { path: folder.to_path_buf(), source };
-        if folder.exists() && folder.read_dir_utf8().map_err(read)?.next().is_some() {
-            return Err(refused(format!("`{folder}` holds files that `opsmart docs` did not write")));
-        }
-        Manifest::default()
-    };
-    let now: BTreeSet<String> = files.iter().map(|file| file.path.clone()).collect();
-    // Listed before they are written, so that whatever an interruption leaves behind is known to be ours.
-    list(&at, &before.files.union(&now).cloned().collect())?;
-    for file in files {
-        write(&folder.join(&file.path), file.text.as_bytes())?;
-    }
-    let mut removed = 0;
-    for gone in before.files.difference(&now).filter(|path| is_inside(path)) {
-        let path = folder.join(gone);
-        // Somebody put something else there.
-        if path.is_file() && other_than_a_file(&path).is_none() {
-            LocalDisk.remove(&path).map_err(|source| StoreError::Write { path, source })?;
-            removed += 1;
-        }
-    }
-    list(&at, &now)?;
-    Ok(removed)
-}
-
-fn list(at: &Utf8Path, files: &BTreeSet<String>) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(&Manifest { files: files.clone() }).unwrap_or_default();
-    write(at, (text + "\n").as_bytes())
-}
-
-/// A list that somebody changed must not lead us out of the folder.
-fn is_inside(path: &str) -> bool {
-    Utf8Path::new(path).components().all(|part| matches!(part, Utf8Component::Normal(_)))
 }

@@ -8,6 +8,8 @@ mod completions;
 mod diff;
 mod docs;
 mod erase;
+mod export;
+mod folder;
 mod forget;
 mod gc;
 mod generate;
@@ -126,6 +128,7 @@ enum Command {
     Erase(erase::EraseArgs),
     Report(report::ReportArgs),
     Docs(docs::DocsArgs),
+    Export(export::ExportArgs),
     Generate(generate::GenerateArgs),
     #[command(subcommand)]
     Branch(branch::BranchCommand),
@@ -277,6 +280,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Erase(args) => erase::erase(global, args, printer),
         Command::Report(args) => report::page(global, args, printer),
         Command::Docs(args) => docs::docs(global, args, printer),
+        Command::Export(args) => export::export(global, args, printer),
         Command::Generate(args) => generate::generate(global, args, printer),
         Command::Branch(command) => branch::branch(global, command, printer),
         Command::Publish(args) => branch::publish(global, args, printer),

@@ -34,7 +34,10 @@ pub use bind::{plan_query, plan_query_with, plan_statement, try_query, volatile}
 pub use check::{Check, Denominator, PUBLISHED_ROWS};
 pub use depth::STACK_BYTES;
 pub use lineage::{Lineage, Origin, lineage, tables_behind};
-pub use metric::{Grain, MetricAbout, MetricQuestion, MetricSelect, Range, is_compiled, metric_select};
+pub use metric::{
+    Grain, MetricAbout, MetricQuestion, MetricSelect, PortableAggregate, PortableMetric, PortableSide, Range,
+    is_compiled, metric_select, portable,
+};
 pub use partition::Partitioned;
 pub use places::{WrittenAt, declared_at, locate, said_of};
 pub use query::{Query, sql_name};

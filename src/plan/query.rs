@@ -270,6 +270,11 @@ fn placeholder(expression: &Expr) -> Option<(&str, Span)> {
     }
 }
 
+/// Returns the name of the variable that an expression is.
+pub(super) fn variable(expression: &Expr) -> Option<&str> {
+    placeholder(expression).map(|(name, _)| name)
+}
+
 fn literal(value: &Variable, span: Span) -> Expr {
     let plain = |value: Value| Expr::Value(ast::ValueWithSpan { value, span });
     let text = |text: String| plain(Value::SingleQuotedString(text));

@@ -47,6 +47,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("starter", &["diagnostic", "plan", "project"]),
     ("report", &["digest", "engine", "instant", "project", "sql_text", "store"]),
     ("site", &["report", "plan", "project", "system_tables"]),
+    ("export", &["digest", "plan", "project", "sql_text"]),
     ("generate", &["diagnostic", "project"]),
     ("manifest", &["diagnostic", "plan", "project"]),
     ("model_test", &["diagnostic", "engine", "plan", "project", "store"]),

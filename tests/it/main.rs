@@ -30,6 +30,7 @@ mod diff;
 mod engine_faults;
 mod erasing;
 mod evolve;
+mod export;
 mod faults;
 mod file_modes;
 mod forgetting;

@@ -3,17 +3,9 @@
 usage: read_published.py OPSMART      needs: duckdb
 """
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-import duckdb
-
-PROJECT = Path(__file__).resolve().parents[2]
-FOLDERS = ["jobs", "sql", "schemas", "data-samples"]
+from sample import sample
 
 passed = 0
 
@@ -26,26 +18,16 @@ def same(what, ours, theirs):
 
 
 def main(opsmart):
-    opsmart = Path(opsmart).resolve()
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        for name in FOLDERS:
-            shutil.copytree(PROJECT / name, root / name)
-        shutil.copy(PROJECT / "opsmart.toml", root)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("OPSMART_")}
-        subprocess.run([opsmart, "run", "--quiet", "--as-of", "2024-07-01"], cwd=root, env=environment, check=True)
-        read(root)
+    with sample(opsmart) as project:
+        read(project.root, project.db)
     print(f"{passed} passed, 0 failed")
 
 
-def read(root):
+def read(root, db):
     current = root / "warehouse/published/current"
-    db = duckdb.connect()
-    db.execute("set timezone = 'UTC'")
     one = lambda sql: db.execute(sql).fetchall()
 
     # Every table is there with the columns, rows and words that the metadata tells.
-    db.execute((current / "views.sql").read_text())
     tables = one("select distinct table_name, table_rows from _metadata order by 1")
     same("tables", sorted(path.name for path in current.iterdir() if path.is_dir()), sorted([name for name, _ in tables] + ["_metadata"]))
     for name, rows in tables:

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Reads the published tables with DuckDB, which shares no code with us. Needs python3 and, the first time, a package
+# Reads the published tables and the exported metrics with programs that share no code with us. Needs python3 and, the first time, a package
 # registry; everything is installed into the build folder.
 set -euo pipefail
+export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/../.."
 
 target="${CARGO_TARGET_DIR:-target}"
@@ -17,3 +18,4 @@ if [ ! -x "$target/readers/bin/python" ] || ! cmp -s tests/readers/requirements.
 fi
 "${CARGO:-cargo}" build --quiet
 "$target/readers/bin/python" tests/readers/read_published.py "$target/debug/opsmart"
+"$target/readers/bin/python" tests/readers/read_ossie.py "$target/debug/opsmart"

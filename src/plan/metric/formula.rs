@@ -202,7 +202,7 @@ pub(super) fn has_aggregate(text: &str, session: &SessionState) -> bool {
     })
 }
 
-fn parsed(sql: &str) -> Option<Expr> {
+pub(super) fn parsed(sql: &str) -> Option<Expr> {
     let parser = Parser::new(&GenericDialect {}).with_recursion_limit(depth::PARSER_LEVELS);
     parser.try_with_sql(sql).ok()?.parse_expr().ok()
 }
