@@ -1,8 +1,8 @@
 -- One row per cohort, period and scope: who of the users who came first in a
 -- week or month came back in the k-th after it. A cohort is the users whose
 -- first event ever fell into the period; period 0 is the cohort's own. Weeks
--- begin on Monday. Platform and channel are those of the first event. A period
--- that is not over counts nobody, rather than few.
+-- begin on $week_start. Platform and channel are those of the first event. A
+-- period that is not over counts nobody, rather than few.
 with
 
 feed as (
@@ -33,14 +33,25 @@ days as (
 
 ),
 
+days_with_weeks as (
+
+    select
+        day,
+        day - cast(
+            (extract(isodow from day) - $week_start + 7) % 7 as int
+        ) as week
+    from days
+
+),
+
 days_with_periods as (
 
     select
         day,
         'week' as period_type,
-        cast(date_trunc('week', day) as date) as period_start,
-        cast(date_trunc('week', day) as date) + 6 as period_end
-    from days
+        week as period_start,
+        week + 6 as period_end
+    from days_with_weeks
 
     union all
 

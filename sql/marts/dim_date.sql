@@ -1,6 +1,7 @@
 -- One row per day from $calendar_from to $calendar_to, or to the end of the
 -- year after that of the run's clock, if that is later. ISO weeks begin on
--- Monday and belong to the year of their Thursday. Sunday weeks are numbered as
+-- Monday and belong to the year of their Thursday; week_start is that of the weeks
+-- of metrics, which begin on the day that opsmart.toml says. Sunday weeks are numbered as
 -- in the United States: the week of 1 January is the first. A fiscal year
 -- begins with $fiscal_year_start_month and bears the number of the calendar
 -- year in which it ends. A business day is a weekday that is no holiday, or a
@@ -160,7 +161,7 @@ final as (
 
         ---------- dates
         month_start,
-        day - cast(iso_weekday - 1 as int) as week_start,
+        day - cast((iso_weekday - $week_start + 7) % 7 as int) as week_start,
         day - cast(days_after_sunday as int) as sunday_week_start
 
     from days_counted

@@ -170,7 +170,7 @@ fn partition_words(step: &ModelStep) -> String {
     let (Build::IfChanged(inputs), Some(partitioned)) = (&step.build, &step.partitioned) else { return String::new() };
     let part = match (&partitioned.by, partitioned.reach) {
         (PartitionBy::Bucket { .. }, _) => "the buckets",
-        (PartitionBy::Day { .. }, Some(DayReach::Week)) => "the weeks",
+        (PartitionBy::Day { .. }, Some(DayReach::Week(_))) => "the weeks",
         (PartitionBy::Day { .. }, Some(DayReach::Month)) => "the months",
         (PartitionBy::Day { .. }, _) => "the days",
     };

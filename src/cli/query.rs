@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{Datelike, NaiveDate};
+use chrono::{Datelike, NaiveDate, Weekday};
 use clap::{Args, ValueEnum};
 
 use super::branch::OnBranch;
@@ -58,7 +58,7 @@ pub(super) struct QueryArgs {
 enum Period {
     /// A day of the reporting zone
     Day,
-    /// A week, by its Monday
+    /// A week, by its first day
     Week,
     /// A month, by its first day
     Month,
@@ -66,13 +66,13 @@ enum Period {
     Total,
 }
 
-impl From<Period> for Grain {
-    fn from(period: Period) -> Self {
-        match period {
-            Period::Day => Self::Day,
-            Period::Week => Self::Week,
-            Period::Month => Self::Month,
-            Period::Total => Self::Total,
+impl Period {
+    fn grain(self, week_start: Weekday) -> Grain {
+        match self {
+            Self::Day => Grain::Day,
+            Self::Week => Grain::Week(week_start),
+            Self::Month => Grain::Month,
+            Self::Total => Grain::Total,
         }
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn query(global: &Global, args: &QueryArgs, printer: &Printer) -> Res
         by: &args.by,
         filter: args.filter.as_deref(),
         days: Range { since: args.since, until: args.until },
-        grain: args.grain.into(),
+        grain: args.grain.grain(workspace.project.settings.week_start),
     };
     let select = metric_select(&workspace, &question)?;
     if args.sql {

@@ -744,6 +744,8 @@ pub fn variable_value(settings: &Settings, name: &str) -> Option<Variable> {
     match name {
         CLOCK => Some(Variable::Timestamp(chrono::DateTime::UNIX_EPOCH)),
         "reporting_zone" => Some(Variable::Text(settings.reporting_zone.name().to_owned())),
+        // As `extract(isodow …)` numbers days.
+        "week_start" => Some(Variable::Integer(settings.week_start.number_from_monday().into())),
         _ => settings.vars.get(name).cloned(),
     }
 }
@@ -815,7 +817,7 @@ fn check_names(project: &Project, model: &Model, query: &Query, mistakes: &mut D
     }
     for variable in query.variables() {
         if variable_value(&project.settings, &variable.text).is_none() {
-            let known = project.settings.vars.keys().map(String::as_str).chain([CLOCK, "reporting_zone"]);
+            let known = project.settings.vars.keys().map(String::as_str).chain([CLOCK, "reporting_zone", "week_start"]);
             mistakes.push(
                 Diagnostic::new(
                     Code::UnknownVariable,

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use chrono::Weekday;
+
 use super::{
     ColumnDoc, Comparison, Condition, CsvFormat, DayReach, FieldNames, FilesMode, Format, Keep, Late, NdjsonFormat,
     Normaliser, Operand, PartitionBy, Rules, Severity, Terms, Test, ThenLate, Variable,
@@ -200,7 +202,8 @@ impl Canonical for DayReach {
     fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Around { before, after } => record(f, "DayReach", &[("before", before), ("after", after)]),
-            Self::Week => f.write_str("Week"),
+            Self::Week(Weekday::Mon) => f.write_str("Week"),
+            Self::Week(first) => write!(f, "Week from {first}"),
             Self::Month => f.write_str("Month"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use chrono::{Datelike, Months, NaiveDate};
+use chrono::{Datelike, Months, NaiveDate, Weekday};
 use chrono_tz::Tz;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -41,8 +41,8 @@ pub enum DayReach {
         /// How many days after it.
         after: u32,
     },
-    /// Those of the week that begins with its own, on Monday. The table has rows of Mondays and no others.
-    Week,
+    /// Those of the week that begins with its own, on this day of the week. The table has rows of such days and no others.
+    Week(Weekday),
     /// Those of the month that begins with its own. The table has rows of first days of months and no others.
     Month,
 }
@@ -54,7 +54,7 @@ impl DayReach {
         let own = i64::from(day);
         match self {
             Self::Around { before, after } => own - i64::from(before)..=own + i64::from(after),
-            Self::Week => own..=own + 6,
+            Self::Week(_) => own..=own + 6,
             Self::Month => {
                 let next = NaiveDate::from_epoch_days(day).and_then(|date| date.checked_add_months(Months::new(1)));
                 own..=next.map_or(own, |next| i64::from(next.to_epoch_days()) - 1)
@@ -67,12 +67,13 @@ impl DayReach {
     pub fn readers_of(self, day: i32) -> RangeInclusive<i64> {
         let own = i64::from(day);
         let first = NaiveDate::from_epoch_days(day).map_or(own, |date| match self {
+            Self::Around { .. } => own,
+            Self::Week(first) => own - i64::from(date.weekday().days_since(first)),
             Self::Month => own - i64::from(date.day0()),
-            _ => own - i64::from(date.weekday().num_days_from_monday()),
         });
         match self {
             Self::Around { before, after } => own - i64::from(after)..=own + i64::from(before),
-            Self::Week | Self::Month => first..=first,
+            Self::Week(_) | Self::Month => first..=first,
         }
     }
 }

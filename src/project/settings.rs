@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use chrono::Weekday;
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub tick: Tick,
     /// The zone in which days are cut. Default UTC.
     pub reporting_zone: Tz,
+    /// The day on which weeks begin. Default Monday.
+    pub week_start: Weekday,
     /// Memory for queries, in bytes. Default: told by the machine when a run starts.
     pub memory_bytes: Option<u64>,
     /// How long the query of one table may take in a run. Default: as long as it wants.

@@ -4,7 +4,7 @@ use crate::scratch::Scratch;
 
 /// Returns a project with one metric, `shop_x`, over sales that landed as `rows`.
 fn shop(rows: &str, metric: &str) -> Scratch {
-    let contract = r#"from = "{landing}/sales.csv"
+    let contract = r#"from = "{landing}/sales*.csv"
 format = { type = "csv" }
 [columns]
 day = "date"
@@ -127,4 +127,69 @@ fn metrics_of_one_table_stand_side_by_side_whatever_they_cast() {
     let _ = scratch.run(&["run", "--quiet", "--as-of", "2024-07-01T00:00:00Z"]).exits(0);
     let days = scratch.rows("select metric_id, value from metric_day order by metric_id");
     assert_eq!(days, ["shop_x,1.5", "shop_y0,1.0", "shop_y1,1.5", "shop_y2,1.25", "shop_y3,1.0"]);
+}
+
+#[test]
+fn weeks_begin_on_the_day_that_the_project_says() {
+    // A Saturday, a Sunday and a Monday.
+    let rows = "2024-06-08,a,1.00,\n2024-06-09,a,2.00,\n2024-06-10,a,4.00,\n";
+    let settings = |week_start: &str| {
+        format!("reporting_zone = \"UTC\"\n{week_start}\npaths.landing = \"landing\"\nvars.min_sample = 2\n")
+    };
+    for (week_start, sums, medians) in [
+        ("", ["2024-06-03,3.0,2", "2024-06-10,4.0,1"].as_slice(), ["2024-06-03,1.5,2", "2024-06-10,4.0,1"].as_slice()),
+        (
+            "week_start = \"sunday\"",
+            &["2024-06-02,1.0,1", "2024-06-09,6.0,2"],
+            &["2024-06-02,1.0,1", "2024-06-09,3.0,2"],
+        ),
+        ("week_start = \"saturday\"", &["2024-06-08,7.0,3"], &["2024-06-08,2.0,3"]),
+    ] {
+        for (value, weeks) in [("sum(amount)", sums), ("median(amount)", medians)] {
+            let scratch = shop(rows, &format!("value = \"{value}\"\n"));
+            scratch.write("opsmart.toml", &settings(week_start));
+            assert_eq!(values(&scratch)[1], weeks, "{week_start} {value}");
+        }
+    }
+}
+
+#[test]
+fn another_day_of_the_week_rebuilds_what_has_weeks() {
+    let scratch = shop("2024-06-08,a,1.00,\n", "value = \"median(amount)\"\n");
+    scratch.write(
+        "sql/kpi/kpi_week.sql",
+        "select day, day - cast((extract(isodow from day) - $week_start + 7) % 7 as int) as week from fct_sale\n",
+    );
+    let settings = std::fs::read_to_string(scratch.path("opsmart.toml")).unwrap();
+    let built = |week_start: &str| -> Vec<String> {
+        scratch.write("opsmart.toml", &format!("{week_start}{settings}"));
+        let said = scratch.run(&["run", "--as-of", "2024-07-01T00:00:00Z", "--output", "json"]).exits(0);
+        let report: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+        let tables = report["tables"].as_array().unwrap().iter();
+        tables.map(|table| table["table"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(built("").contains(&"metric_month".to_owned()));
+    assert_eq!(built("week_start = \"monday\"\n"), [""; 0]);
+    let mut weekly = built("week_start = \"sunday\"\n");
+    weekly.sort();
+    assert_eq!(weekly, ["kpi_week", "metric_fct_sale_week", "metric_week"]);
+    assert_eq!(scratch.rows("select week from kpi_week"), ["2024-06-02"]);
+}
+
+#[test]
+fn a_late_row_counts_its_week_anew_whichever_day_that_begins_on() {
+    let scratch = shop("2024-06-08,a,1.00,\n2024-06-09,a,2.00,\n2024-06-16,a,4.00,\n", "value = \"median(amount)\"\n");
+    let settings = std::fs::read_to_string(scratch.path("opsmart.toml")).unwrap();
+    scratch.write("opsmart.toml", &format!("week_start = \"sunday\"\n{settings}"));
+    let contract = std::fs::read_to_string(scratch.path("schemas/sources/sales.toml")).unwrap();
+    scratch.write(
+        "schemas/sources/sales.toml",
+        &contract.replace("[columns]", "partition = { day = \"day\" }\n[columns]"),
+    );
+    scratch.write("schemas/models/fct_sale.toml", "partition = { day = \"day\" }\n");
+    assert_eq!(values(&scratch)[1], ["2024-06-02,1.0,1", "2024-06-09,2.0,1", "2024-06-16,4.0,1"]);
+    scratch.write("landing/sales-late.csv", "day,kind,amount,cost\n2024-06-15,a,5.00,\n");
+    let plan = scratch.run(&["plan", "--as-of", "2024-07-01T00:00:00Z"]).exits(0).stdout;
+    assert!(plan.contains("build if fct_sale changes; the weeks that change there"), "{plan}");
+    assert_eq!(values(&scratch)[1], ["2024-06-02,1.0,1", "2024-06-09,3.5,2", "2024-06-16,4.0,1"]);
 }

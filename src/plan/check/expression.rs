@@ -126,7 +126,8 @@ impl Scope<'_> {
         for variable in parsed.variables() {
             if variable_value(self.settings, &variable.text).is_none() {
                 is_sound = false;
-                let known = self.settings.vars.keys().map(String::as_str).chain([CLOCK, "reporting_zone"]);
+                let known =
+                    self.settings.vars.keys().map(String::as_str).chain([CLOCK, "reporting_zone", "week_start"]);
                 let help = did_you_mean(&variable.text, known);
                 let message = format!("variable `${}` is not declared", variable.text);
                 let mistake = Diagnostic::new(Code::UnknownVariable, probe.at(variable.bytes.clone()), message)

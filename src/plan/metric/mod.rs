@@ -29,7 +29,7 @@ mod series;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use chrono::{Datelike, Days, Months, NaiveDate};
+use chrono::{Datelike, Days, Months, NaiveDate, Weekday};
 use datafusion::execution::context::SessionState;
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
@@ -64,8 +64,8 @@ pub(super) struct MetricTables {
 pub enum Grain {
     /// A day of the reporting zone.
     Day,
-    /// A week, from Monday on.
-    Week,
+    /// A week, from this day on.
+    Week(Weekday),
     /// A month of the calendar.
     Month,
     /// All days that are asked for, together; of no stored table.
@@ -77,7 +77,7 @@ impl Grain {
     fn column(self) -> &'static str {
         match self {
             Self::Day => "day",
-            Self::Week => "week",
+            Self::Week(_) => "week",
             Self::Month => "month",
             Self::Total => "total",
         }
@@ -87,7 +87,11 @@ impl Grain {
     fn start_of(self, day: &str) -> String {
         match self {
             Self::Day => day.to_owned(),
-            Self::Week => format!("cast(date_trunc('week', {day}) as date)"),
+            Self::Week(Weekday::Mon) => format!("cast(date_trunc('week', {day}) as date)"),
+            Self::Week(first) => {
+                let after_monday = first.num_days_from_monday();
+                format!("cast(date_trunc('week', {day} - {after_monday}) as date) + {after_monday}")
+            }
             Self::Month => format!("cast(date_trunc('month', {day}) as date)"),
             Self::Total => format!("case when {day} is not null then date '1970-01-01' end"),
         }
@@ -97,12 +101,12 @@ impl Grain {
     fn whole_periods(self, days: Range) -> Range {
         let first = |day: NaiveDate| match self {
             Self::Day | Self::Total => Some(day),
-            Self::Week => day.checked_sub_days(Days::new(day.weekday().num_days_from_monday().into())),
+            Self::Week(first) => day.checked_sub_days(Days::new(day.weekday().days_since(first).into())),
             Self::Month => day.with_day(1),
         };
         let last = |day: NaiveDate| match self {
             Self::Day | Self::Total => Some(day),
-            Self::Week => first(day)?.checked_add_days(Days::new(6)),
+            Self::Week(_) => first(day)?.checked_add_days(Days::new(6)),
             Self::Month => first(day)?.checked_add_months(Months::new(1))?.pred_opt(),
         };
         Range { since: days.since.and_then(first), until: days.until.and_then(last) }
@@ -163,10 +167,11 @@ pub(super) fn add_tables(project: &mut Project, session: &SessionState, mistakes
     let Some(resolved) = resolve::all(&metrics, project, session, mistakes) else { return MetricTables::default() };
     resolve::check_headline(project, &resolved, mistakes);
     let mut tables = MetricTables { about: about::about(&resolved, &headline), ..MetricTables::default() };
+    let week = Grain::Week(project.settings.week_start);
     let mut made: Vec<(String, Layer, String)> = Vec::new();
     let by_table = by_table(&resolved);
     for (table, metrics) in &by_table {
-        for (suffix, grain, metrics) in parts_of(metrics, &[Grain::Week, Grain::Month]) {
+        for (suffix, grain, metrics) in parts_of(metrics, &[week, Grain::Month]) {
             let name = format!("metric_{table}_{suffix}");
             let ids = metrics.iter().map(|metric| metric.metric.id.clone()).collect();
             made.push((
@@ -186,7 +191,7 @@ pub(super) fn add_tables(project: &mut Project, session: &SessionState, mistakes
     made.push((
         "metric_week".to_owned(),
         Layer::Metrics,
-        periods::select(&resolved, &by_table, Grain::Week, Range::default()),
+        periods::select(&resolved, &by_table, week, Range::default()),
     ));
     made.push((
         "metric_month".to_owned(),
@@ -260,7 +265,9 @@ fn partition_of(
     by_table: &BTreeMap<&str, Vec<&Resolved<'_>>>,
     resolved: &[Resolved<'_>],
 ) -> Option<(PartitionBy, Option<DayReach>)> {
-    let grains = [(Grain::Day, None), (Grain::Week, Some(DayReach::Week)), (Grain::Month, Some(DayReach::Month))];
+    let first = project.settings.week_start;
+    let week = (Grain::Week(first), Some(DayReach::Week(first)));
+    let grains = [(Grain::Day, None), week, (Grain::Month, Some(DayReach::Month))];
     let counted = name.strip_prefix("metric_")?;
     let (table, grain, reach) = grains
         .into_iter()

@@ -29,7 +29,7 @@ impl PeriodSql {
         let rolled = format!("days_rolled.{grain}");
         let (end, start) = match grain {
             Grain::Day => (rolled.clone(), rolled),
-            Grain::Week => (format!("{rolled} + 6"), rolled),
+            Grain::Week(_) => (format!("{rolled} + 6"), rolled),
             Grain::Month => (format!("cast({rolled} + interval '1 month' as date) - 1"), rolled),
             Grain::Total => {
                 let day = |day: Option<NaiveDate>| day.map(|day| format!("date '{day}'"));

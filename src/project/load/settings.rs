@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono::{FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc, Weekday};
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 use toml::de::DeValue;
@@ -16,7 +16,18 @@ use crate::project::toml_reader::{self, Table, Value, float, integer, listed};
 use crate::project::{Limits, Located, Settings, Tick, Variable};
 
 /// Names of variables that are built in.
-const BUILT_IN: [&str; 2] = ["as_of", "reporting_zone"];
+const BUILT_IN: [&str; 3] = ["as_of", "reporting_zone", "week_start"];
+
+/// The days on which weeks can begin.
+const WEEKDAYS: [(&str, Weekday); 7] = [
+    ("monday", Weekday::Mon),
+    ("tuesday", Weekday::Tue),
+    ("wednesday", Weekday::Wed),
+    ("thursday", Weekday::Thu),
+    ("friday", Weekday::Fri),
+    ("saturday", Weekday::Sat),
+    ("sunday", Weekday::Sun),
+];
 
 /// Returns what the file says for the environment `env`; nothing when it does not parse or `env` is not declared,
 /// because then it is not known which folders there are.
@@ -26,6 +37,7 @@ pub(super) fn read(file: &SourceFile, env: Option<&str>, names: &Names, found: &
         let tick = [("day", Tick::Day), ("hour", Tick::Hour), ("minute", Tick::Minute)];
         let tick = table.one_of("tick", &tick).unwrap_or(Tick::Day);
         let reporting_zone = zone(&mut table, "reporting_zone").unwrap_or(Tz::UTC);
+        let week_start = table.one_of("week_start", &WEEKDAYS).unwrap_or(Weekday::Mon);
         let headline = table.text("headline");
         if let Some(word) = &headline {
             check_headline(&table, word, names);
@@ -50,7 +62,7 @@ pub(super) fn read(file: &SourceFile, env: Option<&str>, names: &Names, found: &
         }
         table.finish();
         let settings = part.settle(file, tick, reporting_zone, headline);
-        Some(Settings { headline_metrics, ..settings })
+        Some(Settings { headline_metrics, week_start, ..settings })
     })
 }
 
@@ -170,6 +182,7 @@ impl Part {
             warehouse: self.warehouse.unwrap_or_else(|| WAREHOUSE.to_owned()).into(),
             tick,
             reporting_zone,
+            week_start: Weekday::Mon,
             memory_bytes: self.memory_bytes,
             query_timeout: self.query_timeout,
             headline: headline.map(|word| word.text),
@@ -344,6 +357,8 @@ mod tests {
         let cases = [
             ("tick = \"week\"", "1:9 E0107 `tick` cannot be `week` @week"),
             ("reporting_zone = \"Asia/Shanghia\"", "1:19 E0107 there is no time zone `Asia/Shanghia` @Asia/Shanghia"),
+            ("week_start = \"Sunday\"", "1:15 E0107 `week_start` cannot be `Sunday` @Sunday"),
+            ("vars.week_start = 7", "1:6 E0107 `$week_start` is built in @week_start"),
             ("memory = \"2 potatoes\"", "1:11 E0107 `memory` is not a size @2 potatoes"),
             ("memory = true", "1:10 E0106 `memory` is a boolean, expected a size such as `\"2GB\"` @true"),
             ("limits = { finding_rows = 0 }", "1:27 E0107 `finding_rows` must be at least 1 @0"),
