@@ -216,7 +216,7 @@ fn model(workspace: &Workspace, name: &str, table: &Table) -> Node {
         ..node(kind, name, &model.file)
     };
     if is_compiled(model) {
-        node.file = "schemas/metrics".to_owned();
+        "schemas/metrics".clone_into(&mut node.file);
     }
     if let Some(contract) = contract {
         node.description.clone_from(&contract.description);

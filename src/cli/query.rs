@@ -18,7 +18,7 @@ use crate::run::Exit;
 /// One row per period and scope, one column per metric. Reads only: the warehouse stays as it is.
 #[derive(Debug, Args)]
 pub(super) struct QueryArgs {
-    /// Metrics, as area.key or area_key
+    /// Metrics, as `area.key` or `area_key`
     #[arg(value_name = "METRIC", required = true)]
     metrics: Vec<String>,
 

@@ -138,8 +138,7 @@ impl Asked<'_> {
             first.push((name, file, query));
         }
         let queries = first.iter().map(|(_, _, query)| query).chain([self.query]);
-        let mut reads: BTreeSet<String> =
-            queries.flat_map(|query| query.reads()).map(|read| read.text.clone()).collect();
+        let mut reads: BTreeSet<String> = queries.flat_map(Query::reads).map(|read| read.text.clone()).collect();
         reads.retain(|read| !self.first.iter().any(|(name, _)| name == read));
         self.check_names(project)?;
         let session = self.session(project, memory, &reads)?;

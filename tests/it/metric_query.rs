@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::RowGroupMetaData;
 
 use crate::sample::shipped;
 use crate::scratch::Scratch;
@@ -273,7 +274,7 @@ fn partitions_of_days_that_nobody_asks_for_are_not_read() {
         // All of its pages, and nothing of what is said about them.
         let file = std::fs::File::open(path).unwrap();
         let metadata = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().metadata().clone();
-        for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        for column in metadata.row_groups().iter().flat_map(RowGroupMetaData::columns) {
             let (start, length) = column.byte_range();
             let (start, length) = (usize::try_from(start).unwrap(), usize::try_from(length).unwrap());
             bytes[start..start + length].fill(0xff);

@@ -468,7 +468,7 @@ fn counting_rows<'a>(of: &'a Resolved<'a>, mut rows: MetricRows) -> Option<Scope
         // A value counts where there is one.
         let conditions = rows.filter.iter().map(|filter| filter.text.clone()).chain(filter.clone());
         let conditions: Vec<String> =
-            conditions.chain([format!("({of}) is not null")]).map(|one| format!("({}\n)", one)).collect();
+            conditions.chain([format!("({of}) is not null")]).map(|one| format!("({one}\n)")).collect();
         rows.filter = Some(plain(conditions.join(" and ")));
     }
     if !matches!(counted, Counted::First { .. } | Counted::Stock) {

@@ -62,7 +62,7 @@ pub(super) fn read(file: &SourceFile, env: Option<&str>, names: &Names, found: &
         }
         table.finish();
         let settings = part.settle(file, tick, reporting_zone, headline);
-        Some(Settings { headline_metrics, week_start, ..settings })
+        Some(Settings { week_start, headline_metrics, ..settings })
     })
 }
 
