@@ -201,6 +201,9 @@ fn base_models_are_selected_shown_and_followed_like_others() {
         .filter_map(|row| Some(format!("{}:{}", row["_file"].as_str()?, row["_line"])))
         .collect();
     assert_eq!(lines, ["landing/users-1.csv:3", "landing/comments-1.csv:3"]);
+    // Of a project with nothing to do a plan tells nothing more.
+    let comments = std::fs::read_to_string(scratch.path("landing/comments-1.csv")).unwrap();
+    scratch.write("landing/comments-2.csv", &comments);
     let by_path = scratch.run(&["plan", "--select", "path:sql/base+", "--as-of", "2024-07-02"]).exits(0).stdout;
     assert!(by_path.contains("fct_ticket_event") && by_path.contains("kpi_role_daily"), "{by_path}");
     let _ = scratch.run(&["docs", "--to", "site"]).exits(0);
