@@ -20,6 +20,10 @@ fn published_twice() -> Scratch {
         "statement ok\ncreate table orders (id int) as values (1)\n\nquery I\nselect id from stg_orders\n----\n1\n",
     );
     std::fs::remove_file(scratch.path("sql/checks/assert_few.sql")).unwrap();
+    scratch.write(
+        "schemas/metrics/shop.toml",
+        "from = \"fct_order\"\ntime = \"day\"\n[orders]\nvalue = \"count(*)\"\nunit = \"orders\"\nen = \"Orders\"\n",
+    );
     scratch.write("landing/orders-0.csv", "id,at,amount\n9,never,1.00\n8,2024-03-01T10:00:00Z,1.00\n");
     let _ = scratch.run(&["run", "--quiet"]).exits(0);
     scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T10:00:00Z,7.00\n");
@@ -34,6 +38,8 @@ const ANSWERS: &[&[&str]] = &[
     &["run", "--help"],
     &["--version"],
     &["check", "--output", "json"],
+    &["ls"],
+    &["ls", "--output", "json"],
     &["plan"],
     &["plan", "--output", "json"],
     &["run", "--output", "json"],
@@ -43,6 +49,10 @@ const ANSWERS: &[&[&str]] = &[
     &["show", "fct_order", "--format", "csv"],
     &["show", "fct_order", "--format", "json"],
     &["show", "select * from fct_order", "--output", "json"],
+    &["query", "shop.orders"],
+    &["query", "shop.orders", "--format", "csv"],
+    &["query", "shop.orders", "--sql"],
+    &["query", "shop.orders", "--output", "json"],
     &["why", "fct_order", "id=1"],
     &["why", "fct_order", "id=1", "--output", "json"],
     &["history"],
@@ -56,6 +66,9 @@ const ANSWERS: &[&[&str]] = &[
     &["forget", "--output", "json"],
     &["report", "--output", "json"],
     &["docs", "--output", "json"],
+    &["export", "ossie", "--to", "ossie"],
+    &["export", "cube", "--to", "cube", "--output", "json"],
+    &["export", "superset", "--to", "superset.zip"],
     &["generate", "cron"],
     &["generate", "cron", "--output", "json"],
     &["generate", "airflow"],
@@ -422,7 +435,7 @@ fn a_command_that_does_not_exist_leads_to_those_that_do() {
     let scratch = Scratch::empty();
     let said = scratch.run(&["serve"]).exits(2).stderr;
     assert!(!said.contains("'erase'"), "{said}");
-    assert!(said.contains("there are: init, new, check, plan, run, "), "{said}");
+    assert!(said.contains("there are: init, new, check, ls, plan, run, "), "{said}");
     let said = scratch.run(&["generate", "cronn"]).exits(2).stderr;
     assert!(said.contains("'cron'"), "{said}");
     let said = scratch.run(&["quarantine", "erase"]).exits(2).stderr;
