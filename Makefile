@@ -27,8 +27,12 @@ test: ## Run every test; tests/it/main.rs names the slow ones and how to leave t
 	$(CARGO) run --quiet -- test
 
 .PHONY: readers
-readers: ## Read the published tables and metrics with programs of others, installed for this into target/
-	./tests/readers/run.sh
+readers: ## Read the published tables with DuckDB, installed for this into target/
+	./tests/readers/run.sh published
+
+.PHONY: ossie
+ossie: ## Compile the exported semantic model with a program of Ossie, and run its queries with DuckDB (some minutes)
+	./tests/readers/run.sh ossie
 
 .PHONY: cube
 cube: ## Compile the exported data model with Cube, and run its queries with DuckDB (needs node)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Reads the published tables and the exported metrics with programs that share no code with us. Needs python3 and, the first time, a package
-# registry; everything is installed into the build folder.
+# Reads the published tables, or with `ossie` the exported metrics, with programs that share no code with us. Needs python3
+# and, the first time, a package registry; everything is installed into the build folder.
 set -euo pipefail
 export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/../.."
@@ -17,5 +17,4 @@ if [ ! -x "$target/readers/bin/python" ] || ! cmp -s tests/readers/requirements.
     cp tests/readers/requirements.txt "$target/readers/requirements.txt"
 fi
 "${CARGO:-cargo}" build --quiet
-"$target/readers/bin/python" tests/readers/read_published.py "$target/debug/opsmart"
-"$target/readers/bin/python" tests/readers/read_ossie.py "$target/debug/opsmart"
+"$target/readers/bin/python" "tests/readers/read_${1:-published}.py" "$target/debug/opsmart"
