@@ -1,5 +1,8 @@
 //! `opsmart export`.
 
+use std::fs::File;
+use std::io::Read;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
@@ -8,7 +11,7 @@ use super::report::{check_file, write};
 use super::summary::counted;
 use super::{Failure, Global, load};
 use crate::cli::print::{Printer, answer, document};
-use crate::export::{self, DEFAULT_URI, File, Model, Told};
+use crate::export::{self, DEFAULT_URI, Model, Told};
 use crate::plan::Workspace;
 use crate::project::{NAME_RULE, is_name};
 use crate::run::Exit;
@@ -105,7 +108,7 @@ fn model<'a>(workspace: &Workspace, model: Model<'a>) -> Result<Model<'a>, Failu
     Err(Failure::usage(message, Some(help.to_owned())))
 }
 
-fn put_folder(folder: &Utf8Path, files: &[File], target: &str) -> Result<(), Failure> {
+fn put_folder(folder: &Utf8Path, files: &[export::File], target: &str) -> Result<(), Failure> {
     if folder.exists() && !folder.is_dir() {
         let help = "name a folder that is empty or does not exist yet".to_owned();
         return Err(Failure::usage(format!("--to {folder} is a file, and the model is a folder"), Some(help)));
@@ -117,13 +120,13 @@ fn put_folder(folder: &Utf8Path, files: &[File], target: &str) -> Result<(), Fai
 
 /// Refuses to replace a file that is no archive.
 fn refuse_others(path: &Utf8Path) -> Result<(), Failure> {
-    match std::fs::read(path) {
-        Ok(bytes) if !bytes.starts_with(b"PK") && !bytes.is_empty() => {
-            let help = "move it away, or choose another place with --to".to_owned();
-            Err(Failure::usage(format!("`{path}` is there, and is no ZIP file"), Some(help)))
-        }
-        _ => Ok(()),
+    let mut first = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(2).read_to_end(&mut first));
+    if read.is_err() || first.is_empty() || first == b"PK" {
+        return Ok(());
     }
+    let help = "move it away, or choose another place with --to".to_owned();
+    Err(Failure::usage(format!("`{path}` is there, and is no ZIP file"), Some(help)))
 }
 
 /// Tells which metrics went which way.

@@ -2,10 +2,9 @@
 
 usage: python duckdb_metrics.py PUBLISHED_FOLDER OUT_FOLDER
 
-Prints a sum of the values of each metric and grain as JSON, to compare with. Sums of weeks and months come from days, users
-of all windows from one table of the days on which each was active, which is the fastest way that was found on DuckDB 2.0
-(`count(distinct …)` in grouping sets takes three times as long). Writes Parquet with the codec of the other side and makes
-it last (fsync) as the other side does.
+Prints how many values each metric has by each grain, and their sum, as JSON, to compare with. Sums of weeks and months come
+from days, users of all periods and windows from one table of the days on which each was active. Writes Parquet with the
+codec of the other side and makes it last (fsync) as the other side does.
 """
 
 import json

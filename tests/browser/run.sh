@@ -15,11 +15,7 @@ for program in python3 chromium chromedriver; do
         exit 0
     fi
 done
-if [ ! -x "$target/browser/bin/python" ] || ! cmp -s tests/browser/requirements.txt "$target/browser/requirements.txt"; then
-    rm -rf "$target/browser"
-    python3 -m venv "$target/browser"
-    "$target/browser/bin/pip" install --quiet --disable-pip-version-check --requirement tests/browser/requirements.txt
-    cp tests/browser/requirements.txt "$target/browser/requirements.txt"
-fi
+. tests/python.sh
+environment browser tests/browser/requirements.txt
 "${CARGO:-cargo}" build --quiet
-"$target/browser/bin/python" tests/browser/look.py "$target/debug/opsmart" "$target/browser-pages" "$@"
+"$python" tests/browser/look.py "$target/debug/opsmart" "$target/browser-pages" "$@"

@@ -6,18 +6,14 @@ export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/../.."
 
 target="${CARGO_TARGET_DIR:-target}"
-for program in python3 node npm; do
+for program in node npm; do
     if ! command -v "$program" > /dev/null; then
         echo "error: this test needs $program" >&2
         exit 2
     fi
 done
-if [ ! -x "$target/readers/bin/python" ] || ! cmp -s tests/readers/requirements.txt "$target/readers/requirements.txt"; then
-    rm -rf "$target/readers"
-    python3 -m venv "$target/readers"
-    "$target/readers/bin/pip" install --quiet --disable-pip-version-check --requirement tests/readers/requirements.txt
-    cp tests/readers/requirements.txt "$target/readers/requirements.txt"
-fi
+. tests/python.sh
+environment readers tests/readers/requirements.txt
 if ! cmp -s tests/cube/package.json "$target/cube/package.json"; then
     rm -rf "$target/cube"
     mkdir -p "$target/cube"
@@ -26,4 +22,4 @@ if ! cmp -s tests/cube/package.json "$target/cube/package.json"; then
     cp tests/cube/package.json "$target/cube/package.json"
 fi
 "${CARGO:-cargo}" build --quiet
-"$target/readers/bin/python" tests/cube/read_cube.py "$target/debug/opsmart" "$target/cube"
+"$python" tests/cube/read_cube.py "$target/debug/opsmart" "$target/cube"

@@ -8,6 +8,7 @@
 //! - `damage`: manifests torn at every byte, data files with each of many bits turned, a run for some of them.
 //! - `law`, `metric_law`, `histories`, `references`: runs after each step of random histories.
 //! - `faults`: a run for every crash point, and kills of runs over files of 600 000 rows.
+//! - `why`, `metric_query`: every shipped table followed to its landed lines, every shipped metric asked for again.
 //! - `deep`: projects whose SQL is 20 000 parts long or deep.
 //! - `memory`, `kept_rows`, `readers_beside_publications`: large files, many small ones, many runs in a row.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

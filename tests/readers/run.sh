@@ -5,16 +5,7 @@ set -euo pipefail
 export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/../.."
 
-target="${CARGO_TARGET_DIR:-target}"
-if ! command -v python3 > /dev/null; then
-    echo 'error: this test needs python3' >&2
-    exit 2
-fi
-if [ ! -x "$target/readers/bin/python" ] || ! cmp -s tests/readers/requirements.txt "$target/readers/requirements.txt"; then
-    rm -rf "$target/readers"
-    python3 -m venv "$target/readers"
-    "$target/readers/bin/pip" install --quiet --disable-pip-version-check --requirement tests/readers/requirements.txt
-    cp tests/readers/requirements.txt "$target/readers/requirements.txt"
-fi
+. tests/python.sh
+environment readers tests/readers/requirements.txt
 "${CARGO:-cargo}" build --quiet
-"$target/readers/bin/python" "tests/readers/read_${1:-published}.py" "$target/debug/opsmart"
+"$python" "tests/readers/read_${1:-published}.py" "${CARGO_TARGET_DIR:-target}/debug/opsmart"

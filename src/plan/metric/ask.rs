@@ -20,7 +20,7 @@ use crate::plan::check::Scope;
 use crate::plan::query::sql_name;
 use crate::plan::trial::Tried;
 use crate::plan::{Workspace, bind, sql_functions};
-use crate::project::{Formula, Located, Metric, MetricRows, MetricScope, MetricTime, Spine};
+use crate::project::{Located, Metric, MetricRows, MetricScope, MetricTime, Spine};
 use crate::sql_text::text;
 
 /// The scope of everything together.
@@ -463,13 +463,12 @@ fn counting_rows<'a>(of: &'a Resolved<'a>, mut rows: MetricRows) -> Option<Scope
         return None;
     }
     let mut counted = of.counted.clone();
-    let plain = |text: String| Located { text, bytes: 0..0 };
     if let Counted::Distinct { of, filter, .. } = &counted {
         // A value counts where there is one.
         let conditions = rows.filter.iter().map(|filter| filter.text.clone()).chain(filter.clone());
         let conditions: Vec<String> =
             conditions.chain([format!("({of}) is not null")]).map(|one| format!("({one}\n)")).collect();
-        rows.filter = Some(plain(conditions.join(" and ")));
+        rows.filter = Some(Located { text: conditions.join(" and "), bytes: 0..0 });
     }
     if !matches!(counted, Counted::First { .. } | Counted::Stock) {
         counted = Counted::Period;
@@ -479,19 +478,8 @@ fn counting_rows<'a>(of: &'a Resolved<'a>, mut rows: MetricRows) -> Option<Scope
     }
     rows.spine = Spine::Calendar;
     let scopes = rows.by.iter().map(|scope| scope.name.text.clone()).collect();
-    let formula = match counted {
-        Counted::First { .. } => of.metric.formula.clone(),
-        _ => Formula::Value(plain("count(*)".to_owned())),
-    };
-    let metric = Metric {
-        formula,
-        rows: Some(rows),
-        open: None,
-        sample: None,
-        carry: None,
-        is_per_day: false,
-        ..of.metric.clone()
-    };
+    let metric =
+        Metric { rows: Some(rows), open: None, sample: None, carry: None, is_per_day: false, ..of.metric.clone() };
     let count = formula::aggregate("count(*)");
     Some(Scoped { metric, kind: Kind::Rows { numerator: count, denominator: None }, counted, scopes, of })
 }

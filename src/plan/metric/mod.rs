@@ -11,9 +11,9 @@
 //! | `dim_metric` (published) | metric | the declarations; not where the project writes its own |
 //!
 //! What is counted from a table whose partitions are the days that rows count on is built by partitions: by those days, or
-//! by the weeks and months that they are in. Promises: what adds up is
-//! added up, and all else is counted anew from rows, in every period and scope; a mistake in a declaration is found
-//! where it is written. Does not know the data, nor the names of any metric.
+//! by the weeks and months that they are in. Promises: what adds up is added up, and all else is counted anew from rows,
+//! in every period and scope; a mistake in a declaration is found where it is written. Does not know the data, nor the
+//! names of any metric.
 
 mod about;
 mod ask;
