@@ -1,5 +1,6 @@
 //! What a project consists of, as a document that other programs read: its datasets, models, metrics, checks, jobs and
-//! functions, with their files, columns and owners, and what each reads.
+//! functions, with their files, columns and owners, and what each reads. `opsmart ls` prints it, and each run publishes it
+//! beside its tables (`docs/manifest.md`).
 //!
 //! Promises: a pure function of the project, in an order of its own, so that two of one project are the same byte for
 //! byte. Does not know the warehouse.
@@ -145,9 +146,32 @@ impl MetricNode {
     }
 }
 
-/// Returns everything that a project declares, by kind and name.
+/// What a project consists of.
+#[derive(Debug, Clone, Serialize)]
+pub struct Manifest {
+    /// The version of the document.
+    pub manifest_version: u32,
+    /// The version of the program that wrote it.
+    pub opsmart_version: &'static str,
+    /// The zone whose days are those of reports.
+    pub reporting_zone: &'static str,
+    /// Everything that the project declares, by kind and name.
+    pub nodes: Vec<Node>,
+}
+
+/// Returns what a project consists of.
 #[must_use]
-pub fn nodes(workspace: &Workspace) -> Vec<Node> {
+pub fn manifest(workspace: &Workspace) -> Manifest {
+    Manifest {
+        manifest_version: VERSION,
+        opsmart_version: env!("CARGO_PKG_VERSION"),
+        reporting_zone: workspace.project.settings.reporting_zone.name(),
+        nodes: nodes(workspace),
+    }
+}
+
+/// Returns everything that a project declares, by kind and name.
+fn nodes(workspace: &Workspace) -> Vec<Node> {
     let project = &workspace.project;
     let mut nodes: Vec<Node> = project.sources.values().map(|source| dataset(workspace, source)).collect();
     nodes.extend(workspace.tables.iter().map(|(name, table)| model(workspace, name, table)));

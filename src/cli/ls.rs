@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::summary::{aligned, counted};
 use super::{Failure, Global, load};
 use crate::cli::print::{Printer, answer, document};
-use crate::manifest::{Node, NodeKind, VERSION, nodes};
+use crate::manifest::{Manifest, Node, NodeKind, manifest};
 use crate::plan::{Workspace, select_all};
 use crate::run::Exit;
 
@@ -53,14 +53,15 @@ impl ListedKind {
 
 pub(super) fn ls(global: &Global, args: &LsArgs, printer: &Printer) -> Result<Exit, Failure> {
     let workspace = Workspace::compile(load(global)?)?;
-    let mut nodes = nodes(&workspace);
+    let mut manifest = manifest(&workspace);
     if !args.selectors.is_empty() {
-        nodes = chosen(&workspace, nodes, &args.selectors)?;
+        manifest.nodes = chosen(&workspace, manifest.nodes, &args.selectors)?;
     }
-    nodes.retain(|node| args.kind.is_empty() || args.kind.iter().any(|kind| kind.is(node.kind)));
+    manifest.nodes.retain(|node| args.kind.is_empty() || args.kind.iter().any(|kind| kind.is(node.kind)));
     if printer.is_json() {
-        document(&serde_json::json!({ "version": VERSION, "nodes": nodes }));
+        document(&manifest);
     } else {
+        let Manifest { nodes, .. } = &manifest;
         let head = ["kind", "name", "file", "tags", "owner", "reads"];
         let rows = nodes.iter().map(|node| {
             let file = if node.line > 1 { format!("{}:{}", node.file, node.line) } else { node.file.clone() };

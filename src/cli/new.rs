@@ -9,12 +9,15 @@ use super::summary::{counted, grouped};
 use super::{Failure, Global, load};
 use crate::cli::print::{Printer, document, warn};
 use crate::infer::{InferError, Inferred, infer};
-use crate::plan::Workspace;
+use crate::plan::{Tried, Workspace};
 use crate::project::Project;
 use crate::run::Exit;
-use crate::starter::{NewFile, Read, WriteError, check_table_name, new_check, new_job, new_model, staging, write_new};
+use crate::starter::{
+    MetricDraft, NewFile, Read, WriteError, append, check_table_name, new_check, new_job, new_metric, new_model,
+    staging, write_new,
+};
 
-/// Write a new contract, model, check or job that works as it stands
+/// Write a new contract, model, metric, check or job that works as it stands
 ///
 /// Overwrites nothing.
 #[derive(Debug, Args)]
@@ -27,6 +30,7 @@ pub(super) struct NewArgs {
 enum What {
     Source(SourceArgs),
     Model(ModelArgs),
+    Metric(MetricArgs),
     Check(CheckArgs),
     Job(JobArgs),
 }
@@ -56,6 +60,33 @@ struct ModelArgs {
     /// Table whose columns it selects; by default the one that its name tells, if there is one
     #[arg(long, env = "OPSMART_FROM", value_name = "TABLE")]
     from: Option<String>,
+}
+
+/// Declare a metric at the end of the file of its area
+///
+/// Proposes on which day rows count, by which scopes, and with which feed, from the columns of the table and from other
+/// metrics of it. What does not pass `opsmart check` is not left.
+#[derive(Debug, Args)]
+struct MetricArgs {
+    /// Name of the new metric, as area.key
+    #[arg(value_name = "AREA.KEY")]
+    name: String,
+
+    /// Table whose rows it counts; by default that of its area
+    #[arg(long, env = "OPSMART_FROM", value_name = "TABLE")]
+    from: Option<String>,
+
+    /// SQL aggregate over the rows, or arithmetic of other metrics
+    #[arg(long, env = "OPSMART_VALUE", value_name = "SQL", default_value = "count(*)")]
+    value: String,
+
+    /// What it counts or measures
+    #[arg(long, env = "OPSMART_UNIT", value_name = "UNIT", default_value = "rows")]
+    unit: String,
+
+    /// Its name in English; by default made of the key
+    #[arg(long, env = "OPSMART_EN", value_name = "NAME")]
+    en: Option<String>,
 }
 
 /// Write a check: a query that must return no rows
@@ -104,6 +135,7 @@ pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<
             let files = new_check(&Workspace::compile(project)?, &args.name, args.on.as_deref())?;
             (files, "  opsmart run     # asks it\n".to_owned())
         }
+        What::Metric(args) => return metric(global, args, project, printer),
         What::Job(args) => {
             let files = new_job(&project, &args.name, &args.ingest)?;
             (files, format!("  opsmart plan {0}\n  opsmart run {0}\n", args.name))
@@ -119,6 +151,26 @@ pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<
     if printer.is_json() {
         facts["files"] = files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>().into();
         document(&facts);
+    }
+    Ok(Exit::Done)
+}
+
+/// Declares a metric, and takes that back if the project is wrong with it.
+fn metric(global: &Global, args: &MetricArgs, project: Project, printer: &Printer) -> Result<Exit, Failure> {
+    let root = project.root.clone();
+    let MetricArgs { name, from, value, unit, en } = args;
+    let draft = MetricDraft { name, from: from.as_deref(), value, unit, en: en.as_deref() };
+    let file = new_metric(&Workspace::compile(project)?, &draft)?;
+    let written = append(&root, &file).map_err(write_failure)?;
+    if let Err(failure) = load(global).and_then(|project| Ok(Workspace::compile_and_try(project, &Tried::default())?)) {
+        written.take_back();
+        return Err(failure);
+    }
+    let text: String = file.text.trim().lines().map(|line| format!("  {line}\n")).collect();
+    printer.say(&format!("Wrote to {}:\n{text}", file.path));
+    printer.say(&format!("\nNext:\n  opsmart query {name}\n  opsmart run     # builds the tables of metrics\n"));
+    if printer.is_json() {
+        document(&serde_json::json!({ "status": "written", "files": [file.path], "metric": name.replace('.', "_") }));
     }
     Ok(Exit::Done)
 }
@@ -170,18 +222,21 @@ fn after_source(path: &Utf8Path, name: &str, found: &Inferred) -> String {
 
 /// Writes new files, all or none.
 pub(super) fn write(root: &Utf8Path, files: &[NewFile]) -> Result<(), Failure> {
-    write_new(root, files).map_err(|error| {
-        let exit = match &error {
-            WriteError::Disk { source, .. } if is_temporary(source) => Exit::Temporary,
-            _ => Exit::Usage,
-        };
-        let help = match &error {
-            WriteError::Exists(_) => Some("choose another name or folder, or move them away".to_owned()),
-            WriteError::Outside(_) => Some("put a folder in the place of the link".to_owned()),
-            WriteError::Disk { source, .. } => Some(source.to_string()),
-        };
-        Failure::Other { exit, message: error.to_string(), help }
-    })
+    write_new(root, files).map_err(write_failure)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped with it")]
+fn write_failure(error: WriteError) -> Failure {
+    let exit = match &error {
+        WriteError::Disk { source, .. } if is_temporary(source) => Exit::Temporary,
+        _ => Exit::Usage,
+    };
+    let help = match &error {
+        WriteError::Exists(_) => Some("choose another name or folder, or move them away".to_owned()),
+        WriteError::Outside(_) => Some("put a folder in the place of the link".to_owned()),
+        WriteError::Disk { source, .. } => Some(source.to_string()),
+    };
+    Failure::Other { exit, message: error.to_string(), help }
 }
 
 /// Returns whether trying again may help.

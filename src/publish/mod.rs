@@ -17,6 +17,7 @@ pub use branch::{PromoteError, fork, promote};
 
 use crate::check::{Checked, warned};
 use crate::digest::Digest;
+use crate::manifest::manifest;
 use crate::plan::Workspace;
 use crate::store::{
     DataFile, FORMAT, Held, Snapshot, SnapshotRef, Store, StoreError, TableEntry, TableState, crash_point,
@@ -145,9 +146,11 @@ impl Publication<'_> {
                 put_unless_equal(store, &state, &mut tables)?;
             }
         }
+        let manifest = store.put_manifest(&manifest(workspace))?;
         if let Some(head) = &head.snapshot
             && head.tables == tables
             && head.checks == checks
+            && head.manifest.as_ref().is_none_or(|of_head| *of_head == manifest)
             && !(by.goes_back && by.as_of < head.as_of)
         {
             return Ok(Published::Unchanged);
@@ -167,6 +170,7 @@ impl Publication<'_> {
             checks,
             warned: warned(&outcomes),
             check_results: store.put_check_results(&outcomes)?,
+            manifest: Some(manifest),
         };
         let id = store.put_snapshot(&snapshot)?;
         let held = match head.reference.clone() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::RunOptions;
+use crate::manifest::manifest;
 use crate::plan::Workspace;
 use crate::publish::Base;
 use crate::store::{StoreError, TableState};
@@ -18,6 +19,12 @@ pub(super) fn have_changed(
     let Some(snapshot) = &base.snapshot else { return Ok(true) };
     if snapshot.project == options.project {
         return Ok(false);
+    }
+    let declared = serde_json::to_value(manifest(workspace)).ok();
+    if let Some(id) = &snapshot.manifest
+        && Some(options.store.manifest(id)?) != declared
+    {
+        return Ok(true);
     }
     for name in &options.reach.models {
         let Some(entry) = snapshot.tables.get(name) else { return Ok(true) };

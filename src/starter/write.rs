@@ -69,6 +69,51 @@ pub fn write_new(root: &Utf8Path, files: &[NewFile]) -> Result<(), WriteError> {
     Ok(())
 }
 
+/// What was put to the end of a file, for whoever has to take it back.
+#[derive(Debug)]
+#[must_use = "what does not work has to be taken back"]
+pub struct Written {
+    path: Utf8PathBuf,
+    /// How long the file was; of one that was not there, nothing.
+    before: Option<u64>,
+}
+
+impl Written {
+    /// Leaves the file as it was. What cannot be undone stays.
+    pub fn take_back(self) {
+        match self.before {
+            Some(length) => drop(File::options().write(true).open(&self.path).and_then(|file| file.set_len(length))),
+            None => drop(fs::remove_file(&self.path)),
+        }
+    }
+}
+
+/// Puts `file` to the end of the one of its path below `root`, or writes it if there is none.
+///
+/// # Errors
+/// When it cannot be written, and then the file is as it was.
+pub fn append(root: &Utf8Path, file: &NewFile) -> Result<Written, WriteError> {
+    let path = root.join(&file.path);
+    if path.symlink_metadata().is_err() {
+        write_new(root, std::slice::from_ref(file))?;
+        return Ok(Written { path, before: None });
+    }
+    let disk = |source| WriteError::Disk { path: file.path.clone(), source };
+    let real = |path: &Utf8Path| path.canonicalize_utf8().map_err(disk);
+    if !real(&path)?.starts_with(real(root)?) {
+        return Err(WriteError::Outside(file.path.clone()));
+    }
+    let text = fs::read_to_string(&path).map_err(disk)?;
+    let line_end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let mut open = File::options().append(true).open(&path).map_err(disk)?;
+    let written = Written { path, before: Some(text.len() as u64) };
+    if let Err(error) = open.write_all(format!("{line_end}{}", file.text).as_bytes()) {
+        written.take_back();
+        return Err(disk(error));
+    }
+    Ok(written)
+}
+
 /// What has been made so far, in order.
 #[derive(Default)]
 struct Made {

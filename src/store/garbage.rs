@@ -33,11 +33,11 @@ use super::crash::crash_point;
 use super::leases::{nobody_writes, taken_alone};
 use super::lock::Lock;
 use super::published::KEPT;
-use super::{Snapshot, SnapshotRef, Store, StoreError, check_results_path, state_path};
+use super::{Snapshot, SnapshotRef, Store, StoreError, documents_of, state_path};
 use crate::digest::Digest;
 
 /// The folders of files that a snapshot names, directly or through states.
-const FOLDERS: [&str; 4] = ["snapshots", "tables", "checks", "data"];
+const FOLDERS: [&str; 5] = ["snapshots", "tables", "checks", "manifests", "data"];
 
 /// Which snapshots are kept behind the current one and the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -328,7 +328,7 @@ impl Names {
         }
         let mut outcome = Ok(());
         self.files.insert(format!("snapshots/{id}.json"));
-        self.files.insert(check_results_path(&snapshot.check_results));
+        self.files.extend(documents_of(snapshot));
         for (table, entry) in &snapshot.tables {
             if !self.files.insert(state_path(table, &entry.state)) {
                 continue;

@@ -4,6 +4,7 @@
 //! data/<table>/all/<id>.parquet   rows; written once, never renamed, never changed
 //! tables/<table>/<digest>.json    states of tables, named by the digest of their bytes
 //! checks/<digest>.json            the results of checks
+//! manifests/<digest>.json         what a project consisted of
 //! snapshots/<digest>.json         table → state; admitted files are in the states of datasets
 //! refs/main                       the one thing that changes
 //! published/                      what BI tools open; derived from the reference
@@ -351,6 +352,16 @@ impl Store {
         self.put("checks", outcomes)
     }
 
+    /// Returns what a project consisted of.
+    pub fn manifest(&self, id: &Digest) -> Result<serde_json::Value, StoreError> {
+        self.read_named(&self.root.join(manifest_path(id)), id)
+    }
+
+    /// Stores what a project consists of, and returns the digest that names it.
+    pub fn put_manifest(&self, manifest: &impl Serialize) -> Result<Digest, StoreError> {
+        self.put("manifests", manifest)
+    }
+
     /// Returns the state of a table.
     pub fn table(&self, table: &str, state: &Digest) -> Result<TableState, StoreError> {
         self.read_named(&self.root.join(state_path(table, state)), state)
@@ -436,7 +447,7 @@ impl Store {
         }
         let snapshot = self.read_snapshot(id)?;
         let states = snapshot.tables.iter().map(|(table, entry)| state_path(table, &entry.state));
-        let mut paths = states.chain([check_results_path(&snapshot.check_results)]).map(|path| self.root.join(path));
+        let mut paths = states.chain(documents_of(&snapshot)).map(|path| self.root.join(path));
         Ok(paths.find(|path| !path.exists()))
     }
 
@@ -548,6 +559,16 @@ impl Store {
 /// Returns where the state of a table lies in a warehouse.
 fn state_path(table: &str, state: &Digest) -> String {
     format!("tables/{table}/{state}.json")
+}
+
+/// Returns the paths of the documents that a snapshot needs beside the states of its tables.
+fn documents_of(snapshot: &Snapshot) -> impl Iterator<Item = String> {
+    let manifest = snapshot.manifest.as_ref().map(manifest_path);
+    std::iter::once(check_results_path(&snapshot.check_results)).chain(manifest)
+}
+
+fn manifest_path(id: &Digest) -> String {
+    format!("manifests/{id}.json")
 }
 
 /// Returns where in a warehouse the results of the checks of a snapshot lie.

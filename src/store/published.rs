@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! published/current            → gen/<snapshot>      swapped in one step
-//! published/gen/<snapshot>/    <table> → ../../tables/<table>/<files>, _metadata/, ops_run/, …, views.sql
+//! published/gen/<snapshot>/    <table> → ../../tables/<table>/<files>, _metadata/, ops_run/, …, manifest.json, views.sql
 //! published/tables/<table>/<files>/part-0.parquet    hard links to data files, made once
 //! ```
 //!
@@ -23,7 +23,7 @@ use super::crash::crash_point;
 use super::lock::Lock;
 use super::ops_tables;
 use super::read::decoding;
-use super::{Store, StoreError, TableState};
+use super::{Snapshot, Store, StoreError, TableState};
 use crate::digest::{Digest, Parts};
 use crate::sql_text::{identifier, text};
 
@@ -32,6 +32,9 @@ pub(super) const KEPT: Duration = Duration::from_hours(24);
 
 /// The file of a generation that tells readers of its tables. It is made last.
 const VIEWS: &str = "views.sql";
+
+/// The file of a generation that tells what the project consists of.
+const MANIFEST: &str = "manifest.json";
 
 /// How the view of each table begins in it.
 const CREATE: &str = "\ncreate or replace view ";
@@ -123,6 +126,11 @@ impl Store {
             self.disk.sync(&folder).map_err(write(&folder))?;
             tables.push(about.state);
         }
+        if let Some(manifest) = &snapshot.manifest {
+            let path = draft.join(MANIFEST);
+            let text = manifest_json(id, &snapshot, self.manifest(manifest)?);
+            self.disk.write(&path, text.as_bytes()).map_err(write(&path))?;
+        }
         let views = draft.join(VIEWS);
         self.disk.write(&views, views_sql(&tables, &absolute(generation)).as_bytes()).map_err(write(&views))?;
         self.disk.sync(&draft).map_err(write(&draft))?;
@@ -203,7 +211,7 @@ impl Store {
 fn is_whole(generation: &Utf8Path) -> bool {
     let Ok(views) = std::fs::read_to_string(generation.join(VIEWS)) else { return false };
     let mut tables = entries(generation);
-    tables.retain(|entry| entry.file_name() != Some(VIEWS));
+    tables.retain(|entry| ![Some(VIEWS), Some(MANIFEST)].contains(&entry.file_name()));
     tables.len() == views.matches(CREATE).count() && tables.iter().all(|table| table.join(part(0)).exists())
 }
 
@@ -231,6 +239,18 @@ fn parquet_bytes(batch: &RecordBatch, path: &Utf8Path) -> Result<Vec<u8>, StoreE
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).map_err(parquet)?;
     writer.write(batch).map_err(parquet)?;
     writer.into_inner().map_err(parquet)
+}
+
+/// Returns what the project of a snapshot consisted of, with whose tables it stands beside.
+fn manifest_json(id: &Digest, snapshot: &Snapshot, manifest: serde_json::Value) -> String {
+    let mut document = serde_json::Map::new();
+    document.insert("snapshot".to_owned(), id.to_string().into());
+    document.insert("as_of".to_owned(), crate::instant::text(&snapshot.as_of).into());
+    document.insert("run".to_owned(), snapshot.run.clone().into());
+    if let serde_json::Value::Object(manifest) = manifest {
+        document.extend(manifest);
+    }
+    format!("{:#}\n", serde_json::Value::Object(document))
 }
 
 /// Returns DuckDB's views over one generation, with its tables' and columns' descriptions as comments.

@@ -45,6 +45,9 @@ pub struct Snapshot {
     /// The digest that names the results of checks; see [`CheckResults`].
     #[serde(rename = "outcomes")]
     pub check_results: Digest,
+    /// The digest that names what the project consisted of; of snapshots that are older than manifests, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
 }
 
 /// Result of every check when it last ran, by name.

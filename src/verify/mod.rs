@@ -128,6 +128,9 @@ pub fn documents(store: &Store, reference: &SnapshotRef) -> Result<Vec<Damage>, 
             note(store.table(table, &entry.state).map(drop))?;
         }
         note(store.outcomes(&snapshot.check_results).map(drop))?;
+        if let Some(manifest) = &snapshot.manifest {
+            note(store.manifest(manifest).map(drop))?;
+        }
     }
     Ok(damaged.into_iter().map(|(file, reason)| Damage { file, reason }).collect())
 }

@@ -39,13 +39,14 @@ fn everything(store: &Store) -> Result<Everything, StoreError> {
 }
 
 /// One file of each kind that leads to rows.
-fn manifests(scratch: &Scratch) -> [Utf8PathBuf; 4] {
+fn manifests(scratch: &Scratch) -> [Utf8PathBuf; 5] {
     let (reference, snapshot, ..) = everything(&open(scratch)).unwrap();
     [
         "refs/main".to_owned(),
         format!("snapshots/{}.json", reference.snapshot),
         format!("tables/fct_order/{}.json", snapshot.tables["fct_order"].state),
         format!("checks/{}.json", snapshot.check_results),
+        format!("manifests/{}.json", snapshot.manifest.unwrap()),
     ]
     .map(|path| scratch.path("warehouse").join(path))
 }

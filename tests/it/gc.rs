@@ -36,7 +36,7 @@ fn open(scratch: &Scratch) -> Store {
 /// Returns the files below the folders that hold what snapshots name, relative to the warehouse.
 fn lying(scratch: &Scratch) -> BTreeSet<String> {
     let root = scratch.path("warehouse");
-    let found = ["snapshots", "tables", "checks", "data"]
+    let found = ["snapshots", "tables", "checks", "manifests", "data"]
         .into_iter()
         .flat_map(|folder| scratch.files(&format!("warehouse/{folder}")))
         .map(|(path, _)| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
@@ -51,6 +51,7 @@ fn named(scratch: &Scratch, id: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::from([format!("snapshots/{id}.json")]);
     let snapshot = read(&format!("snapshots/{id}.json"));
     found.insert(format!("checks/{}.json", snapshot["outcomes"].as_str().unwrap()));
+    found.insert(format!("manifests/{}.json", snapshot["manifest"].as_str().unwrap()));
     for (table, entry) in snapshot["tables"].as_object().unwrap() {
         let state = format!("tables/{table}/{}.json", entry["state"].as_str().unwrap());
         paths_in(&read(&state), &mut found);

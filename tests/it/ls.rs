@@ -8,7 +8,7 @@ use crate::scratch::Scratch;
 fn nodes(scratch: &Scratch, arguments: &[&str]) -> Vec<serde_json::Value> {
     let said = scratch.run(&[&["ls", "--output", "json"], arguments].concat()).exits(0);
     let document: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!(document["version"], 1);
+    assert_eq!(document["manifest_version"], 1);
     document["nodes"].as_array().unwrap().clone()
 }
 
@@ -117,4 +117,88 @@ fn who_answers_is_selected_and_shown_and_rebuilds_nothing() {
     }
     scratch.write("schemas/models/fct_order.toml", "owner = \" \"\n");
     assert!(scratch.run(&["check"]).exits(2).stderr.contains("this names nobody"));
+}
+
+fn manifest(scratch: &Scratch) -> serde_json::Value {
+    let text = std::fs::read_to_string(scratch.path("warehouse/published/current/manifest.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn what_is_declared_is_published_with_the_tables_it_tells_of() {
+    let scratch = Scratch::orders();
+    let run =
+        |more: &[&str]| scratch.run(&[&["run", "--as-of", "2024-07-01", "--output", "json"], more].concat()).exits(0);
+    let _ = run(&[]);
+    let first = manifest(&scratch);
+    let listed = nodes(&scratch, &[]);
+    assert_eq!(first["nodes"].as_array(), Some(&listed));
+    let current = std::fs::read_link(scratch.path("warehouse/published/current")).unwrap();
+    assert_eq!(first["snapshot"].as_str(), current.file_name().and_then(|name| name.to_str()));
+    assert_eq!(first["as_of"], "2024-07-01T00:00:00.000000Z");
+    // Made again from the snapshot it is the same, byte for byte.
+    let path = scratch.path("warehouse/published/current/manifest.json");
+    let before = std::fs::read(&path).unwrap();
+    std::fs::remove_dir_all(scratch.path("warehouse/published")).unwrap();
+    let _ = run(&[]);
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    // Another owner is another manifest, in a snapshot of its own with the same files of tables.
+    let files = scratch.files("warehouse/data");
+    scratch
+        .write("schemas/models/fct_order.toml", "owner = \"desk\"\nkey = [\"id\"]\n[columns]\namount = { min = 0 }\n");
+    let _ = run(&[]);
+    let second = manifest(&scratch);
+    assert_ne!(second["snapshot"], first["snapshot"]);
+    let node = |of: &serde_json::Value| {
+        of["nodes"].as_array().unwrap().iter().find(|node| node["id"] == "model.fct_order").unwrap().clone()
+    };
+    assert_eq!((node(&first)["owner"].as_str(), node(&second)["owner"].as_str()), (None, Some("desk")));
+    assert_eq!(scratch.files("warehouse/data"), files);
+    // What was made current again has its own.
+    let _ = scratch.run(&["rollback"]).exits(0);
+    assert_eq!(manifest(&scratch), first);
+}
+
+#[test]
+fn a_new_metric_is_declared_without_touching_what_is_there() {
+    let scratch = Scratch::orders();
+    let file = || std::fs::read_to_string(scratch.path("schemas/metrics/shop.toml")).unwrap_or_default();
+    let told = |arguments: &[&str]| scratch.run(&[&["new", "metric"], arguments].concat()).exits(2).stderr;
+    assert!(told(&["shop"]).contains("write its area and its key"));
+    assert!(told(&["Shop.a"]).contains("cannot be a name"));
+    assert!(told(&["shop.orders"]).contains("name the table whose rows it counts with --from"));
+    assert!(told(&["shop.orders", "--from", "fct_ordr"]).contains("did you mean `fct_order`?"));
+    // What does not bind is shown where it would stand, and is not left.
+    let mistaken = told(&["shop.orders", "--from", "fct_order", "--value", "sum(amont)"]);
+    assert!(
+        mistaken.contains("schemas/metrics/shop.toml:5:") && mistaken.contains("did you mean `amount`?"),
+        "{mistaken}"
+    );
+    assert!(!scratch.path("schemas/metrics/shop.toml").exists());
+    let said = scratch.run(&["new", "metric", "shop.orders", "--from", "fct_order"]).exits(0).stderr;
+    let first =
+        "from = \"fct_order\"\ntime = \"day\"\n\n[orders]\nvalue = \"count(*)\"\nunit = \"rows\"\nen = \"Orders\"\n";
+    assert_eq!(file(), first);
+    assert!(said.contains("schemas/metrics/shop.toml") && said.contains("opsmart query shop.orders"), "{said}");
+    // A file whose last line does not end, as an editor may leave it.
+    let commented = format!("{first}# the end");
+    scratch.write("schemas/metrics/shop.toml", &commented);
+    assert!(told(&["shop.orders"]).contains("is declared in `schemas/metrics/shop.toml:4`"));
+    assert!(told(&["shop.time"]).contains("is a key of areas"));
+    assert!(told(&["shop.revenue", "--value", "sum(amont)"]).contains("did you mean `amount`?"));
+    assert_eq!(file(), commented);
+    let more = ["new", "metric", "shop.revenue", "--value", "sum(amount)", "--unit", "CNY", "--en", "Revenue \"all\""];
+    let _ = scratch.run(&more).exits(0);
+    assert_eq!(
+        file(),
+        format!("{commented}\n\n[revenue]\nvalue = \"sum(amount)\"\nunit = \"CNY\"\nen = 'Revenue \"all\"'\n")
+    );
+    let _ = scratch.run(&["new", "metric", "shop.days", "--from", "kpi_order_daily"]).exits(0);
+    assert!(file().ends_with(
+        "[days]\nfrom = \"kpi_order_daily\"\ntime = \"day\"\nvalue = \"count(*)\"\nunit = \"rows\"\nen = \"Days\"\n"
+    ));
+    let _ = scratch.run(&["run", "--as-of", "2024-07-01", "--quiet"]).exits(0);
+    let said = scratch.run(&["query", "shop.orders", "shop.revenue", "shop.days", "--format", "csv"]).exits(0).stdout;
+    assert_eq!(said.lines().nth(1), Some("2024-03-01,total,all,2.0,30.0,1.0,false"));
+    let _ = scratch.run(&["check"]).exits(0);
 }

@@ -1,11 +1,14 @@
 """Reads published/current with DuckDB and computes some of its numbers again from the landed files.
 
-usage: read_published.py OPSMART      needs: duckdb
+usage: read_published.py OPSMART      needs: duckdb, jsonschema
 """
 
+import json
 import sys
 
-from sample import sample
+import jsonschema
+
+from sample import ROOT, sample
 
 passed = 0
 
@@ -26,6 +29,14 @@ def main(opsmart):
 def read(root, db):
     current = root / "warehouse/published/current"
     one = lambda sql: db.execute(sql).fetchall()
+
+    # The manifest keeps to its schema, and tells of the tables that are there.
+    manifest = json.loads((current / "manifest.json").read_text())
+    schema = json.loads((ROOT / "docs/manifest.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(manifest)
+    published = sorted(node["name"] for node in manifest["nodes"] if node.get("stored") == "published")
+    folders = [path.name for path in current.iterdir() if path.is_dir()]
+    same("published models", published, sorted(name for name in folders if not name.startswith(("dq_", "ops_", "_"))))
 
     # Every table is there with the columns, rows and words that the metadata tells.
     tables = one("select distinct table_name, table_rows from _metadata order by 1")
