@@ -90,9 +90,6 @@
     const about = thresholds.get(id) || {};
     return (language === "zh" && (about.kri_name_zh || about.name_zh)) || about.kri_name || id;
   };
-  // Indicators are shares of something, but for those that count days.
-  const isRatio = (id) => /rate|share|drawdown|drop|vol|_var/.test(id);
-  const kriNumber = (id, value) => number(value, isRatio(id) ? "share" : "");
   const scopeName = (type, id) => {
     if (type === "total") return words("company");
     const name = memberName(type, id);
@@ -427,49 +424,40 @@
       return cards;
     },
 
-    support() {
-      const daily = data.trends.find((one) => one.table === "kpi_support_daily"), ages = grid("backlog");
-      const cards = [];
-      if (daily && daily.series.length) {
-        const keyOf = (series) => JSON.stringify(series.key);
-        const text = (series) => {
-          const named = series.key.map((value, at) => (value === "all" || daily.dimensions[at].name === "scope_type" ? null : label(daily.dimensions[at]) + ": " + value)).filter(Boolean);
-          return named.join(", ") || words("all");
-        };
-        const control = choice("segment", words("segment"), daily.series.map((series) => [keyOf(series), text(series)]));
-        const series = daily.series.find((one) => keyOf(one) === chosen.segment);
-        const line = (name, title, colourName, more) => ({ label: title, values: measure(daily, series, name), colour: colour(colourName), ...more });
-        const open = positions(measure(daily, series, "is_complete"), (value) => value === 0);
-        const one = (title, lines, text_, unit) => lines.some((each) => hasAny(each.values)) && el("div", { class: "card" }, chart({ title, first: series.first, days: series.days, lines, text: text_, unit, open, height: 210 }));
-        // Seven days together: the sum of the parts over the sum of the wholes, since ratios of days must not be averaged.
-        const week = (part, of) => {
-          const parts_ = measure(daily, series, part), wholes = measure(daily, series, of);
-          return parts_.map((_, at) => {
-            if (at < 6) return null;
-            const sum = (values) => values.slice(at - 6, at + 1).reduce((total, value) => total + (value || 0), 0);
-            return sum(wholes) > 0 ? sum(parts_) / sum(wholes) : null;
-          });
-        };
-        const rate = (name, part, of) => [line(name, words("ofDay"), "three", { width: 0, points: true }),
-          { label: words("ofWeek"), values: week(part, of), colour: colour("one") }];
-        const count = (value) => number(value), ratio = (value) => number(value, "share");
-        cards.push(el("div", { class: "controls" }, control), el("div", { class: "two" },
-          one(words("createdSolved"), [line("created", words("created"), "one"), line("solved", words("solved"), "two", { width: 1.5 })], count, words("tickets")),
-          one(words("backlog"), [line("backlog_eod", words("backlog"), "one", { fill: colour("band") })], count, words("tickets")),
-          one(words("sla"), rate("sla_rate", "sla_met", "sla_decided"), ratio, words("share")),
-          one(words("reply"), [line("first_reply_median_minutes", words("reply"), "one", { width: 0, points: true })], count, words("minutes")),
-          one(words("csat"), rate("csat_rate", "csat_pos", "csat_answered"), ratio, words("share"))));
-      }
-      if (ages) {
-        const names = Object.keys(words("age"));
-        const toDay = (text) => Math.round(Date.parse(text + "T00:00:00Z") / 86400000);
-        const first = toDay(ages.objects[0].day), last = toDay(ages.objects[ages.objects.length - 1].day);
-        const byDay = new Map(ages.objects.map((row) => [toDay(row.day), row]));
-        const lines = names.map((name, at) => ({ label: words("age")[name], colour: colour("a" + (at + 1)),
-          values: Array.from({ length: last - first + 1 }, (_, day) => { const row = byDay.get(first + day); return row ? row[name] : 0; }) }));
-        cards.push(el("div", { class: "card" }, chart({ title: words("backlogAge"), first, days: last - first + 1, lines, text: (value) => number(value), unit: words("tickets"), height: 240, isStacked: true })));
-      }
-      return cards.length ? cards : null;
+    areas() {
+      const daily = data.daily;
+      const areaOf = (series) => (metrics.get(series.key[0]) || {}).area;
+      const known_ = daily ? daily.series.filter(areaOf) : [];
+      if (known_.length === 0) return null;
+      const areas_ = unique(known_.map(areaOf)).sort();
+      const areaChoice = choice("area", words("area"), areas_.map((area) => [area, area]));
+      const here = known_.filter((series) => areaOf(series) === chosen.area);
+      const scopeKey = (series) => JSON.stringify(series.key.slice(1));
+      const scopes = unique(here.map(scopeKey));
+      const scopeChoice = choice("areaScope", words("scope"), scopes.map((scope) => [scope, scopeName(...JSON.parse(scope))]));
+      // What is among the headline numbers first, in its order there.
+      const place = (series) => { const at = metrics.get(series.key[0]).headline_position; return typeof at === "number" ? at : Infinity; };
+      const shown = here.filter((series) => scopeKey(series) === chosen.areaScope && hasAny(measure(daily, series, "value")))
+        .sort((a, b) => (place(a) === place(b) ? (a.key[0] < b.key[0] ? -1 : 1) : place(a) - place(b)));
+      return [el("div", { class: "controls" }, areaChoice, scopeChoice), el("div", { class: "two" }, shown.map((series) => {
+        const values = (name) => measure(daily, series, name), id = series.key[0];
+        const lines = [{ label: words("value"), values: values("value"), colour: colour("one") }];
+        if (hasAny(values("target"))) lines.push({ label: words("target"), values: values("target"), colour: colour("two"), width: 1.5, dash: [6, 4] });
+        return el("div", { class: "card" }, chart({ title: metricName(id), first: series.first, days: series.days, lines, text: (value) => metricNumber(id, value),
+          unit: unitName(metricUnit(id)), open: positions(values("is_complete"), (value) => value === 0), height: 210 }));
+      }))];
+    },
+
+    backlog() {
+      const ages = grid("backlog");
+      if (!ages) return null;
+      const names = Object.keys(words("age"));
+      const toDay = (text) => Math.round(Date.parse(text + "T00:00:00Z") / 86400000);
+      const first = toDay(ages.objects[0].day), last = toDay(ages.objects[ages.objects.length - 1].day);
+      const byDay = new Map(ages.objects.map((row) => [toDay(row.day), row]));
+      const lines = names.map((name, at) => ({ label: words("age")[name], colour: colour("a" + (at + 1)),
+        values: Array.from({ length: last - first + 1 }, (_, day) => { const row = byDay.get(first + day); return row ? row[name] : 0; }) }));
+      return el("div", { class: "card" }, chart({ title: words("backlogAge"), first, days: last - first + 1, lines, text: (value) => number(value), unit: unitName("tickets"), height: 240, isStacked: true }));
     },
 
     risk() {
@@ -533,7 +521,7 @@
       // What is stale judges a day long past, so it stands behind all that is not.
       const rank = (id) => (isStale(latest(id).day) ? 4 : 0) + 3 - STATES.indexOf(known(latest(id).state));
       const ids = [...byId.keys()].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
-      const show = kriNumber;
+      const show = metricNumber;
       return el("div", { class: "card" }, tableOf(words("indicators"), [
         { head: words("indicators"), kind: "th", cell: (id) => kriName(id) },
         { head: words("state"), kind: "nb", cell: (id) => mark(latest(id).state, "riskState") },
@@ -563,7 +551,7 @@
         { head: words("opened"), kind: "nb", cell: (row) => row.opened_on },
         { head: words("closedOn"), kind: "nb", cell: (row) => row.closed_on || [el("b", {}, words("open")), isOld(row) && el("b", { class: "stale" }, " " + words("stale"))] },
         ...optional("days", (column) => ({ head: label(column), kind: "n", cell: (row) => number(row.days) })),
-        ...optional("peak_value", (column) => ({ head: label(column), kind: "n", cell: (row) => kriNumber(row.kri_id, row.peak_value) })),
+        ...optional("peak_value", (column) => ({ head: label(column), kind: "n", cell: (row) => metricNumber(row.kri_id, row.peak_value) })),
         ...optional("peak_on", (column) => ({ head: label(column), kind: "nb", cell: (row) => row.peak_on || "–" })),
         ...optional("category", (column) => ({ head: label(column), kind: "nb", cell: (row) => row.category || "–" })),
       ], rows, true), cutNote(found));
