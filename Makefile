@@ -2,6 +2,9 @@
 
 CARGO ?= cargo
 
+# Tests put their projects into memory where there is room: each run waits for the disk many times.
+IN_MEMORY := $(shell df -P -k /dev/shm 2> /dev/null | awk 'NR == 2 && $$4 > 4000000 { print "TMPDIR=/dev/shm" }')
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -23,8 +26,12 @@ check: ## Check formatting, lints, the pages of the code, the dependency tree an
 
 .PHONY: test
 test: ## Run every test; tests/it/main.rs names the slow ones and how to leave them out
-	$(CARGO) test
+	$(IN_MEMORY) $(CARGO) test
 	$(CARGO) run --quiet -- test
+
+.PHONY: thorough
+thorough: ## Run every integration test over all that it can try, where `make test` tries a part (half an hour)
+	OPSMART_THOROUGH=1 $(IN_MEMORY) $(CARGO) test --test it
 
 .PHONY: readers
 readers: ## Read the published tables with DuckDB, installed for this into target/
@@ -56,11 +63,11 @@ pollock: ## Score proposed contracts on Pollock; POLLOCK=folder of a clone of it
 
 .PHONY: law
 law: ## Hold runs against runs from nothing after a thousand random histories; LAW_HISTORIES=100 for fewer
-	LAW_HISTORIES=$${LAW_HISTORIES:-1000} $(CARGO) test --test it -- law::
+	LAW_HISTORIES=$${LAW_HISTORIES:-1000} $(IN_MEMORY) $(CARGO) test --test it -- law::
 
 .PHONY: metric-law
 metric-law: ## Hold metrics against a naive evaluation in 500 random histories; METRIC_HISTORIES=50 for fewer
-	METRIC_HISTORIES=$${METRIC_HISTORIES:-500} $(CARGO) test --test it -- metric_law::
+	METRIC_HISTORIES=$${METRIC_HISTORIES:-500} $(IN_MEMORY) $(CARGO) test --test it -- metric_law::
 
 .PHONY: stress
 stress: ## Check projects of random SQL, long and deep; OPSMART_STRESS=1000 projects instead of 200

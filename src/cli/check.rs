@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::summary::counted;
-use super::{Failure, Global, load, open_store, store_at};
+use super::{Failure, Global, TRIED, load, open_store, store_at};
 use crate::cli::print::{Printer, document, places};
 use crate::diagnostic::Diagnostics;
 use crate::plan::{Kind, Tried, Workspace, is_compiled};
@@ -19,9 +19,6 @@ use crate::run::{Exit, Memo, recall_always, remember_always};
 /// time, and is no mistake.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {}
-
-/// The name under which it is remembered which models and queries are sound.
-const TRIED: &str = "tried";
 
 /// What a project that is right has.
 #[derive(Debug, Serialize, Deserialize)]

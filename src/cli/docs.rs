@@ -7,11 +7,11 @@ use camino::Utf8PathBuf;
 use clap::Args;
 
 use super::folder::{Owner, put};
-use super::{Failure, Global, load, open_store, runtime};
+use super::{Failure, Global, compile, load, open_store, runtime};
 use crate::cli::print::{Printer, document};
 use crate::cli::summary::counted;
 use crate::engine::Resources;
-use crate::plan::{Workspace, lineage};
+use crate::plan::lineage;
 use crate::project::Settings;
 use crate::report::{metrics, newest};
 use crate::run::{Exit, RunError};
@@ -43,7 +43,7 @@ pub(super) fn docs(global: &Global, args: &DocsArgs, printer: &Printer) -> Resul
     let project = load(global)?;
     let store = open_store(&project);
     let published = published(&project.settings, &store)?;
-    let workspace = Workspace::compile(project)?;
+    let workspace = compile(project)?;
     let lineage = lineage(&workspace, &workspace.order).map_err(RunError::Engine)?;
     let files = pages(&workspace, &lineage, published.as_ref()).map_err(|error| Failure::Other {
         exit: Exit::Bug,

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::folder::{Owner, put};
 use super::report::{check_file, write};
 use super::summary::counted;
-use super::{Failure, Global, load};
+use super::{Failure, Global, compile, load};
 use crate::cli::print::{Printer, answer, document};
 use crate::export::{self, DEFAULT_URI, Model, Told};
 use crate::plan::Workspace;
@@ -65,7 +65,7 @@ struct TablesArgs {
 }
 
 pub(super) fn export(global: &Global, args: &ExportArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let workspace = Workspace::compile(load(global)?)?;
+    let workspace = compile(load(global)?)?;
     match &args.target {
         Target::Ossie(FolderArgs { to, tables }) => {
             let model = model(&workspace, Model::of(&workspace, |_| None))?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::{Args, ValueEnum};
 
 use super::summary::{aligned, counted};
-use super::{Failure, Global, load};
+use super::{Failure, Global, compile, load};
 use crate::cli::print::{Printer, answer, document};
 use crate::manifest::{Manifest, Node, NodeKind, manifest};
 use crate::plan::{Workspace, select_all};
@@ -52,7 +52,7 @@ impl ListedKind {
 }
 
 pub(super) fn ls(global: &Global, args: &LsArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let workspace = Workspace::compile(load(global)?)?;
+    let workspace = compile(load(global)?)?;
     let mut manifest = manifest(&workspace);
     if !args.selectors.is_empty() {
         manifest.nodes = chosen(&workspace, manifest.nodes, &args.selectors)?;

@@ -45,9 +45,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
-use crate::plan::STACK_BYTES;
+use crate::plan::{STACK_BYTES, Tried, Workspace};
 use crate::project::{self, Project};
-use crate::run::{DatasetReport, Exit, RunError};
+use crate::run::{DatasetReport, Exit, RunError, recall_always};
 use crate::starter::StarterError;
 use crate::store::{LocalDisk, Store, StoreError};
 use print::Printer;
@@ -300,6 +300,20 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
 fn load(global: &Global) -> Result<Project, Failure> {
     let root = project::find_root(&global.project_dir)?;
     Ok(project::load(&root, global.env.as_deref())?)
+}
+
+/// The name under which a warehouse remembers which models and queries are sound.
+const TRIED: &str = "tried";
+
+/// Returns what the warehouse of a project remembers of what its models bind to.
+fn recalled(project: &Project) -> Tried {
+    Tried::recalled(recall_always(&open_store(project), TRIED).unwrap_or_default())
+}
+
+/// Binds what the SQL of a project means, as far as that is not remembered; the warehouse stays as it is.
+fn compile(project: Project) -> Result<Workspace, Failure> {
+    let recalled = recalled(&project);
+    Ok(Workspace::compile_again(project, &recalled)?)
 }
 
 /// Opens the project's warehouse on this machine's disk.

@@ -6,7 +6,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Args, Subcommand};
 
 use super::summary::{counted, grouped};
-use super::{Failure, Global, load};
+use super::{Failure, Global, compile, load};
 use crate::cli::print::{Printer, document, warn};
 use crate::infer::{InferError, Inferred, infer};
 use crate::plan::{Tried, Workspace};
@@ -127,12 +127,12 @@ pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<
             (files, after_source(&args.from, &args.name, &found))
         }
         What::Model(args) => {
-            let files = new_model(&Workspace::compile(project)?, &args.name, args.from.as_deref())?;
+            let files = new_model(&compile(project)?, &args.name, args.from.as_deref())?;
             let next = format!("  opsmart test {}\n  opsmart run\n", args.name);
             (files, next)
         }
         What::Check(args) => {
-            let files = new_check(&Workspace::compile(project)?, &args.name, args.on.as_deref())?;
+            let files = new_check(&compile(project)?, &args.name, args.on.as_deref())?;
             (files, "  opsmart run     # asks it\n".to_owned())
         }
         What::Metric(args) => return metric(global, args, project, printer),
@@ -160,7 +160,7 @@ fn metric(global: &Global, args: &MetricArgs, project: Project, printer: &Printe
     let root = project.root.clone();
     let MetricArgs { name, from, value, unit, en } = args;
     let draft = MetricDraft { name, from: from.as_deref(), value, unit, en: en.as_deref() };
-    let file = new_metric(&Workspace::compile(project)?, &draft)?;
+    let file = new_metric(&compile(project)?, &draft)?;
     let written = append(&root, &file).map_err(write_failure)?;
     if let Err(failure) = load(global).and_then(|project| Ok(Workspace::compile_and_try(project, &Tried::default())?)) {
         written.take_back();

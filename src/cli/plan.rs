@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::run::Choice;
 use super::summary::counted;
-use super::{Failure, Global, load, runtime};
+use super::{Failure, Global, compile, load, runtime};
 use crate::cli::print::{Printer, answer, document};
 use crate::engine::Resources;
 use crate::ingest::{Drift, Drifts, drifts, quoted};
@@ -32,7 +32,7 @@ pub(super) struct PlanArgs {
 pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Result<Exit, Failure> {
     let loaded = load(global)?;
     let project = project::digest(&loaded, global.env.as_deref());
-    let workspace = Workspace::compile(loaded)?;
+    let workspace = compile(loaded)?;
     let reach = args.choice.reach(&workspace)?;
     let as_of = args.choice.clock.instant(&workspace)?;
     let store = args.choice.on.open(&workspace.project);

@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 
 use super::branch::OnBranch;
 use super::rows::{Asked, RowArgs};
-use super::{Failure, Global, load, nothing_published};
+use super::{Failure, Global, compile, load, nothing_published};
 use crate::cli::print::{Printer, answer};
 use crate::diagnostic::SourceFile;
-use crate::plan::{Grain, MetricQuestion, Query, Range, Workspace, metric_select};
+use crate::plan::{Grain, MetricQuestion, Query, Range, metric_select};
 use crate::run::Exit;
 
 /// Ask for metrics over the current tables, for scopes and rows that need not be declared
@@ -88,7 +88,7 @@ pub(super) fn query(global: &Global, args: &QueryArgs, printer: &Printer) -> Res
     {
         return Err(Failure::usage(format!("--since {since} is after --until {until}"), None));
     }
-    let workspace = Arc::new(Workspace::compile(load(global)?)?);
+    let workspace = Arc::new(compile(load(global)?)?);
     let question = MetricQuestion {
         metrics: &args.metrics,
         by: &args.by,

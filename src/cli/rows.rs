@@ -20,7 +20,7 @@ use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 use super::run::parse_memory;
-use super::{Failure, runtime, summary};
+use super::{Failure, compile, runtime, summary};
 use crate::cli::print::{Printer, answer, data};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
@@ -213,7 +213,7 @@ impl Asked<'_> {
     ) -> Result<(), Failure> {
         let workspace = match self.workspace {
             Some(workspace) => Arc::clone(workspace),
-            None => Arc::new(Workspace::compile(project.clone())?),
+            None => Arc::new(compile(project.clone())?),
         };
         let upstream = workspace.sql_upstream(reads);
         let is_view = |name: &String| workspace.tables.get(name).is_some_and(|table| table.kind == Kind::View);

@@ -13,7 +13,7 @@ use super::branch::OnBranch;
 use super::progress::Progress;
 use super::report::check_file;
 pub(super) use super::signals::signal;
-use super::{Failure, Global, load, runtime, store_at, summary};
+use super::{Failure, Global, TRIED, load, open_store, recalled, runtime, store_at, summary};
 use crate::cli::print::{Printer, document, empty, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
@@ -22,7 +22,7 @@ use crate::plan::{Scope, Workspace, reach, select_all};
 use crate::project::{self, Job, Project};
 use crate::run::{
     self, DatasetReport, Event, Exit, Measured, Memo, Receiver, Record, RunError, RunProgress, RunReport, Standing,
-    Status, Surroundings, metrics,
+    Status, Surroundings, metrics, remember_always,
 };
 use crate::store::{Disk, LocalDisk, Lock, LockError, OnLocked, RUN_LINEAGE, Store, StoreError, other_than_a_file};
 
@@ -253,7 +253,8 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     }
     let loaded = load(global)?;
     let digest = project::digest(&loaded, global.env.as_deref());
-    let workspace = Arc::new(Workspace::compile(loaded)?);
+    let recalled = recalled(&loaded);
+    let workspace = Arc::new(Workspace::compile_again(loaded, &recalled)?);
     let mut reach = args.choice.reach(&workspace)?;
     if forget.is_some() {
         reach.clean.append(&mut reach.ingest);
@@ -267,6 +268,9 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     if project::digest(&load(global)?, global.env.as_deref()) != digest {
         drop(locks);
         return ran(global, args, forget, printer);
+    }
+    if recalled.has_news() {
+        remember_always(&open_store(&workspace.project), TRIED, recalled.sound());
     }
     let record = Record {
         store: &store,

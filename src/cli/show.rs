@@ -4,10 +4,10 @@ use clap::Args;
 
 use super::branch::OnBranch;
 use super::rows::{Asked, RowArgs};
-use super::{Failure, Global, load, nothing_published};
+use super::{Failure, Global, compile, load, nothing_published};
 use crate::cli::print::{Printer, answer};
 use crate::diagnostic::{Code, SourceFile, did_you_mean};
-use crate::plan::{Query, SqlFunctions, Workspace};
+use crate::plan::{Query, SqlFunctions};
 use crate::project::Project;
 use crate::run::Exit;
 use crate::sql_text::identifier;
@@ -61,7 +61,7 @@ pub(super) fn show(global: &Global, args: &ShowArgs, printer: &Printer) -> Resul
 
 /// Prints the SELECT of a model.
 fn show_sql(name: &str, project: Project) -> Result<Exit, Failure> {
-    let workspace = Workspace::compile(project)?;
+    let workspace = compile(project)?;
     let models = &workspace.project.models;
     let Some(model) = models.get(name) else {
         let help = did_you_mean(name, models.keys().map(String::as_str));

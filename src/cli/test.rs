@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::{Failure, Global, load, runtime};
+use super::{Failure, Global, compile, load, runtime};
 use crate::cli::print::{Printer, document};
 use crate::model_test::{self, GoldenError};
-use crate::plan::Workspace;
 use crate::run::Exit;
 
 /// Run the golden tests of the project's models and functions
@@ -24,7 +23,7 @@ pub(super) struct TestArgs {
 }
 
 pub(super) fn test(global: &Global, args: &TestArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let workspace = Workspace::compile(load(global)?)?;
+    let workspace = compile(load(global)?)?;
     let files = model_test::tests(&workspace, &args.names)
         .map_err(|GoldenError { message, help }| Failure::usage(message, help))?;
     let runtime = runtime()?;

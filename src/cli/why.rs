@@ -11,10 +11,9 @@ use super::branch::OnBranch;
 use super::print::{Printer, answer, document};
 use super::rows::as_table;
 use super::summary::{aligned, counted, grouped};
-use super::{Failure, Global, load, nothing_published, runtime};
+use super::{Failure, Global, compile, load, nothing_published, runtime};
 use crate::diagnostic::did_you_mean;
 use crate::engine::Resources;
-use crate::plan::Workspace;
 use crate::run::{Exit, RunError};
 use crate::store::schema_of;
 use crate::tables::SnapshotSchema;
@@ -48,7 +47,7 @@ pub(super) struct WhyArgs {
 }
 
 pub(super) fn tell_why(global: &Global, args: &WhyArgs, printer: &Printer) -> Result<Exit, Failure> {
-    let workspace = Arc::new(Workspace::compile(load(global)?)?);
+    let workspace = Arc::new(compile(load(global)?)?);
     let store = args.on.open(&workspace.project);
     let (_, snapshot) = store.current()?.ok_or_else(|| nothing_published(&store))?;
     let made = |name: &String| workspace.tables.contains_key(name) || workspace.project.sources.contains_key(name);

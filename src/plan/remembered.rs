@@ -1,4 +1,4 @@
-//! What binding a model came to, kept from one `check` to the next: the incremental part of it.
+//! What binding a model came to, kept from one command to the next: the incremental part of it.
 //!
 //! A model is bound again only where something has changed that its binding can see: its own text, what it reads, a
 //! variable, a setting, or the program. Promises: a model that is remembered would bind to the same columns and the same
@@ -21,14 +21,16 @@ pub(super) struct Remembered {
     pub(super) proof: Option<Proof>,
     /// What earlier programs made other rows of, of the same text.
     pub(super) mended: Vec<String>,
+    /// Whether it was tried as well: `check` does not rest on less.
+    pub(super) is_tried: bool,
 }
 
 impl Remembered {
     /// Returns what is to be remembered of a model, unless its columns cannot be read back as they are.
-    pub(super) fn of(schema: &Schema, proof: Option<&Proof>, mended: &[String]) -> Option<Self> {
+    pub(super) fn of(schema: &Schema, proof: Option<&Proof>, mended: &[String], is_tried: bool) -> Option<Self> {
         let column = |field: &Arc<Field>| (field.name().clone(), field.data_type().to_string(), field.is_nullable());
         let columns = schema.fields().iter().map(column).collect();
-        let remembered = Self { columns, proof: proof.cloned(), mended: mended.to_vec() };
+        let remembered = Self { columns, proof: proof.cloned(), mended: mended.to_vec(), is_tried };
         (remembered.schema()?.as_ref() == schema).then_some(remembered)
     }
 

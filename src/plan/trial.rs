@@ -45,9 +45,11 @@ use crate::engine::{links, shortest, unchecked};
 /// What an expression may ask for at once, before it is taken for a slip.
 const MOST_REPEATED: f64 = 10_000_000.0;
 
-/// What has been tried and fails for nothing that is written in it.
+/// What has been tried and fails for nothing that is written in it, and what models bound to.
 #[derive(Debug, Default)]
 pub struct Tried {
+    /// Whether nothing more is tried: what is not known is bound, and no more.
+    is_recalled_only: bool,
     /// Calls, as they are printed.
     calls: Mutex<BTreeSet<String>>,
     /// What was known before.
@@ -72,6 +74,25 @@ impl Tried {
         Self { known, ..Self::default() }
     }
 
+    /// Begins with what [`Tried::sound`] told of before, and tries nothing more: models that are known are not bound again.
+    #[must_use]
+    pub fn recalled(known: Sound) -> Self {
+        let met = Sound { queries: known.queries.clone(), models: BTreeMap::new() };
+        Self { is_recalled_only: true, known, sound: Mutex::new(met), ..Self::default() }
+    }
+
+    /// Returns whether what is not known is tried.
+    pub(super) fn tries(&self) -> bool {
+        !self.is_recalled_only
+    }
+
+    /// Returns whether there is more to remember than there was.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        let known = &self.known.models;
+        locked(&self.sound).models.keys().any(|key| !known.contains_key(key))
+    }
+
     /// Returns what was met and need not be tried again.
     #[must_use]
     pub fn sound(&self) -> Sound {
@@ -80,7 +101,7 @@ impl Tried {
 
     /// Returns what a model bound to before, and remembers that it was met.
     pub(super) fn bound_before(&self, key: &Digest) -> Option<&Remembered> {
-        let known = self.known.models.get(key.as_str())?;
+        let known = self.known.models.get(key.as_str()).filter(|known| known.is_tried || !self.tries())?;
         self.bound(key, known.clone());
         Some(known)
     }

@@ -130,6 +130,14 @@ impl Workspace {
         Self::make(project, None)
     }
 
+    /// Reads all SQL of `project`, and binds what is not among [`Tried::recalled`].
+    ///
+    /// # Errors
+    /// As [`Workspace::compile`].
+    pub fn compile_again(project: Project, recalled: &Tried) -> Result<Self, Diagnostics> {
+        Self::make(project, Some(recalled))
+    }
+
     /// Reads and binds all SQL of `project`, and tries each query without data, so that none fails in a run for what is
     /// written in it.
     ///
@@ -139,7 +147,8 @@ impl Workspace {
         Self::make(project, Some(tried))
     }
 
-    fn make(mut project: Project, tried: Option<&Tried>) -> Result<Self, Diagnostics> {
+    fn make(mut project: Project, memory: Option<&Tried>) -> Result<Self, Diagnostics> {
+        let tried = memory.filter(|memory| memory.tries());
         let mut mistakes = Diagnostics::default();
         let datasets = in_order_of_references(&project, &mut mistakes);
         let session = sql_functions::binding_session(&project)?;
@@ -186,7 +195,7 @@ impl Workspace {
             tables: BTreeMap::new(),
             proofs: Proofs::default(),
         };
-        let binding = Binding::of(workspace, &session, &reads, tried, mistakes);
+        let binding = Binding::of(workspace, &session, &reads, memory, mistakes);
         let (mut workspace, mut mistakes) = binding.run(queries, &waves);
         select::check_jobs(&workspace, &mut mistakes);
         workspace.warnings.sort();
@@ -299,6 +308,9 @@ struct Binding<'a> {
     session: &'a SessionContext,
     /// A copy of the session's state; its catalogue is shared, so tables registered later are seen through it.
     state: SessionState,
+    /// What models bound to before.
+    memory: Option<&'a Tried>,
+    /// What has been tried, where queries are.
     tried: Option<&'a Tried>,
     /// What each model reads.
     reads: &'a BTreeMap<String, BTreeSet<String>>,
@@ -321,7 +333,7 @@ impl<'a> Binding<'a> {
         workspace: Workspace,
         session: &'a SessionContext,
         reads: &'a BTreeMap<String, BTreeSet<String>>,
-        tried: Option<&'a Tried>,
+        memory: Option<&'a Tried>,
         mistakes: Diagnostics,
     ) -> Self {
         Self {
@@ -329,7 +341,8 @@ impl<'a> Binding<'a> {
             mistakes,
             session,
             state: session.state(),
-            tried,
+            memory,
+            tried: memory.filter(|memory| memory.tries()),
             reads,
             read: reads.values().flatten().map(String::as_str).collect(),
             usable: BTreeSet::new(),
@@ -418,9 +431,9 @@ impl<'a> Binding<'a> {
             Kind::Stored | Kind::Published => self.workspace.partition_of(&model.name).is_some(),
             Kind::Check => false,
         };
-        let key = self.tried.map(|_| self.key(model, query, wants_proof));
-        if let (Some(tried), Some(key)) = (self.tried, &key)
-            && let Some(known) = tried.bound_before(key)
+        let key = self.memory.map(|_| self.key(model, query, wants_proof));
+        if let (Some(memory), Some(key)) = (self.memory, &key)
+            && let Some(known) = memory.bound_before(key)
             && let Some(schema) = known.schema()
         {
             let Remembered { proof, mended, .. } = known.clone();
@@ -437,11 +450,11 @@ impl<'a> Binding<'a> {
         };
         let proof = wants_proof.then(|| proofs.prove(&plan, project.settings.reporting_zone));
         let whole = self.tried.map(|tried| self.try_one(tried, model, query, &plan)).transpose()?;
-        if let (Some(tried), Some(key)) = (self.tried, &key)
+        if let (Some(memory), Some(key)) = (self.memory, &key)
             && warnings.is_empty()
-            && let Some(remembered) = Remembered::of(&schema, proof.as_ref(), &mended)
+            && let Some(remembered) = Remembered::of(&schema, proof.as_ref(), &mended, self.tried.is_some())
         {
-            tried.bound(key, remembered);
+            memory.bound(key, remembered);
         }
         Ok(Bound { kind, schema, proof, mended, warnings, whole, key })
     }

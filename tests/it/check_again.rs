@@ -1,4 +1,5 @@
-//! A check that remembers what it bound before says what one without a memory says, whatever has changed meanwhile.
+//! A check that remembers what it bound before says what one without a memory says, whatever has changed meanwhile, and
+//! so does whatever else reads the project.
 
 use crate::scratch::{Said, Scratch};
 
@@ -23,18 +24,23 @@ fn project() -> Scratch {
     project
 }
 
-/// What `check` says of the project as it stands, where nothing is remembered of it.
-fn without_memory(project: &Scratch) -> Said {
+/// What a command says of the project as it stands, where nothing is remembered of it.
+fn without_memory(project: &Scratch, command: &[&str]) -> Said {
     let copy = Scratch::copy_of(project.root().as_std_path());
     std::fs::remove_dir_all(copy.path("warehouse")).unwrap();
-    copy.run(&["check"])
+    copy.run(command)
 }
 
 #[track_caller]
 fn says_the_same(project: &Scratch, of: &str) -> i32 {
-    let (said, fresh) = (project.run(&["check"]), without_memory(project));
-    assert_eq!((said.exit, &said.stdout, &said.stderr), (fresh.exit, &fresh.stdout, &fresh.stderr), "{of}");
-    said.exit
+    // Columns and types of all that is declared, by what was bound before this change and then by what `check` bound.
+    let (list, check): (&[&str], &[&str]) = (&["ls", "--output", "json"], &["check"]);
+    let fresh = [list, check].map(|command| without_memory(project, command));
+    for (command, fresh) in [(list, &fresh[0]), (check, &fresh[1]), (list, &fresh[0])] {
+        let said = project.run(command);
+        assert_eq!((said.exit, &said.stdout, &said.stderr), (fresh.exit, &fresh.stdout, &fresh.stderr), "{of}");
+    }
+    fresh[1].exit
 }
 
 /// Files that are written, one change after the other, and whether the project is right with them.
@@ -93,7 +99,7 @@ fn it_says_what_a_check_without_a_memory_says() {
         let before = std::fs::read_to_string(project.path(path)).ok();
         project.write(path, text);
         let exit = says_the_same(&project, text);
-        assert_eq!(exit == 0, *is_right, "{path}: {text}\n{}", without_memory(&project).stderr);
+        assert_eq!(exit == 0, *is_right, "{path}: {text}\n{}", without_memory(&project, &["check"]).stderr);
         if *is_right {
             right += 1;
         } else {
@@ -124,4 +130,17 @@ fn a_model_that_is_gone_is_missed() {
         project.write(path, &text);
         assert_eq!(says_the_same(&project, path), 0, "{path}");
     }
+}
+
+#[test]
+fn what_a_run_bound_is_tried_by_the_next_check() {
+    let project = project();
+    // It binds, and fails in every run that meets a row.
+    project.write("sql/staging/stg_orders.sql", "select id, at, amount from orders where id <> 1 / 0\n");
+    let _ = project.run(&["run", "--as-of", "2024-07-01", "--quiet"]);
+    assert!(project.files("warehouse/memos").iter().any(|(path, _)| path.file_name().unwrap() == "tried.json"));
+    assert!(says_the_same(&project, "after a run") != 0);
+    project.write("sql/staging/stg_orders.sql", "select id, at, amount from orders\n");
+    let _ = project.run(&["run", "--as-of", "2024-07-01", "--quiet"]).exits(0);
+    assert_eq!(says_the_same(&project, "after it is right"), 0);
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, is_thorough};
 
 #[test]
 fn a_second_run_with_nothing_new_writes_nothing() {
@@ -237,6 +237,7 @@ fn the_result_does_not_depend_on_how_many_threads_worked() {
         std::fs::copy(root.join("opsmart.toml"), scratch.path("opsmart.toml")).unwrap();
         let status = scratch
             .command(&["run", "--quiet", "--as-of", "2024-07-01"])
+            .args((!is_thorough()).then_some("market"))
             .env("OPSMART_THREADS", threads)
             .status()
             .unwrap();

@@ -28,6 +28,11 @@ impl Said {
     }
 }
 
+/// Whether everything is tried and not only a part that tells most of it, as `make thorough` does.
+pub(crate) fn is_thorough() -> bool {
+    std::env::var_os("OPSMART_THOROUGH").is_some()
+}
+
 impl Scratch {
     /// An empty folder.
     pub(crate) fn empty() -> Self {
