@@ -15,24 +15,32 @@ files! {
     ".gitignore" = "gitignore",
     "README.md" = "README.md",
     "jobs/support.toml" = "jobs/support.toml",
+    "landing/kpi_targets.csv" = "landing/kpi_targets.csv",
     "landing/tickets-2024-06.csv" = "landing/tickets-2024-06.csv",
     "schemas/columns.toml" = "schemas/columns.toml",
+    "schemas/metrics/support.toml" = "schemas/metrics/support.toml",
+    "schemas/sources/kpi_targets.toml" = "schemas/sources/kpi_targets.toml",
     "schemas/sources/tickets.toml" = "schemas/sources/tickets.toml",
-    "schemas/models/dim_metric.toml" = "schemas/models/dim_metric.toml",
+    "schemas/models/dim_kpi_target.toml" = "schemas/models/dim_kpi_target.toml",
     "schemas/models/fct_ticket.toml" = "schemas/models/fct_ticket.toml",
     "schemas/models/kpi_daily.toml" = "schemas/models/kpi_daily.toml",
+    "schemas/models/kpi_headline.toml" = "schemas/models/kpi_headline.toml",
+    "sql/staging/stg_kpi_targets.sql" = "sql/staging/stg_kpi_targets.sql",
     "sql/staging/stg_tickets.sql" = "sql/staging/stg_tickets.sql",
-    "sql/marts/dim_metric.sql" = "sql/marts/dim_metric.sql",
+    "sql/marts/dim_kpi_target.sql" = "sql/marts/dim_kpi_target.sql",
     "sql/marts/fct_ticket.sql" = "sql/marts/fct_ticket.sql",
     "sql/kpi/kpi_daily.sql" = "sql/kpi/kpi_daily.sql",
+    "sql/kpi/kpi_headline.sql" = "sql/kpi/kpi_headline.sql",
     "sql/checks/assert_tickets_add_up.sql" = "sql/checks/assert_tickets_add_up.sql",
-    "tests/models/dim_metric.slt" = "tests/models/dim_metric.slt",
+    "tests/models/dim_kpi_target.slt" = "tests/models/dim_kpi_target.slt",
     "tests/models/fct_ticket.slt" = "tests/models/fct_ticket.slt",
     "tests/models/kpi_daily.slt" = "tests/models/kpi_daily.slt",
+    "tests/models/kpi_headline.slt" = "tests/models/kpi_headline.slt",
+    "tests/models/stg_kpi_targets.slt" = "tests/models/stg_kpi_targets.slt",
     "tests/models/stg_tickets.slt" = "tests/models/stg_tickets.slt",
 }
 
-/// Returns the files of a small project that works: a feed of tickets and how the desk did.
+/// Returns the files of a small project that works: a feed of tickets, metrics of it, and targets.
 #[must_use]
 pub fn starting_project() -> Vec<NewFile> {
     FILES.iter().map(|(path, text)| NewFile::new(*path, *text)).collect()

@@ -15,10 +15,13 @@ fn a_new_project_runs_and_every_published_column_has_words() {
     let _ = scratch.run(&["test"]).exits(0);
     let _ = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
     // Counted in the sample by hand: 13 records, one solved "yesterday", and ticket 1005 in two versions.
-    assert_eq!(scratch.rows("select accepted, quarantined, clean from dq_ledger"), ["12,1,11"]);
+    assert_eq!(
+        scratch.rows("select accepted, quarantined, clean from dq_ledger where dataset = 'tickets'"),
+        ["12,1,11"]
+    );
     assert_eq!(
         scratch
-            .rows("select value from kpi_daily where metric_id = 'tickets_created' and scope_id = 'all' order by day"),
+            .rows("select value from kpi_daily where metric_id = 'support_created' and scope_id = 'all' order by day"),
         ["3.0", "3.0", "2.0", "3.0"]
     );
     let views = std::fs::read_to_string(scratch.path("warehouse/published/current/views.sql")).unwrap();
@@ -39,6 +42,21 @@ fn the_tests_of_a_new_project_hold_in_every_zone() {
         scratch.write("opsmart.toml", &changed);
         let _ = scratch.run(&["test"]).exits(0);
     }
+}
+
+#[test]
+fn a_line_of_targets_that_says_nothing_is_told() {
+    let scratch = desk();
+    let targets = std::fs::read_to_string(scratch.path("landing/kpi_targets.csv")).unwrap();
+    let more = "support_solvd,total,all,2024-01-01,3\nsupport_created,total,all,2024-01-01,3\nsupport_solved,agent,ann,2024-01-01,3\n";
+    scratch.write("landing/kpi_targets.csv", &format!("{targets}{more}"));
+    let _ = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
+    // A metric that is not declared, and one that does not say which direction is better.
+    assert_eq!(
+        scratch.rows("select check_name from dq_check_result where state = 'warned' order by check_name"),
+        ["dim_kpi_target.metric_id.relation", "kpi_daily.targets_are_compared"]
+    );
+    assert_eq!(scratch.rows("select column_name from dq_quarantine where dataset = 'kpi_targets'"), ["scope_type"]);
 }
 
 #[test]
@@ -71,7 +89,7 @@ fn a_stray_time_moves_no_number_of_a_new_project() {
     );
     // The sample's own record besides.
     assert!(
-        said.stderr.lines().any(|line| line.starts_with(" tickets      2       46        40            4")),
+        said.stderr.lines().any(|line| line.starts_with(" tickets          2       46        40            4")),
         "{}",
         said.stderr
     );
@@ -134,10 +152,11 @@ fn a_model_of_every_layer_passes_as_it_is_written() {
     new("int_tickets", &[]);
     new("kpi_visits_daily", &[]);
     let said = scratch.run(&["check"]).exits(0);
-    assert_eq!(said.stderr, "ok: 1 job, 1 dataset, 15 models, 1 check\n");
+    assert_eq!(said.stderr, "ok: 1 job, 2 datasets, 17 models, 4 metrics, 1 check\n");
     let _ = scratch.run(&["run", "--as-of", "2024-07-01"]).exits(0);
     let columns = scratch.rows("select count(*) from kpi_daily k join risk_desk_again r on k.day = r.day and k.metric_id = r.metric_id and k.scope_type = r.scope_type and k.scope_id = r.scope_id and k.value = r.value");
-    assert_eq!(columns, ["45"]);
+    // 48 rows, of which two have no value.
+    assert_eq!(columns, ["46"]);
     assert_eq!(scratch.rows("select count(*) from fct_ticket_again"), ["11"]);
 }
 
@@ -181,7 +200,7 @@ fn checks_and_jobs_work_as_they_are_written() {
     let _ = scratch.run(&["new", "job", "tickets"]).exits(0);
     let _ = scratch.run(&["new", "job", "all", "--ingest", "tickets"]).exits(0);
     let said = scratch.run(&["check"]).exits(0);
-    assert_eq!(said.stderr, "ok: 3 jobs, 1 dataset, 4 models, 5 checks\n");
+    assert_eq!(said.stderr, "ok: 3 jobs, 2 datasets, 6 models, 4 metrics, 5 checks\n");
     let _ = scratch.run(&["run", "tickets", "--as-of", "2024-07-01"]).exits(0);
     // The clock before the last ticket makes those after it a finding: the check can fail.
     let other = desk();
@@ -208,7 +227,7 @@ fn a_wrong_name_or_table_is_an_error_with_the_rule() {
         (&["check", "a", "--on", "assert_tickets_add_up"], "is a check itself", "name a model"),
         (&["check", "assert_"], "is only a prefix", "asserted"),
         (&["job", "support"], "is taken by `jobs/support.toml`", "choose another"),
-        (&["job", "other"], "there is no dataset `other`", "there are: tickets"),
+        (&["job", "other"], "there is no dataset `other`", "there are: kpi_targets, tickets"),
         (&["job", "other", "--ingest", "ticket"], "there is no dataset `ticket`", "did you mean `tickets`?"),
     ] {
         let said = scratch.run(&[&["new"][..], arguments].concat()).exits(2);

@@ -1,4 +1,5 @@
--- Every ticket is created on one day, in the total and in its channel.
+-- Every ticket is created on one day, in the total and in its channel. Days end
+-- with the clock of the run.
 with
 
 created_in_kpi as (
@@ -9,7 +10,7 @@ created_in_kpi as (
 
     from kpi_daily
 
-    where metric_id = 'tickets_created'
+    where metric_id = 'support_created'
 
     group by scope_type
 
@@ -17,7 +18,11 @@ created_in_kpi as (
 
 tickets as (
 
-    select count(*) as created from fct_ticket
+    select count(*) as created
+
+    from fct_ticket
+
+    where created_day <= local_day($as_of, $reporting_zone)
 
 )
 
