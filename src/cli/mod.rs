@@ -199,6 +199,9 @@ impl Failure {
 /// Runs the command that `args` spell, and returns its exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if completions::answered(&args) {
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(said) => {
@@ -289,10 +292,7 @@ fn dispatch(cli: &Cli, printer: &Printer) -> Result<Exit, Failure> {
         Command::Diff(args) => diff::diff_snapshots(global, args, printer),
         Command::Verify(args) => verify::verify_tables(global, args, printer),
         Command::Gc(args) => gc::gc(global, args, printer),
-        Command::Completions(args) => {
-            completions::completions(args);
-            Ok(Exit::Done)
-        }
+        Command::Completions(args) => completions::completions(args).map(|()| Exit::Done),
     }
 }
 

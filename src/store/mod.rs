@@ -379,18 +379,27 @@ impl Store {
 
     /// Remembers something that can be found out again. Where that fails, it will be.
     pub fn remember(&self, name: &str, value: &impl Serialize) {
-        let path = self.root.join("memos").join(format!("{name}.json"));
-        let written =
-            serde_json::to_vec(value).map_err(io::Error::from).and_then(|bytes| self.disk.replace(&path, &bytes));
+        let path = memo_path(&self.root, name);
+        let written = serde_json::to_vec(value).map_err(io::Error::from).and_then(|said| {
+            // What a run rests on has to be what was written: a digit that turned would be read all the same.
+            let sealed = [Digest::of(&said).as_str().as_bytes(), b"\n", &said].concat();
+            self.disk.replace(&path, &sealed)
+        });
         if let Err(error) = written {
             tracing::debug!(%path, %error, "not remembered");
         }
     }
 
-    /// Returns what was remembered, if it can be read.
+    /// Returns what was remembered, if it is as it was written.
     #[must_use]
     pub fn recall<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        serde_json::from_slice(&self.disk.read(&self.root.join("memos").join(format!("{name}.json"))).ok()?).ok()
+        let sealed = self.disk.read(&memo_path(&self.root, name)).ok()?;
+        let end = sealed.iter().position(|byte| *byte == b'\n')?;
+        let (digest, said) = (&sealed[..end], &sealed[end + 1..]);
+        if digest != Digest::of(said).as_str().as_bytes() {
+            return None;
+        }
+        serde_json::from_slice(said).ok()
     }
 
     /// Takes the locks called `names`, all or none.
@@ -565,6 +574,10 @@ fn state_path(table: &str, state: &Digest) -> String {
 fn documents_of(snapshot: &Snapshot) -> impl Iterator<Item = String> {
     let manifest = snapshot.manifest.as_ref().map(manifest_path);
     std::iter::once(check_results_path(&snapshot.check_results)).chain(manifest)
+}
+
+fn memo_path(root: &Utf8Path, name: &str) -> Utf8PathBuf {
+    root.join("memos").join(format!("{name}.memo"))
 }
 
 fn manifest_path(id: &Digest) -> String {

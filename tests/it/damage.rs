@@ -278,15 +278,17 @@ fn without_locks_and_with_any_memo_runs_go_on() {
     };
     let _ = run(99);
     let _ = run(99);
-    let [memo] = scratch.files("warehouse/memos").try_into().unwrap();
-    let (path, bytes) = memo;
+    let memos = scratch.files("warehouse/memos");
+    assert_eq!((memos.len(), scratch.remembered_runs().len()), (2, 1), "an idle run, and what models bind to");
     for number in 2..6_usize {
-        for damaged in damages(&bytes).skip(number * 31).step_by(397) {
-            std::fs::write(&path, damaged).unwrap();
-            let _ = run(99);
+        for (path, bytes) in &memos {
+            let few = damages(bytes).count() / 8;
+            for damaged in damages(bytes).skip(number * 31).step_by(few) {
+                std::fs::write(path, damaged).unwrap();
+                let _ = run(99);
+            }
+            std::fs::write(path, damages(bytes).nth(number * 61).unwrap()).unwrap();
         }
-        let torn = damages(&bytes).nth(number * 61).unwrap();
-        std::fs::write(&path, torn).unwrap();
         std::fs::remove_dir_all(scratch.path("warehouse/locks")).unwrap();
         let order = format!("id,at,amount\n{},2024-03-02T10:00:00Z,5.00\n", number + 1);
         scratch.write(&format!("landing/orders-{number}.csv"), &order);
@@ -298,7 +300,7 @@ fn without_locks_and_with_any_memo_runs_go_on() {
 #[test]
 fn what_was_about_to_be_named_goes_with_the_garbage() {
     let scratch = published();
-    let left = ["refs/.main", "published/.current", "memos/.run-1a2b.json", "runs/x/.run.json"]
+    let left = ["refs/.main", "published/.current", "memos/.run-1a2b.memo", "runs/x/.run.json"]
         .map(|name| format!("warehouse/{name}.0123456789abcdef0123456789abcdef"));
     left.iter().for_each(|path| scratch.write(path, "half"));
     scratch.write("warehouse/refs/.notes", "ours");

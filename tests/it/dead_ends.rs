@@ -42,7 +42,7 @@ fn a_folder_that_goes_away_is_seen_by_a_run_that_would_have_nothing_to_do() {
     scratch.age();
     let _ = scratch.run(&["run", "--quiet"]).exits(0);
     let _ = scratch.run(&["run", "--exit-on-skip"]).exits(99);
-    assert_eq!(scratch.files("warehouse/memos").len(), 1, "the idle run is remembered");
+    assert_eq!(scratch.remembered_runs().len(), 1, "the idle run is remembered");
     std::fs::rename(scratch.path("landing"), scratch.path("unmounted")).unwrap();
     let _ = scratch.run(&["run", "--quiet"]).exits(75);
     assert_eq!(scratch.rows("select count(*) from fct_order"), ["2"], "what was published stands");

@@ -119,13 +119,13 @@ fn a_run_that_left_a_file_alone_is_not_remembered_as_idle() {
         let left = "Left for a later run: landing/orders-1.csv (`landing/_SUCCESS` is not there)\n";
         assert!(said.stderr.contains(left), "{}", said.stderr);
         assert!(!said.stderr.contains("No file"), "{}", said.stderr);
-        assert!(scratch.files("warehouse/memos").is_empty());
+        assert!(scratch.remembered_runs().is_empty());
     }
     scratch.write("landing/_SUCCESS", "");
     let _ = run(0);
     assert_eq!(scratch.rows(FILES), ["landing/orders-1.csv"]);
     let _ = run(99);
-    assert_eq!(scratch.files("warehouse/memos").len(), 1, "now there is nothing to do indeed");
+    assert_eq!(scratch.remembered_runs().len(), 1, "now there is nothing to do indeed");
 }
 
 #[test]

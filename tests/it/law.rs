@@ -233,12 +233,15 @@ struct World {
     erased: BTreeSet<u8>,
     /// Whether the next run reads all files again, so that none may go before it.
     is_read_again: bool,
+    /// What has happened so far, in as few lines as will do to make it happen again.
+    story: Vec<String>,
 }
 
 impl World {
     fn new(models: Vec<Model>) -> Self {
         let mut world = Self {
             scratch: Scratch::empty(),
+            story: vec![format!("{models:?}")],
             models,
             landed: BTreeMap::new(),
             admitted: BTreeMap::new(),
@@ -306,6 +309,7 @@ files = "replace"
     }
 
     fn happens(&mut self, event: &Event) {
+        self.story.push(format!("{event:?}"));
         match event {
             Event::Land(dataset, file, rows) => {
                 let mut text = String::from("id,version,day,at,user_id,n\n");
@@ -367,6 +371,7 @@ files = "replace"
     }
 
     fn run(&mut self, name: &str) -> RunReport {
+        self.story.push(name.to_owned());
         let folder = self.scratch.path("landing");
         for ((dataset, file), _) in self.admitted.iter().filter(|(file, _)| !self.landed.contains_key(file)) {
             let _ = std::fs::remove_file(folder.join(format!("{dataset}-{file}.csv")));
@@ -377,14 +382,14 @@ files = "replace"
         run_on(&self.scratch, Arc::new(LocalDisk), name).unwrap()
     }
 
-    /// Returns what a run from nothing leaves, and what its promises came to.
-    fn rebuilt(&self) -> (Snapshot, Vec<Judged>) {
+    /// Returns what a run from nothing leaves, what its promises came to, and the states of its tables.
+    fn rebuilt(&self) -> (Snapshot, Vec<Judged>, BTreeMap<String, TableState>) {
         let scratch = Scratch::empty();
         self.write_project(&scratch);
         land(&scratch, &self.admitted);
         run_on(&scratch, Arc::new(LocalDisk), "rebuilt").unwrap();
         let store = store(&scratch);
-        (snapshot(&store), judged(&store))
+        (snapshot(&store), judged(&store), states(&store))
     }
 }
 
@@ -444,7 +449,14 @@ fn assert_least(world: &World, report: &RunReport, before: &BTreeMap<String, Tab
             Some(DayReach::Around { before, after }) => 1 + before + after,
             _ => 1,
         };
-        assert!(partition_counts.built <= moved.len() * days as usize, "{table:?} made more than {moved:?}");
+        let digests = |states: &BTreeMap<String, TableState>| states[&table.table].built_from.clone();
+        assert!(
+            partition_counts.built <= moved.len() * days as usize,
+            "{table:?} made more than {moved:?}, by {partitioned:?}\nfrom {:?}\nto {:?}\nafter {}",
+            digests(before),
+            digests(&after),
+            world.story.join("\n")
+        );
     }
 }
 
@@ -462,11 +474,17 @@ proptest! {
             events.iter().for_each(|event| world.happens(event));
             let report = world.run(&format!("run-{number}"));
             let store = store(&world.scratch);
-            let (now, (rebuilt, promises)) = (snapshot(&store), world.rebuilt());
+            let (now, (rebuilt, promises, meant_states)) = (snapshot(&store), world.rebuilt());
             prop_assert_eq!(judged(&store), promises);
             for (name, entry) in rebuilt.tables.iter().filter(|(name, _)| !name.starts_with("dq_")) {
                 let found = &now.tables[name];
-                prop_assert_eq!((&found.content_hash, found.rows), (&entry.content_hash, entry.rows), "{}", name);
+                let (found, meant) = ((&found.content_hash, found.rows), (&entry.content_hash, entry.rows));
+                prop_assert_eq!(found, meant, "{} after {}", name, world.story.join("\n"));
+                let (found, meant) = (&states(&store)[name], &meant_states[name]);
+                if found.partition == meant.partition {
+                    let (found, meant) = (found.partition_sums(), meant.partition_sums());
+                    prop_assert_eq!(found, meant, "partitions of {} after {}", name, world.story.join("\n"));
+                }
             }
             assert_least(&world, &report, &before);
         }
@@ -506,7 +524,7 @@ fn a_change_is_seen_where_no_dataset_has_partitions() {
     world.run("third");
     world.happens(&Event::Erase(1));
     world.run("fourth");
-    let (rebuilt, promises) = world.rebuilt();
+    let (rebuilt, promises, _) = world.rebuilt();
     let store = store(&world.scratch);
     assert_eq!(snapshot(&store).tables["fct_0"].content_hash, rebuilt.tables["fct_0"].content_hash);
     assert_eq!(judged(&store), promises);

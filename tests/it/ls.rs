@@ -155,8 +155,12 @@ fn what_is_declared_is_published_with_the_tables_it_tells_of() {
     assert_eq!((node(&first)["owner"].as_str(), node(&second)["owner"].as_str()), (None, Some("desk")));
     assert_eq!(scratch.files("warehouse/data"), files);
     // What was made current again has its own.
+    scratch.write("landing/orders-2.csv", "id,at,amount\n3,2024-03-02T10:00:00Z,5.00\n");
+    scratch.write("schemas/models/fct_order.toml", "owner = \"shop\"\nkey = [\"id\"]\n");
+    let _ = run(&[]);
+    assert_eq!(node(&manifest(&scratch))["owner"], "shop");
     let _ = scratch.run(&["rollback"]).exits(0);
-    assert_eq!(manifest(&scratch), first);
+    assert_eq!(manifest(&scratch), second);
 }
 
 #[test]

@@ -286,7 +286,7 @@ fn a_remembered_run_sees_every_change() {
     };
     let settle = || {
         let _ = run(99);
-        assert_eq!(scratch.files("warehouse/memos").len(), 1, "the idle run is remembered");
+        assert_eq!(scratch.remembered_runs().len(), 1, "the idle run is remembered");
         let _ = run(99);
     };
     let _ = run(0);

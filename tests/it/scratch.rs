@@ -53,6 +53,13 @@ impl Scratch {
         scratch
     }
 
+    /// The idle runs that are remembered, with what was.
+    pub(crate) fn remembered_runs(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut memos = self.files("warehouse/memos");
+        memos.retain(|(path, _)| path.file_name().unwrap().to_str().unwrap().starts_with("run-"));
+        memos
+    }
+
     /// A copy of a folder in which links stay links.
     pub(crate) fn copy_of_links(folder: &Path) -> Self {
         let scratch = Self::empty();

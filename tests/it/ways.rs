@@ -241,7 +241,50 @@ fn completions_are_printed_for_every_shell() {
     let scratch = Scratch::empty();
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let said = scratch.run(&["completions", shell]).exits(0);
-        assert!(said.stdout.contains("rollback") && said.stdout.contains("project-dir"), "{shell}");
+        assert!(
+            said.stdout.contains("OPSMART_COMPLETE") && said.stdout.contains("opsmart"),
+            "{shell}: {}",
+            said.stdout
+        );
         assert_eq!(said.stderr, "");
     }
+}
+
+/// What a shell is told of how a line goes on whose last word is begun, or is still empty.
+fn completed(scratch: &Scratch, words: &[&str]) -> Vec<String> {
+    let line = [&["--", "opsmart"], words].concat();
+    let place = (line.len() - 2).to_string();
+    let mut command = scratch.command(&line);
+    let _ = command.env("OPSMART_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", place).env("_CLAP_IFS", "\n");
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_shell_is_told_the_names_of_the_project() {
+    let scratch = Scratch::orders();
+    scratch.add_refunds();
+    scratch.write("schemas/models/fct_order.toml", "tags = [\"daily\"]\nowner = \"desk\"\n");
+    scratch.write(
+        "schemas/metrics/shop.toml",
+        "from = \"fct_order\"\ntime = \"day\"\n[orders]\nvalue = \"count(*)\"\nunit = \"orders\"\nen = \"Orders\"\n",
+    );
+    let _ = scratch.run(&["run", "--as-of", "2024-07-01", "--quiet"]).exits(0);
+    assert_eq!(completed(&scratch, &["rollb"]), ["rollback"]);
+    assert_eq!(completed(&scratch, &["run", "o"]), ["orders"]);
+    assert_eq!(completed(&scratch, &["show", "fct_"]), ["fct_order", "fct_refund"]);
+    assert_eq!(completed(&scratch, &["why", "kpi"]), ["kpi_order_daily"]);
+    assert_eq!(completed(&scratch, &["query", "sh"]), ["shop.orders"]);
+    assert_eq!(completed(&scratch, &["quarantine", "ls", "ref"]), ["refunds"]);
+    assert_eq!(completed(&scratch, &["ls", "tag:"]), ["tag:daily"]);
+    assert_eq!(completed(&scratch, &["run", "--select", "owner:"]), ["owner:desk"]);
+    assert_eq!(completed(&scratch, &["show", "--branch", "m"]), ["main"]);
+    // From elsewhere, and where there is nothing to tell or something is wrong.
+    let elsewhere = Scratch::empty();
+    assert_eq!(completed(&elsewhere, &["-C", scratch.root().as_str(), "show", "kpi"]), ["kpi_order_daily"]);
+    assert!(completed(&elsewhere, &["show", "kpi"]).is_empty());
+    scratch.write("jobs/orders.toml", "ingest = [");
+    assert!(completed(&scratch, &["show", "kpi"]).is_empty());
+    assert_eq!(completed(&scratch, &["rollb"]), ["rollback"]);
 }
