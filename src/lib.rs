@@ -8,12 +8,12 @@
 //! Project  Plan    Raw       Cleaned   Built       Checked   Published   RunReport
 //! ```
 //!
-//! Each stage but the first and the last is one module with one public function named after it (`load` is in `project`,
-//! `RunReport` in `run`; the module `report` is the page of `opsmart report`), and the only maker of its result, so
+//! Each stage but the first and the last is one module with a public function named after it (`load` is in `project`,
+//! `RunReport` in `run`; the module `report` is the page of `opsmart report`). `Checked` is made by `check` alone, so
 //! publishing unchecked data does not compile. Arrows point one way:
 //!
 //! ```text
-//! cli ─▶ run ─▶ { transform check publish } ─▶ tables ─▶ plan ─▶ engine
+//! cli ─▶ run ─▶ publish ─▶ check ─▶ transform ─▶ tables ─▶ plan ─▶ engine
 //!             └─▶ { ingest clean } ─▶ landed ─▶ store ─▶ project ─▶ diagnostic
 //! ```
 

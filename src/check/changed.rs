@@ -1,8 +1,7 @@
 //! Runs a check over the partitions that changed, and over no others.
 //!
-//! A check that no row failed can be failed now by rows of partitions that changed alone, if each row that its query
-//! returns is made, of the tables that changed, from the partition that the row itself leads to. That is proved of its
-//! query as it is of a model's ([`Workspace::leads`]).
+//! If a check passed with every row, only rows of changed partitions can fail it now, provided that each row of its query
+//! is made from one partition of the changed tables, and says from which. [`Workspace::leads`] proves that of the query.
 
 use std::collections::{BTreeMap, BTreeSet};
 

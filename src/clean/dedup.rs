@@ -1,9 +1,8 @@
 //! Decides which of the rows with one key is kept.
 //!
-//! Most keys occur once, so that is found out first, with eight bytes a row: a key's hash marks a place, and only rows
-//! whose place is marked twice are looked at as a whole. Of those the keys are compared and not their hashes. Both are
-//! done by bucket, told by the hash, so that memory does not grow with the dataset but for a bit a row, and every row is
-//! read once for each. Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
+//! First pass: the hash of each key, to find those that occur twice (eight bytes a row). Second pass: the rows with such a
+//! hash alone, compared by their keys and not by hashes. Both go bucket by bucket of the hash, so that memory grows by a
+//! bit a row only, and every row is read once for each. Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
 //!
 //! Rows that repeat an earlier one are found in the same way, as if all columns were the key, and stay.
 

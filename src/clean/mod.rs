@@ -1,11 +1,11 @@
 //! Makes the rows of all landed files of a dataset keep its contract together: one row per key, the right one.
 //!
 //! Promises: `rows = clean + exact duplicates + superseded + quarantined in clean`, for every file, checked
-//! on every run; a row that loses its winner comes back, and one whose value is found at last where its column
-//! references, because every run decides anew from all files that live. Of
-//! the rows nothing is copied that need not be: a large file becomes part of the dataset as it is, with a note of
-//! the few rows that it loses, and what was copied once serves again. Keys are compared, not only hashed, and memory
-//! stays small beside the rows: a few bytes for each.
+//! on every run; a row comes back once the row that superseded it is gone, and a quarantined one once its value is found
+//! in the dataset that it references: what is decided is what a run over all live files would decide (`incremental`). Of
+//! the rows nothing is copied that need not be: a large file becomes part of the dataset as it is, with a note of the few
+//! rows that it loses, and what was copied once serves again. Keys are compared, not only hashed, and memory stays small
+//! beside the rows: a few bytes for each.
 //!
 //! It knows nothing of how files are parsed or what models make of the rows.
 

@@ -4,12 +4,12 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::summary::counted;
-use super::{Failure, Global, TRIED, load, open_store, store_at};
+use super::{COMPILED, Failure, Global, load, open_store, store_at};
 use crate::cli::print::{Printer, document, places};
 use crate::diagnostic::Diagnostics;
-use crate::plan::{Kind, Tried, Workspace, is_compiled};
+use crate::plan::{CompileCache, Kind, Workspace, is_compiled};
 use crate::project;
-use crate::run::{Exit, Memo, recall_always, remember_always};
+use crate::run::{Exit, Memo, recall_for_program, remember_for_program};
 
 /// Check the whole project without running anything
 ///
@@ -42,12 +42,12 @@ pub(super) fn check(global: &Global, _: &CheckArgs, printer: &Printer) -> Result
     }
     let project = load(global)?;
     let store = open_store(&project);
-    let tried = Tried::with(recall_always(&store, TRIED).unwrap_or_default());
+    let tried = CompileCache::with(recall_for_program(&store, COMPILED).unwrap_or_default());
     let compiled = Workspace::compile_and_try(project, &tried);
     // Whoever only checks a project, as a review does, wants no warehouse made.
     let has_warehouse = store.root().is_dir();
     if has_warehouse {
-        remember_always(&store, TRIED, tried.sound());
+        remember_for_program(&store, COMPILED, tried.sound());
     }
     let workspace = compiled?;
     let checks = workspace.tables.values().filter(|table| table.kind == Kind::Check).count();

@@ -72,7 +72,7 @@ pub(super) fn forget(global: &Global, args: &ForgetArgs, printer: &Printer) -> R
     let touched: Vec<String> = touched.into_iter().collect();
     let forget = Forget { paths, undo: args.undo };
     let run = RunArgs::of_datasets(&touched, &args.clock, OnBranch::default());
-    let exit = run::run_and(global, &run, Some(&forget), printer)?;
+    let exit = run::run_or_forget(global, &run, Some(&forget), printer)?;
     let after = datasets(&project)?;
     for name in &touched {
         let rows = |states: &BTreeMap<String, TableState>| states.get(name).map_or(0, TableState::rows);

@@ -45,9 +45,9 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
-use crate::plan::{STACK_BYTES, Tried, Workspace};
+use crate::plan::{CompileCache, STACK_BYTES, Workspace};
 use crate::project::{self, Project};
-use crate::run::{DatasetReport, Exit, RunError, recall_always};
+use crate::run::{DatasetReport, Exit, RunError, recall_for_program};
 use crate::starter::StarterError;
 use crate::store::{LocalDisk, Store, StoreError};
 use print::Printer;
@@ -213,7 +213,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     start_log(cli.global.log_format);
     panics::hold_back();
-    let exit = signals::until_done_or_told(move || ended(&cli));
+    let exit = signals::until_done_or_told(move || dispatch_and_catch(&cli));
     if exit == Exit::Bug {
         panics::tell();
     }
@@ -221,7 +221,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 /// Does what was asked, and returns how it ended.
-fn ended(cli: &Cli) -> Exit {
+fn dispatch_and_catch(cli: &Cli) -> Exit {
     let printer = Printer::new(cli.global.quiet, cli.global.output == Output::Json);
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| dispatch(cli, &printer)));
     let exit = match ended {
@@ -303,17 +303,17 @@ fn load(global: &Global) -> Result<Project, Failure> {
 }
 
 /// The name under which a warehouse remembers which models and queries are sound.
-const TRIED: &str = "tried";
+const COMPILED: &str = "compiled";
 
 /// Returns what the warehouse of a project remembers of what its models bind to.
-fn recalled(project: &Project) -> Tried {
-    Tried::recalled(recall_always(&open_store(project), TRIED).unwrap_or_default())
+fn compile_cache(project: &Project) -> CompileCache {
+    CompileCache::recalled(recall_for_program(&open_store(project), COMPILED).unwrap_or_default())
 }
 
 /// Binds what the SQL of a project means, as far as that is not remembered; the warehouse stays as it is.
 fn compile(project: Project) -> Result<Workspace, Failure> {
-    let recalled = recalled(&project);
-    Ok(Workspace::compile_again(project, &recalled)?)
+    let cache = compile_cache(&project);
+    Ok(Workspace::compile_cached(project, &cache)?)
 }
 
 /// Opens the project's warehouse on this machine's disk.

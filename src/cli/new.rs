@@ -9,7 +9,7 @@ use super::summary::{counted, grouped};
 use super::{Failure, Global, compile, load};
 use crate::cli::print::{Printer, document, warn};
 use crate::infer::{InferError, Inferred, infer};
-use crate::plan::{Tried, Workspace};
+use crate::plan::{CompileCache, Workspace};
 use crate::project::Project;
 use crate::run::Exit;
 use crate::starter::{
@@ -162,7 +162,9 @@ fn metric(global: &Global, args: &MetricArgs, project: Project, printer: &Printe
     let draft = MetricDraft { name, from: from.as_deref(), value, unit, en: en.as_deref() };
     let file = new_metric(&compile(project)?, &draft)?;
     let written = append(&root, &file).map_err(write_failure)?;
-    if let Err(failure) = load(global).and_then(|project| Ok(Workspace::compile_and_try(project, &Tried::default())?)) {
+    if let Err(failure) =
+        load(global).and_then(|project| Ok(Workspace::compile_and_try(project, &CompileCache::default())?))
+    {
         written.take_back();
         return Err(failure);
     }

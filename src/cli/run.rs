@@ -1,4 +1,5 @@
-//! `opsmart run`.
+//! `opsmart run`: [`prepare_and_run`] loads and compiles the project, takes the locks, and hands over to
+//! [`crate::run::run`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::branch::OnBranch;
 use super::progress::Progress;
 use super::report::check_file;
 pub(super) use super::signals::signal;
-use super::{Failure, Global, TRIED, load, open_store, recalled, runtime, store_at, summary};
+use super::{COMPILED, Failure, Global, compile_cache, load, open_store, runtime, store_at, summary};
 use crate::cli::print::{Printer, document, empty, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
@@ -22,7 +23,7 @@ use crate::plan::{Scope, Workspace, reach, select_all};
 use crate::project::{self, Job, Project};
 use crate::run::{
     self, DatasetReport, Event, Exit, Measured, Memo, Receiver, Record, RunError, RunProgress, RunReport, Standing,
-    Status, Surroundings, metrics, remember_always,
+    Status, Surroundings, metrics, remember_for_program,
 };
 use crate::store::{Disk, LocalDisk, Lock, LockError, OnLocked, RUN_LINEAGE, Store, StoreError, other_than_a_file};
 
@@ -183,11 +184,11 @@ pub(super) fn job<'a>(project: &'a Project, name: &str) -> Result<&'a Job, Failu
 }
 
 pub(super) fn run(global: &Global, args: &RunArgs, printer: &Printer) -> Result<Exit, Failure> {
-    run_and(global, args, None, printer)
+    run_or_forget(global, args, None, printer)
 }
 
 /// Runs, and forgets or takes back landed files on the way; with such, nothing new is ingested.
-pub(super) fn run_and(
+pub(super) fn run_or_forget(
     global: &Global,
     args: &RunArgs,
     forget: Option<&Forget>,
@@ -197,7 +198,7 @@ pub(super) fn run_and(
         check_file("--metrics", file, "numbers are one file", "opsmart.prom")?;
     }
     let started = Instant::now();
-    let ran = ran(global, args, forget, printer);
+    let ran = prepare_and_run(global, args, forget, printer);
     if let Some(file) = &args.metrics {
         measure(file, args, started, &ran);
     }
@@ -238,7 +239,12 @@ fn measure(file: &Utf8Path, args: &RunArgs, started: Instant, ran: &Result<RunOu
     }
 }
 
-fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Printer) -> Result<RunOutcome, Failure> {
+fn prepare_and_run(
+    global: &Global,
+    args: &RunArgs,
+    forget: Option<&Forget>,
+    printer: &Printer,
+) -> Result<RunOutcome, Failure> {
     let root = project::find_root(&global.project_dir)?;
     let started = Utc::now();
     let id = run_id(started);
@@ -253,8 +259,8 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     }
     let loaded = load(global)?;
     let digest = project::digest(&loaded, global.env.as_deref());
-    let recalled = recalled(&loaded);
-    let workspace = Arc::new(Workspace::compile_again(loaded, &recalled)?);
+    let cache = compile_cache(&loaded);
+    let workspace = Arc::new(Workspace::compile_cached(loaded, &cache)?);
     let mut reach = args.choice.reach(&workspace)?;
     if forget.is_some() {
         reach.clean.append(&mut reach.ingest);
@@ -267,10 +273,10 @@ fn ran(global: &Global, args: &RunArgs, forget: Option<&Forget>, printer: &Print
     // Whoever had the locks may have run for long, and the project that counts is the one that is there now.
     if project::digest(&load(global)?, global.env.as_deref()) != digest {
         drop(locks);
-        return ran(global, args, forget, printer);
+        return prepare_and_run(global, args, forget, printer);
     }
-    if recalled.has_news() {
-        remember_always(&open_store(&workspace.project), TRIED, recalled.sound());
+    if cache.has_news() {
+        remember_for_program(&open_store(&workspace.project), COMPILED, cache.sound());
     }
     let record = Record {
         store: &store,

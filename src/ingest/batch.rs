@@ -42,7 +42,7 @@ pub fn row_schema(contract: &SourceContract) -> SchemaRef {
 
 /// The columns of a contract, ready to turn the cells of one file into rows.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct RowBuilder {
     schema: SchemaRef,
     columns: Vec<Column>,
     /// For each column, the value that the path gives it, if it does.
@@ -113,7 +113,7 @@ impl Verdict<'_> {
     }
 }
 
-impl Table {
+impl RowBuilder {
     pub(super) fn new<E>(
         contract: &SourceContract,
         from_path: &[(String, String)],

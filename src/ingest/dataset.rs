@@ -1,4 +1,6 @@
-//! Ingests what is new among the landed files of one dataset.
+//! Ingests what is new among the landed files of one dataset: [`LandedReader`] opens each file, and reads it again if it
+//! changed meanwhile; [`ParquetSink`] writes its rows and quarantined records; [`Admission`] puts it among the files of the
+//! dataset.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Read;
@@ -578,7 +580,7 @@ impl LandedReader {
         let Ok(bytes) = self.folder.open(&listed.path) else { return Ok(None) };
         let captures = captured(contract, listed);
         let input = self.input(listed, &captures, landed_at);
-        let mut tables = Tables::new(store, contract, listed, rows);
+        let mut tables = ParquetSink::new(store, contract, listed, rows);
         tables.is_shared = true;
         let outcome = match read_at(TINY_PACE, &input, bytes, &mut tables) {
             Ok(outcome) => outcome,
@@ -660,7 +662,7 @@ impl LandedReader {
         let captures = captured(&self.contract, listed);
         let input = self.input(listed, &captures, landed_at);
         let mut rows = None;
-        let mut tables = Tables::new(&self.store, &self.contract, listed, &mut rows);
+        let mut tables = ParquetSink::new(&self.store, &self.contract, listed, &mut rows);
         let outcome = read_file(&input, bytes, &mut tables).map_err(|error| ingest_error(listed, error))?;
         let mut reading = tables.finish(identity(&outcome.content, &captures), landed_at, outcome)?;
         let key = self.contract.key.first().map_or("", String::as_str);
@@ -748,7 +750,7 @@ fn ingest_error(listed: &Listed, error: ReadError<StoreError>) -> IngestError {
 }
 
 /// Where the records of one file go: accepted rows to one Parquet file, the others to another.
-struct Tables<'a> {
+struct ParquetSink<'a> {
     store: &'a Store,
     contract: &'a SourceContract,
     path: &'a str,
@@ -774,7 +776,7 @@ pub(crate) fn partitioner(contract: &SourceContract) -> Option<Partitioner> {
     Partitioner::new(contract.partition.as_ref()?, &stored_row_schema(contract))
 }
 
-impl<'a> Tables<'a> {
+impl<'a> ParquetSink<'a> {
     fn new(
         store: &'a Store,
         contract: &'a SourceContract,
@@ -834,7 +836,7 @@ impl<'a> Tables<'a> {
     }
 }
 
-impl Sink for Tables<'_> {
+impl Sink for ParquetSink<'_> {
     type Error = StoreError;
 
     fn rows(&mut self, batch: RecordBatch) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use std::io::Read;
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
-use super::batch::{Failure, Table};
+use super::batch::{Failure, RowBuilder};
 use super::cells::{CellTable, Cells, MOST_BYTES, Span};
 use super::chunk::Chunk;
 use super::column_fit::ColumnFit;
@@ -174,7 +174,7 @@ impl<'s, R: Read, S: Sink> Pass<'s, R, S> {
         sink: &'s mut S,
     ) -> Result<(Self, Wanted), ReadError<S::Error>> {
         let limit = input.limits.record_bytes.min(MOST_BYTES);
-        let table = Table::new(input.contract, input.captures, input.landed_at)?;
+        let table = RowBuilder::new(input.contract, input.captures, input.landed_at)?;
         let wanted = Wanted::new(input.contract, input.captures);
         let decoder = Decoder::new(input.compression, bytes).map_err(ReadError::Read)?;
         let text = Text::new(decoder, input.contract.encoding);
@@ -196,7 +196,7 @@ struct Pass<'s, R: Read, S> {
     pace: Pace,
     /// The longest record.
     limit: usize,
-    table: Table,
+    table: RowBuilder,
     chunk: Chunk<R>,
     /// The records of the chunk that are not with the sink yet.
     cells: Cells,
@@ -218,10 +218,10 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
     fn run<F: Records>(mut self, mut records: F) -> Result<Outcome, ReadError<S::Error>> {
         self.walk(&mut records)?;
         self.ledger.bytes = self.chunk.base() + self.chunk.bytes().len() as u64;
-        self.judge(true, records.schema_diff())?;
+        self.reject_unfit_columns(true, records.schema_diff())?;
         let (has_header, repeated_headers) = (records.has_header(), records.repeated_headers());
         let SchemaDiff { unknown: unknown_columns, missing: missing_columns } = records.finish()?;
-        self.judge_names(&unknown_columns)?;
+        self.reject_new_names(&unknown_columns)?;
         if !self.ledger.balanced() {
             return Err(ReadError::Unbalanced(self.ledger));
         }
@@ -235,16 +235,16 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         let (mut schema_diff, columns) = (records.schema_diff().clone(), columns.collect());
         // A file that was read to its end is judged as a run would.
         let judged = walked.and_then(|()| {
-            self.judge(true, &schema_diff)?;
+            self.reject_unfit_columns(true, &schema_diff)?;
             schema_diff = records.finish()?;
-            self.judge_names(&schema_diff.unknown)?;
+            self.reject_new_names(&schema_diff.unknown)?;
             Ok(())
         });
         Seen { schema_diff, columns, ended: judged.err() }
     }
 
     /// Ends the reading of a file that a column does not fit at all.
-    fn judge(&self, at_end: bool, schema_diff: &SchemaDiff) -> Result<(), FileProblem> {
+    fn reject_unfit_columns(&self, at_end: bool, schema_diff: &SchemaDiff) -> Result<(), FileProblem> {
         if !self.judges {
             return Ok(());
         }
@@ -256,7 +256,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         }
     }
 
-    fn judge_names(&self, unknown: &[String]) -> Result<(), FileProblem> {
+    fn reject_new_names(&self, unknown: &[String]) -> Result<(), FileProblem> {
         if self.refuses_new && !unknown.is_empty() {
             return Err(FileProblem::NewColumns { unknown: unknown.to_vec() });
         }
@@ -277,7 +277,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
                     self.cells.close(Span::new(at, end, self.line), rows);
                     self.pass_over(end, lines);
                     if self.cells.is_full(self.pace.batch_rows) {
-                        self.hand_on(records)?;
+                        self.flush(records)?;
                     }
                 }
                 Step::Blank { end, lines } => {
@@ -289,17 +289,17 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
                     self.failures.push(Failure { span, reason, column: None, message });
                     self.pass_over(end, lines);
                     if self.failures.len() >= self.pace.batch_rows {
-                        self.hand_on(records)?;
+                        self.flush(records)?;
                     }
                 }
                 Step::TooLong => self.pass_over_long_line(records)?,
                 Step::More => {
-                    self.hand_on(records)?;
+                    self.flush(records)?;
                     self.refill()?;
                 }
             }
         }
-        self.hand_on(records)
+        self.flush(records)
     }
 
     /// Takes in the first chunk and looks at what the file starts with.
@@ -328,7 +328,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
     }
 
     /// Gives the sink all that has been found in the chunk so far.
-    fn hand_on<F: Records>(&mut self, records: &F) -> Result<(), ReadError<S::Error>> {
+    fn flush<F: Records>(&mut self, records: &F) -> Result<(), ReadError<S::Error>> {
         let bytes = self.chunk.bytes();
         let base = self.chunk.base();
         if !self.cells.spans().is_empty() {
@@ -337,10 +337,10 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
             let batch = self.table.rows(cells, &mut self.failures);
             let (batch, late) = batch.map_err(ReadError::Batch)?;
             self.ledger.late += late;
-            self.judge(false, records.schema_diff())?;
+            self.reject_unfit_columns(false, records.schema_diff())?;
             if F::HAS_HEADER {
                 // Nothing of such a file needs to be read.
-                self.judge_names(&records.schema_diff().unknown)?;
+                self.reject_new_names(&records.schema_diff().unknown)?;
             }
             self.failures.sort_by_key(|failure| failure.span.start);
             let mut failed = self.failures.iter().filter(|failure| failure.column.is_some()).peekable();
@@ -380,7 +380,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
 
     /// Quarantines a line that is longer than the limit, keeping no more of it than that.
     fn pass_over_long_line<F: Records>(&mut self, records: &F) -> Result<(), ReadError<S::Error>> {
-        self.hand_on(records)?;
+        self.flush(records)?;
         let (offset, line) = (self.chunk.base() + self.at as u64, self.line);
         let kept = self.chunk.bytes()[self.at..self.at + self.limit].to_vec();
         loop {

@@ -5,11 +5,13 @@
 //! - Every byte of the decoded file belongs to exactly one record, and every record is accepted, quarantined or blank;
 //!   a [`Ledger`](crate::store::Ledger) that does not add up is an error.
 //! - A record that is quarantined keeps its bytes, its place, the rule that it broke and the column.
-//! - Values are exact: nothing is rounded, guessed, trimmed away or replaced. What does not fit is quarantined.
+//! - Values are exact: nothing is rounded, guessed or replaced, but for white space around values other than texts and for
+//!   digits after the microsecond, which are cut off. What does not fit is quarantined.
 //! - Memory depends on the limit of a record, not on the file; what comes out does not depend on the pieces in which
 //!   the bytes come in.
 //!
-//! Knows nothing of keys across records, of other files, or of where rows go: a [`Sink`] takes them.
+//! The reader of a file ([`read_file`]) knows nothing of other files or of where rows go: a [`Sink`] takes them. [`ingest`]
+//! does that for all files of a dataset, and stores the rows. Neither compares rows of two records.
 
 mod batch;
 mod cells;

@@ -1,4 +1,5 @@
-//! Records that are quarantined, and why.
+//! Records that are quarantined, and why. A value that does not fit is found in `batch` (`Verdict::fail`), a record that
+//! cannot be cut in `csv` and `ndjson` (`Step::Broken`); `file` gives both to the sink.
 
 use std::fmt::{self, Write as _};
 

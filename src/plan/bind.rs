@@ -23,7 +23,7 @@ use super::elsewhere::unsupported;
 use super::places::{self, InnerKind};
 use super::query::{FunctionCall, Query};
 use super::refuse::{self, Refusal};
-use super::trial::{Trial, Tried};
+use super::trial::{CompileCache, Trial};
 use super::words::{instead_of, kind, of_arguments, of_side, plain_text};
 use super::{using, warn};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean, nearest};
@@ -539,5 +539,5 @@ pub fn try_query(
     query: &Query,
     plan: &LogicalPlan,
 ) -> Result<(), Diagnostics> {
-    Trial { session, file, query, tried: &Tried::default() }.run(plan, plan).into_result(())
+    Trial { session, file, query, tried: &CompileCache::default() }.run(plan, plan).into_result(())
 }

@@ -1,6 +1,6 @@
 //! Decides which steps a run takes, in what order, and why each must run or need not.
 //!
-//! Promises: the plan is a pure function of the project, the selection, the published snapshot, the listing of landed
+//! Promises: the plan is a pure function of the project, the selection, the newest snapshot, the listing of landed
 //! files and the clock; the same inputs give the same plan, byte for byte. What cannot be known before files have been
 //! read is said as such ([`Build::IfChanged`]) and settled during the run by comparing hashes.
 //!
@@ -43,7 +43,7 @@ pub use places::{WrittenAt, declared_at, locate, said_of};
 pub use query::{Query, sql_name};
 pub use select::{SelectorMistake, select, select_all};
 pub use sql_functions::SqlFunctions;
-pub use trial::{Sound, Tried, computable, is_of_the_query};
+pub use trial::{CompileCache, CompileMemo, computable, is_of_the_query};
 pub use words::{PlainError, plain};
 pub use workspace::{CLOCK, Kind, Table, Workspace, source_schema, variable_value};
 

@@ -19,7 +19,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::tokenizer::Span;
 
 use super::query::{Query, bytes, swallowed_condition, syntax_error};
-use super::trial::{Trial, Tried};
+use super::trial::{CompileCache, Trial};
 use super::{bind, depth, graph};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
 use crate::digest::{Digest, Parts};
@@ -90,7 +90,7 @@ impl SqlFunctions {
     pub(super) fn compile(
         project: &Project,
         session: &SessionState,
-        tried: Option<&Tried>,
+        tried: Option<&CompileCache>,
         mistakes: &mut Diagnostics,
     ) -> Self {
         let mut written: BTreeMap<&str, Written<'_>> = BTreeMap::new();
@@ -457,7 +457,7 @@ impl<'a> Written<'a> {
         self,
         functions: &SqlFunctions,
         session: &SessionState,
-        tried: Option<&Tried>,
+        tried: Option<&CompileCache>,
         warnings: &mut Diagnostics,
     ) -> Result<SqlFunction, Diagnostics> {
         let file = self.file();

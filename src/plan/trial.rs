@@ -47,37 +47,37 @@ const MOST_REPEATED: f64 = 10_000_000.0;
 
 /// What has been tried and fails for nothing that is written in it, and what models bound to.
 #[derive(Debug, Default)]
-pub struct Tried {
+pub struct CompileCache {
     /// Whether nothing more is tried: what is not known is bound, and no more.
     is_recalled_only: bool,
     /// Calls, as they are printed.
     calls: Mutex<BTreeSet<String>>,
     /// What was known before.
-    known: Sound,
+    known: CompileMemo,
     /// What was met now, and is known or went well.
-    sound: Mutex<Sound>,
+    sound: Mutex<CompileMemo>,
 }
 
 /// What need not be tried again by the same program.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Sound {
+pub struct CompileMemo {
     /// Queries, by their digests.
     queries: BTreeSet<String>,
     /// Models, by the digests of all that their binding can see.
     models: BTreeMap<String, Remembered>,
 }
 
-impl Tried {
-    /// Begins with what [`Tried::sound`] told of before.
+impl CompileCache {
+    /// Begins with what [`CompileCache::sound`] told of before.
     #[must_use]
-    pub fn with(known: Sound) -> Self {
+    pub fn with(known: CompileMemo) -> Self {
         Self { known, ..Self::default() }
     }
 
-    /// Begins with what [`Tried::sound`] told of before, and tries nothing more: models that are known are not bound again.
+    /// Begins with what [`CompileCache::sound`] told of before, and tries nothing more: models that are known are not bound again.
     #[must_use]
-    pub fn recalled(known: Sound) -> Self {
-        let met = Sound { queries: known.queries.clone(), models: BTreeMap::new() };
+    pub fn recalled(known: CompileMemo) -> Self {
+        let met = CompileMemo { queries: known.queries.clone(), models: BTreeMap::new() };
         Self { is_recalled_only: true, known, sound: Mutex::new(met), ..Self::default() }
     }
 
@@ -95,7 +95,7 @@ impl Tried {
 
     /// Returns what was met and need not be tried again.
     #[must_use]
-    pub fn sound(&self) -> Sound {
+    pub fn sound(&self) -> CompileMemo {
         locked(&self.sound).clone()
     }
 
@@ -152,7 +152,7 @@ pub(super) struct Trial<'a> {
     pub(super) session: &'a SessionState,
     pub(super) file: &'a SourceFile,
     pub(super) query: &'a Query,
-    pub(super) tried: &'a Tried,
+    pub(super) tried: &'a CompileCache,
 }
 
 /// An expression that fails whatever the data.

@@ -22,7 +22,7 @@ use super::query::Query;
 use super::remembered::{Remembered, seen};
 use super::select;
 use super::sql_functions::{self, SqlFunctions};
-use super::trial::{Trial, Tried, with_views};
+use super::trial::{CompileCache, Trial, with_views};
 use crate::canonical::canonical;
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
 use crate::digest::{Digest, Parts};
@@ -130,11 +130,11 @@ impl Workspace {
         Self::make(project, None)
     }
 
-    /// Reads all SQL of `project`, and binds what is not among [`Tried::recalled`].
+    /// Reads all SQL of `project`, and binds what is not among [`CompileCache::recalled`].
     ///
     /// # Errors
     /// As [`Workspace::compile`].
-    pub fn compile_again(project: Project, recalled: &Tried) -> Result<Self, Diagnostics> {
+    pub fn compile_cached(project: Project, recalled: &CompileCache) -> Result<Self, Diagnostics> {
         Self::make(project, Some(recalled))
     }
 
@@ -143,11 +143,11 @@ impl Workspace {
     ///
     /// # Errors
     /// As [`Workspace::compile`], and what fails whatever the data.
-    pub fn compile_and_try(project: Project, tried: &Tried) -> Result<Self, Diagnostics> {
+    pub fn compile_and_try(project: Project, tried: &CompileCache) -> Result<Self, Diagnostics> {
         Self::make(project, Some(tried))
     }
 
-    fn make(mut project: Project, memory: Option<&Tried>) -> Result<Self, Diagnostics> {
+    fn make(mut project: Project, memory: Option<&CompileCache>) -> Result<Self, Diagnostics> {
         let tried = memory.filter(|memory| memory.tries());
         let mut mistakes = Diagnostics::default();
         let datasets = in_order_of_references(&project, &mut mistakes);
@@ -309,9 +309,9 @@ struct Binding<'a> {
     /// A copy of the session's state; its catalogue is shared, so tables registered later are seen through it.
     state: SessionState,
     /// What models bound to before.
-    memory: Option<&'a Tried>,
+    memory: Option<&'a CompileCache>,
     /// What has been tried, where queries are.
-    tried: Option<&'a Tried>,
+    tried: Option<&'a CompileCache>,
     /// What each model reads.
     reads: &'a BTreeMap<String, BTreeSet<String>>,
     /// The names that models read.
@@ -333,7 +333,7 @@ impl<'a> Binding<'a> {
         workspace: Workspace,
         session: &'a SessionContext,
         reads: &'a BTreeMap<String, BTreeSet<String>>,
-        memory: Option<&'a Tried>,
+        memory: Option<&'a CompileCache>,
         mistakes: Diagnostics,
     ) -> Self {
         Self {
@@ -544,7 +544,7 @@ impl<'a> Binding<'a> {
     /// Tries a bound query, and returns it with the queries of views in it.
     fn try_one(
         &self,
-        tried: &Tried,
+        tried: &CompileCache,
         model: &Model,
         query: &Query,
         plan: &LogicalPlan,

@@ -3,7 +3,8 @@
 //! Promises: what was not checked cannot be published, because only [`Checked`] is taken; a run that began before
 //! another one published is put on top of that one's tables only if nothing that it read or wrote was changed there;
 //! after a rollback, and where numbers moved by more than was agreed, nothing becomes current until it is released. It
-//! knows nothing of how tables are made.
+//! knows nothing of how tables are made. The folder `published/` is brought in line afterwards, by the run
+//! (`Store::refresh_published`).
 
 mod branch;
 mod check_results;

@@ -2,7 +2,8 @@
 //!
 //! An answer holds as long as the project's files have the stamp that they had before it was found, and the program is
 //! the same. Whatever is in doubt, such as a file that was changed a moment ago or a link, has no stamp, and then the
-//! answer is found again.
+//! answer is found again. What is kept by [`remember_for_program`] holds for the same program whatever becomes of the
+//! project: who keeps it names its answers by all that they depend on (`plan/remembered.rs`).
 
 use camino::Utf8Path;
 use serde::de::DeserializeOwned;
@@ -59,13 +60,13 @@ impl Memo {
 
 /// Returns what was remembered under a name by this program, whatever has become of the project.
 #[must_use]
-pub fn recall_always<T: DeserializeOwned>(store: &Store, name: &str) -> Option<T> {
+pub fn recall_for_program<T: DeserializeOwned>(store: &Store, name: &str) -> Option<T> {
     let (known, said): (String, T) = store.recall(name)?;
     (known == program()).then_some(said)
 }
 
 /// Remembers what holds whatever becomes of the project.
-pub fn remember_always(store: &Store, name: &str, said: impl Serialize) {
+pub fn remember_for_program(store: &Store, name: &str, said: impl Serialize) {
     store.remember(name, &(program(), said));
 }
 

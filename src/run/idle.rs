@@ -63,7 +63,7 @@ pub fn recall(root: &Utf8Path, store: &Store, memo: &Memo, run: &str) -> Option<
 
 /// Ends a run that has nothing to do, and remembers that. `stamps` are those of the landing folders before they were
 /// listed.
-pub(super) fn ended(
+pub(super) fn end_idle(
     workspace: &Workspace,
     options: &RunOptions<'_>,
     base: &Base,

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
-pub use cache::{Memo, recall_always, remember_always};
+pub use cache::{Memo, recall_for_program, remember_for_program};
 pub use clock::{ClockError, as_of};
 pub use error::{Exit, RunError};
 pub use idle::recall;
@@ -152,7 +152,7 @@ async fn attempt(
     let stamps = options.memo.and_then(|_| idle::stamps(workspace, options));
     let seen = look(workspace, options, &base)?;
     if seen.has_nothing_to_do(workspace, options, &base)? {
-        return idle::ended(workspace, options, &base, &seen, stamps);
+        return idle::end_idle(workspace, options, &base, &seen, stamps);
     }
     if mark.is_none() {
         *mark = options.record.and_then(Record::begin);

@@ -6,8 +6,9 @@
 //! checks/<digest>.json            the results of checks
 //! manifests/<digest>.json         what a project consisted of
 //! snapshots/<digest>.json         table → state; admitted files are in the states of datasets
-//! refs/main                       the one thing that changes
+//! refs/main, refs/<branch>        which snapshot is current; replaced by each publication
 //! published/                      what BI tools open; derived from the reference
+//! branches/<branch>/              the same of a branch
 //! runs/<id>/                      what each run did, or that it has begun
 //! tmp/                            what the queries of a run spill, and files without a name
 //! memos/                          what need not be found out again

@@ -1,4 +1,4 @@
-//! Rows of stored tables by their number: how manyth they are in the order of the files.
+//! Rows of stored tables by their number: their position in the order of the files.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

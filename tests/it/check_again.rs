@@ -138,7 +138,7 @@ fn what_a_run_bound_is_tried_by_the_next_check() {
     // It binds, and fails in every run that meets a row.
     project.write("sql/staging/stg_orders.sql", "select id, at, amount from orders where id <> 1 / 0\n");
     let _ = project.run(&["run", "--as-of", "2024-07-01", "--quiet"]);
-    assert!(project.files("warehouse/memos").iter().any(|(path, _)| path.file_name().unwrap() == "tried.memo"));
+    assert!(project.files("warehouse/memos").iter().any(|(path, _)| path.file_name().unwrap() == "compiled.memo"));
     assert!(says_the_same(&project, "after a run") != 0);
     project.write("sql/staging/stg_orders.sql", "select id, at, amount from orders\n");
     let _ = project.run(&["run", "--as-of", "2024-07-01", "--quiet"]).exits(0);

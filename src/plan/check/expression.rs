@@ -9,7 +9,7 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean}
 use crate::plan::bind;
 use crate::plan::query::{self, Query};
 use crate::plan::sql_functions::SqlFunctions;
-use crate::plan::trial::{Trial, Tried};
+use crate::plan::trial::{CompileCache, Trial};
 use crate::plan::workspace::{CLOCK, variable_value};
 use crate::project::{Located, Settings};
 use crate::sql_text::identifier;
@@ -29,7 +29,7 @@ pub(in crate::plan) struct Expression {
 pub(in crate::plan) struct Scope<'a> {
     pub(in crate::plan) state: &'a SessionState,
     /// What has been tried, where queries are.
-    pub(in crate::plan) tried: Option<&'a Tried>,
+    pub(in crate::plan) tried: Option<&'a CompileCache>,
     pub(in crate::plan) settings: &'a Settings,
     /// The functions of the project.
     pub(in crate::plan) functions: &'a SqlFunctions,

@@ -1,7 +1,7 @@
 //! Turns the checks of contracts into queries for the rows that break them.
 //!
-//! A query of `sql/checks/` is its check itself. The SQL that people write into `[checks]` is bound
-//! here, alone and in its place, so that a mistake in it is found before anything runs and shown where it stands.
+//! A query of `sql/checks/` is already such a query. The SQL that people write into `[checks]` is bound here, alone and in
+//! its place, so that a mistake in it is found before anything runs and shown where it stands.
 
 mod equal;
 mod expression;
@@ -17,7 +17,7 @@ use datafusion::execution::context::SessionState;
 
 pub(in crate::plan) use self::expression::Scope;
 use super::Workspace;
-use super::trial::Tried;
+use super::trial::CompileCache;
 use super::workspace::{CLOCK, Kind, rule_mistake, variable_value};
 use crate::canonical::{Canonical, canonical, case};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, did_you_mean};
@@ -131,7 +131,7 @@ pub(super) fn of(
     workspace: &Workspace,
     state: &SessionState,
     name: &str,
-    tried: Option<&Tried>,
+    tried: Option<&CompileCache>,
     mistakes: &mut Diagnostics,
 ) -> Vec<Check> {
     let (Some(table), Some(model)) = (workspace.tables.get(name), workspace.project.models.get(name)) else {
@@ -223,7 +223,7 @@ fn stored<'a>(
 struct Maker<'a> {
     workspace: &'a Workspace,
     state: &'a SessionState,
-    tried: Option<&'a Tried>,
+    tried: Option<&'a CompileCache>,
     name: &'a str,
     contract: &'a ModelContract,
     schema: &'a Schema,

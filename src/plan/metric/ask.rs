@@ -18,7 +18,7 @@ use super::{Counted, Grain, Range, periods, series};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, did_you_mean};
 use crate::plan::check::Scope;
 use crate::plan::query::sql_name;
-use crate::plan::trial::Tried;
+use crate::plan::trial::CompileCache;
 use crate::plan::{Workspace, bind, sql_functions};
 use crate::project::{Located, Metric, MetricRows, MetricScope, MetricTime, Spine};
 use crate::sql_text::text;
@@ -302,7 +302,7 @@ impl<'a> Asking<'a> {
             }
             let scope = Scope {
                 state: &self.session.state(),
-                tried: Some(&Tried::default()),
+                tried: Some(&CompileCache::default()),
                 settings: &self.workspace.project.settings,
                 functions: &self.workspace.functions,
                 file: &file,

@@ -114,6 +114,9 @@ pub(super) fn formula(metric: &Metric) -> String {
     }
 }
 
+/// The tables of all metrics together; each has a key, from which checks follow.
+const RESULTS: [&str; 4] = ["metric_counted", "metric_day", "metric_week", "metric_month"];
+
 /// Returns the contract of one of the tables.
 pub(super) fn contract(
     name: &str,
@@ -126,7 +129,7 @@ pub(super) fn contract(
     let tags: BTreeSet<String> =
         metrics.iter().filter(|_| name == "dim_metric").flat_map(|metric| metric.metric.tags.iter().cloned()).collect();
     let is_dimension = name == "dim_metric";
-    let is_result = name.split('_').count() == 2 || is_dimension;
+    let is_result = RESULTS.contains(&name) || is_dimension;
     let key: Vec<String> = if is_dimension {
         vec!["metric_id".to_owned()]
     } else if is_result {

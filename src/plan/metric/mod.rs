@@ -1,17 +1,17 @@
 //! Metrics, compiled to tables: what `schemas/metrics/` declares becomes SELECTs that are bound, proved, hashed and run
 //! like those of `sql/`.
 //!
-//! | table | one row per | made from |
-//! |---|---|---|
-//! | `metric_<table>_day` (stored) | day, metric and scope that has rows | a table: one scan for all metrics whose rows and scopes are the same |
-//! | `metric_<table>_spans` (stored) | day, metric and scope on which something changes | a table: stocks, and windows over rows |
-//! | `metric_<table>_week`, `_month` (stored) | period, metric and scope that has rows | a table: what does not add up |
-//! | `metric_counted` (stored) | day, metric and scope of every series | the above |
-//! | `metric_day`, `metric_week`, `metric_month` (stored) | period, metric and scope | the above, and arithmetic of metrics |
-//! | `dim_metric` (published) | metric | the declarations; not where the project writes its own |
+//! | table | one row per | made from | written by |
+//! |---|---|---|---|
+//! | `metric_<table>_day` (stored) | day, metric and scope that has rows | a table: one scan for all metrics whose rows and scopes are the same | `rows` |
+//! | `metric_<table>_spans` (stored) | day, metric and scope on which something changes | a table: stocks, and windows over rows | `rows` |
+//! | `metric_<table>_week`, `_month` (stored) | period, metric and scope that has rows | a table: what does not add up | `rows` |
+//! | `metric_counted` (stored) | day, metric and scope of every series | the above | `series` |
+//! | `metric_day`, `metric_week`, `metric_month` (stored) | period, metric and scope | the above, and arithmetic of metrics | `series`, `periods` |
+//! | `dim_metric` (published) | metric | the declarations; not where the project writes its own | `columns` |
 //!
-//! What is counted from a table whose partitions are the days that rows count on is built by partitions: by those days, or
-//! by the weeks and months that they are in. Promises: what adds up is added up, and all else is counted anew from rows,
+//! If a table is partitioned by the day on which its metrics count, `metric_<table>_day` is built by the same partitions,
+//! and `_week` and `_month` by their weeks and months. Promises: what adds up is added up, and all else is counted anew from rows,
 //! in every period and scope; a mistake in a declaration is found where it is written. Does not know the data, nor the
 //! names of any metric.
 
