@@ -87,6 +87,10 @@ struct MetricArgs {
     /// Its name in English; by default made of the key
     #[arg(long, env = "OPSMART_EN", value_name = "NAME")]
     en: Option<String>,
+
+    /// Which values are better; without it nothing says how it does against a target
+    #[arg(long, env = "OPSMART_BETTER", value_name = "DIRECTION", value_parser = ["higher", "lower", "band"])]
+    better: Option<String>,
 }
 
 /// Write a check: a query that must return no rows
@@ -158,8 +162,9 @@ pub(super) fn new(global: &Global, args: &NewArgs, printer: &Printer) -> Result<
 /// Declares a metric, and takes that back if the project is wrong with it.
 fn metric(global: &Global, args: &MetricArgs, project: Project, printer: &Printer) -> Result<Exit, Failure> {
     let root = project.root.clone();
-    let MetricArgs { name, from, value, unit, en } = args;
-    let draft = MetricDraft { name, from: from.as_deref(), value, unit, en: en.as_deref() };
+    let MetricArgs { name, from, value, unit, en, better } = args;
+    let (from, en, better) = (from.as_deref(), en.as_deref(), better.as_deref());
+    let draft = MetricDraft { name, from, value, unit, en, better };
     let file = new_metric(&compile(project)?, &draft)?;
     let written = append(&root, &file).map_err(write_failure)?;
     if let Err(failure) =

@@ -25,6 +25,8 @@ pub struct MetricDraft<'a> {
     pub unit: &'a str,
     /// Its name in English; by default made of the key.
     pub en: Option<&'a str>,
+    /// Which values are better: `higher`, `lower`, or those in a `band`.
+    pub better: Option<&'a str>,
 }
 
 /// Returns the end of the file of an area, which declares a metric; of an area that is new, the whole file.
@@ -61,8 +63,13 @@ pub fn new_metric(workspace: &Workspace, draft: &MetricDraft<'_>) -> Result<NewF
     let table = workspace.tables.get(from).ok_or_else(|| unknown_table(workspace, from))?;
     let rows = if of_area == Some(from) { String::new() } else { rows(workspace, from, &table.schema, &declared)? };
     let en = draft.en.map_or_else(|| capitalised(&key.replace('_', " ")), str::to_owned);
-    let own =
-        format!("value = {}\nunit = {}\nen = {}\n", toml_text(draft.value), toml_text(draft.unit), toml_text(&en));
+    let better = draft.better.map_or_else(String::new, |better| format!("better = {}\n", toml_text(better)));
+    let own = format!(
+        "value = {}\nunit = {}\nen = {}\n{better}",
+        toml_text(draft.value),
+        toml_text(draft.unit),
+        toml_text(&en)
+    );
     // Of an area that is new the rows are those of all its metrics.
     let text = if file.is_none() { format!("{rows}\n[{key}]\n{own}") } else { format!("\n[{key}]\n{rows}{own}") };
     Ok(NewFile::new(Utf8PathBuf::from(format!("schemas/metrics/{area}.toml")), text))

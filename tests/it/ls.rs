@@ -191,11 +191,25 @@ fn a_new_metric_is_declared_without_touching_what_is_there() {
     assert!(told(&["shop.time"]).contains("is a key of areas"));
     assert!(told(&["shop.revenue", "--value", "sum(amont)"]).contains("did you mean `amount`?"));
     assert_eq!(file(), commented);
-    let more = ["new", "metric", "shop.revenue", "--value", "sum(amount)", "--unit", "CNY", "--en", "Revenue \"all\""];
+    let more = [
+        "new",
+        "metric",
+        "shop.revenue",
+        "--value",
+        "sum(amount)",
+        "--unit",
+        "CNY",
+        "--en",
+        "Revenue \"all\"",
+        "--better",
+        "higher",
+    ];
     let _ = scratch.run(&more).exits(0);
     assert_eq!(
         file(),
-        format!("{commented}\n\n[revenue]\nvalue = \"sum(amount)\"\nunit = \"CNY\"\nen = 'Revenue \"all\"'\n")
+        format!(
+            "{commented}\n\n[revenue]\nvalue = \"sum(amount)\"\nunit = \"CNY\"\nen = 'Revenue \"all\"'\nbetter = \"higher\"\n"
+        )
     );
     let _ = scratch.run(&["new", "metric", "shop.days", "--from", "kpi_order_daily"]).exits(0);
     assert!(file().ends_with(
