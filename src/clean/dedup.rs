@@ -2,7 +2,8 @@
 //!
 //! First pass: the hash of each key, to find those that occur twice (eight bytes a row). Second pass: the rows with such a
 //! hash alone, compared by their keys and not by hashes. Both go bucket by bucket of the hash, so that memory grows by a
-//! bit a row only, and every row is read once for each. Ties in the order column go to the later file and record for `latest`, to the earlier for `first`.
+//! bit a row only, and every row is read once for each. Ties in the order column go to the later file and record for
+//! `latest`, to the earlier for `first`.
 //!
 //! Rows that repeat an earlier one are found in the same way, as if all columns were the key, and stay.
 

@@ -74,7 +74,8 @@ impl CompileCache {
         Self { known, ..Self::default() }
     }
 
-    /// Begins with what [`CompileCache::sound`] told of before, and tries nothing more: models that are known are not bound again.
+    /// Begins with what [`CompileCache::sound`] told of before, and tries nothing more: models that are known are not bound
+    /// again.
     #[must_use]
     pub fn recalled(known: CompileMemo) -> Self {
         let met = CompileMemo { queries: known.queries.clone(), models: BTreeMap::new() };

@@ -11,9 +11,9 @@
 //! | `dim_metric` (published) | metric | the declarations; not where the project writes its own | `columns` |
 //!
 //! If a table is partitioned by the day on which its metrics count, `metric_<table>_day` is built by the same partitions,
-//! and `_week` and `_month` by their weeks and months. Promises: what adds up is added up, and all else is counted anew from rows,
-//! in every period and scope; a mistake in a declaration is found where it is written. Does not know the data, nor the
-//! names of any metric.
+//! and `_week` and `_month` by their weeks and months. Promises: what adds up is added up, and all else is counted anew
+//! from rows, in every period and scope; a mistake in a declaration is found where it is written. Does not know the data,
+//! nor the names of any metric.
 
 mod about;
 mod ask;
