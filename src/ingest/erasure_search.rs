@@ -6,10 +6,10 @@ use std::sync::Arc;
 use camino::Utf8Path;
 use futures::{StreamExt, stream};
 
-use super::dataset::{captured, identity};
 use super::decode::Compression;
 use super::file::{FileInput, NullSink, Outcome, read_file};
 use super::listing::LandingFolder;
+use super::reader::{captured, identity};
 use crate::digest::Digest;
 use crate::landed::Listed;
 use crate::project::{Limits, NewColumns, SourceContract};

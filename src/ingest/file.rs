@@ -138,7 +138,7 @@ pub fn read_at<S: Sink>(
 
 /// What is known of a file whose beginning has been read.
 #[derive(Debug)]
-pub(super) struct Seen<E> {
+pub(super) struct Previewed<E> {
     /// Which names of the file and of the contract do not meet.
     pub(super) schema_diff: SchemaDiff,
     /// For each column of the contract, its name and what it made of its values.
@@ -151,17 +151,17 @@ pub(super) struct Seen<E> {
 ///
 /// # Errors
 /// What keeps even the first byte from being read.
-pub(super) fn look_at<S: Sink>(
+pub(super) fn preview_file<S: Sink>(
     pace: Pace,
     input: &FileInput<'_>,
     bytes: impl Read,
     sink: &mut S,
-) -> Result<Seen<S::Error>, ReadError<S::Error>> {
+) -> Result<Previewed<S::Error>, ReadError<S::Error>> {
     let (pass, wanted) = Pass::new(pace, input, bytes, sink)?;
     Ok(match &input.contract.format {
-        Format::Csv(format) => pass.look(Csv::new(format, wanted, input.limits.columns)?),
+        Format::Csv(format) => pass.preview(Csv::new(format, wanted, input.limits.columns)?),
         Format::Ndjson(format) => {
-            pass.look(Ndjson::new(&wanted, format, input.limits.nesting_depth, input.contract.encoding.name()))
+            pass.preview(Ndjson::new(&wanted, format, input.limits.nesting_depth, input.contract.encoding.name()))
         }
     })
 }
@@ -229,7 +229,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
         Ok(Outcome { content, ledger, unknown_columns, missing_columns, met, repeated_headers, has_header })
     }
 
-    fn look<F: Records>(mut self, mut records: F) -> Seen<S::Error> {
+    fn preview<F: Records>(mut self, mut records: F) -> Previewed<S::Error> {
         let walked = self.walk(&mut records);
         let columns = self.table.fits().map(|(name, fit)| (name.to_owned(), fit.clone()));
         let (mut schema_diff, columns) = (records.schema_diff().clone(), columns.collect());
@@ -240,7 +240,7 @@ impl<R: Read, S: Sink> Pass<'_, R, S> {
             self.reject_new_names(&schema_diff.unknown)?;
             Ok(())
         });
-        Seen { schema_diff, columns, ended: judged.err() }
+        Previewed { schema_diff, columns, ended: judged.err() }
     }
 
     /// Ends the reading of a file that a column does not fit at all.

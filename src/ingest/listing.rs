@@ -133,7 +133,7 @@ impl LandingFolder {
     }
 
     /// Returns a listed file as it is now; nothing if there is none any more.
-    pub(super) fn look(&self, listed: &Listed, ready: &Readiness) -> Option<Listed> {
+    pub(super) fn relist(&self, listed: &Listed, ready: &Readiness) -> Option<Listed> {
         // A link that was put in its place since it was listed must not lead further than the listing allows.
         let real = self.place(&listed.path).canonicalize_utf8().ok()?;
         let metadata = real.metadata().ok()?;

@@ -13,6 +13,7 @@
 //! The reader of a file ([`read_file`]) knows nothing of other files or of where rows go: a [`Sink`] takes them. [`ingest`]
 //! does that for all files of a dataset, and stores the rows. Neither compares rows of two records.
 
+mod admission;
 mod batch;
 mod cells;
 mod chunk;
@@ -36,10 +37,12 @@ mod names;
 mod ndjson;
 mod object;
 mod overflow;
+mod parquet_sink;
 mod parse;
 mod preview;
 mod problem;
 mod quarantine;
+mod reader;
 mod record;
 mod rules;
 mod sample;
@@ -47,16 +50,18 @@ mod split;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use admission::is_read_like;
 pub use batch::{LINE_COLUMN, OFFSET_COLUMN, row_schema};
 pub use csv::joined_names;
-pub use dataset::{FILE_COLUMN, IngestError, Raw, ingest};
-pub(crate) use dataset::{is_read_like, partitioner, stored_row_schema};
+pub use dataset::{IngestError, Raw, ingest};
 pub use decode::Compression;
 pub use erased::meant;
 pub use erasure_search::{Sought, seek};
 pub use file::{FileInput, NullSink, Outcome, Pace, Sink, read_at, read_file};
 pub use listing::{LandingFolder, ListingError};
 pub use locate::Locator;
+pub use parquet_sink::FILE_COLUMN;
+pub(crate) use parquet_sink::{partitioner, stored_row_schema};
 pub use parse::{Rank, Reader, ValueError, normalised, scalar};
 pub use preview::{Drift, Drifts, drifts};
 pub use problem::{ColumnMismatch, FileProblem, ReadError, names_apart};

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use arrow::array::RecordBatch;
 
-use super::dataset::captured;
 use super::decode::Compression;
-use super::file::{FileInput, Pace, Seen, Sink, look_at};
+use super::file::{FileInput, Pace, Previewed, Sink, preview_file};
 use super::listing::LandingFolder;
 use super::problem::{FileProblem, ReadError};
 use super::quarantine::{QuarantinedRecord, Reason};
+use super::reader::captured;
 use super::record::SchemaDiff;
 use crate::landed::{DatasetStep, FileStep, Listed};
 use crate::project::{Limits, NewColumns, SourceContract};
@@ -102,7 +102,7 @@ fn peek(contract: &SourceContract, limits: &Limits, listed: &Listed, bytes: impl
     };
     let mut few = Few::default();
     let pace = Pace { chunk_bytes: 64 << 10, batch_rows: RECORDS };
-    let Seen { schema_diff, columns, ended } = match look_at(pace, &input, bytes, &mut few) {
+    let Previewed { schema_diff, columns, ended } = match preview_file(pace, &input, bytes, &mut few) {
         Ok(seen) => seen,
         Err(error) => return Drift { problem: told(&error, limits), ..Drift::default() },
     };
