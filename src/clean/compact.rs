@@ -70,7 +70,7 @@ pub(super) fn gather(
 /// Returns the file that has the kept rows of a group and no others, if one has.
 fn as_it_is(group: &[Member<'_>]) -> Option<DataFile> {
     let (_, _, first) = *group.first()?;
-    if !group.iter().all(|(_, decision, file)| decision.lost.is_empty() && file.path == first.path) {
+    if !group.iter().all(|(_, decision, file)| decision.dropped_rows.is_empty() && file.path == first.path) {
         return None;
     }
     let Some(FilePart { of_rows, .. }) = first.part else { return (group.len() == 1).then(|| first.clone()) };
@@ -133,14 +133,14 @@ fn name(group: &[Member<'_>]) -> Digest {
     for (_, decision, file) in group {
         parts.add(&file.path);
         file.part.iter().for_each(|part| parts.add(part.first_row.to_le_bytes()));
-        parts.add(decision.lost.iter().flat_map(|row| row.to_le_bytes()).collect::<Vec<u8>>());
+        parts.add(decision.dropped_rows.iter().flat_map(|row| row.to_le_bytes()).collect::<Vec<u8>>());
     }
     parts.digest()
 }
 
 /// Returns whether a file is large and loses so few rows that passing over them costs less than writing it again.
 fn is_worth_keeping(decision: &DedupDecision, file: &DataFile) -> bool {
-    file.bytes >= SMALL_BYTES && decision.lost.len() as u64 * LEAST_KEPT <= file.sum.rows
+    file.bytes >= SMALL_BYTES && decision.dropped_rows.len() as u64 * LEAST_KEPT <= file.sum.rows
 }
 
 /// Returns the file with a note of the rows that it loses.
@@ -152,17 +152,17 @@ fn without(
 ) -> Result<DataFile, StoreError> {
     let without = match &decision.stored {
         Some(DroppedRows::File(file)) => file.clone(),
-        _ => incremental::list(store, contract, &decision.lost)?,
+        _ => incremental::list(store, contract, &decision.dropped_rows)?,
     };
-    let lost = |key: &PartitionKey| decision.lost_sums.get(key).copied().unwrap_or_default();
-    let partitions = file.partitions.iter().map(|(key, sum)| (*key, sum.less(lost(key)))).collect();
-    let sum = file.sum.less(decision.lost_sum);
+    let dropped = |key: &PartitionKey| decision.dropped_sums.get(key).copied().unwrap_or_default();
+    let partitions = file.partitions.iter().map(|(key, sum)| (*key, sum.less(dropped(key)))).collect();
+    let sum = file.sum.less(decision.dropped_sum);
     Ok(DataFile { sum, partitions, deletion_vector: Some(Box::new(without)), ..file.clone() })
 }
 
 fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Result<Option<DataFile>, CleanError> {
     let mut kept = RowSum::default();
-    group.iter().for_each(|(_, decision, file)| kept.merge(file.sum.less(decision.lost_sum)));
+    group.iter().for_each(|(_, decision, file)| kept.merge(file.sum.less(decision.dropped_sum)));
     if kept.rows == 0 {
         return Ok(None);
     }
@@ -173,13 +173,13 @@ fn write(store: &Store, contract: &SourceContract, group: &[Member<'_>]) -> Resu
     let decode = |source| StoreError::Rows { table: contract.name.clone(), source };
     for (_, decision, file) in group {
         let mut at = 0_usize;
-        let mut lost = decision.lost.iter().map(|row| *row as usize).peekable();
+        let mut dropped = decision.dropped_rows.iter().map(|row| *row as usize).peekable();
         for batch in read_batches(store, file, &names)? {
             let batch = batch?;
             let end = at + batch.num_rows();
             let mut kept = BooleanBufferBuilder::new(batch.num_rows());
             kept.append_n(batch.num_rows(), true);
-            while let Some(row) = lost.next_if(|row| *row < end) {
+            while let Some(row) = dropped.next_if(|row| *row < end) {
                 kept.set_bit(row - at, false);
             }
             to.write(&filter_record_batch(&batch, &BooleanArray::new(kept.finish(), None)).map_err(decode)?)?;

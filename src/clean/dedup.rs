@@ -46,45 +46,49 @@ impl Buckets {
 pub(super) struct DedupDecision {
     /// What the rows became.
     pub(super) counts: CleanCounts,
-    /// The rows that are not kept, of the few contents that lost some: what is said of them is read through the decision.
-    pub(super) taken_out: Option<Box<TakenOut>>,
+    /// The rows that are not kept, of the few contents that drop some: what is said of them is read through the decision.
+    pub(super) dropped: Option<Box<Dropped>>,
 }
 
 /// The rows of a content that are not kept.
 #[derive(Debug, Default)]
-pub(super) struct TakenOut {
+pub(super) struct Dropped {
     /// The rows that are not kept, by their place in the content's file, in order.
-    pub(super) lost: Vec<u32>,
+    pub(super) dropped_rows: Vec<u32>,
     /// The sum over those rows.
-    pub(super) lost_sum: RowSum,
+    pub(super) dropped_sum: RowSum,
     /// The sums over those of each partition, where rows are told apart.
-    pub(super) lost_sums: BTreeMap<PartitionKey, RowSum>,
-    /// The lost rows as they were stored, if they are those still.
+    pub(super) dropped_sums: BTreeMap<PartitionKey, RowSum>,
+    /// The dropped rows as they were stored, if they are those still.
     pub(super) stored: Option<DroppedRows>,
 }
 
-/// What is taken out of a content that keeps all rows.
-static NOTHING: TakenOut =
-    TakenOut { lost: Vec::new(), lost_sum: RowSum { rows: 0, sum: 0 }, lost_sums: BTreeMap::new(), stored: None };
+/// What a content drops that keeps all rows.
+static NOTHING: Dropped = Dropped {
+    dropped_rows: Vec::new(),
+    dropped_sum: RowSum { rows: 0, sum: 0 },
+    dropped_sums: BTreeMap::new(),
+    stored: None,
+};
 
 impl Deref for DedupDecision {
-    type Target = TakenOut;
+    type Target = Dropped;
 
-    fn deref(&self) -> &TakenOut {
-        self.taken_out.as_deref().unwrap_or(&NOTHING)
+    fn deref(&self) -> &Dropped {
+        self.dropped.as_deref().unwrap_or(&NOTHING)
     }
 }
 
 impl DerefMut for DedupDecision {
-    fn deref_mut(&mut self) -> &mut TakenOut {
-        self.taken_out.get_or_insert_default()
+    fn deref_mut(&mut self) -> &mut Dropped {
+        self.dropped.get_or_insert_default()
     }
 }
 
 impl DedupDecision {
     /// Brings the rows that are not kept into order.
     pub(super) fn sort(&mut self) {
-        self.taken_out.iter_mut().for_each(|taken| taken.lost.sort_unstable());
+        self.dropped.iter_mut().for_each(|dropped| dropped.dropped_rows.sort_unstable());
     }
 
     /// Returns the decision to keep all rows of a content.
@@ -93,33 +97,34 @@ impl DedupDecision {
         Self { counts, ..Self::default() }
     }
 
-    /// Takes a row out, whose part of the sum is `hash`; the caller counts what becomes of it.
-    pub(super) fn take_out(&mut self, row: u32, hash: u128, partition: Option<PartitionKey>) {
-        self.lost.push(row);
-        self.lost_sum.add(hash);
+    /// Drops a row, whose part of the sum is `hash`; the caller counts what becomes of it.
+    pub(super) fn drop_row(&mut self, row: u32, hash: u128, partition: Option<PartitionKey>) {
+        self.dropped_rows.push(row);
+        self.dropped_sum.add(hash);
         if let Some(partition) = partition {
-            self.lost_sums.entry(partition).or_default().add(hash);
+            self.dropped_sums.entry(partition).or_default().add(hash);
         }
         self.counts.clean -= 1;
         self.stored = None;
     }
 
-    pub(super) fn lose(&mut self, loser: &DroppedRow) {
-        self.take_out(loser.row, loser.hash, loser.partition);
+    /// Drops a row that another one with its key is preferred to.
+    pub(super) fn drop_repeat(&mut self, dropped: &DroppedRow) {
+        self.drop_row(dropped.row, dropped.hash, dropped.partition);
         let counts = &mut self.counts;
-        *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
+        *(if dropped.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) += 1;
     }
 
-    /// Undoes [`Self::lose`] but for the list of lost rows.
-    pub(super) fn give_back(&mut self, loser: &DroppedRow) {
-        let hash = RowSum { rows: 1, sum: loser.hash };
-        self.lost_sum = self.lost_sum.less(hash);
-        if let Some(sum) = loser.partition.and_then(|partition| self.lost_sums.get_mut(&partition)) {
+    /// Undoes [`Self::drop_repeat`] but for the list of dropped rows.
+    pub(super) fn restore(&mut self, dropped: &DroppedRow) {
+        let hash = RowSum { rows: 1, sum: dropped.hash };
+        self.dropped_sum = self.dropped_sum.less(hash);
+        if let Some(sum) = dropped.partition.and_then(|partition| self.dropped_sums.get_mut(&partition)) {
             *sum = sum.less(hash);
         }
         let counts = &mut self.counts;
         counts.clean += 1;
-        *(if loser.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) -= 1;
+        *(if dropped.is_duplicate { &mut counts.exact_duplicates } else { &mut counts.superseded }) -= 1;
         self.stored = None;
     }
 }
@@ -158,19 +163,19 @@ fn decide_by(
     let mut decisions: Vec<DedupDecision> = parts.iter().map(DedupDecision::all_kept).collect();
     if !contract.key.is_empty() {
         let rows = KeyedRows { buckets, ..KeyedRows::of(store, contract, parts)? };
-        rows.drop_all(&mut |loser| decisions[loser.part as usize].lose(&loser))?;
+        rows.drop_all(&mut |dropped| decisions[dropped.part as usize].drop_repeat(&dropped))?;
     } else if contract.count_repeated {
         let mut repeated = vec![0; parts.len()];
         let contract = by_every_column(contract);
         let rows = KeyedRows { buckets, ..KeyedRows::of(store, &contract, parts)? };
-        rows.drop_all(&mut |loser| repeated[loser.part as usize] += 1)?;
+        rows.drop_all(&mut |dropped| repeated[dropped.part as usize] += 1)?;
         decisions.iter_mut().zip(repeated).for_each(|(decision, rows)| decision.counts.repeated = Some(rows));
     }
     decisions.iter_mut().for_each(DedupDecision::sort);
     Ok(decisions)
 }
 
-/// Returns how many rows of a content are stored, which is what its records made unless rows were lost on the way.
+/// Returns how many rows of a content are stored, which is what its records made unless rows were left out on the way.
 pub(super) fn stored_rows(part: &Part) -> u64 {
     part.content.rows.as_ref().map_or(0, |file| file.sum.rows)
 }
@@ -214,9 +219,9 @@ pub(super) fn dropped_among(
         Ok::<_, CleanError>(bits.finish())
     };
     let candidates = in_parallel(&rows.stretches, of_stretch)?;
-    let mut losers = Vec::new();
-    rows.drop_among(&candidates, &mut |loser| losers.push(loser))?;
-    Ok(losers)
+    let mut dropped = Vec::new();
+    rows.drop_among(&candidates, &mut |row| dropped.push(row))?;
+    Ok(dropped)
 }
 
 /// The stored rows of a dataset, of which one is kept of those with one key.
@@ -234,20 +239,24 @@ impl<'a> KeyedRows<'a> {
         Ok(Self { store, contract, parts, buckets: Buckets::USUAL, stretches })
     }
 
-    /// Names each row that another one with its key is preferred to.
-    fn drop_all(&self, name: &mut dyn FnMut(DroppedRow)) -> Result<(), CleanError> {
-        self.drop_among(&self.candidates()?, name)
+    /// Tells of each row that another one with its key is preferred to.
+    fn drop_all(&self, on_dropped: &mut dyn FnMut(DroppedRow)) -> Result<(), CleanError> {
+        self.drop_among(&self.candidates()?, on_dropped)
     }
 
-    /// Compares the rows that are marked in `candidates`, and names each that another one with its key is preferred to.
-    fn drop_among(&self, candidates: &[BooleanBuffer], name: &mut dyn FnMut(DroppedRow)) -> Result<(), CleanError> {
+    /// Compares the rows that are marked in `candidates`, and tells of each that another one with its key is preferred to.
+    fn drop_among(
+        &self,
+        candidates: &[BooleanBuffer],
+        on_dropped: &mut dyn FnMut(DroppedRow),
+    ) -> Result<(), CleanError> {
         let rows = candidates.iter().map(BooleanBuffer::count_set_bits).sum::<usize>();
         let pieces: Vec<_> = self.stretches.iter().zip(candidates).filter(|(_, rows)| rows.has_true()).collect();
         let buckets = rows.div_ceil(self.buckets.candidates);
         let mut candidates =
             Spilled::of(self.store, &pieces, buckets, |(stretch, rows), to| self.read_candidates(stretch, rows, to))?;
         for bucket in 0..candidates.buckets() {
-            losers(self.contract, &candidates.take(bucket)?).into_iter().for_each(&mut *name);
+            rows_to_drop(self.contract, &candidates.take(bucket)?).into_iter().for_each(&mut *on_dropped);
         }
         Ok(())
     }
@@ -447,7 +456,7 @@ pub(super) struct DroppedRow {
 }
 
 /// Returns the rows that are not kept, of one bucket of candidates in the order of file and record.
-fn losers(contract: &SourceContract, found: &[Vec<u8>]) -> Vec<DroppedRow> {
+fn rows_to_drop(contract: &SourceContract, found: &[Vec<u8>]) -> Vec<DroppedRow> {
     let prefers_later = !matches!(contract.keep, Some(Keep::First(_)));
     let candidates = found.iter().flat_map(|bytes| {
         let mut rest = bytes.as_slice();
@@ -464,7 +473,7 @@ fn losers(contract: &SourceContract, found: &[Vec<u8>]) -> Vec<DroppedRow> {
     }
     // Stable, so that candidates stay in the order of file and record.
     of_group.sort_by_key(|(group, _)| *group);
-    let mut losers = Vec::new();
+    let mut dropped = Vec::new();
     let mut counted = HashSet::new();
     for candidates in of_group.chunk_by(|one, other| one.0 == other.0).filter(|candidates| candidates.len() > 1) {
         let candidates = candidates.iter().map(|(_, candidate)| candidate);
@@ -475,10 +484,10 @@ fn losers(contract: &SourceContract, found: &[Vec<u8>]) -> Vec<DroppedRow> {
         counted.insert(kept.hash);
         for &Candidate { row, hash, partition, .. } in candidates.filter(|candidate| candidate.row != kept.row) {
             let Row { part, row } = row;
-            losers.push(DroppedRow { part, row, hash, partition, is_duplicate: !counted.insert(hash) });
+            dropped.push(DroppedRow { part, row, hash, partition, is_duplicate: !counted.insert(hash) });
         }
     }
-    losers
+    dropped
 }
 
 /// Encodes columns of batches so that rows compare as their bytes do.
@@ -566,7 +575,7 @@ pub(super) mod tests {
         Part { identity: Digest::of(b""), content: content.into() }
     }
 
-    /// Returns what is lost of each part, and how many of those are duplicates, by the words of the contract.
+    /// Returns what is dropped of each part, and how many of those are duplicates, by the words of the contract.
     fn expected(keeps_first: bool, parts: &[Vec<Cells>]) -> (Vec<Vec<u32>>, u64) {
         let mut by_key: BTreeMap<i64, Vec<(usize, u32, Cells)>> = BTreeMap::new();
         for (part, rows) in parts.iter().enumerate() {
@@ -574,18 +583,18 @@ pub(super) mod tests {
                 by_key.entry(cells.0).or_default().push((part, row, cells));
             }
         }
-        let (mut lost, mut duplicates) = (vec![Vec::new(); parts.len()], 0);
+        let (mut dropped, mut duplicates) = (vec![Vec::new(); parts.len()], 0);
         for rows in by_key.values() {
             let rank = |(part, row, cells): &&(usize, u32, Cells)| (cells.1, *part, *row);
             let kept = if keeps_first { rows.iter().min_by_key(rank) } else { rows.iter().max_by_key(rank) }.unwrap();
             let mut seen = vec![kept.2];
             for (part, row, cells) in rows.iter().filter(|row| (row.0, row.1) != (kept.0, kept.1)) {
-                lost[*part].push(*row);
+                dropped[*part].push(*row);
                 if seen.contains(cells) { duplicates += 1 } else { seen.push(*cells) }
             }
         }
-        lost.iter_mut().for_each(|rows| rows.sort_unstable());
-        (lost, duplicates)
+        dropped.iter_mut().for_each(|rows| rows.sort_unstable());
+        (dropped, duplicates)
     }
 
     proptest! {
@@ -607,8 +616,8 @@ pub(super) mod tests {
             let contract = contract(&format!("key = [\"id\"]\nkeep = {{ {keep} = \"at\" }}"));
             let made: Vec<Part> = parts.iter().map(|rows| part(&store, &contract, rows)).collect();
             let decided = decide_by(Buckets { hashes, candidates }, &store, &contract, &made).unwrap();
-            let (lost, duplicates) = expected(keeps_first, &parts);
-            prop_assert_eq!(decided.iter().map(|decision| decision.lost.clone()).collect::<Vec<_>>(), lost);
+            let (dropped, duplicates) = expected(keeps_first, &parts);
+            prop_assert_eq!(decided.iter().map(|decision| decision.dropped_rows.clone()).collect::<Vec<_>>(), dropped);
             let counted = decided.iter().map(|decision| decision.counts.exact_duplicates).sum::<u64>();
             prop_assert_eq!(counted, duplicates);
             for (decision, rows) in decided.iter().zip(&parts) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use arrow::array::{Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 
-use super::dedup::{self, DedupDecision, TakenOut};
+use super::dedup::{self, DedupDecision, Dropped};
 use super::{CleanError, Part};
 use crate::canonical::canonical;
 use crate::digest::{Digest, Parts};
@@ -24,7 +24,7 @@ use crate::store::{
 const MOST_TOUCHED: u64 = 1 << 20;
 /// Nor are those with more than one row of so many.
 const LEAST_UNTOUCHED: u64 = 4;
-/// More rows that are lost than this are kept in a file of their own.
+/// More dropped rows than this are kept in a file of their own.
 const MOST_LISTED: usize = 256;
 
 /// Returns the digest of the rules by which it is decided about the rows of a key.
@@ -67,21 +67,21 @@ pub(super) fn decide(
     let near = |parts: &[Part]| -> Vec<Part> { parts.iter().filter(|part| is_near(part)).cloned().collect() };
     let places: HashMap<&Digest, usize> = (0..).zip(parts).map(|(at, part)| (&part.identity, at)).collect();
     let (old, now) = (near(&old), near(parts));
-    // What was lost among the files of before is given back first, so that no row is lost twice.
-    let mut given_back: BTreeMap<usize, HashSet<u32>> = BTreeMap::new();
-    for loser in dedup::dropped_among(store, contract, &old, &keys)? {
-        if let Some(at) = places.get(&old[loser.part as usize].identity) {
-            decided[*at].give_back(&loser);
-            given_back.entry(*at).or_default().insert(loser.row);
+    // What was dropped among the files of before is restored first, so that no row is dropped twice.
+    let mut restored: BTreeMap<usize, HashSet<u32>> = BTreeMap::new();
+    for dropped in dedup::dropped_among(store, contract, &old, &keys)? {
+        if let Some(at) = places.get(&old[dropped.part as usize].identity) {
+            decided[*at].restore(&dropped);
+            restored.entry(*at).or_default().insert(dropped.row);
         }
     }
-    for (at, rows) in given_back {
-        decided[at].lost.retain(|row| !rows.contains(row));
+    for (at, rows) in restored {
+        decided[at].dropped_rows.retain(|row| !rows.contains(row));
     }
     let mut changed = BTreeSet::new();
-    for loser in dedup::dropped_among(store, contract, &now, &keys)? {
-        if let Some(at) = places.get(&now[loser.part as usize].identity) {
-            decided[*at].lose(&loser);
+    for dropped in dedup::dropped_among(store, contract, &now, &keys)? {
+        if let Some(at) = places.get(&now[dropped.part as usize].identity) {
+            decided[*at].drop_repeat(&dropped);
             changed.insert(*at);
         }
     }
@@ -120,16 +120,16 @@ impl Change {
 }
 
 fn known_decision(store: &Store, known: &DedupResult) -> Result<DedupDecision, StoreError> {
-    let taken_out = TakenOut {
-        lost: match &known.dropped {
+    let dropped = Dropped {
+        dropped_rows: match &known.dropped {
             DroppedRows::Rows(rows) => rows.clone(),
             DroppedRows::File(file) => read_row_numbers(store, file)?,
         },
-        lost_sum: known.dropped_sum,
-        lost_sums: known.dropped_sums.iter().copied().collect(),
+        dropped_sum: known.dropped_sum,
+        dropped_sums: known.dropped_sums.iter().copied().collect(),
         stored: Some(known.dropped.clone()),
     };
-    Ok(DedupDecision { counts: known.counts, taken_out: Some(Box::new(taken_out)) })
+    Ok(DedupDecision { counts: known.counts, dropped: Some(Box::new(dropped)) })
 }
 
 /// Returns what is to be remembered of a decision; nothing where every row is kept.
@@ -138,19 +138,15 @@ pub(super) fn remembered(
     contract: &SourceContract,
     decision: &DedupDecision,
 ) -> Result<Option<DedupResult>, StoreError> {
-    let lost = match &decision.stored {
-        _ if decision.lost.is_empty() => return Ok(None),
+    let dropped = match &decision.stored {
+        _ if decision.dropped_rows.is_empty() => return Ok(None),
         Some(stored) => stored.clone(),
-        None if decision.lost.len() <= MOST_LISTED => DroppedRows::Rows(decision.lost.clone()),
-        None => DroppedRows::File(list(store, contract, &decision.lost)?),
+        None if decision.dropped_rows.len() <= MOST_LISTED => DroppedRows::Rows(decision.dropped_rows.clone()),
+        None => DroppedRows::File(list(store, contract, &decision.dropped_rows)?),
     };
-    let lost_sums = decision.lost_sums.iter().filter(|(_, sum)| sum.rows > 0).map(|(key, sum)| (*key, *sum)).collect();
-    Ok(Some(DedupResult {
-        dropped: lost,
-        dropped_sum: decision.lost_sum,
-        dropped_sums: lost_sums,
-        counts: decision.counts,
-    }))
+    let dropped_sums =
+        decision.dropped_sums.iter().filter(|(_, sum)| sum.rows > 0).map(|(key, sum)| (*key, *sum)).collect();
+    Ok(Some(DedupResult { dropped, dropped_sum: decision.dropped_sum, dropped_sums, counts: decision.counts }))
 }
 
 /// Writes a file of row numbers.
@@ -237,9 +233,9 @@ mod tests {
             let Some(again) = decide(&store, &contract, &now, &known).unwrap() else { return Ok(()) };
             let anew = dedup::decide(&store, &contract, &now).unwrap();
             for (again, anew) in again.iter().zip(&anew) {
-                prop_assert_eq!((&again.lost, again.lost_sum, again.counts), (&anew.lost, anew.lost_sum, anew.counts));
+                prop_assert_eq!((&again.dropped_rows, again.dropped_sum, again.counts), (&anew.dropped_rows, anew.dropped_sum, anew.counts));
                 let some = |decision: &DedupDecision| {
-                    let sums = decision.lost_sums.iter().filter(|(_, sum)| sum.rows > 0);
+                    let sums = decision.dropped_sums.iter().filter(|(_, sum)| sum.rows > 0);
                     sums.map(|(key, sum)| (*key, *sum)).collect::<Vec<_>>()
                 };
                 prop_assert_eq!(some(again), some(anew));

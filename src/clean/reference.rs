@@ -48,7 +48,7 @@ const EXAMPLES: usize = 5;
 pub(super) struct QuarantinedRows {
     /// They, as rows of `dq_quarantine`, if there are any.
     pub(super) file: Option<DataFile>,
-    /// What was quarantined of each part that lost rows so.
+    /// What was quarantined of each part that dropped rows so.
     pub(super) of_parts: BTreeMap<usize, OfPart>,
 }
 
@@ -73,7 +73,7 @@ struct Stretch<'a> {
     /// The place in the file of the first of them.
     first: u32,
     /// The rows of the file that do not count, in order.
-    lost: &'a [u32],
+    deleted: &'a [u32],
 }
 
 /// A column of a dataset whose values are hashed.
@@ -121,7 +121,7 @@ impl KeptRows<'_> {
             strays.sort_unstable();
             strays.dedup_by_key(|(row, _)| *row);
         }
-        self.take_out(&strays, gone)
+        self.drop_strays(&strays, gone)
     }
 
     /// Returns, by part, the kept rows whose value in `column` is not found, with at most so many values in memory.
@@ -132,12 +132,14 @@ impl KeptRows<'_> {
         most_values: usize,
     ) -> Result<Vec<Vec<u32>>, CleanError> {
         let Self { store, parts, decided, .. } = self;
-        let lost = other.files.iter().map(|file| lost_rows(store, file)).collect::<Result<Vec<_>, _>>()?;
-        let files = other.files.iter().zip(&lost).map(|(file, lost)| (Some(file), lost.as_slice()));
+        let deleted = other.files.iter().map(|file| deleted_rows(store, file)).collect::<Result<Vec<_>, _>>()?;
+        let files = other.files.iter().zip(&deleted).map(|(file, deleted)| (Some(file), deleted.as_slice()));
         let others = stretches(store, &reference.dataset, files)?;
         let other_column = Column { dataset: &reference.dataset, name: &reference.column, kind: column.kind.clone() };
-        let files =
-            parts.iter().zip(decided.iter()).map(|(part, decision)| (part.content.rows.as_ref(), &decision.lost[..]));
+        let files = parts
+            .iter()
+            .zip(decided.iter())
+            .map(|(part, decision)| (part.content.rows.as_ref(), &decision.dropped_rows[..]));
         let own = stretches(store, column.dataset, files)?;
         let mut strays = vec![Vec::new(); parts.len()];
         let mut bucket = Bucket { number: 0, of: 1 };
@@ -160,7 +162,7 @@ impl KeptRows<'_> {
     }
 
     /// Takes strays out of what was decided, and writes them as rows of `dq_quarantine`.
-    fn take_out(self, strays: &[Vec<Stray>], gone: u64) -> Result<QuarantinedRows, CleanError> {
+    fn drop_strays(self, strays: &[Vec<Stray>], gone: u64) -> Result<QuarantinedRows, CleanError> {
         let Self { store, contract, parts, decided } = self;
         let (table, schema) = (SystemTable::Quarantine.name(), SystemTable::Quarantine.schema());
         let mut file = None;
@@ -182,7 +184,7 @@ impl KeptRows<'_> {
                     partitioner.as_mut().map(|partitioner| partitioner.keys(batch)).transpose().map_err(failed)?;
                 for (at, ((row, _), hash)) in strays.iter().zip(hashes).enumerate() {
                     let partition = partitions.as_ref().map(|keys| keys.is_valid(at).then(|| keys.value(at)));
-                    decision.take_out(*row, *hash, partition);
+                    decision.drop_row(*row, *hash, partition);
                     decision.counts.quarantined_in_clean += 1;
                     if let Some(repeated) = &mut decision.counts.repeated
                         && !met.insert(*hash)
@@ -281,7 +283,7 @@ fn table_hash(hash: u128) -> u64 {
 }
 
 /// Returns the rows of a file that do not count, in order.
-fn lost_rows(store: &Store, file: &DataFile) -> Result<Vec<u32>, StoreError> {
+fn deleted_rows(store: &Store, file: &DataFile) -> Result<Vec<u32>, StoreError> {
     file.deletion_vector.as_ref().map_or_else(|| Ok(Vec::new()), |without| read_row_numbers(store, without))
 }
 
@@ -292,12 +294,12 @@ fn stretches<'a>(
     files: impl Iterator<Item = (Option<&'a DataFile>, &'a [u32])>,
 ) -> Result<Vec<Stretch<'a>>, CleanError> {
     let mut stretches = Vec::new();
-    for (number, (file, lost)) in files.enumerate() {
+    for (number, (file, deleted)) in files.enumerate() {
         let Some(file) = file else { continue };
         let mut first = 0_u32;
         for rows in row_groups(store, file)? {
             let count = rows.rows;
-            stretches.push(Stretch { file, number, rows, first, lost });
+            stretches.push(Stretch { file, number, rows, first, deleted });
             first = u32::try_from(count).ok().and_then(|count| first.checked_add(count)).ok_or_else(|| {
                 let reason = "a landed file has more than 4,294,967,295 records; split it".to_owned();
                 CleanError::Bug { dataset: dataset.to_owned(), reason }
@@ -317,8 +319,8 @@ fn each_value(
     let failed = |source| StoreError::Rows { table: column.dataset.to_owned(), source };
     let schema = Schema::new(vec![Field::new(column.name, column.kind.clone(), true)]);
     let mut hasher = RowHasher::new(&schema, 1).map_err(failed)?;
-    let before = stretch.lost.partition_point(|lost| *lost < stretch.first);
-    let mut lost = stretch.lost[before..].iter().peekable();
+    let before = stretch.deleted.partition_point(|deleted| *deleted < stretch.first);
+    let mut deleted = stretch.deleted[before..].iter().peekable();
     let mut row = stretch.first;
     for batch in read_row_group(store, stretch.file, &stretch.rows, &[column.name], None)? {
         let batch = batch?;
@@ -326,7 +328,7 @@ fn each_value(
         let mut at = 0;
         hasher
             .hash(&batch, |hash| {
-                if lost.next_if_eq(&&row).is_none() && values.is_valid(at) {
+                if deleted.next_if_eq(&&row).is_none() && values.is_valid(at) {
                     each(row, hash);
                 }
                 at += 1;
@@ -534,23 +536,23 @@ mod tests {
     fn the_same_rows_are_strays_however_few_values_memory_holds() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(Utf8Path::from_path(folder.path()).unwrap(), Arc::new(LocalDisk));
-        // Even numbers are there, most of them twice, and none; the file that lost two rows does not have 4 and 6.
-        let mut lost = file(&store, [0, 2, 4, 6, 8].into_iter().map(Some));
+        // Even numbers are there, most of them twice, and none; the file that some two rows does not have 4 and 6.
+        let mut some = file(&store, [0, 2, 4, 6, 8].into_iter().map(Some));
         let schema = Arc::new(Schema::new(vec![Field::new(ROW_COLUMN, DataType::Int64, false)]));
         let mut without = store.create_parquet("a", &schema, 1).unwrap();
         let rows: ArrayRef = Arc::new(Int64Array::from(vec![2, 3]));
         without.write(&RecordBatch::try_new(schema, vec![rows]).unwrap()).unwrap();
-        lost.deletion_vector = Some(Box::new(without.finish().unwrap()));
-        lost.sum.rows = 3;
+        some.deletion_vector = Some(Box::new(without.finish().unwrap()));
+        some.sum.rows = 3;
         let others = (10..20_000).chain(10..20_000).map(|n| (n % 2 == 0).then_some(n));
-        let files = vec![lost, file(&store, others)];
+        let files = vec![some, file(&store, others)];
         let other = Referenced { files, content: Digest::of(b""), erased: 0 };
         let parts = [
             part(file(&store, (0..20_010).map(Some))),
             part(file(&store, [Some(1), None, Some(4), Some(0), Some(3)].into_iter())),
         ];
         let mut decided = [DedupDecision::default(), DedupDecision::default()];
-        decided[1].lost.push(0);
+        decided[1].dropped_rows.push(0);
         let reference = ForeignKey { dataset: "b".to_owned(), column: "id".to_owned(), bytes: 0..0 };
         let column = Column { dataset: "a", name: "id", kind: DataType::Int64 };
         let expected = (0..20_010).filter(|n| [4, 6].contains(n) || *n >= 20_000 || n % 2 == 1).collect::<Vec<u32>>();
