@@ -33,13 +33,13 @@ pub(super) fn plan(global: &Global, args: &PlanArgs, printer: &Printer) -> Resul
     let loaded = load(global)?;
     let project = project::digest(&loaded, global.env.as_deref());
     let workspace = compile(loaded)?;
-    let reach = args.choice.reach(&workspace)?;
+    let scope = args.choice.scope(&workspace)?;
     let as_of = args.choice.clock.instant(&workspace)?;
     let store = args.choice.on.open(&workspace.project);
     let resources = Resources::of_this_machine(workspace.project.settings.memory_bytes, None);
     let job = RunOptions {
         store: &store,
-        reach: &reach,
+        scope: &scope,
         as_of,
         allow_earlier: args.choice.clock.allow_earlier,
         resources,

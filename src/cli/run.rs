@@ -19,7 +19,7 @@ use crate::cli::print::{Printer, document, empty, warn};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, did_you_mean};
 use crate::engine::Resources;
 use crate::landed::Forget;
-use crate::plan::{Scope, Workspace, reach, select_all};
+use crate::plan::{Scope, Workspace, scope, select_all};
 use crate::project::{self, Job, Project};
 use crate::run::{
     self, DatasetReport, Event, Exit, Measured, Memo, Receiver, Record, RunError, RunProgress, RunReport, Standing,
@@ -118,13 +118,13 @@ pub(super) struct Clock {
 }
 
 impl Choice {
-    /// Returns what the chosen jobs and selectors reach.
-    pub(super) fn reach(&self, workspace: &Workspace) -> Result<Scope, Failure> {
+    /// Returns what a run of the chosen jobs and selectors is about.
+    pub(super) fn scope(&self, workspace: &Workspace) -> Result<Scope, Failure> {
         let jobs = self.jobs.iter().map(|name| job(&workspace.project, name)).collect::<Result<Vec<_>, _>>()?;
         let selected = select_all(workspace, "--select", &self.select)?;
         let excluded = select_all(workspace, "--exclude", &self.exclude)?;
-        let reach = reach(workspace, &jobs, &selected, &excluded);
-        if reach.ingest.is_empty() && reach.models.is_empty() {
+        let scope = scope(workspace, &jobs, &selected, &excluded);
+        if scope.ingest.is_empty() && scope.models.is_empty() {
             if workspace.project.sources.is_empty() && workspace.project.models.is_empty() {
                 let help = "`opsmart new source NAME --from FILE` reads a contract off a file that landed";
                 let message = "the project has neither datasets nor models, so there is nothing to run";
@@ -133,7 +133,7 @@ impl Choice {
             let help = "leave something out of --exclude";
             return Err(Failure::usage("everything that was selected is also excluded", Some(help.to_owned())));
         }
-        Ok(reach)
+        Ok(scope)
     }
 
     /// Returns what is asked, so that the answer can be remembered.
@@ -261,9 +261,9 @@ fn prepare_and_run(
     let digest = project::digest(&loaded, global.env.as_deref());
     let cache = compile_cache(&loaded);
     let workspace = Arc::new(Workspace::compile_cached(loaded, &cache)?);
-    let mut reach = args.choice.reach(&workspace)?;
+    let mut scope = args.choice.scope(&workspace)?;
     if forget.is_some() {
-        reach.clean.append(&mut reach.ingest);
+        scope.clean.append(&mut scope.ingest);
     }
     let as_of = args.choice.clock.instant(&workspace)?;
     let store = args.choice.on.open(&workspace.project);
@@ -292,7 +292,7 @@ fn prepare_and_run(
     };
     let job = run::RunOptions {
         store: &store,
-        reach: &reach,
+        scope: &scope,
         as_of,
         allow_earlier: args.choice.clock.allow_earlier,
         resources: resources(args, &workspace, store.spill_folder(&id)),

@@ -102,7 +102,7 @@ pub struct Inputs<'a> {
     pub as_of: DateTime<Utc>,
 }
 
-/// What a run reaches.
+/// What a run is about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Datasets whose new files are taken in.
@@ -115,13 +115,13 @@ pub struct Scope {
     pub checks: BTreeSet<String>,
 }
 
-/// Returns what a run of `jobs` reaches, narrowed or widened by what was selected by hand.
+/// Returns what a run of `jobs` is about, narrowed or widened by what was selected by hand.
 ///
 /// That is: what the jobs or selectors name, everything upstream, and every dataset and published table downstream of the
 /// datasets that are taken in, so that no published table contradicts another. Without jobs and selection it is
 /// everything.
 #[must_use]
-pub fn reach(
+pub fn scope(
     workspace: &Workspace,
     jobs: &[&crate::project::Job],
     selected: &BTreeSet<String>,
@@ -169,7 +169,7 @@ pub fn reach(
 
 /// Plans a run.
 #[must_use]
-pub fn plan(workspace: &Workspace, reach: &Scope, inputs: &Inputs) -> Plan {
+pub fn plan(workspace: &Workspace, scope: &Scope, inputs: &Inputs) -> Plan {
     let mut moving: BTreeSet<String> = BTreeSet::new();
     let mut datasets = Vec::new();
     for name in &workspace.datasets {
@@ -184,7 +184,7 @@ pub fn plan(workspace: &Workspace, reach: &Scope, inputs: &Inputs) -> Plan {
     }
     let mut models = Vec::new();
     let mut checks = Vec::new();
-    for name in workspace.order.iter().filter(|name| reach.models.contains(*name)) {
+    for name in workspace.order.iter().filter(|name| scope.models.contains(*name)) {
         let Some(table) = workspace.tables.get(name) else { continue };
         let build = build_of_model(table, name, inputs, &moving);
         if build != Build::Skip {
@@ -193,7 +193,7 @@ pub fn plan(workspace: &Workspace, reach: &Scope, inputs: &Inputs) -> Plan {
         models.push(ModelStep { name: name.clone(), build, partitioned: table.partitioned.clone() });
     }
     // A check may lead to any table, so all that changes has to be known.
-    for name in workspace.order.iter().filter(|name| reach.checks.contains(*name)) {
+    for name in workspace.order.iter().filter(|name| scope.checks.contains(*name)) {
         let Some(table) = workspace.tables.get(name).filter(|table| !table.checks.is_empty()) else { continue };
         let build = build_of_checks(table, inputs, &moving);
         checks.push(ModelStep { name: name.clone(), build, partitioned: None });

@@ -45,10 +45,10 @@ impl RunState<'_> {
         let snapshot = self.base.snapshot.as_ref();
         let known = snapshot.map(|snapshot| self.options.store.outcomes(&snapshot.check_results)).transpose()?;
         let mut runs = Vec::new();
-        for step in &self.seen.plan.checks {
+        for step in &self.planned.plan.checks {
             let Some(table) = workspace.tables.get(&step.name) else { continue };
             for check in &table.checks {
-                let run_hash = check.run_hash(self.seen.plan.as_of, |input| self.contents.get(input).cloned());
+                let run_hash = check.run_hash(self.planned.plan.as_of, |input| self.contents.get(input).cloned());
                 if snapshot.and_then(|snapshot| snapshot.checks.get(&check.name)) == Some(&run_hash) {
                     continue;
                 }
@@ -76,7 +76,7 @@ impl RunState<'_> {
             .and_then(|known| known.get(&check.name))
             .is_some_and(|result| result.state == CheckStatus::Passed && result.failing_rows == 0);
         let content = |input: &str| snapshot.tables.get(input).map(|entry| entry.content_hash.clone());
-        let run_hash = check.run_hash(self.seen.plan.as_of, content);
+        let run_hash = check.run_hash(self.planned.plan.as_of, content);
         if !has_passed || check.uses_clock || snapshot.checks.get(&check.name) != Some(&run_hash) {
             return Ok(None);
         }

@@ -15,7 +15,7 @@ use crate::store::{DatasetManifest, TableState};
 impl RunState<'_> {
     /// Ingests and cleans what the plan says, in its order: a dataset comes after those that it references.
     pub(super) async fn ingest_datasets(&mut self) -> Result<(), RunError> {
-        for step in &self.seen.plan.datasets {
+        for step in &self.planned.plan.datasets {
             self.dataset(step).await?;
         }
         Ok(())
@@ -23,7 +23,7 @@ impl RunState<'_> {
 
     async fn dataset(&mut self, step: &DatasetStep) -> Result<(), RunError> {
         let started = Instant::now();
-        let before = self.seen.states.get(&step.name);
+        let before = self.planned.states.get(&step.name);
         let mut report = DatasetReport::begin(step);
         let is_read = step.build != Build::Skip || !step.files.is_empty();
         let ingested = if is_read { self.ingest(step, before, &mut report).await? } else { None };
@@ -84,7 +84,7 @@ impl RunState<'_> {
 
     /// Returns what the datasets that a contract references have by now; their turn has been.
     fn referenced(&self, contract: &SourceContract) -> Result<BTreeMap<String, Referenced>, RunError> {
-        let of = |name: &str| match self.built.get(name).or_else(|| self.seen.states.get(name)) {
+        let of = |name: &str| match self.built.get(name).or_else(|| self.planned.states.get(name)) {
             Some(state) => Ok((name.to_owned(), Referenced::of(state))),
             None => Err(RunError::MissingInput { table: contract.name.clone(), input: name.to_owned() }),
         };

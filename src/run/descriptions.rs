@@ -26,7 +26,7 @@ pub(super) fn have_changed(
     {
         return Ok(true);
     }
-    for name in &options.reach.models {
+    for name in &options.scope.models {
         let Some(entry) = snapshot.tables.get(name) else { return Ok(true) };
         if described(workspace, options.store.table(name, &entry.state)?).1 {
             return Ok(true);

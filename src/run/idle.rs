@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::clock::next_tick;
-use super::look::Seen;
+use super::planned_run::PlannedRun;
 use super::{Memo, RunError, RunOptions, RunReport};
 use crate::digest::Digest;
 use crate::ingest::LandingFolder;
@@ -67,10 +67,10 @@ pub(super) fn end_idle(
     workspace: &Workspace,
     options: &RunOptions<'_>,
     base: &Base,
-    seen: &Seen,
+    planned: &PlannedRun,
     stamps: Stamps,
 ) -> Result<RunReport, RunError> {
-    let mut report = RunReport::begin(options, seen)?;
+    let mut report = RunReport::begin(options, planned)?;
     report.published = options.store.published();
     report.standing_warnings = base.snapshot.iter().flat_map(|snapshot| snapshot.warned.clone()).collect();
     // What was left alone becomes whole with time, or with a marker, of which no stamp tells.
@@ -111,7 +111,7 @@ pub(super) type Stamps = Option<Vec<(String, Digest)>>;
 
 /// Returns the stamps of the landing folders of the datasets that a run takes in.
 pub(super) fn stamps(workspace: &Workspace, options: &RunOptions<'_>) -> Stamps {
-    let taken_in = workspace.project.sources.values().filter(|source| options.reach.ingest.contains(&source.name));
+    let taken_in = workspace.project.sources.values().filter(|source| options.scope.ingest.contains(&source.name));
     taken_in
         .map(|source| {
             let stamp = LandingFolder::new(&workspace.project.root, &source.from).stamp(&source.from).ok()??;

@@ -12,11 +12,11 @@ mod descriptions;
 mod error;
 mod gate;
 mod idle;
-mod look;
 mod metrics;
 mod models;
 mod openlineage;
 mod openlineage_http;
+mod planned_run;
 mod record;
 mod report;
 mod state;
@@ -42,7 +42,7 @@ use crate::landed::Forget;
 use crate::plan::{Plan, Scope, Workspace};
 use crate::publish::{Base, fork};
 use crate::store::{RunMark, Store, StoreError};
-use look::look;
+use planned_run::PlannedRun;
 use state::RunState;
 
 /// How often a run plans again after another one published first.
@@ -53,8 +53,8 @@ const ATTEMPTS: usize = 3;
 pub struct RunOptions<'a> {
     /// The warehouse.
     pub store: &'a Store,
-    /// What the run reaches.
-    pub reach: &'a Scope,
+    /// What the run is about.
+    pub scope: &'a Scope,
     /// The clock, if it was given.
     pub as_of: Option<DateTime<Utc>>,
     /// Whether the clock may go back behind the published one, because that was wrong.
@@ -76,7 +76,7 @@ pub struct RunOptions<'a> {
 /// Where a run tells what it does.
 pub type Events<'a> = dyn FnMut(Event) + Send + 'a;
 
-/// Runs what `options` reach and publishes it.
+/// Runs what is in the scope of `options`, and publishes it.
 ///
 /// # Errors
 /// Whatever stops it; nothing was published then.
@@ -88,8 +88,8 @@ pub async fn run(
     let started = Instant::now();
     tracing::info!(
         run = options.id,
-        datasets = options.reach.ingest.len(),
-        models = options.reach.models.len(),
+        datasets = options.scope.ingest.len(),
+        models = options.scope.models.len(),
         "run started"
     );
     // Gone when the run has ended in whatever way but by `kill -9`.
@@ -133,7 +133,7 @@ pub async fn run(
 /// When the store or the landed files cannot be looked at, or the clock is refused.
 pub fn plan_run(workspace: &Workspace, options: &RunOptions<'_>) -> Result<Plan, RunError> {
     let base = Base::beginning(options.store)?;
-    Ok(look(workspace, options, &base)?.plan)
+    Ok(PlannedRun::of(workspace, options, &base)?.plan)
 }
 
 /// Runs on top of what is published now.
@@ -150,14 +150,14 @@ async fn attempt(
     let base = Base::read(options.store)?;
     // Before the listing: what lands in between is new to the next run.
     let stamps = options.memo.and_then(|_| idle::stamps(workspace, options));
-    let seen = look(workspace, options, &base)?;
-    if seen.has_nothing_to_do(workspace, options, &base)? {
-        return idle::end_idle(workspace, options, &base, &seen, stamps);
+    let planned = PlannedRun::of(workspace, options, &base)?;
+    if planned.has_nothing_to_do(workspace, options, &base)? {
+        return idle::end_idle(workspace, options, &base, &planned, stamps);
     }
     if mark.is_none() {
         *mark = options.record.and_then(Record::begin);
     }
-    let mut run = RunState::begin(workspace, options, &base, &seen, events)?;
+    let mut run = RunState::begin(workspace, options, &base, &planned, events)?;
     run.ingest_datasets().await?;
     run.build_models().await?;
     let checked = run.run_checks().await?;

@@ -112,7 +112,7 @@ impl RunState<'_> {
             alone: BTreeSet::new(),
             at_once: self.options.resources.queries_at_once(),
             started: 0,
-            total: self.seen.plan.models.iter().filter(|step| step.build != Build::Skip).count(),
+            total: self.planned.plan.models.iter().filter(|step| step.build != Build::Skip).count(),
         };
         let mut failed = None;
         loop {
@@ -179,11 +179,11 @@ impl RunState<'_> {
             }
             return Ok(Begun::There);
         }
-        let Some(step) = self.seen.plan.models.iter().find(|step| step.name == *name) else {
+        let Some(step) = self.planned.plan.models.iter().find(|step| step.name == *name) else {
             self.register_published(name)?;
             return Ok(Begun::There);
         };
-        let build_hash = build_hash(table, self.seen.plan.as_of, |input| self.contents.get(input).cloned());
+        let build_hash = build_hash(table, self.planned.plan.as_of, |input| self.contents.get(input).cloned());
         if let Some(entry) = self.before(name).filter(|entry| entry.build_hash == build_hash) {
             self.keep_published(entry, name)?;
             queue.started += usize::from(step.build != Build::Skip);
@@ -242,7 +242,7 @@ impl RunState<'_> {
 
     /// Returns why a table is built, and if that is for its inputs, which of them changed.
     fn why(&self, name: &str, table: &Table) -> (BuildReason, Vec<String>) {
-        let step = self.seen.plan.models.iter().find(|step| step.name == *name);
+        let step = self.planned.plan.models.iter().find(|step| step.name == *name);
         if let Some(Build::Required(why)) = step.map(|step| &step.build) {
             return (*why, Vec::new());
         }
@@ -265,7 +265,7 @@ impl RunState<'_> {
         let before = self.before(name).map(|entry| self.options.store.table(name, &entry.state)).transpose()?;
         let content = |input: &str| self.contents.get(input).cloned();
         let group_rows = self.options.resources.group_rows;
-        let inputs = PartitionInputs { as_of: self.seen.plan.as_of, aligned, content };
+        let inputs = PartitionInputs { as_of: self.planned.plan.as_of, aligned, content };
         Ok(Some(PartitionBuild::new(table, partitioned, inputs, before, group_rows)))
     }
 

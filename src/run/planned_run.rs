@@ -1,4 +1,4 @@
-//! What a run sees before it does anything.
+//! Plans a run: reads the states of datasets, lists the landed files, and asks [`plan`] what is to be done.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ use crate::project::SourceContract;
 use crate::publish::Base;
 use crate::store::{Snapshot, StoreError, TableState};
 
-/// What a run sees before it does anything.
-pub(super) struct Seen {
+/// What is to be done, and what that was seen from.
+pub(super) struct PlannedRun {
     pub(super) plan: Plan,
     /// The states of the datasets.
     pub(super) states: BTreeMap<String, TableState>,
@@ -26,7 +26,38 @@ pub(super) struct Seen {
     pub(super) goes_back: bool,
 }
 
-impl Seen {
+impl PlannedRun {
+    /// Reads what is published and lists what has landed, and plans.
+    pub(super) fn of(workspace: &Workspace, options: &RunOptions<'_>, base: &Base) -> Result<Self, RunError> {
+        let snapshot = base.snapshot.as_ref();
+        let published_at = snapshot.map(|snapshot| snapshot.as_of);
+        let not_before = published_at.filter(|_| !options.allow_earlier);
+        let as_of = as_of(&workspace.project.settings, options.as_of, not_before)?;
+        let upstream = workspace.upstream(&needed(workspace, options));
+        let mut inputs = Inputs { snapshot, datasets: BTreeMap::new(), as_of };
+        let mut states = BTreeMap::new();
+        for (name, contract) in &workspace.project.sources {
+            let is_upstream = upstream.contains(name);
+            if !is_upstream && options.forget.is_none() {
+                continue;
+            }
+            let Some((input, state)) = dataset_input(contract, workspace, options, snapshot, is_upstream)? else {
+                continue;
+            };
+            states.extend(state.map(|state| (name.clone(), state)));
+            inputs.datasets.insert(name.clone(), input);
+        }
+        let landed = inputs.datasets.values().flat_map(|input| {
+            let known = input.landed.iter().flat_map(|landed| &landed.paths).map(|path| path.landed_at);
+            known.chain(input.listed.iter().flatten().map(|file| file.landed_at))
+        });
+        let now = Utc::now();
+        let newest = landed.filter(|landed_at| *landed_at <= now).max();
+        let plan = plan(workspace, options.scope, &inputs);
+        let goes_back = options.allow_earlier && published_at.is_some_and(|before| plan.as_of < before);
+        Ok(Self { plan, states, newest, published_at, goes_back })
+    }
+
     /// Returns whether everything is as it is published already.
     pub(super) fn has_nothing_to_do(
         &self,
@@ -38,46 +69,17 @@ impl Seen {
     }
 }
 
-/// Looks at what is published and what has landed, and plans.
-pub(super) fn look(workspace: &Workspace, options: &RunOptions<'_>, base: &Base) -> Result<Seen, RunError> {
-    let snapshot = base.snapshot.as_ref();
-    let published_at = snapshot.map(|snapshot| snapshot.as_of);
-    let not_before = published_at.filter(|_| !options.allow_earlier);
-    let as_of = as_of(&workspace.project.settings, options.as_of, not_before)?;
-    let upstream = workspace.upstream(&needed(workspace, options));
-    let mut inputs = Inputs { snapshot, datasets: BTreeMap::new(), as_of };
-    let mut states = BTreeMap::new();
-    for (name, contract) in &workspace.project.sources {
-        let is_upstream = upstream.contains(name);
-        if !is_upstream && options.forget.is_none() {
-            continue;
-        }
-        let Some((input, state)) = look_at(contract, workspace, options, snapshot, is_upstream)? else { continue };
-        states.extend(state.map(|state| (name.clone(), state)));
-        inputs.datasets.insert(name.clone(), input);
-    }
-    let landed = inputs.datasets.values().flat_map(|input| {
-        let known = input.landed.iter().flat_map(|landed| &landed.paths).map(|path| path.landed_at);
-        known.chain(input.listed.iter().flatten().map(|file| file.landed_at))
-    });
-    let now = Utc::now();
-    let newest = landed.filter(|landed_at| *landed_at <= now).max();
-    let plan = plan(workspace, options.reach, &inputs);
-    let goes_back = options.allow_earlier && published_at.is_some_and(|before| plan.as_of < before);
-    Ok(Seen { plan, states, newest, published_at, goes_back })
-}
-
 /// Returns the tables that the run is about.
 fn needed(workspace: &Workspace, options: &RunOptions<'_>) -> BTreeSet<String> {
-    let reach = options.reach;
+    let scope = options.scope;
     // The tables that a contract's checks read count as they are, in reach or not.
     let is_query = |name: &&String| workspace.tables.get(*name).is_some_and(|table| table.kind == Kind::Check);
-    let queries = reach.checks.iter().filter(is_query);
-    reach.models.iter().chain(queries).chain(&reach.ingest).chain(&reach.clean).cloned().collect()
+    let queries = scope.checks.iter().filter(is_query);
+    scope.models.iter().chain(queries).chain(&scope.ingest).chain(&scope.clean).cloned().collect()
 }
 
-/// Looks at one dataset: its state, and what has landed if that matters. Returns `None` if the run is not about it.
-fn look_at(
+/// Returns what the plan must know of one dataset: its state, and what has landed if that matters. Returns `None` if the run is not about it.
+fn dataset_input(
     contract: &SourceContract,
     workspace: &Workspace,
     options: &RunOptions<'_>,
@@ -85,8 +87,8 @@ fn look_at(
     is_upstream: bool,
 ) -> Result<Option<(DatasetInput, Option<TableState>)>, RunError> {
     let name = &contract.name;
-    let is_ingested = options.reach.ingest.contains(name);
-    let is_following = is_ingested || options.reach.clean.contains(name);
+    let is_ingested = options.scope.ingest.contains(name);
+    let is_following = is_ingested || options.scope.clean.contains(name);
     let mut input = DatasetInput { is_following, ..DatasetInput::default() };
     let mut known = None;
     if let Some(entry) = snapshot.and_then(|snapshot| snapshot.tables.get(name)) {

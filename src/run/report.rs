@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::clock::ahead;
-use super::look::Seen;
+use super::planned_run::PlannedRun;
 use super::{Exit, RunOptions};
 use crate::check::FailedCheck;
 use crate::diff::ExceededChange;
@@ -207,9 +207,9 @@ pub struct TableReport {
 
 impl RunReport {
     /// Returns the report of a run that has done nothing yet but look.
-    pub(super) fn begin(options: &RunOptions<'_>, seen: &Seen) -> std::result::Result<Self, StoreError> {
-        let mut report = Self::new(&options.id, seen.plan.as_of);
-        for step in &seen.plan.datasets {
+    pub(super) fn begin(options: &RunOptions<'_>, planned: &PlannedRun) -> std::result::Result<Self, StoreError> {
+        let mut report = Self::new(&options.id, planned.plan.as_of);
+        for step in &planned.plan.datasets {
             report.nothing_landed.extend(step.nothing_at.clone().map(|pattern| (step.name.clone(), pattern)));
             report.left.extend(step.left.iter().map(|file| LeftFile::new(&step.name, file)));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::clock::leapt;
 use super::descriptions::described;
-use super::look::Seen;
+use super::planned_run::PlannedRun;
 use super::{Event, Events, RunError, RunOptions, RunReport, Status, report};
 use crate::check::{CheckError, Checked};
 use crate::digest::Digest;
@@ -27,7 +27,7 @@ pub(super) struct RunState<'a> {
     /// What the run builds on.
     pub(super) base: &'a Base,
     /// What it saw and planned.
-    pub(super) seen: &'a Seen,
+    pub(super) planned: &'a PlannedRun,
     /// The session of the run, which knows every table as soon as it is there.
     pub(super) context: QueryContext,
     /// States that this run made, in place of those of the base.
@@ -48,29 +48,29 @@ impl<'a> RunState<'a> {
         workspace: &Arc<Workspace>,
         options: &'a RunOptions<'a>,
         base: &'a Base,
-        seen: &'a Seen,
+        planned: &'a PlannedRun,
         events: &'a mut Events<'a>,
     ) -> Result<Self, RunError> {
         events(Event::Planned {
-            files: seen.plan.datasets.iter().map(|step| step.files.len()).sum(),
-            models: seen.plan.models.iter().filter(|step| step.build != Build::Skip).count(),
+            files: planned.plan.datasets.iter().map(|step| step.files.len()).sum(),
+            models: planned.plan.models.iter().filter(|step| step.build != Build::Skip).count(),
         });
         let context = QueryContext {
             store: options.store.clone(),
             session: engine::session(&options.resources).map_err(RunError::Engine)?,
             workspace: Arc::clone(workspace),
-            as_of: seen.plan.as_of,
+            as_of: planned.plan.as_of,
         };
         Ok(Self {
             options,
             base,
-            seen,
+            planned,
             context,
             built: BTreeMap::new(),
             read: BTreeSet::new(),
             contents: BTreeMap::new(),
             partitioned: BTreeMap::new(),
-            report: RunReport::begin(options, seen)?,
+            report: RunReport::begin(options, planned)?,
             events,
         })
     }
@@ -147,13 +147,13 @@ impl<'a> RunState<'a> {
 
     /// Publishes what is checked, and says in the report what came of it.
     pub(super) fn publish(self, checked: &Checked) -> Result<RunReport, RunError> {
-        let Self { options, base, seen, context, built, read, mut report, events, .. } = self;
+        let Self { options, base, planned, context, built, read, mut report, events, .. } = self;
         events(Event::Publishing);
         let by = Publisher {
             run: options.id.clone(),
             project: options.project.clone(),
-            as_of: seen.plan.as_of,
-            goes_back: seen.goes_back,
+            as_of: planned.plan.as_of,
+            goes_back: planned.goes_back,
             read: read.into_iter().filter(|name| !built.contains_key(name)).collect(),
             moved: report.moved.iter().map(|moved| format!("{}.{}", moved.table, moved.column)).collect(),
         };
@@ -165,7 +165,7 @@ impl<'a> RunState<'a> {
         };
         report.shows(options.store)?;
         if report.status != Status::NothingNew && options.as_of.is_none() {
-            let leapt = || leapt(seen.plan.as_of, seen.published_at, seen.newest);
+            let leapt = || leapt(planned.plan.as_of, planned.published_at, planned.newest);
             report.clock_warning = report.clock_warning.take().or_else(leapt);
         }
         report.snapshot = match published {

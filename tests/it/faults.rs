@@ -11,7 +11,7 @@ use arrow::array::AsArray;
 use arrow::datatypes::{Decimal128Type, Int64Type};
 use camino::Utf8Path;
 use opsmart::engine::Resources;
-use opsmart::plan::{Workspace, reach};
+use opsmart::plan::{Workspace, scope};
 use opsmart::project;
 use opsmart::run::{Exit, RunError, RunOptions, RunReport, run};
 use opsmart::store::{Disk, LocalDisk, NewFile, Store};
@@ -103,7 +103,7 @@ pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Resu
     let loaded = project::load(scratch.root(), None).unwrap();
     let digest = project::digest(&loaded, None);
     let workspace = Arc::new(Workspace::compile(loaded).unwrap());
-    let reach = reach(&workspace, &[], &BTreeSet::default(), &BTreeSet::default());
+    let scope = scope(&workspace, &[], &BTreeSet::default(), &BTreeSet::default());
     let store = Store::open(&scratch.path("warehouse"), disk);
     // So few that tables of a few rows are made in several groups.
     let resources = Resources { memory_bytes: 256 << 20, threads: 2, group_rows: 4, ..Resources::for_binding() };
@@ -111,7 +111,7 @@ pub(crate) fn run_on(scratch: &Scratch, disk: Arc<dyn Disk>, name: &str) -> Resu
     let job = RunOptions {
         allow_earlier: false,
         store: &store,
-        reach: &reach,
+        scope: &scope,
         as_of,
         resources,
         id: name.to_owned(),
