@@ -238,22 +238,22 @@ impl Writer<'_> {
         )
     }
 
-    /// GROUP BY of the period, some more columns, and each set of scopes.
-    fn group_by(&self, period: &str, more: &[&str]) -> String {
+    /// GROUP BY of each set of scopes, with some more columns; none where all rows are one group.
+    fn group_by(&self, more: &[&str]) -> Option<String> {
         let columns = self.columns();
         let set = |of: &[Column<'_>]| {
             let of = of.iter().map(|name| {
                 let at = columns.iter().position(|column| column == name).map_or(0, |at| at + 1);
                 format!("metric_scope_{at}")
             });
-            let all = std::iter::once(period.to_owned()).chain(of).chain(more.iter().map(|more| (*more).to_owned()));
+            let all = more.iter().map(|more| (*more).to_owned()).chain(of);
             all.collect::<Vec<_>>().join(", ")
         };
         match self.sets().as_slice() {
-            [(_, of)] => format!("    group by {}", set(of)),
+            [(_, of)] => Some(set(of)).filter(|set| !set.is_empty()).map(|set| format!("    group by {set}")),
             sets => {
                 let sets: Vec<String> = sets.iter().map(|(_, of)| format!("        ({})", set(of))).collect();
-                format!("    group by grouping sets (\n{}\n    )", sets.join(",\n"))
+                Some(format!("    group by grouping sets (\n{}\n    )", sets.join(",\n")))
             }
         }
     }
@@ -341,7 +341,7 @@ impl Writer<'_> {
         let _ = write!(
             sql,
             ",\n        count(*) as metric_rows\n\n    from {name}_rows\n\n    where metric_period is not null\n\n{}\n\n),\n\n",
-            self.group_by("metric_period", &[])
+            self.group_by(&["metric_period"]).unwrap_or_default()
         );
         sql.push_str(&self.unpivoted("metric_period", &metrics, "counted"));
         sql
@@ -388,8 +388,11 @@ impl Writer<'_> {
             );
             metrics.push(change_struct(id, &format!("{id}_value"), "cast(0 as bigint)"));
         }
-        let _ =
-            write!(sql, "\n\n    from {name}_ends\n\n{}\n\n),\n\n", self.group_by("metric_period", &["metric_sign"]));
+        let _ = write!(
+            sql,
+            "\n\n    from {name}_ends\n\n{}\n\n),\n\n",
+            self.group_by(&["metric_period", "metric_sign"]).unwrap_or_default()
+        );
         sql.push_str(&self.unpivoted("metric_period", &metrics, "counted"));
         sql
     }
@@ -409,69 +412,20 @@ impl Writer<'_> {
         let filters: Vec<&str> = filter.into_iter().chain(known.as_deref()).collect();
         let mut sql = self.rows_cte(&time, &filters);
         let name = self.name;
-        let (cte, made) = match days {
-            None => ("firsts", "min(metric_period) as metric_period".to_owned()),
-            Some(days) => ("spans", format!("unnest(active_spans(metric_period, {days})) as span")),
-        };
+        let length = days.map(|days| format!(", {days}")).unwrap_or_default();
         let _ = write!(
             sql,
-            "{name}_{cte} as (\n\n    select\n{},\n        metric_member,\n        {made}\n\n    from {name}_rows\n\n    \
-             where metric_period is not null\n        and metric_member is not null\n\n{}\n\n),\n\n",
+            "{name}_changes as (\n\n    select\n{},\n        \
+             unnest(distinct_changes(metric_member, metric_period{length})) as change\n\n    \
+             from {name}_rows\n\n{}),\n\n",
             self.scope_columns(),
-            self.group_by("metric_member", &[])
+            self.group_by(&[]).map(|group_by| format!("{group_by}\n\n")).unwrap_or_default(),
         );
-        let _ = match days {
-            None => write!(
-                sql,
-                r"{name}_counted as (
-
-    select
-        metric_period,
-        scope_type,
-        scope_id,
-        cast(count(*) as double) as metric_change
-
-    from {name}_firsts
-
-    group by metric_period, scope_type, scope_id
-
-),
-
-"
-            ),
-            Some(_) => write!(
-                sql,
-                r"{name}_changes as (
-
-    select
-        scope_type,
-        scope_id,
-        unnest(make_array(
-            named_struct('day', span['first'], 'change', 1),
-            named_struct('day', span['until'], 'change', -1)
-        )) as change
-
-    from {name}_spans
-
-),
-
-{name}_counted as (
-
-    select
-        change['day'] as metric_period,
-        scope_type,
-        scope_id,
-        cast(sum(change['change']) as double) as metric_change
-
-    from {name}_changes
-
-    group by change['day'], scope_type, scope_id
-
-),
-
-"
-            ),
-        };
+        let _ = write!(
+            sql,
+            "{name}_counted as (\n\n    select\n        change['day'] as metric_period,\n        scope_type,\n        \
+             scope_id,\n        cast(change['change'] as double) as metric_change\n\n    from {name}_changes\n\n),\n\n"
+        );
         let n = if days.is_none() { "cast(metric_change as bigint)" } else { "cast(0 as bigint)" };
         let metrics: Vec<String> =
             self.group.metrics.iter().map(|metric| change_struct(&metric.metric.id, "metric_change", n)).collect();
