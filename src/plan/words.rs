@@ -91,12 +91,19 @@ const SAYINGS: &[(&str, Rewrite)] = &[
         r#"(?s)unique expression names but the expression "(.*?)" at position (\d+) and ".*?" at position (\d+)"#,
         |found| {
             let number = |n: usize| found[n].parse::<usize>().unwrap_or(0) + 1;
-            let name = found[1].rsplit(" AS ").next().unwrap_or_default().to_owned();
-            let message =
-                format!("columns {} and {} are both named `{}`", number(2), number(3), values_as_written(&name));
+            let name = found[1].rsplit(" AS ").next().filter(|name| !name.contains(')')).unwrap_or(&found[1]);
+            let (first, second) = (number(2), number(3));
+            if name.contains('(') && found[1].contains("CAST(") {
+                return (format!("columns {first} and {second} {ALIKE_BUT_FOR_CASTS}"), Some(CAST_BEFORE.to_owned()));
+            }
+            let message = format!("columns {first} and {second} are both named `{}`", values_as_written(name));
             (message, Some("give one of them another name with `as`".to_owned()))
         },
     ),
+    (r#"(?s)duplicate unqualified field name "?(.*\(.*\))"?"#, |found| {
+        let message = format!("two calls {ALIKE_BUT_FOR_CASTS}: `{}`", values_as_written(&found[1]));
+        (message, Some(CAST_BEFORE.to_owned()))
+    }),
     (r"common type to coerce (.+) and (.+) in (I?LIKE) expression", |found| {
         let message = format!("{} compares texts, and this is {} and {}", &found[3], kind(&found[1]), kind(&found[2]));
         (message, Some("cast to text: `cast(x as varchar)`".to_owned()))
@@ -144,6 +151,10 @@ const SAYINGS: &[(&str, Rewrite)] = &[
     }),
 ];
 
+/// DataFusion 55.2 names what is called by what it is called with, and leaves casts out.
+const ALIKE_BUT_FOR_CASTS: &str = "differ in a cast alone, which the engine leaves out of names";
+const CAST_BEFORE: &str =
+    "cast in a query before it: `with t as (select cast(x as double) as x_double, … from …) select …`";
 const CAST_HELP: &str = "write a value of that type, or `try_cast(… as …)`, which makes null of what is none";
 const WIDER: &str =
     "cast to a wider type before: `cast(… as decimal(38,6))`, `cast(… as double)` or `cast(… as bigint)`";

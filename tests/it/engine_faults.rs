@@ -15,6 +15,7 @@ const TABLES: &[&str] = &[
     "create table given(v int) as values (1), (1), (3)",
     "create table parts(id int, y int) as values (1, 1), (2, 2)",
     "create table amounts(d decimal(20, 4)) as values (1.2345), (1.2399), (1.25)",
+    "create table means(k int, d decimal(20, 4)) as values (1, 1), (1, 2), (1, 2), (2, 1), (2, 2), (2, 2), (3, -1), (3, -2), (3, -2)",
     "create table texts(s varchar) as values (null), ('abc')",
     "create table numbers(i bigint) as values (null), (1)",
     "create table big(n bigint) as values (9223372036854775807), (1)",
@@ -53,6 +54,33 @@ struct Fault {
 use Ours::{Fails, Refused, Right};
 
 const FAULTS: &[Fault] = &[
+    Fault {
+        about: "the mean of decimals is cut and not rounded",
+        sql: "select avg(d) as grouped from means group by k union all select avg(d) over () from means where k = 3 \
+              union all select avg(distinct d) from means where k = 2 order by grouped",
+        wrong: &["-1.66666666", "-1.66666666", "-1.66666666", "-1.66666666", "1.50000000", "1.66666666", "1.66666666"],
+        ours: Right(&[
+            "-1.66666667",
+            "-1.66666667",
+            "-1.66666667",
+            "-1.66666667",
+            "1.50000000",
+            "1.66666667",
+            "1.66666667",
+        ]),
+    },
+    Fault {
+        about: "also where it has as many digits as there can be",
+        sql: "select avg(cast(d as decimal(38, 4))) as mean from means where k = 1",
+        wrong: &["1.66666666"],
+        ours: Right(&["1.66666667"]),
+    },
+    Fault {
+        about: "calls that differ in a cast alone have one name",
+        sql: "select count(distinct cast(v as int)) as a, count(distinct cast(v as varchar)) as b from given",
+        wrong: &["Schema error: Schema contains duplicate unqualified field name \"count(DISTINCT given.v)\""],
+        ours: Refused("E0304"),
+    },
     Fault {
         about: "apache/datafusion#25401: a grouped aggregate that does not depend on an order fails with one",
         sql: "select max(v order by v desc) from lefts group by k",
