@@ -50,26 +50,36 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
 /// Answers a shell that asks how a line goes on; returns whether one did.
 pub(super) fn answered(args: &[OsString]) -> bool {
     let at = |flag: &str| args.iter().position(|arg| arg == flag).and_then(|at| args.get(at + 1)).cloned();
-    let folder = at("-C").or_else(|| at("--project-dir")).or_else(|| std::env::var_os("OPSMART_PROJECT_DIR"));
-    let folder = folder.and_then(|folder| folder.into_string().ok()).map_or_else(|| ".".into(), Utf8PathBuf::from);
+    let given = |flags: &[&str], variable: &str| {
+        let value = flags.iter().find_map(|flag| at(flag)).or_else(|| std::env::var_os(variable));
+        value.and_then(|value| value.into_string().ok()).filter(|value| !value.is_empty())
+    };
+    let folder = given(&["-C", "--project-dir"], "OPSMART_PROJECT_DIR").unwrap_or_else(|| ".".to_owned());
+    let place = Place { folder: folder.into(), environment: given(&["--env"], "OPSMART_ENV") };
     let current = std::env::current_dir().ok();
-    let shell = CompleteEnv::with_factory(|| with_names(Cli::command(), &folder)).var(ASKS);
+    let shell = CompleteEnv::with_factory(|| with_names(Cli::command(), &place)).var(ASKS);
     // What is wrong with the question is of no use to somebody who presses a key.
     shell.try_complete(args.iter().cloned(), current.as_deref()).unwrap_or(true)
 }
 
+/// Where the project is whose names are proposed, and in which environment.
+#[derive(Debug, Clone)]
+struct Place {
+    folder: Utf8PathBuf,
+    environment: Option<String>,
+}
+
 /// Lets every argument that takes a name of the project, by what its help calls it, propose the names that there are.
-fn with_names(command: Command, folder: &Utf8PathBuf) -> Command {
-    let folder = folder.clone();
+fn with_names(command: Command, place: &Place) -> Command {
     let subcommands: Vec<String> = command.get_subcommands().map(|one| one.get_name().to_owned()).collect();
     let command = command.mut_args(|arg| match kind(&arg) {
         Some(names) => {
-            let folder = folder.clone();
-            arg.add(ArgValueCandidates::new(move || candidates(&folder, names)))
+            let place = place.clone();
+            arg.add(ArgValueCandidates::new(move || candidates(&place, names)))
         }
         None => arg,
     });
-    subcommands.into_iter().fold(command, |command, name| command.mut_subcommand(name, |one| with_names(one, &folder)))
+    subcommands.into_iter().fold(command, |command, name| command.mut_subcommand(name, |one| with_names(one, place)))
 }
 
 /// The names of a project of one kind.
@@ -90,8 +100,9 @@ fn kind(arg: &Arg) -> Option<Names> {
     }
 }
 
-fn candidates(folder: &Utf8PathBuf, names: Names) -> Vec<CompletionCandidate> {
-    let project = project::find_root(folder).ok().and_then(|root| project::load(&root, None).ok());
+fn candidates(place: &Place, names: Names) -> Vec<CompletionCandidate> {
+    let root = project::find_root(&place.folder).ok();
+    let project = root.and_then(|root| project::load(&root, place.environment.as_deref()).ok());
     project.iter().flat_map(names).map(CompletionCandidate::new).collect()
 }
 

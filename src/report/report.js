@@ -429,14 +429,15 @@
       const areaOf = (series) => (metrics.get(series.key[0]) || {}).area;
       const known_ = daily ? daily.series.filter(areaOf) : [];
       if (known_.length === 0) return null;
+      // What is among the headline numbers first, in its order there.
+      const place = (series) => { const at = metrics.get(series.key[0]).headline_position; return typeof at === "number" ? at : Infinity; };
       const areas_ = unique(known_.map(areaOf)).sort();
-      const areaChoice = choice("area", words("area"), areas_.map((area) => [area, area]));
+      const first = known_.reduce((best, series) => (place(series) < place(best) ? series : best));
+      const areaChoice = choice("area", words("area"), areas_.map((area) => [area, area]), place(first) === Infinity ? areas_[0] : areaOf(first));
       const here = known_.filter((series) => areaOf(series) === chosen.area);
       const scopeKey = (series) => JSON.stringify(series.key.slice(1));
       const scopes = unique(here.map(scopeKey));
       const scopeChoice = choice("areaScope", words("scope"), scopes.map((scope) => [scope, scopeName(...JSON.parse(scope))]));
-      // What is among the headline numbers first, in its order there.
-      const place = (series) => { const at = metrics.get(series.key[0]).headline_position; return typeof at === "number" ? at : Infinity; };
       const shown = here.filter((series) => scopeKey(series) === chosen.areaScope && hasAny(measure(daily, series, "value")))
         .sort((a, b) => (place(a) === place(b) ? (a.key[0] < b.key[0] ? -1 : 1) : place(a) - place(b)));
       return [el("div", { class: "controls" }, areaChoice, scopeChoice), el("div", { class: "two" }, shown.map((series) => {

@@ -428,17 +428,20 @@ impl fmt::Display for Cell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Grain {
     Day,
-    Week,
+    /// From so many days after a Monday on.
+    Week(i64),
     Month,
 }
 
 impl Grain {
-    const ALL: [(Self, &'static str); 3] = [(Self::Day, "day"), (Self::Week, "week"), (Self::Month, "month")];
+    fn all(week_start: i64) -> [(Self, &'static str); 3] {
+        [(Self::Day, "day"), (Self::Week(week_start), "week"), (Self::Month, "month")]
+    }
 
     fn first(self, day: Day) -> Day {
         match self {
             Self::Day => day,
-            Self::Week => plus(day, -i64::from(day.weekday().num_days_from_monday())),
+            Self::Week(start) => plus(day, -(i64::from(day.weekday().num_days_from_monday()) - start).rem_euclid(7)),
             Self::Month => day.with_day(1).unwrap(),
         }
     }
@@ -446,7 +449,7 @@ impl Grain {
     fn last(self, first: Day) -> Day {
         match self {
             Self::Day => first,
-            Self::Week => plus(first, 6),
+            Self::Week(_) => plus(first, 6),
             Self::Month => plus(first + Months::new(1), -1),
         }
     }
@@ -461,6 +464,7 @@ struct Series {
     /// Days before this one are over.
     limit: Day,
     scopes: BTreeMap<Scope, BTreeSet<String>>,
+    week_start: i64,
 }
 
 /// How a longer period follows from its days.
@@ -669,13 +673,13 @@ fn series(world: &World, rows: &[&Row], has_feed: bool) -> Option<Series> {
             }
         }
     }
-    Some(Series { days: between(first, last), limit, scopes })
+    Some(Series { days: between(first, last), limit, scopes, week_start: world.week_start })
 }
 
 /// Returns the weeks and months of a series.
 fn periods(series: &Series) -> BTreeSet<(Grain, Day)> {
     let of = |grain: Grain| series.days.iter().map(move |day| (grain, grain.first(*day)));
-    of(Grain::Week).chain(of(Grain::Month)).collect()
+    of(Grain::Week(series.week_start)).chain(of(Grain::Month)).collect()
 }
 
 /// Returns what a period is that has the value of its last day.
@@ -856,6 +860,8 @@ struct World {
     first: Day,
     length: i64,
     shops: Vec<Option<&'static str>>,
+    /// How many days after Monday weeks begin.
+    week_start: i64,
 }
 
 impl World {
@@ -880,6 +886,7 @@ impl World {
             first,
             length,
             shops,
+            week_start: if random.is_one_of(3) { random.days(0, 6) } else { 0 },
             random,
         };
         world.move_feed();
@@ -1070,7 +1077,9 @@ impl World {
     }
 
     fn write(&self, to: &Scratch) {
-        let zone = "reporting_zone = \"UTC\"\n[paths]\nlanding = \"landing\"\n";
+        let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+        let week = days[usize::try_from(self.week_start).unwrap()];
+        let zone = format!("reporting_zone = \"UTC\"\nweek_start = \"{week}\"\n[paths]\nlanding = \"landing\"\n");
         to.write("opsmart.toml", &format!("{zone}[vars]\nmin_sample = {MIN_SAMPLE}\n"));
         to.write("jobs/all.toml", "ingest = [\"orders\"]\n");
         let partition = |is: bool| if is { "partition = { day = \"day\" }\n" } else { "" };
@@ -1203,7 +1212,7 @@ until = "date"
     }
 
     fn compare(&self) -> Result<(), String> {
-        let (meant, found) = (Evaluation::of(self).rows(), published(&self.scratch)?);
+        let (meant, found) = (Evaluation::of(self).rows(), published(&self.scratch, self.week_start)?);
         let mut differences: BTreeMap<usize, Vec<String>> = BTreeMap::new();
         for key in meant.keys().chain(found.keys().filter(|key| !meant.contains_key(*key))) {
             let text = match (meant.get(key), found.get(key)) {
@@ -1271,9 +1280,9 @@ fn batches(scratch: &Scratch, table: &str) -> Vec<RecordBatch> {
 }
 
 /// Returns the rows of the tables; an error where two are of one key.
-fn published(scratch: &Scratch) -> Result<BTreeMap<Key, Cell>, String> {
+fn published(scratch: &Scratch, week_start: i64) -> Result<BTreeMap<Key, Cell>, String> {
     let mut rows = BTreeMap::new();
-    for (grain, name) in Grain::ALL {
+    for (grain, name) in Grain::all(week_start) {
         for batch in batches(scratch, &format!("metric_{name}")) {
             let column = |name: &str, kind: DataType| cast(batch.column_by_name(name).unwrap(), &kind).unwrap();
             let text = |name: &str, at: usize| column(name, DataType::Utf8).as_string::<i32>().value(at).to_owned();
@@ -1319,7 +1328,7 @@ fn history(seed: u64) -> Result<(), String> {
     let anew = Scratch::empty();
     world.write(&anew);
     run_on(&anew, Arc::new(LocalDisk), "anew").map_err(|error| format!("anew: {error:?}"))?;
-    for (_, name) in Grain::ALL {
+    for (_, name) in Grain::all(world.week_start) {
         let hash = |scratch: &Scratch| {
             let store = store(scratch);
             let snapshot = store.snapshot(store.reference().unwrap().unwrap().newest()).unwrap();

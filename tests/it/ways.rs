@@ -280,6 +280,11 @@ fn a_shell_is_told_the_names_of_the_project() {
     assert_eq!(completed(&scratch, &["ls", "tag:"]), ["tag:daily"]);
     assert_eq!(completed(&scratch, &["run", "--select", "owner:"]), ["owner:desk"]);
     assert_eq!(completed(&scratch, &["show", "--branch", "m"]), ["main"]);
+    // Branches are those of the warehouse of an environment, however it is named.
+    scratch.write("opsmart.toml", "[paths]\nlanding = \"landing\"\n[env.dev]\nwarehouse = \"other\"\n");
+    assert!(completed(&scratch, &["--env", "dev", "show", "--branch", "m"]).is_empty());
+    assert_eq!(completed(&scratch, &["--env", "nosuch", "show", "--branch", "m"]), [""; 0]);
+    assert_eq!(completed(&scratch, &["show", "--branch", "m"]), ["main"]);
     // From elsewhere, and where there is nothing to tell or something is wrong.
     let elsewhere = Scratch::empty();
     assert_eq!(completed(&elsewhere, &["-C", scratch.root().as_str(), "show", "kpi"]), ["kpi_order_daily"]);
