@@ -48,11 +48,23 @@ impl Asked {
         let (&DataType::Decimal128(given, given_scale), &DataType::Decimal128(digits, scale)) = (values, result) else {
             return None;
         };
-        let (values, mean) = match digits < DECIMAL128_MAX_PRECISION {
-            true => (values.clone(), DataType::Decimal128(digits + 1, scale + 1)),
-            false => (DataType::Decimal256(given, given_scale), DataType::Decimal256(digits + 1, scale + 1)),
+        let (values, mean) = if digits < DECIMAL128_MAX_PRECISION {
+            (values.clone(), DataType::Decimal128(digits + 1, scale + 1))
+        } else {
+            (DataType::Decimal256(given, given_scale), DataType::Decimal256(digits + 1, scale + 1))
         };
         Some(Self { values, mean, digits, scale })
+    }
+
+    fn of_call(args: &AccumulatorArgs) -> Option<Self> {
+        Self::of(args.expr_fields.first()?.data_type(), args.return_type())
+    }
+
+    /// Returns the field of the values, and that of the mean.
+    fn fields(&self, args: &AccumulatorArgs) -> ([FieldRef; 1], FieldRef) {
+        let values = Field::new("value", self.values.clone(), true);
+        let mean = args.return_field.as_ref().clone().with_data_type(self.mean.clone());
+        ([Arc::new(values)], Arc::new(mean))
     }
 
     fn given(&self, values: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
@@ -85,14 +97,6 @@ impl Asked {
         let rounded: Decimal128Array = rounded.collect::<Result<_>>()?;
         Ok(rounded.with_precision_and_scale(self.digits, self.scale)?)
     }
-}
-
-/// Calls `then` with what DataFusion is asked for, in place of `args`.
-fn asking<T>(asked: &Asked, args: AccumulatorArgs, then: impl FnOnce(AccumulatorArgs) -> Result<T>) -> Result<T> {
-    let [value, ..] = args.expr_fields else { return internal_err!("`avg` was given no value") };
-    let values = [Arc::new(value.as_ref().clone().with_data_type(asked.values.clone()))];
-    let mean = Arc::new(args.return_field.as_ref().clone().with_data_type(asked.mean.clone()));
-    then(AccumulatorArgs { return_field: mean, expr_fields: &values, ..args })
 }
 
 impl AggregateUDFImpl for Avg {
@@ -128,13 +132,10 @@ impl AggregateUDFImpl for Avg {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match args.expr_fields.first().and_then(|value| Asked::of(value.data_type(), args.return_type())) {
-            Some(asked) => {
-                let engine = asking(&asked, args, |args| self.engine.accumulator(args))?;
-                Ok(Box::new(Mean { engine, asked }))
-            }
-            None => self.engine.accumulator(args),
-        }
+        let Some(asked) = Asked::of_call(&args) else { return self.engine.accumulator(args) };
+        let (values, mean) = asked.fields(&args);
+        let engine = self.engine.accumulator(AccumulatorArgs { return_field: mean, expr_fields: &values, ..args })?;
+        Ok(Box::new(Mean { engine, asked }))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -146,13 +147,14 @@ impl AggregateUDFImpl for Avg {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        match args.expr_fields.first().and_then(|value| Asked::of(value.data_type(), args.return_type())) {
-            Some(asked) => {
-                let engine = asking(&asked, args, |args| self.engine.create_groups_accumulator(args))?;
-                Ok(Box::new(Means { engine, asked }))
-            }
-            None => self.engine.create_groups_accumulator(args),
-        }
+        let Some(asked) = Asked::of_call(&args) else { return self.engine.create_groups_accumulator(args) };
+        let (values, mean) = asked.fields(&args);
+        let engine = self.engine.create_groups_accumulator(AccumulatorArgs {
+            return_field: mean,
+            expr_fields: &values,
+            ..args
+        })?;
+        Ok(Box::new(Means { engine, asked }))
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {

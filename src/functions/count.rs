@@ -69,10 +69,10 @@ impl AggregateUDFImpl for Count {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        match is_of_texts(args.is_distinct, args.expr_fields) {
-            true => Ok(Box::new(OneGroup(Groups::new()))),
-            false => self.engine.accumulator(args),
+        if is_of_texts(args.is_distinct, args.expr_fields) {
+            return Ok(Box::new(OneGroup(Groups::new())));
         }
+        self.engine.accumulator(args)
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -84,10 +84,10 @@ impl AggregateUDFImpl for Count {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        match is_of_texts(args.is_distinct, args.expr_fields) {
-            true => Ok(Box::new(Groups::new())),
-            false => self.engine.create_groups_accumulator(args),
+        if is_of_texts(args.is_distinct, args.expr_fields) {
+            return Ok(Box::new(Groups::new()));
         }
+        self.engine.create_groups_accumulator(args)
     }
 
     fn reverse_expr(&self) -> ReversedUDAF {
@@ -268,7 +268,7 @@ mod tests {
     fn groups_have_as_many_texts_as_their_sets() {
         let text = |n: usize| (n % 7 != 3).then(|| format!("text {}", n * n % 91));
         let rows: Vec<(usize, Option<String>)> = (0..3000).map(|n| (n * 31 % 11, text(n))).collect();
-        let kept = |n: usize| n % 5 != 0;
+        let kept = |n: usize| !n.is_multiple_of(5);
         let mut sets = vec![BTreeSet::new(); 11];
         for (_, (group, text)) in rows.iter().enumerate().filter(|(n, _)| kept(*n)) {
             sets[*group].extend(text.clone());
@@ -284,7 +284,7 @@ mod tests {
         };
         let (mut whole, mut merged) = (Groups::new(), Groups::new());
         for (piece, rows) in rows.chunks(256).enumerate() {
-            let filter = BooleanArray::from_iter((0..rows.len()).map(|n| Some(kept(piece * 256 + n))));
+            let filter: BooleanArray = (0..rows.len()).map(|n| Some(kept(piece * 256 + n))).collect();
             let texts: ArrayRef = Arc::new(rows.iter().map(|(_, text)| text.as_deref()).collect::<StringArray>());
             let groups: Vec<usize> = rows.iter().map(|(group, _)| *group).collect();
             whole.update_batch(&[Arc::clone(&texts)], &groups, Some(&filter), 11).unwrap();
