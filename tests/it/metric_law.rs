@@ -666,8 +666,11 @@ fn series(world: &World, rows: &[&Row], has_feed: bool) -> Option<Series> {
         (days().min()?, days().max()?, days().max()?)
     };
     let mut scopes: BTreeMap<Scope, BTreeSet<String>> = BTreeMap::new();
+    // What is astray before the feed begins is nobody's first day.
+    let is_astray = |counted: &Counted, row: &Row| has_feed && counted.way == Way::First && row.day < Some(first);
     for counted in of_feed() {
-        for row in rows.iter().filter(|row| counted.counts(row) && counted.makes_known(row)) {
+        let is_known = |row: &&&Row| counted.counts(row) && counted.makes_known(row) && !is_astray(counted, row);
+        for row in rows.iter().filter(is_known) {
             for scope in &counted.scopes {
                 scopes.entry(*scope).or_default().insert(scope.of(row));
             }
@@ -1241,7 +1244,9 @@ until = "date"
         told.push_str(&first.into_iter().take(6).collect::<Vec<_>>().join("\n"));
         let feed = self.has_feed(&self.metrics[number]).then_some(self.feed);
         told.push_str(&format!("\nfeed {feed:?}, partitions {:?}\n", self.is_partitioned));
-        for (at, metric) in self.metrics.iter().enumerate().filter(|(at, _)| self.is_part(*at, number)) {
+        // Whether there is a row for a scope depends on all metrics of a feed.
+        let is_told = |at: usize| numbers.len() > 1 || self.is_part(at, number);
+        for (at, metric) in self.metrics.iter().enumerate().filter(|(at, _)| is_told(*at)) {
             told.push_str(&format!("[{}] # {at}\n{}", metric.id(), self.formula(metric)));
         }
         let mut rows: Vec<&Row> = self.landed.values().flatten().collect();
