@@ -327,7 +327,7 @@ impl RunError {
                 "give it more with `memory` in opsmart.toml".to_owned()
             }
             Self::MissingInput { .. } => "leave it out of --exclude, or exclude what is made from it too".to_owned(),
-            Self::Behind(StoreError::Format { .. } | StoreError::Damaged { .. }) => {
+            Self::Behind(StoreError::Format { .. } | StoreError::Newer { .. } | StoreError::Damaged { .. }) => {
                 return self.store().and_then(store_help);
             }
             Self::Behind(_) => "the next run, rollback or release does it".to_owned(),
@@ -349,7 +349,7 @@ fn store_help(error: &StoreError) -> Option<String> {
         StoreError::Lock(LockError::Held { .. }) => {
             "run again when it is over, or let `opsmart run` wait for it with --on-locked wait=10m".to_owned()
         }
-        StoreError::Format { .. } => {
+        StoreError::Format { .. } | StoreError::Newer { .. } => {
             "use the opsmart that wrote it, or remove `refs/main` in the warehouse: the next run rebuilds all from the landed files".to_owned()
         }
         StoreError::Damaged { path, .. } if path.ancestors().any(|folder| folder.ends_with("published/current")) => {
@@ -418,7 +418,9 @@ fn store_exit(error: &StoreError) -> Exit {
         StoreError::Read { .. } | StoreError::Write { .. } | StoreError::Lock(_) | StoreError::Lost => Exit::Temporary,
         // A result that its own column cannot hold.
         // So is a warehouse that somebody else damaged: trying again does not help, and it is no bug of ours.
-        StoreError::Rows { .. } | StoreError::Damaged { .. } | StoreError::Format { .. } => Exit::Data,
+        StoreError::Rows { .. } | StoreError::Damaged { .. } | StoreError::Format { .. } | StoreError::Newer { .. } => {
+            Exit::Data
+        }
         StoreError::Parquet { .. } => Exit::Bug,
     }
 }

@@ -112,6 +112,14 @@ pub enum StoreError {
         /// The version of its format.
         found: u32,
     },
+    /// A file is as it was written, and says what this version does not know.
+    #[error("`{path}` was written by a newer opsmart: {reason}")]
+    Newer {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What is not known.
+        reason: String,
+    },
     /// Parquet could not be written.
     #[error("cannot encode `{path}`")]
     Parquet {
@@ -336,11 +344,11 @@ impl Store {
         let document: Box<RawValue> = self.read_named(&path, id)?;
         let bytes = document.get().as_bytes();
         // Another format may have other keys, so its version is asked for before anything else.
-        let Version { format } = parse(&path, bytes)?;
+        let Version { format } = serde_json::from_slice(bytes).map_err(|error| newer(&path, &error))?;
         if format != FORMAT {
             return Err(StoreError::Format { path, found: format });
         }
-        parse(&path, bytes)
+        serde_json::from_slice(bytes).map_err(|error| newer(&path, &error))
     }
 
     /// Returns the results of the checks of a snapshot.
@@ -546,7 +554,7 @@ impl Store {
                 reason: "its content is not what its name says".to_owned(),
             });
         }
-        parsed.map_err(|error| StoreError::Damaged { path: path.to_path_buf(), reason: error.to_string() })
+        parsed.map_err(|error| newer(path, &error))
     }
 
     /// Remembers a data file that this process made, until a snapshot names it.
@@ -594,6 +602,11 @@ fn check_results_path(id: &Digest) -> String {
 #[derive(Deserialize)]
 struct Version {
     format: u32,
+}
+
+/// What is the matter with a document that has the name of its bytes, and is not understood.
+fn newer(path: &Utf8Path, error: &serde_json::Error) -> StoreError {
+    StoreError::Newer { path: path.to_path_buf(), reason: error.to_string() }
 }
 
 fn parse<T: DeserializeOwned>(path: &Utf8Path, bytes: &[u8]) -> Result<T, StoreError> {

@@ -233,8 +233,8 @@ def main():
     try:
         browser.execute_cdp_cmd("Network.enable", {})
         report = folder / "report.html"
-        english = ["Operations report", "Support desk", "Row ledger", "Adds up", "Runs", "Tables", "Target 1.0 to 4.0", " pp", "(stale)", "Live chat"]
-        chinese = ["运营报告", "客服支持", "行数台账", "运行记录", "数据表", "目标 1.0 至 4.0", "个百分点", "（已过时）"]
+        english = ["Operations report", "Metrics by area", "Row ledger", "Adds up", "Runs", "Tables", "Target 1.0 to 4.0", " pp", "(stale)", "Live chat"]
+        chinese = ["运营报告", "分领域指标", "行数台账", "运行记录", "数据表", "目标 1.0 至 4.0", "个百分点", "（已过时）"]
         look(browser, report, folder, "report", english, chinese, [".heat button", "details summary"])
         choose_everything(browser, report)
         without_mouse(browser, report)

@@ -594,6 +594,17 @@ fn a_warehouse_of_another_format_is_told_apart_from_a_damaged_one() {
     assert!(said.stderr.contains("help: use the opsmart that wrote it, or remove `refs/main`"), "{}", said.stderr);
     std::fs::remove_file(scratch.path("warehouse/refs/main")).unwrap();
     let _ = scratch.run(&["run", "--as-of", "2024-03-08"]).exits(0);
+    // So is one that says more than this version knows.
+    let main = std::fs::read_to_string(scratch.path("warehouse/refs/main")).unwrap();
+    let main: serde_json::Value = serde_json::from_str(&main).unwrap();
+    let newest = format!("warehouse/snapshots/{}.json", main["snapshot"].as_str().unwrap());
+    let newest = std::fs::read_to_string(scratch.path(&newest)).unwrap().replacen('{', "{\"future\":1,", 1);
+    let id = opsmart::digest::Digest::of(newest.as_bytes());
+    scratch.write(&format!("warehouse/snapshots/{id}.json"), &newest);
+    scratch.write("warehouse/refs/main", &format!("{{\"snapshot\":\"{id}\",\"held\":null}}"));
+    let said = scratch.run(&["run"]).exits(1);
+    assert!(said.stderr.contains("was written by a newer opsmart: unknown field `future`"), "{}", said.stderr);
+    assert!(said.stderr.contains("help: use the opsmart that wrote it"), "{}", said.stderr);
 }
 
 #[test]
