@@ -23,7 +23,7 @@ pub(super) struct Spilled {
 #[derive(Debug, Default)]
 struct Bucket {
     /// Where in the scratch file it starts, how long each stretch of it is.
-    aside: Vec<(u64, usize)>,
+    spilled: Vec<(u64, usize)>,
     /// What came after that.
     here: Vec<u8>,
 }
@@ -40,7 +40,7 @@ impl SpillWriter<'_> {
         let held = &mut self.held[bucket];
         write(&mut held.here);
         match self.scratch {
-            Some(scratch) if held.here.len() >= FLUSH_BYTES => held.put_aside(scratch),
+            Some(scratch) if held.here.len() >= FLUSH_BYTES => held.spill(scratch),
             _ => Ok(()),
         }
     }
@@ -52,9 +52,9 @@ impl SpillWriter<'_> {
 }
 
 impl Bucket {
-    fn put_aside(&mut self, scratch: &Scratch) -> Result<(), StoreError> {
+    fn spill(&mut self, scratch: &Scratch) -> Result<(), StoreError> {
         if !self.here.is_empty() {
-            self.aside.push((scratch.append(&self.here)?, self.here.len()));
+            self.spilled.push((scratch.append(&self.here)?, self.here.len()));
             self.here.clear();
         }
         Ok(())
@@ -77,7 +77,7 @@ impl Spilled {
             fill(piece, &mut scatter)?;
             if let Some(scratch) = &scratch {
                 for held in &mut scatter.held {
-                    held.put_aside(scratch)?;
+                    held.spill(scratch)?;
                     held.here = Vec::new();
                 }
             }
@@ -95,10 +95,10 @@ impl Spilled {
     pub(super) fn take(&mut self, bucket: usize) -> Result<Vec<Vec<u8>>, StoreError> {
         let scratch = self.scratch.as_ref();
         let of_piece = |held: &mut Vec<Bucket>| {
-            let Bucket { aside, here } = std::mem::take(&mut held[bucket]);
+            let Bucket { spilled, here } = std::mem::take(&mut held[bucket]);
             let Some(scratch) = scratch else { return Ok(here) };
-            let mut records = Vec::with_capacity(aside.iter().map(|(_, length)| length).sum());
-            for (at, length) in aside {
+            let mut records = Vec::with_capacity(spilled.iter().map(|(_, length)| length).sum());
+            for (at, length) in spilled {
                 scratch.read(at, length, &mut records)?;
             }
             Ok(records)

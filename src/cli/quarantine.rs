@@ -206,19 +206,19 @@ fn print(project: &Project, args: &ShowArgs, printer: &Printer) -> Result<Exit, 
     let mut locators: BTreeMap<(&str, Option<&str>), Option<Locator<'_>>> = BTreeMap::new();
     let mut text = String::new();
     let mut documents = Vec::new();
-    for aside in &records {
+    for row in &records {
         // A row is an object of its values, whatever its file looks like.
-        let file = (aside.reason != Reason::Reference.as_str()).then_some(aside.file.as_str());
-        let locator = locators.entry((aside.dataset.as_str(), file)).or_insert_with(|| {
-            let contract = project.sources.get(&aside.dataset)?;
+        let file = (row.reason != Reason::Reference.as_str()).then_some(row.file.as_str());
+        let locator = locators.entry((row.dataset.as_str(), file)).or_insert_with(|| {
+            let contract = project.sources.get(&row.dataset)?;
             let Some(file) = file else { return Some(Locator::of_rows(contract)) };
             runtime.block_on(Locator::open(&project.root, contract, &project.settings.limits, file))
         });
-        let place = part_at_fault(aside, locator.as_mut());
+        let place = part_at_fault(row, locator.as_mut());
         if printer.is_json() {
-            documents.push(aside.json(place));
+            documents.push(row.json(place));
         } else {
-            text.push_str(&aside.text(place));
+            text.push_str(&row.text(place));
         }
     }
     if printer.is_json() {
@@ -239,7 +239,7 @@ fn rows_of(batch: &RecordBatch) -> Vec<QuarantineRow> {
         let numbers = batch.column(column).as_primitive::<Int64Type>();
         numbers.is_valid(row).then(|| numbers.value(row))
     };
-    let aside = |row: usize| QuarantineRow {
+    let record = |row: usize| QuarantineRow {
         dataset: text_at(batch, 0, row),
         file: text_at(batch, 1, row),
         line: number(2, row).unwrap_or_default(),
@@ -249,7 +249,7 @@ fn rows_of(batch: &RecordBatch) -> Vec<QuarantineRow> {
         message: text_at(batch, 6, row),
         record: batch.column(7).as_binary::<i32>().value(row).to_vec(),
     };
-    (0..batch.num_rows()).map(aside).collect()
+    (0..batch.num_rows()).map(record).collect()
 }
 
 /// The reasons whose messages have the values that were read, and not their texts.
@@ -257,21 +257,21 @@ const OF_VALUES: [Reason; 7] =
     [Reason::Rule, Reason::Ohlc, Reason::Sum, Reason::Bot, Reason::Test, Reason::Future, Reason::Late];
 
 /// Returns which bytes of a record are at fault, where that can be told.
-fn part_at_fault(aside: &QuarantineRow, locator: Option<&mut Locator<'_>>) -> Option<Range<usize>> {
-    if aside.column.is_empty() {
+fn part_at_fault(row: &QuarantineRow, locator: Option<&mut Locator<'_>>) -> Option<Range<usize>> {
+    if row.column.is_empty() {
         // A message about the record as a whole may name a byte of it.
-        let (_, after) = aside.message.split_once(" at byte ")?;
+        let (_, after) = row.message.split_once(" at byte ")?;
         let at = after.split(' ').next()?.parse::<usize>().ok()?.checked_sub(1)?;
-        return (at < aside.record.len()).then(|| at..at + 1);
+        return (at < row.record.len()).then(|| at..at + 1);
     }
-    let places = locator?.places(&aside.record, &aside.column);
+    let places = locator?.places(&row.record, &row.column);
     // Of these the message has the value and not the text, so that one of several places cannot be told.
-    if OF_VALUES.iter().any(|reason| reason.as_str() == aside.reason) {
+    if OF_VALUES.iter().any(|reason| reason.as_str() == row.reason) {
         return <[Range<usize>; 1]>::try_from(places).ok().map(|[place]| place);
     }
     // The file may have been replaced since by one with another header.
     let is_what_was_found =
-        |place: &Range<usize>| aside.message.ends_with(&format!("found {}", quoted(&aside.record[place.clone()])));
+        |place: &Range<usize>| row.message.ends_with(&format!("found {}", quoted(&row.record[place.clone()])));
     places.into_iter().find(is_what_was_found)
 }
 

@@ -77,7 +77,7 @@ pub(super) fn tell_why(global: &Global, args: &WhyArgs, printer: &Printer) -> Re
         document(&documents.map_err(|error| RunError::Engine(error.into()))?);
     } else {
         // What no row came from is left out, unless it was asked for.
-        let is_told = |part: &&Part| part.read_by.is_empty() || part.count + part.aside_count > 0;
+        let is_told = |part: &&Part| part.read_by.is_empty() || part.count + part.quarantined_count > 0;
         let texts = parts.iter().filter(is_told).map(text).collect::<Result<Vec<_>, _>>();
         answer(&texts.map_err(|error| RunError::Engine(error.into()))?.join("\n"));
     }
@@ -93,7 +93,7 @@ fn json(part: &Part) -> Result<serde_json::Value, ArrowError> {
     Ok(serde_json::json!({
         "table": part.table, "read_by": part.read_by, "found": found, "condition": condition,
         "evaluated_rows": over, "is_enough": is_enough, "not_followed": not_followed, "count": part.count,
-        "rows": rows_as_json(&part.rows)?, "set_aside_count": part.aside_count, "set_aside": part.aside,
+        "rows": rows_as_json(&part.rows)?, "set_aside_count": part.quarantined_count, "set_aside": part.quarantined,
     }))
 }
 
@@ -128,15 +128,14 @@ fn text(part: &Part) -> Result<String, ArrowError> {
     if shown > 0 && (shown as u64) < part.count {
         text.push_str(&format!(" and {} more\n", grouped(part.count - shown as u64)));
     }
-    if part.aside_count > 0 {
+    if part.quarantined_count > 0 {
         text.push_str(&format!(
             " quarantined, and could have counted: {}\n",
-            counted(usize::try_from(part.aside_count).unwrap_or(usize::MAX), "record")
+            counted(usize::try_from(part.quarantined_count).unwrap_or(usize::MAX), "record")
         ));
-        let lines = part
-            .aside
-            .iter()
-            .map(|aside| vec![format!("{}:{}", aside.file, aside.line), aside.reason.clone(), aside.message.clone()]);
+        let lines = part.quarantined.iter().map(|record| {
+            vec![format!("{}:{}", record.file, record.line), record.reason.clone(), record.message.clone()]
+        });
         text.push_str(&aligned(&["Record", "reason", ""], |_| false, lines));
     }
     Ok(text)

@@ -147,9 +147,9 @@ pub struct Part {
     /// The first of them; none where the table is read as a whole.
     pub rows: Vec<RecordBatch>,
     /// How many records were quarantined that could have counted.
-    pub aside_count: u64,
+    pub quarantined_count: u64,
     /// The first of them.
-    pub aside: Vec<PossibleRecord>,
+    pub quarantined: Vec<PossibleRecord>,
 }
 
 /// What is known of the rows of a table that count.
@@ -580,8 +580,8 @@ async fn part(
         how,
         count: state.rows(),
         rows: Vec::new(),
-        aside_count: 0,
-        aside: Vec::new(),
+        quarantined_count: 0,
+        quarantined: Vec::new(),
     };
     let contract = asked.workspace.project.sources.get(name);
     let stored = Stored { store: asked.store, state, is_landed: contract.is_some() };
@@ -605,7 +605,7 @@ async fn part(
     // Of a row that is there no other record could have been one.
     if let Some(contract) = contract.filter(|_| known.possible != Some(lit(false))) {
         let possible = known.possible.unwrap_or_else(|| lit(true));
-        (part.aside_count, part.aside) = quarantined::records(asked, session, contract, &possible).await?;
+        (part.quarantined_count, part.quarantined) = quarantined::records(asked, session, contract, &possible).await?;
     }
     Ok(part)
 }
