@@ -163,12 +163,15 @@ pub fn over(session: SessionContext, tables: Arc<dyn SchemaProvider>) -> Result<
     Ok(session)
 }
 
-/// Opens a session over the tables, memory and spill folder of another that sorts and merges what that one would join by
-/// hashing: a hash join holds one of its sides in memory, and sorts can spill.
+/// Opens a session over the tables, memory and spill folder of another that makes do with less memory: in one thread, as
+/// each holds groups of its own, and by sorting and merging what that one would join by hashing, as a hash join holds one of
+/// its sides in memory and sorts can spill.
 #[must_use]
-pub fn merging(session: &SessionContext) -> SessionContext {
+pub fn saving_memory(session: &SessionContext) -> SessionContext {
     let mut state = session.state();
-    state.config_mut().options_mut().optimizer.prefer_hash_join = false;
+    let options = state.config_mut().options_mut();
+    options.optimizer.prefer_hash_join = false;
+    options.execution.target_partitions = 1;
     SessionContext::new_with_state(state)
 }
 

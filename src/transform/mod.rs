@@ -1,7 +1,7 @@
 //! Builds one model: one SELECT, run by DataFusion over the Parquet files of its inputs, written to a Parquet file.
 //!
 //! Promises: what is built has exactly the columns that the plan announced; nothing is visible before it is published;
-//! a query that does not fit into memory spills, is tried once more with joins that can, or ends with an error that
+//! a query that does not fit into memory spills, is tried once more in one thread, with joins that can, or ends with an error that
 //! names the operator and the remedy. It knows nothing of checks or of what else the run does.
 
 mod blame;
@@ -149,8 +149,8 @@ impl TransformError {
 
 /// Builds `name` from the tables that the session knows; with `partition_build`, only the partitions that are stale.
 ///
-/// A query that finds no memory is tried once more with merge joins, unless it was run `beside` others: then it may well
-/// find some alone.
+/// A query that finds no memory is tried once more in one thread and with merge joins, unless it was run `beside` others:
+/// then it may well find some alone.
 ///
 /// # Errors
 /// When the query fails or its rows cannot be stored.
@@ -168,8 +168,8 @@ pub async fn transform(
     let built = match rows(build, partition_build).await {
         Err(error) if error.is_for_memory() && beside.load(Ordering::Relaxed) => Err(out_of_memory(name, error)),
         Err(error) if error.is_for_memory() => {
-            let merging = context.with_session(engine::merging(&context.session));
-            let again = rows(ModelBuild { context: &merging, ..build }, partition_build).await;
+            let saving = context.with_session(engine::saving_memory(&context.session));
+            let again = rows(ModelBuild { context: &saving, ..build }, partition_build).await;
             again.map_err(|error| out_of_memory(name, error))
         }
         built => built,
