@@ -2,8 +2,7 @@
 //!
 //! DataFusion 55.2 keeps, for `count(distinct text)`, a set of texts for each group. Here every different text gets a number
 //! once, and what a group has are bits: less of time and of memory where a text is in several groups, as with grouping
-//! sets. Names, types and results are those of DataFusion, and so is everything but the different
-//! texts of groups.
+//! sets. Names, types and results are those of DataFusion, and so is all that counts no different texts.
 
 use std::mem::{size_of, size_of_val};
 use std::sync::Arc;
@@ -20,7 +19,7 @@ use datafusion::logical_expr::{
     SetMonotonicity, Signature, StatisticsArgs,
 };
 
-use super::members::{Members, Words, items};
+use super::members::{Members, OfAllRows, OneGroup, Words, items};
 
 /// Returns the function.
 pub(super) fn count() -> AggregateUDF {
@@ -70,7 +69,7 @@ impl AggregateUDFImpl for Count {
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
         if is_of_texts(args.is_distinct, args.expr_fields) {
-            return Ok(Box::new(OneGroup(Groups::new())));
+            return Ok(Box::new(OneGroup::of(Groups::new())));
         }
         self.engine.accumulator(args)
     }
@@ -229,30 +228,13 @@ impl GroupsAccumulator for Groups {
     }
 }
 
-/// The different texts of all rows, where there is one group.
-#[derive(Debug)]
-struct OneGroup(Groups);
-
-impl Accumulator for OneGroup {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.update_batch(values, &vec![0; values[0].len()], None, 1)
+impl OfAllRows for Groups {
+    fn begin(&mut self) {
+        self.groups.resize_with(1, Group::default);
     }
 
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.0.merge_batch(states, &vec![0; states[0].len()], 1)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.0.groups.resize_with(1, Group::default);
-        Ok(vec![ScalarValue::LargeList(Arc::new(self.0.lists(EmitTo::All)?))])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        Ok(ScalarValue::Int64(Some(self.0.groups.first().map_or(0, |group| group.count))))
-    }
-
-    fn size(&self) -> usize {
-        self.0.size()
+    fn value(&self) -> ScalarValue {
+        ScalarValue::Int64(self.groups.first().map(|group| group.count))
     }
 }
 

@@ -29,7 +29,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_expr::expressions::Literal;
 
-use super::members::{Members, Words, items};
+use super::members::{Members, OfAllRows, OneGroup, Words, items};
 
 /// Days of which one number says which are a member's.
 const BLOCK: i32 = 64;
@@ -93,7 +93,7 @@ impl AggregateUDFImpl for DistinctChanges {
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(OneGroup(Groups::of(length(&args)?))))
+        Ok(Box::new(OneGroup::of(Groups::of(length(&args)?))))
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs) -> bool {
@@ -176,13 +176,13 @@ impl Groups {
         taken
     }
 
-    /// Returns the list of changes of each of the first groups.
-    fn changes(&mut self, emit_to: EmitTo) -> ListArray {
+    /// Returns the list of changes of each group.
+    fn changes(&self, groups: &[Group]) -> ListArray {
         let (mut days, mut changes, mut lengths) = (Vec::<i32>::new(), Vec::<i64>::new(), Vec::new());
-        for group in self.take(emit_to) {
+        for group in groups {
             let by_day = match self.length {
-                None => changes_of_firsts(&group),
-                Some(length) => changes_of_windows(&group, length),
+                None => changes_of_firsts(group),
+                Some(length) => changes_of_windows(group, length),
             };
             let mut by_day: Vec<(i32, i64)> = by_day.into_iter().filter(|(_, change)| *change != 0).collect();
             by_day.sort_unstable();
@@ -308,7 +308,8 @@ impl GroupsAccumulator for Groups {
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        Ok(Arc::new(self.changes(emit_to)))
+        let taken = self.take(emit_to);
+        Ok(Arc::new(self.changes(&taken)))
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
@@ -323,31 +324,13 @@ impl GroupsAccumulator for Groups {
     }
 }
 
-/// The days of all rows, where there is one group.
-#[derive(Debug)]
-struct OneGroup(Groups);
-
-impl Accumulator for OneGroup {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.0.update_batch(values, &vec![0; values[0].len()], None, 1)
+impl OfAllRows for Groups {
+    fn begin(&mut self) {
+        self.groups.resize_with(1, Group::new);
     }
 
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.0.merge_batch(states, &vec![0; states[0].len()], 1)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        self.0.groups.resize_with(1, Group::new);
-        Ok(vec![ScalarValue::LargeList(Arc::new(self.0.held(EmitTo::All)?))])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.0.groups.resize_with(1, Group::new);
-        Ok(ScalarValue::List(Arc::new(self.0.changes(EmitTo::All))))
-    }
-
-    fn size(&self) -> usize {
-        self.0.size()
+    fn value(&self) -> ScalarValue {
+        ScalarValue::List(Arc::new(self.changes(&self.groups)))
     }
 }
 
@@ -389,6 +372,10 @@ mod tests {
         (-50..160).map(counts).collect()
     }
 
+    fn changes(groups: &mut Groups, emit_to: EmitTo) -> ListArray {
+        groups.evaluate(emit_to).unwrap().as_list::<i32>().clone()
+    }
+
     fn told(changes: &ListArray, group: usize) -> Vec<usize> {
         let changes = changes.value(group);
         let (days, changes) = (changes.as_struct().column(0), changes.as_struct().column(1));
@@ -409,9 +396,9 @@ mod tests {
                 let (values, groups) = arrays(&rows);
                 let mut whole = Groups::of(length);
                 whole.update_batch(&values, &groups, None, GROUPS).unwrap();
-                let changes = whole.changes(EmitTo::All);
+                let all = changes(&mut whole, EmitTo::All);
                 for group in 0..GROUPS {
-                    assert_eq!(told(&changes, group), asked(&rows, group, length), "{rows:?} {group} {length:?}");
+                    assert_eq!(told(&all, group), asked(&rows, group, length), "{rows:?} {group} {length:?}");
                 }
             }
         }
@@ -437,7 +424,7 @@ mod tests {
                 merged.merge_batch(&[left[0].slice(1, 2)], &[3, 4], GROUPS).unwrap();
                 merged.merge_batch(&[left[0].slice(0, 1)], &[2], GROUPS).unwrap();
             }
-            let parts = |groups: &mut Groups| [groups.changes(EmitTo::First(2)), groups.changes(EmitTo::All)];
+            let parts = |groups: &mut Groups| [changes(groups, EmitTo::First(2)), changes(groups, EmitTo::All)];
             assert_eq!(parts(&mut whole), parts(&mut merged));
             assert!(whole.groups.is_empty() && merged.groups.is_empty());
         }
@@ -450,7 +437,23 @@ mod tests {
         let filter = BooleanArray::from(vec![Some(true), Some(true), Some(true), None, Some(true)]);
         let mut groups = Groups::of(None);
         groups.update_batch(&[members, days], &[0; 5], Some(&filter), 1).unwrap();
-        let changes = groups.changes(EmitTo::All);
+        let changes = changes(&mut groups, EmitTo::All);
         assert_eq!(changes.value(0).as_struct().column(0).as_primitive::<Date32Type>().values(), &[5]);
+    }
+
+    #[test]
+    fn a_frame_that_grows_is_asked_again_after_each_row() {
+        let rows = rows(39);
+        for length in [None, Some(9)] {
+            let mut frame = OneGroup::of(Groups::of(length));
+            for end in 0..=rows.len() {
+                if end > 0 {
+                    frame.update_batch(&arrays(&rows[end - 1..end]).0).unwrap();
+                }
+                let of_frame: Vec<Row> = rows[..end].iter().map(|(_, member, day)| (0, member.clone(), *day)).collect();
+                let ScalarValue::List(all) = frame.evaluate().unwrap() else { panic!("no list") };
+                assert_eq!(told(&all, 0), asked(&of_frame, 0, length), "{of_frame:?} {length:?}");
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Values that are counted once each: every different value gets a number, in the order in which values come.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::mem::size_of;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{ArrowNativeType, DataType, UInt32Type};
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::hash_utils::RandomState;
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{Result, ScalarValue, exec_err, internal_err};
+use datafusion::logical_expr::{Accumulator, EmitTo, GroupsAccumulator};
 
 /// The type of values that are handed on.
 const LISTED: &DataType = &DataType::LargeBinary;
@@ -100,8 +102,11 @@ impl Members {
     pub(super) fn numbers_of_listed(&mut self, listed: &ArrayRef) -> Result<Vec<u32>> {
         let listed = listed.as_dictionary::<UInt32Type>();
         let numbers = self.numbers(listed.values())?;
-        let number = |place: &u32| numbers.get(*place as usize).copied().flatten().unwrap_or_default();
-        Ok(listed.keys().values().iter().map(number).collect())
+        let number = |place: &u32| match numbers.get(*place as usize) {
+            Some(Some(number)) => Ok(*number),
+            _ => internal_err!("a value that is handed on has no number"),
+        };
+        listed.keys().values().iter().map(number).collect()
     }
 
     fn number(&mut self, bytes: &[u8]) -> Result<u32> {
@@ -142,6 +147,50 @@ pub(super) fn items(lists: &LargeListArray) -> (ArrayRef, impl Iterator<Item = R
     let (first, last) = (offsets[0].as_usize(), offsets[lists.len()].as_usize());
     let ranges = offsets.windows(2).map(move |ends| ends[0].as_usize() - first..ends[1].as_usize() - first);
     (lists.values().slice(first, last - first), ranges)
+}
+
+/// Groups that can be one group of all rows.
+pub(super) trait OfAllRows: GroupsAccumulator + fmt::Debug + Sync {
+    /// Makes the group, if there is none yet.
+    fn begin(&mut self);
+
+    /// Returns its result. It stays as it is: a frame that grows is asked after each row.
+    fn value(&self) -> ScalarValue;
+}
+
+/// What there is of all rows, where there is one group.
+#[derive(Debug)]
+pub(super) struct OneGroup<G>(G);
+
+impl<G: OfAllRows> OneGroup<G> {
+    pub(super) fn of(mut groups: G) -> Self {
+        groups.begin();
+        Self(groups)
+    }
+}
+
+impl<G: OfAllRows> Accumulator for OneGroup<G> {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.0.update_batch(values, &vec![0; values[0].len()], None, 1)
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.0.merge_batch(states, &vec![0; states[0].len()], 1)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        let state = self.0.state(EmitTo::All)?;
+        self.0.begin();
+        state.iter().map(|state| ScalarValue::try_from_array(state, 0)).collect()
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        Ok(self.0.value())
+    }
+
+    fn size(&self) -> usize {
+        self.0.size()
+    }
 }
 
 /// A number of 64 bits for each of some numbers; what has none is 0.
