@@ -102,9 +102,11 @@ impl Members {
     pub(super) fn numbers_of_listed(&mut self, listed: &ArrayRef) -> Result<Vec<u32>> {
         let listed = listed.as_dictionary::<UInt32Type>();
         let numbers = self.numbers(listed.values())?;
-        let number = |place: &u32| match numbers.get(*place as usize) {
-            Some(Some(number)) => Ok(*number),
-            _ => internal_err!("a value that is handed on has no number"),
+        let number = |place: &u32| {
+            let Some(Some(number)) = numbers.get(*place as usize) else {
+                return internal_err!("a value that is handed on has no number");
+            };
+            Ok(*number)
         };
         listed.keys().values().iter().map(number).collect()
     }
